@@ -1,0 +1,105 @@
+"""What the catalog knows; plain frozen data, comparable, so that a reload can be diffed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from pgwamp.pgtypes import Type
+
+Volatility = Literal["immutable", "stable", "volatile"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a relation or of a routine's result."""
+
+    name: str
+    type: Type
+    nullable: bool = True
+    has_default: bool = False
+    #: Computed by the server: a value for it cannot be written.
+    generated: bool = False
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table, partitioned table, view, materialized view or foreign table."""
+
+    schema: str
+    name: str
+    kind: Literal["table", "view", "materialized view", "foreign table"]
+    columns: tuple[Column, ...]
+    #: Names of the key's columns, in key order; empty when there is no primary key.
+    primary_key: tuple[str, ...] = ()
+    #: Column sets with a unique constraint or index (without predicate or expression).
+    unique: tuple[tuple[str, ...], ...] = ()
+    insertable: bool = True
+    updatable: bool = True
+    deletable: bool = True
+    comment: str | None = None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        """The columns by name."""
+        return {column.name: column for column in self.columns}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a routine."""
+
+    name: str
+    type: Type
+    mode: Literal["in", "out", "inout", "variadic", "table"]
+    has_default: bool = False
+
+    @property
+    def is_input(self) -> bool:
+        """Whether a caller gives a value for it."""
+        return self.mode in ("in", "inout", "variadic")
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A SQL function or procedure."""
+
+    schema: str
+    name: str
+    kind: Literal["function", "procedure"]
+    arguments: tuple[Argument, ...]
+    returns: Type | None
+    returns_set: bool
+    volatility: Volatility
+    #: The columns of a row that it returns; empty for a scalar or void.
+    columns: tuple[Column, ...] = ()
+    comment: str | None = None
+
+    @property
+    def inputs(self) -> tuple[Argument, ...]:
+        """The arguments a caller gives."""
+        return tuple(a for a in self.arguments if a.is_input)
+
+
+@dataclass(frozen=True)
+class WatchedRelation:
+    """A watched table's columns and key, whether or not it is exposed: events need them."""
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Relations and routines of the exposed schemas, and the watched tables of all schemas."""
+
+    server_version: int
+    relations: tuple[Relation, ...] = ()
+    routines: tuple[Routine, ...] = ()
+    watched: tuple[WatchedRelation, ...] = ()
+    types: Mapping[int, Type] = field(default_factory=dict, repr=False, compare=False)

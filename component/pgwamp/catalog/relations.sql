@@ -1,0 +1,41 @@
+-- The relations of schemas $1, with columns, keys and comments, one JSON object each.
+select
+    n.nspname as schema,
+    c.relname as name,
+    c.relkind::text as kind,
+    obj_description(c.oid, 'pg_class') as comment,
+    case when c.relkind in ('r', 'p') then 28 else pg_relation_is_updatable(c.oid, true) end as events,
+    (
+        select json_agg(json_build_object(
+            'name', a.attname,
+            'type', a.atttypid::bigint,
+            'nullable', not a.attnotnull,
+            'has_default', a.atthasdef or a.attidentity <> '',
+            'generated', a.attgenerated <> '' or a.attidentity = 'a',
+            'comment', col_description(c.oid, a.attnum)
+        ) order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) as columns,
+    (
+        select json_agg(json_build_object('primary', i.indisprimary, 'columns', (
+            select json_agg(a.attname order by k.position)
+            from unnest(i.indkey::smallint[]) with ordinality as k (attnum, position)
+            join pg_attribute as a on a.attrelid = c.oid and a.attnum = k.attnum
+            where k.position <= i.indnkeyatts
+        )) order by i.indexrelid)
+        from pg_index as i
+        where i.indrelid = c.oid
+            and i.indisunique and i.indisvalid
+            and i.indpred is null and i.indexprs is null
+    ) as keys
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = any ($1::text[])
+    and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and not c.relispartition
+    and not exists (
+        select from pg_depend as d
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
+    )
+order by array_position($1::text[], n.nspname::text), c.relname

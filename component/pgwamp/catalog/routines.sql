@@ -1,0 +1,24 @@
+-- The functions and procedures of schemas $1 that a caller can use.
+select
+    n.nspname as schema,
+    p.proname as name,
+    p.prokind::text as kind,
+    p.provolatile::text as volatility,
+    p.proretset as returns_set,
+    p.prorettype::bigint as returns,
+    p.proargnames as argument_names,
+    p.proargmodes::text[] as argument_modes,
+    coalesce(p.proallargtypes, p.proargtypes::oid[])::bigint[] as argument_types,
+    p.pronargdefaults as defaults,
+    obj_description(p.oid, 'pg_proc') as comment
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname = any ($1::text[])
+    and p.prokind in ('f', 'p')
+    and not p.prorettype = any ('{trigger,event_trigger,internal,language_handler}'::regtype[])
+    and not 'internal'::regtype = any (p.proargtypes::oid[])
+    and not exists (
+        select from pg_depend as d
+        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+    )
+order by array_position($1::text[], n.nspname::text), p.proname, p.oid

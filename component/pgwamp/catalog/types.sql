@@ -1,0 +1,44 @@
+-- The types $1 and every type that they are made of.
+with recursive wanted (oid) as (
+    select unnest($1::oid[])
+    union
+    select part.oid
+    from wanted as w
+    join pg_type as t on t.oid = w.oid
+    left join pg_range as r on r.rngtypid = t.oid or r.rngmultitypid = t.oid
+    cross join lateral (
+        select t.typbasetype where t.typtype = 'd'
+        union all
+        select t.typelem where t.typcategory = 'A'
+        union all
+        select r.rngsubtype where r.rngtypid is not null
+        union all
+        select a.atttypid
+        from pg_attribute as a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+    ) as part (oid)
+)
+select
+    t.oid::bigint as oid,
+    format_type(t.oid, null) as name,
+    t.typname::text as typname,
+    t.typtype::text as kind,
+    t.typcategory::text as category,
+    n.nspname as schema,
+    case when t.typtype = 'd' then t.typbasetype::bigint end as base,
+    case
+        when t.typcategory = 'A' then t.typelem::bigint
+        else r.rngsubtype::bigint
+    end as element,
+    case when t.typtype = 'e' then array(
+        select e.enumlabel::text from pg_enum as e where e.enumtypid = t.oid order by e.enumsortorder
+    ) end as labels,
+    case when t.typtype = 'c' then (
+        select json_agg(json_build_array(a.attname, a.atttypid::bigint) order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+    ) end as fields
+from wanted as w
+join pg_type as t on t.oid = w.oid
+join pg_namespace as n on n.oid = t.typnamespace
+left join pg_range as r on r.rngtypid = t.oid or r.rngmultitypid = t.oid

@@ -1,0 +1,120 @@
+"""``pgwamp check``: everything that would keep a component from working, each with its cure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from pgwamp import migrations
+from pgwamp.component import require_schema
+from pgwamp.database import connect_directly
+from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
+from pgwamp.errors import PgwampError, StartError
+from pgwamp.session import Link
+from pgwamp.settings import Settings
+
+OLDEST_VERSION = 140000
+
+
+class Finding(NamedTuple):
+    """Something wrong: in which part, and one line that says what and names the cure."""
+
+    part: str
+    problem: str
+
+
+async def check_all(settings: Settings) -> list[Finding]:
+    """Look at everything; an empty list means that a component would start and work."""
+    findings: list[Finding] = []
+    for require in (settings.require_database, settings.require_exposure):
+        try:
+            require()
+        except PgwampError as error:
+            findings.append(Finding("settings", str(error)))
+    if settings.database.url.get_secret_value():
+        findings += await _check_database(settings)
+    findings += await _check_router(settings)
+    return findings
+
+
+async def _check_database(settings: Settings) -> list[Finding]:
+    findings = []
+    addresses = {
+        "database": settings.database.dsn(),
+        "database (direct)": settings.database.direct_dsn(),
+        "database (replica)": settings.database.read_dsn(),
+    }
+    checked: set[str] = set()
+    for part, dsn in addresses.items():
+        if dsn in checked:
+            continue
+        checked.add(dsn)
+        try:
+            connection = await connect_directly(dsn)
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            findings.append(
+                Finding(part, str(explain_failure(error, dsn) or unreachable(error, dsn)))
+            )
+            continue
+        try:
+            if dsn == settings.database.direct_dsn():
+                findings += await _check_contents(settings, connection)
+        finally:
+            await connection.close()
+    return findings
+
+
+async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    version = int(await connection.fetchval("select current_setting('server_version_num')"))
+    if version < OLDEST_VERSION:
+        return [Finding("database", f"PostgreSQL {version // 10000} is too old: 14 is the oldest")]
+    try:
+        await require_schema(connection)
+    except StartError as error:
+        return [Finding("schema", str(error))]
+    found = await connection.fetchval("select version_num from wamp.alembic_version")
+    if found != migrations.head():
+        return [
+            Finding(
+                "schema",
+                f"the wamp schema is at revision {found}, this pgwamp needs "
+                f"{migrations.head()}: run 'pgwamp db upgrade'",
+            )
+        ]
+    findings = [
+        Finding("database", f'expose.schemas: no USAGE on schema "{row["name"]}" ({row["why"]})')
+        for row in await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
+    ]
+    findings += [
+        Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
+        for row in await connection.fetch(_ROLES, sorted(set(settings.access.roles.values())))
+    ]
+    return findings
+
+
+_SCHEMAS = """
+select s as name,
+    case when to_regnamespace(quote_ident(s)) is null
+        then 'there is none: create it or correct the setting'
+        else 'GRANT USAGE ON SCHEMA to the user' end as why
+from unnest($1::text[]) as s
+where case when to_regnamespace(quote_ident(s)) is null then true
+    else not has_schema_privilege(s, 'usage') end
+"""
+_ROLES = """
+select r from unnest($1::text[]) as r
+where not exists (select from pg_roles where rolname = r)
+    or not pg_has_role(current_user, (select oid from pg_roles where rolname = r), 'member')
+"""
+
+
+async def _check_router(settings: Settings) -> list[Finding]:
+    link = Link(settings.router, max_bytes=settings.limits.max_bytes, patience=2.0)
+    try:
+        await link.start()
+    except StartError as error:
+        return [Finding("router", str(error))]
+    finally:
+        await link.stop()
+    return []

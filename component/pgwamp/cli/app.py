@@ -1,0 +1,77 @@
+"""The command's entry: global options, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgwamp import __version__, logs
+from pgwamp.cli import client, db, serve, watch
+from pgwamp.cli.context import CONFIG
+from pgwamp.errors import CallError, PgwampError
+
+app = typer.Typer(
+    name="pgwamp",
+    help="A PostgreSQL database as a full peer on a WAMP realm.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(db.app, name="db")
+app.add_typer(watch.app, name="watch")
+app.command()(serve.dev)
+app.command()(serve.run)
+app.command()(serve.check)
+app.command()(client.call)
+app.command()(client.tail)
+app.command()(client.describe)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgwamp {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Configuration file instead of ./pgwamp.toml."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    CONFIG.path = config
+
+
+def main() -> None:
+    """Run the command; every expected error is one line on standard error."""
+    try:
+        app(standalone_mode=True)
+    except PgwampError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except CallError as error:
+        _complain(f"{error.uri}: {error.message}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has had enough, as in `pgwamp tail ... | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        logs.get(__name__).debug("unexpected error", exc_info=True)
+        _complain(f"unexpected {type(error).__name__}: {error} (a defect; --help has the options)")
+        sys.exit(70)
+
+
+def _complain(line: str) -> None:
+    typer.echo("pgwamp: " + " ".join(line.split()), err=True)

@@ -1,0 +1,128 @@
+"""``pgwamp call``, ``tail`` and ``describe``: the API from a shell."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from pgwamp.cli.context import dumps, load_settings, run_async
+from pgwamp.cli.follow import follow
+from pgwamp.component import describe_database
+from pgwamp.errors import CallError, SettingsError
+from pgwamp.session import Client
+from pgwamp.settings import Settings
+
+
+class Match(StrEnum):
+    """How a subscription matches topics."""
+
+    exact = "exact"
+    prefix = "prefix"
+    wildcard = "wildcard"
+
+
+class Format(StrEnum):
+    """Forms of the API's description."""
+
+    json = "json"
+
+
+def call(
+    uri: Annotated[str, typer.Argument(help="The procedure, as com.example.orders.select.")],
+    args: Annotated[
+        list[str] | None, typer.Argument(help="Arguments: JSON, or else a string.")
+    ] = None,
+    keywords: Annotated[
+        list[str] | None,
+        typer.Option("-k", "--keyword", help="name=value; the value is JSON, or else a string."),
+    ] = None,
+) -> None:
+    """Call a procedure and print its result as JSON, progressive results a line each.
+
+    Keyword results, such as the next cursor of changes, go to standard error.
+    """
+    settings = load_settings()
+    named = dict(_keyword(text) for text in keywords or ())
+    result, further = run_async(_call(settings, uri, [_value(a) for a in args or ()], named))
+    if result is not None or not further:
+        typer.echo(dumps(result))
+    if further:
+        typer.echo(dumps(further), err=True)
+
+
+async def _call(
+    settings: Settings, uri: str, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    streamed = False
+
+    def on_progress(*parts: Any, **_: Any) -> None:
+        nonlocal streamed
+        streamed = True
+        typer.echo(dumps(parts[0] if len(parts) == 1 else list(parts)))
+
+    async with Client(settings.router) as client:
+        try:
+            result, further = await client.call_full(uri, args, kwargs, on_progress)
+        except CallError as error:
+            if error.uri == "wamp.error.no_such_procedure":
+                raise await _no_such_procedure(client, settings, uri) from None
+            raise
+    return (None, further or {"done": True}) if streamed and result is None else (result, further)
+
+
+async def _no_such_procedure(client: Client, settings: Settings, uri: str) -> CallError:
+    """What the router cannot say: which procedure was meant, or that nobody serves."""
+    prefix = settings.expose.prefix
+    message = f"nobody serves {uri} in this realm: is 'pgwamp run' up, with this prefix?"
+    try:
+        api = await client.call(f"{prefix}.describe")
+    except CallError:
+        return CallError(message, uri="wamp.error.no_such_procedure")
+    known = [entry["uri"] for entry in api["procedures"]]
+    close = difflib.get_close_matches(uri, known, 1)
+    hint = f"did you mean {close[0]}?" if close else "'pgwamp describe' lists what there is"
+    return CallError(f"there is no procedure {uri}; {hint}", uri="wamp.error.no_such_procedure")
+
+
+def tail(
+    topic: Annotated[str, typer.Argument(help="A topic; one that ends in a dot is a prefix.")],
+    match: Annotated[Match | None, typer.Option(help="How the topic matches.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First print what came after this cursor.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Stop after so many events.", min=1)] = None,
+) -> None:
+    """Print events as JSON lines until interrupted.
+
+    After a lost connection, changes of tables are caught up from the last cursor.
+    """
+    settings = load_settings()
+    how = match or (Match.prefix if topic.endswith(".") else Match.exact)
+    run_async(follow(settings, topic, how.value, since, count, lambda e: typer.echo(dumps(e))))
+
+
+def describe(
+    format: Annotated[Format, typer.Option(help="Form of the description.")] = Format.json,
+) -> None:
+    """Print the API that the configuration and the database make, without a router."""
+    settings = load_settings(database=True)
+    api = run_async(describe_database(settings))
+    typer.echo(json.dumps(api, indent=2, ensure_ascii=False))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _keyword(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise SettingsError(f"-k {text}: expected name=value, as in -k limit=10")
+    return name, _value(value)

@@ -1,0 +1,73 @@
+"""What the commands share: the settings, and output for people or machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+
+from pgwamp import logs
+from pgwamp.database import connect_directly
+from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
+from pgwamp.settings import Settings
+
+Answer = TypeVar("Answer")
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+@dataclass
+class _Config:
+    path: Path | None = None
+
+
+#: Set by the global option --config.
+CONFIG = _Config()
+
+
+def load_settings(*, database: bool = False, **overrides: Any) -> Settings:
+    """The settings of this run, with logging set up.
+
+    :param database: whether the command needs one.
+    """
+    settings = Settings.load(CONFIG.path, **overrides)
+    logs.configure(settings.log)
+    if database:
+        settings.require_database()
+    return settings
+
+
+async def connect(settings: Settings) -> asyncpg.Connection[Any]:
+    """A direct connection; raises :class:`~pgwamp.errors.StartError` with the cure."""
+    dsn = settings.database.direct_dsn()
+    try:
+        return await connect_directly(dsn)
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+        raise explain_failure(error, dsn) or unreachable(error, dsn) from None
+
+
+def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run on the fastest loop there is."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def dumps(value: Any) -> str:
+    """JSON on one line; bytes as PostgreSQL's hex form."""
+    return json.dumps(value, ensure_ascii=False, default=_encode)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    raise TypeError(f"{type(value).__name__} is not JSON")

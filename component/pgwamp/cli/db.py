@@ -1,0 +1,83 @@
+"""``pgwamp db``: the wamp schema, by Alembic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pgwamp import migrations
+from pgwamp.cli.context import AsJson, dumps, load_settings
+from pgwamp.errors import SettingsError
+from pgwamp.settings import Settings
+
+app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_is_help=True)
+
+
+def _dsn() -> str:
+    return load_settings(database=True).database.direct_dsn()
+
+
+@app.command()
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="Where to; the newest by default.")] = "head",
+) -> None:
+    """Create the wamp schema, or bring it up to date."""
+    dsn = _dsn()
+    migrations.upgrade(dsn, revision, report=typer.echo)
+    typer.echo(f"the wamp schema is at revision {migrations.current(dsn)}")
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="Where to, or base to remove everything.")],
+) -> None:
+    """Undo migrations; events that are not published yet are lost."""
+    migrations.downgrade(_dsn(), revision, report=typer.echo)
+
+
+@app.command()
+def current(as_json: AsJson = False) -> None:
+    """Show the revision that the database is at."""
+    found, head = migrations.current(_dsn()), migrations.head()
+    if as_json:
+        typer.echo(dumps({"current": found, "head": head}))
+    else:
+        state = "newest" if found == head else f"newest is {head}: pgwamp db upgrade"
+        typer.echo(f"{found or 'none'} ({state})")
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """List all revisions, the oldest first."""
+    for item in migrations.history():
+        if as_json:
+            typer.echo(dumps(item._asdict()))
+        else:
+            typer.echo(f"{item.revision}  {item.description}")
+
+
+@app.command()
+def revision(
+    message: Annotated[str, typer.Option("--message", "-m", help="What it changes.")],
+    compare: Annotated[
+        bool, typer.Option("--autogenerate", help="Compare the models with the database.")
+    ] = False,
+) -> None:
+    """Add a revision to the wamp schema (for those who develop pgwamp itself)."""
+    typer.echo(str(migrations.revision(message, _dsn() if compare else None)))
+
+
+@app.command()
+def create(
+    admin_url: Annotated[
+        str, typer.Option(help="Address of the server for a user who may create databases.")
+    ],
+) -> None:
+    """Create the role and the database that DATABASE_URL names, with least privileges."""
+    settings = Settings.load(None)
+    target = settings.database.url.get_secret_value()
+    if not target:
+        raise SettingsError("set DATABASE_URL to the database to create")
+    url = migrations.create_database(admin_url, settings.database.dsn())
+    typer.echo(f"export DATABASE_URL={url}")

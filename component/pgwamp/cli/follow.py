@@ -1,0 +1,136 @@
+"""Following a topic: live events, and what was missed before and in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pgwamp.errors import CallError, SettingsError
+from pgwamp.naming import EVENT_SUFFIX
+from pgwamp.session import Client
+from pgwamp.settings import Settings
+
+_REMEMBERED = 10_000
+Emit = Callable[[dict[str, Any]], None]
+
+
+async def follow(
+    settings: Settings, topic: str, match: str, since: str | None, count: int | None, emit: Emit
+) -> None:
+    """Give every event to ``emit``, until cancelled or ``count`` were given.
+
+    With ``since``, and after each rejoin, changes of a table are read with its procedure
+    ``changes`` from the last cursor on; an event that came both ways is given once.
+
+    :raises SettingsError: ``since`` with a topic that is not the changes of one table.
+    """
+    relation = _relation_of(topic, match)
+    if since is not None and relation is None:
+        raise SettingsError(
+            "--since needs the changes of one table, as com.example.orders. or "
+            "com.example.orders.updated"
+        )
+    async with Client(settings.router) as client:
+        await _Follower(client, topic, relation, since, count, emit).run(match)
+
+
+class _Follower:
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        relation: str | None,
+        since: str | None,
+        count: int | None,
+        emit: Emit,
+    ):
+        self._client = client
+        self._topic = topic
+        self._relation = relation
+        self._cursor = since
+        self._left = count
+        self._emit = emit
+        self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._seen: dict[int, None] = {}
+
+    async def run(self, match: str) -> None:
+        await self._client.subscribe(self._topic, self._on_event, match)
+        if self._cursor is not None:
+            await self._catch_up()
+        rejoined = asyncio.create_task(self._on_rejoin())
+        failed: asyncio.Future[Any] = self._client.link.failed
+        try:
+            while self._left is None or self._left > 0:
+                next_event = asyncio.ensure_future(self._queue.get())
+                waited: set[asyncio.Future[Any]] = {next_event, failed}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if failed.done():
+                    next_event.cancel()
+                    failed.result()
+                event = next_event.result()
+                if event is None:
+                    await self._catch_up()
+                else:
+                    self._give(event)
+        finally:
+            rejoined.cancel()
+
+    async def _on_rejoin(self) -> None:
+        while True:
+            await self._client.rejoined.wait()
+            self._client.rejoined.clear()
+            if self._relation and self._cursor:
+                self._queue.put_nowait(None)
+
+    def _on_event(self, topic: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+        self._queue.put_nowait({"topic": topic, "args": args, "kwargs": kwargs})
+
+    async def _catch_up(self) -> None:
+        """Read from the cursor on; live events wait in the queue meanwhile."""
+        more = True
+        while more:
+            try:
+                events, answer = await self._client.call_full(
+                    f"{self._relation}.changes", [], {"since": self._cursor}
+                )
+            except CallError as error:
+                if error.uri == "wamp.error.no_such_procedure":
+                    raise CallError(
+                        f"nobody serves {self._relation}.changes: is the component up?",
+                        uri=error.uri,
+                    ) from None
+                raise
+            for kwargs in events:
+                topic = f"{self._relation}.{EVENT_SUFFIX[kwargs['op']]}"
+                if topic.startswith(self._topic):
+                    self._give({"topic": topic, "args": [], "kwargs": kwargs})
+            self._cursor = answer["next"]
+            more = answer["more"]
+
+    def _give(self, event: dict[str, Any]) -> None:
+        if self._left == 0:
+            return
+        kwargs = event["kwargs"]
+        if self._relation and "cursor" in kwargs:
+            if kwargs["id"] in self._seen:
+                return
+            self._remember(kwargs["id"])
+            self._cursor = kwargs["cursor"]
+        self._emit(event)
+        if self._left is not None:
+            self._left -= 1
+
+    def _remember(self, event_id: int) -> None:
+        """Ids of late; an event can come live and by ``changes`` only around a rejoin."""
+        self._seen[event_id] = None
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+
+
+def _relation_of(topic: str, match: str) -> str | None:
+    """``com.example.orders`` of a topic that covers only that table's changes."""
+    path, _, last = topic.rpartition(".")
+    if match == "prefix" and not last:
+        return path
+    return path if match == "exact" and last in EVENT_SUFFIX.values() else None

@@ -1,0 +1,169 @@
+"""The component: wires the parts together, and starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
+from pgwamp.database import Database
+from pgwamp.errors import StartError
+from pgwamp.events import Publisher, Shapes, changes_procedures
+from pgwamp.naming import Naming
+from pgwamp.procedures import Exposure, build_exposure
+from pgwamp.session import Link, Procedure, Serving
+from pgwamp.settings import Settings
+
+log = logs.get(__name__)
+#: Seconds to wait for a database that does not answer yet, as at the boot of a machine.
+PATIENCE = 30.0
+#: Seconds that calls under way get to finish when the component stops.
+DRAIN = 5.0
+
+
+class Component:
+    """One pgwamp component: ``async with Component(settings) as component``.
+
+    Entering returns when every procedure is registered; it raises
+    :class:`~pgwamp.errors.StartError` or :class:`~pgwamp.errors.SettingsError` with one line
+    that names the cure. :meth:`run` then lasts until something ends the component for good.
+    """
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE):
+        settings.require_database()
+        settings.require_exposure()
+        self._settings = settings
+        self._patience = patience
+        self.naming = Naming(settings.expose)
+        self.database = Database(
+            settings.database,
+            settings.access,
+            (*settings.expose.schemas, *settings.expose.search_path),
+        )
+        self.shapes = Shapes(
+            self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
+        )
+        self.catalog = Catalog(0)
+        self.exposure = Exposure({}, {})
+
+    async def __aenter__(self) -> Component:
+        settings = self._settings
+        self._serving = Serving(settings.limits, settings.router.realm)
+        self.link = Link(
+            settings.router,
+            max_bytes=settings.limits.max_bytes,
+            serving=self._serving,
+            on_join=self._register,
+        )
+        self.publisher = Publisher(
+            settings.database.direct_dsn(), self.link, self.shapes, settings.events
+        )
+        try:
+            await self.database.start(self._patience)
+            await self.load()
+            await self.link.start()
+            await self.publisher.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises :class:`StartError` when the router ends it for good."""
+        await asyncio.shield(self.link.failed)
+
+    async def stop(self) -> None:
+        """Stop in order: hand over publishing, finish calls, leave the realm, disconnect."""
+        await self.publisher.stop()
+        if self.link.is_up:
+            await self.link.unregister(list(self.link.registered))
+            await self._serving.drain(DRAIN)
+        await self.link.stop()
+        await self.database.stop()
+
+    async def _register(self) -> None:
+        await self.link.register(self.exposure.procedures.values())
+
+    async def _watched(self) -> Sequence[WatchedRelation]:
+        async with self.database.connection(read_only=False) as connection:
+            return (await load_catalog(connection, ())).watched
+
+    async def load(self) -> None:
+        """Read the catalog and build what is exposed; needs the database only."""
+        async with self.database.connection(read_only=False) as connection:
+            await require_schema(connection)
+            await self._require_schemas(connection)
+            self.catalog = await load_catalog(connection, self._settings.expose.schemas)
+            self.shapes.use(self.catalog.watched)
+            cluster = await connection.fetchval("select wamp.cluster()")
+            self.exposure = await build_exposure(
+                self._settings,
+                self.catalog,
+                self.database,
+                connection,
+                self._changes(cluster),
+            )
+
+    def _changes(self, cluster: str) -> list[Procedure]:
+        """``changes`` for every exposed table: those watched later have it at once."""
+        tables = [
+            (path, relation.schema, relation.name)
+            for relation in self.catalog.relations
+            if relation.kind == "table"
+            and (path := self.naming.exposed_path(relation.schema, relation.name))
+        ]
+        return list(
+            changes_procedures(
+                tables,
+                self.database,
+                self.shapes,
+                cluster=cluster,
+                max_rows=self._settings.limits.max_rows,
+            )
+        )
+
+    async def _require_schemas(self, connection: asyncpg.Connection[Any]) -> None:
+        schemas = list(self._settings.expose.schemas)
+        missing = await connection.fetchval(
+            "select s from unnest($1::text[]) as s where to_regnamespace(quote_ident(s)) is null",
+            schemas,
+        )
+        if missing is not None:
+            raise StartError(
+                f'expose.schemas: the database has no schema "{missing}"; '
+                "create it, or correct the setting"
+            )
+
+
+async def require_schema(connection: asyncpg.Connection[Any]) -> None:
+    """Raise :class:`StartError` unless the ``wamp`` schema is there and we may use it."""
+    found = await connection.fetchval("select to_regclass('wamp.event') is not null")
+    if not found:
+        raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
+    allowed = await connection.fetchval(
+        "select has_table_privilege('wamp.event', 'select') "
+        "and has_table_privilege('wamp.publisher', 'update')"
+    )
+    if not allowed:
+        raise StartError(
+            "the database user may not read wamp.event: run pgwamp as the user that ran "
+            "'pgwamp db upgrade', or grant it the rights of that user"
+        )
+
+
+async def describe_database(settings: Settings) -> Mapping[str, Any]:
+    """The API that ``settings`` and the database make, as ``describe`` answers it."""
+    component = Component(settings)
+    await component.database.start()
+    try:
+        await component.load()
+    finally:
+        await component.database.stop()
+    return component.exposure.description

@@ -1,0 +1,94 @@
+"""Opening connections, and saying clearly why one could not be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from pgwamp.errors import StartError
+
+#: Values look the same whatever the server's or role's own settings are.
+SESSION_SETTINGS: Mapping[str, str] = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "iso_8601",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "application_name": "pgwamp",
+}
+#: What a broken or refused connection raises, from asyncpg or the operating system.
+CONNECTION_ERRORS = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ConnectionDoesNotExistError,
+    # asyncpg: "connection is closed", "connection was closed in the middle of operation"
+    asyncpg.InterfaceError,
+)
+CONNECT_TIMEOUT = 10.0
+
+
+def session_settings(search_path: Sequence[str]) -> dict[str, str]:
+    """The settings every session starts with, ``search_path`` included."""
+    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in search_path)
+    return {**SESSION_SETTINGS, "search_path": quoted or "pg_catalog"}
+
+
+async def connect_directly(
+    dsn: str, *, application_name: str = "pgwamp", **settings: str
+) -> asyncpg.Connection[Any]:
+    """One connection of its own, for LISTEN, session locks and polling."""
+    return await asyncpg.connect(
+        dsn,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=60,
+        server_settings={**SESSION_SETTINGS, "application_name": application_name, **settings},
+    )
+
+
+def explain_failure(error: BaseException, dsn: str) -> StartError | None:
+    """Why no connection could be made, as one line that names the cure; never the password.
+
+    None when trying again may help (server restarting, too many connections, network).
+    """
+    parts = urlsplit(dsn)
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    database = parts.path.lstrip("/")
+    # InvalidPasswordError is one of these.
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return StartError(
+            f'PostgreSQL at {where} refused the user "{parts.username}": '
+            "correct the user or password in DATABASE_URL"
+        )
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return StartError(
+            f'PostgreSQL at {where} has no database "{database}": create it with '
+            f"'pgwamp db create' or 'createdb {database}'"
+        )
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return StartError(
+            f'PostgreSQL at {where}: the user "{parts.username}" may not connect to '
+            f'"{database}"; GRANT CONNECT ON DATABASE "{database}" to it'
+        )
+    if isinstance(error, socket.gaierror):
+        return StartError(f'no host "{parts.hostname}": correct the host in DATABASE_URL')
+    return None
+
+
+def unreachable(error: BaseException, dsn: str) -> StartError:
+    """The line for a server that does not answer at all."""
+    parts = urlsplit(dsn)
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    reason = str(error) or type(error).__name__
+    return StartError(
+        f"no PostgreSQL answers at {where}: start it, or correct DATABASE_URL ({reason})"
+    )

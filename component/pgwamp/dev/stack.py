@@ -1,0 +1,118 @@
+"""``pgwamp dev``: everything on this machine, from an empty folder to a running component."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+
+from pgwamp import migrations
+from pgwamp.dev.embedded import programs
+from pgwamp.dev.postgres import Postgres
+from pgwamp.dev.router import Router
+from pgwamp.errors import StartError
+from pgwamp.settings import Settings
+
+#: Below the application's folder; its data stays between runs.
+STATE = ".pgwamp"
+POSTGRES_PORT = 54320
+Say = Callable[[str], None]
+
+
+class Stack:
+    """PostgreSQL, Crossbar and the application's own schema, ready for the component.
+
+    :param folder: where ``pgwamp.toml`` lies; what is kept goes to ``.pgwamp`` below it.
+    :param port: of the router's WebSocket.
+    :param say: told each step.
+    """
+
+    def __init__(self, settings: Settings, *, port: int, say: Say):
+        self._say = say
+        self._folder = settings.folder
+        self._dev = settings.dev
+        state = settings.folder / STATE
+        self.postgres = Postgres(state / "postgres", port=POSTGRES_PORT)
+        self.router = Router(state / "crossbar", port=port, prefix=settings.expose.prefix)
+        self._stack = ExitStack()
+
+    @property
+    def database_url(self) -> str:
+        """The application's database."""
+        return self.postgres.url(self._dev.database)
+
+    def __enter__(self) -> Stack:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._say("Stopping Crossbar and PostgreSQL ...")
+        self._stack.close()
+
+    def _start(self) -> None:
+        with self._step("Starting PostgreSQL"):
+            self._stack.enter_context(self.postgres)
+        with self._step("Starting Crossbar.io (5 to 20 seconds)"):
+            self.router.start(progress=self._say)
+            self._stack.callback(self.router.stop)
+        with self._step(f'Migrating the wamp schema of database "{self._dev.database}"'):
+            self._create_database()
+            migrations.upgrade(self.database_url)
+        for command in self._dev.setup:
+            self._run(command)
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        self._say(f"{what} ...")
+        began = time.monotonic()
+        yield
+        self._say(f"  done in {time.monotonic() - began:.1f} s")
+
+    def _create_database(self) -> None:
+        connection = psycopg2.connect(self.postgres.url())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "select 1 from pg_database where datname = %s", (self._dev.database,)
+                )
+                if cursor.fetchone() is None:
+                    name = sql.Identifier(self._dev.database)
+                    cursor.execute(sql.SQL("create database {}").format(name))
+        finally:
+            connection.close()
+
+    def _run(self, command: str) -> None:
+        """One of the application's own set-up commands, its output shown as it comes."""
+        self._say(f"$ {command}")
+        # The environment that pgwamp runs in comes first, whether or not it is activated.
+        own = str(Path(sys.executable).parent)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "PATH": own + os.pathsep + os.environ.get("PATH", ""),
+            "PYTHONPATH": str(self._folder),
+        }
+        code = subprocess.call(command, shell=True, cwd=self._folder, env=environment)
+        if code:
+            raise StartError(
+                f"dev.setup: the command ended with exit code {code}: {command} "
+                f"(run it yourself in {self._folder} with DATABASE_URL={self.database_url})"
+            )
+
+
+def psql_command() -> str:
+    """A psql to suggest: the one on the PATH, else the one of the embedded PostgreSQL."""
+    return "psql" if shutil.which("psql") else str(programs() / "psql")

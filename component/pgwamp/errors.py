@@ -1,0 +1,138 @@
+"""Every error pgwamp raises, and how a PostgreSQL error becomes a WAMP error.
+
+Two families: :class:`PgwampError` is for the operator (settings, start-up,
+command line) and is printed as one line; :class:`CallError` is for a WAMP
+caller and carries an error URI, a message and keyword details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class PgwampError(Exception):
+    """Something an operator can cure; its text is one line for a person."""
+
+    exit_code = 1
+
+
+class SettingsError(PgwampError):
+    """A setting is wrong or missing."""
+
+    exit_code = 2
+
+
+class StartError(PgwampError):
+    """A part could not start: database, router, schema, registration."""
+
+    exit_code = 3
+
+
+class CallError(Exception):
+    """An error answered to a WAMP caller.
+
+    :param message: one line for a person; becomes ``args[0]`` of the WAMP ERROR.
+    :param details: further facts; become the kwargs of the WAMP ERROR.
+    """
+
+    uri = "pgwamp.error.internal"
+
+    def __init__(self, message: str, *, uri: str | None = None, **details: Any):
+        super().__init__(message)
+        self.message = message
+        self.uri = uri or type(self).uri
+        self.details: dict[str, Any] = details
+
+
+class InvalidArgument(CallError):
+    """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``."""
+
+    uri = "wamp.error.invalid_argument"
+
+    def __init__(self, argument: str, problem: str, **details: Any):
+        super().__init__(f"{argument}: {problem}", argument=argument, **details)
+
+
+class NotFound(CallError):
+    """``get`` found no row with that key."""
+
+    uri = "pgwamp.error.not_found"
+
+
+class NotAuthorized(CallError):
+    """The caller may not do this."""
+
+    uri = "wamp.error.not_authorized"
+
+
+class Canceled(CallError):
+    """The caller, or the end of its session, canceled the call."""
+
+    uri = "wamp.error.canceled"
+
+
+class Timeout(CallError):
+    """The call took longer than ``limits.call_timeout`` or the server's statement_timeout."""
+
+    uri = "wamp.error.timeout"
+
+
+class PayloadTooLarge(CallError):
+    """The result is larger than a WAMP message may be."""
+
+    uri = "wamp.error.payload_size_exceeded"
+
+
+class TooManyRows(CallError):
+    """The result has more rows than ``limits.max_rows``."""
+
+    uri = "pgwamp.error.too_many_rows"
+
+
+class Unavailable(CallError):
+    """No database connection within ``database.acquire_timeout``, or the database is away."""
+
+    uri = "pgwamp.error.unavailable"
+
+
+class CursorExpired(CallError):
+    """The cursor is older than the kept events, or comes from another database."""
+
+    uri = "pgwamp.error.cursor_expired"
+
+
+class Internal(CallError):
+    """A defect in pgwamp or in a Python procedure; details are in the component's log."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the component's log has the details")
+
+
+_FIELDS = ("message", "detail", "hint", "schema", "table", "column", "constraint")
+
+
+def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None]) -> CallError:
+    """A PostgreSQL error as the WAMP error of the contract.
+
+    :param sqlstate: five characters, as in ``23505``.
+    :param condition: PostgreSQL's condition name, as in ``unique_violation``.
+    :param fields: ``message detail hint schema table column constraint`` where known;
+        the statement's text is never among them.
+    """
+    details = {name: fields.get(name) for name in _FIELDS}
+    details["sqlstate"] = sqlstate
+    message = fields.get("message") or condition
+    if sqlstate == "42501":
+        return NotAuthorized(message, **_without_message(details))
+    if sqlstate == "57014":
+        return Timeout(message, sqlstate=sqlstate)
+    if sqlstate.startswith(("08", "57P")):
+        return Unavailable("the database is restarting or unreachable; try again")
+    error = CallError(message, uri=f"pgwamp.error.{condition}", **_without_message(details))
+    error.details["message"] = message
+    return error
+
+
+def _without_message(details: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in details.items() if name != "message"}

@@ -1,0 +1,54 @@
+"""The publisher's stored cursor: one row, written only by the leader."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.events.cursor import Position
+
+log = logs.get(__name__)
+
+
+async def load_position(connection: asyncpg.Connection[Any]) -> tuple[Position, str]:
+    """Where publishing left off, and the name of this database.
+
+    After a restore into another database the transaction ids of the stored cursor mean nothing:
+    publishing then starts with what is committed from now on.
+    """
+    row = await connection.fetchrow(
+        "select published::text, polled::text, last_id, cluster, wamp.cluster() as here "
+        "from wamp.publisher"
+    )
+    assert row is not None
+    here: str = row["here"]
+    if row["cluster"] == here:
+        return Position(row["published"], row["polled"], row["last_id"] or 0), here
+    log.warning("the stored cursor is of another database; publishing starts from now", here=here)
+    now = await connection.fetchval(
+        "update wamp.publisher set published = pg_current_snapshot(), polled = null, "
+        "last_id = null, cluster = $1, published_at = now() returning published::text",
+        here,
+    )
+    return Position(now), here
+
+
+async def store_position(connection: asyncpg.Connection[Any], position: Position) -> None:
+    """Remember that everything up to ``position`` is published."""
+    await connection.execute(
+        "update wamp.publisher set published = $1::text::pg_snapshot, "
+        "polled = $2::text::pg_snapshot, last_id = $3, published_at = now()",
+        position.seen,
+        position.polling,
+        position.last_id or None,
+    )
+
+
+async def rotate(connection: asyncpg.Connection[Any], retain: timedelta) -> None:
+    """Empty the oldest partition of events when its time has come."""
+    slot = await connection.fetchval("select wamp.rotate($1)", retain)
+    if slot is not None:
+        log.info("retention emptied a partition", slot=slot)

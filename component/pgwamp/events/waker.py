@@ -1,0 +1,86 @@
+"""When to sleep, and how not to miss the wake-up.
+
+While the publisher is awake it holds an advisory lock, and writers do not notify. To sleep it
+releases the lock, polls once more, and keeps polling while any transaction of that last snapshot
+still runs: such a one may have seen the lock held and will not notify. Every later one finds the
+lock free and notifies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+#: Keys of the advisory locks; ``schema/sql/wake.sql`` probes AWAKE.
+LOCK_CLASS, LEADER, AWAKE = 20599, 1, 2
+CHANNEL = "pgwamp"
+#: Longest sleep, in seconds: the belt beside the braces.
+LONGEST_SLEEP = 5.0
+#: Pauses between polls while awake with nothing to do, and while waiting for open transactions.
+SHORT_PAUSE, LONG_PAUSE = 0.002, 0.05
+
+_STILL_RUNNING = """
+select array(
+    select x::text
+    from pg_snapshot_xip(pg_current_snapshot()) as x
+    where $1::text[] is null or x::text = any ($1::text[])
+)
+"""
+
+
+class Waker:
+    """The sleep protocol on the publisher's own connection."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]):
+        self._connection = connection
+        self._signal = asyncio.Event()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Listen; from here on no notification is missed."""
+        self._connection.add_termination_listener(self._on_closed)
+        await self._connection.add_listener(CHANNEL, self._on_notify)
+
+    def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        if not payload:
+            self._signal.set()
+
+    def _on_closed(self, _connection: Any) -> None:
+        self._closed = True
+        self._signal.set()
+
+    def wake(self) -> None:
+        """End a sleep from within."""
+        self._signal.set()
+
+    async def awake(self) -> None:
+        """Tell writers not to notify. A probe may hold the lock for a moment: try again."""
+        while not await self._connection.fetchval(  # noqa: ASYNC110 (another process holds it)
+            "select pg_try_advisory_lock($1, $2)", LOCK_CLASS, AWAKE
+        ):
+            await asyncio.sleep(SHORT_PAUSE / 4)
+
+    async def may_sleep(self) -> None:
+        """Tell writers to notify from now on; then poll, and :meth:`running` is to be asked."""
+        self._signal.clear()
+        await self._connection.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
+
+    async def running(self, among: list[str] | None = None) -> list[str]:
+        """The transactions in progress now, or those of ``among`` that still are."""
+        running: list[str] = await self._connection.fetchval(_STILL_RUNNING, among)
+        return running
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a wake-up has come since :meth:`may_sleep`."""
+        return self._signal.is_set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Until a wake-up comes, at most ``seconds``."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._signal.wait(), seconds)
+        if self._closed:
+            raise asyncpg.ConnectionDoesNotExistError("the connection was lost while asleep")

@@ -1,0 +1,383 @@
+"""Brings a database to the revision of the ``wamp`` schema that this version needs.
+
+Alembic does the work; its environment is the package ``pgwamp.schema``. Every function takes the
+database as a URL, ``postgresql://user:password@host:port/name``, and raises
+:class:`~pgwamp.errors.StartError` with one line that names the cure.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+from psycopg2 import errorcodes, extensions, sql
+from sqlalchemy import URL, Connection, create_engine, func, pool, select, text
+from sqlalchemy.exc import DBAPIError
+
+from pgwamp.errors import StartError
+from pgwamp.settings import parse_database_url
+
+SCHEMA_PACKAGE = "pgwamp.schema"
+#: Holds the version table; nothing of the application's is in it.
+SCHEMA = "wamp"
+OLDEST_SERVER = 14
+#: Advisory lock of whoever migrates: two components may start ``db upgrade`` at once.
+MIGRATION_LOCK = (20599, 14)
+CONNECT_TIMEOUT = 10
+
+# Alembic keeps the environment it runs in module globals.
+_alembic = threading.RLock()
+
+
+class Revision(NamedTuple):
+    """One migration of the ``wamp`` schema."""
+
+    revision: str
+    down_revision: str | None
+    description: str
+
+
+def upgrade(dsn: str, revision: str = "head", report: Callable[[str], None] | None = None) -> None:
+    """Migrate up to ``revision``, all or nothing; nothing happens if it is there already.
+
+    :param report: told each revision as it is applied.
+    """
+    _migrate(command.upgrade, dsn, revision, report)
+
+
+def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = None) -> None:
+    """Migrate down to ``revision``; ``base`` removes everything but the version table.
+
+    :param report: told each revision as it is undone.
+    """
+    _migrate(command.downgrade, dsn, revision, report)
+
+
+def current(dsn: str) -> str | None:
+    """The revision that the database is at; None if it has no ``wamp`` schema."""
+    with _connect(dsn) as connection:
+        return _current(connection)
+
+
+def head() -> str:
+    """The revision that this version of pgwamp needs."""
+    with _scripts() as scripts:
+        found = scripts.get_current_head()
+    assert found is not None
+    return found
+
+
+def history() -> list[Revision]:
+    """All revisions, the oldest first."""
+    with _scripts() as scripts:
+        return [_revision(script) for script in reversed(list(scripts.walk_revisions()))]
+
+
+def pending(dsn: str) -> list[Revision]:
+    """The revisions that the database still lacks, the next one first."""
+    known = history()
+    found = current(dsn)
+    position = [None, *(revision.revision for revision in known)]
+    if found not in position:
+        raise StartError(_unknown(found))
+    return known[position.index(found) :]
+
+
+def revision(message: str, dsn: str | None = None) -> Path:
+    """For developers: add an empty revision after the head, and return its file.
+
+    :param dsn: a database at the head; the revision then has what its tables lack of the models.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(_folder())
+        if folder.name != "schema" or not (folder.parent / "setup.cfg").is_file():
+            raise StartError(
+                "a revision belongs in a source checkout, and this is an installed pgwamp; "
+                "clone the repository and run: pip install -e ."
+            )
+        connection = stack.enter_context(_connect(dsn)) if dsn else None
+        config = _config(folder, connection)
+        number = f"{int(head()) + 1:04d}"
+        with _alone():
+            try:
+                script = command.revision(
+                    config, message, rev_id=number, autogenerate=connection is not None
+                )
+            except CommandError as error:
+                raise StartError(str(error)) from None
+    assert isinstance(script, Script)
+    return Path(script.path)
+
+
+def _migrate(
+    action: Callable[[Config, str], None],
+    dsn: str,
+    target: str,
+    report: Callable[[str], None] | None,
+) -> None:
+    def applied(step: Any, **_: Any) -> None:
+        if report is not None:
+            verb = "upgraded to" if step.is_upgrade else "downgraded from"
+            script = step.up_revision
+            report(f"{verb} {script.revision}: {script.doc}")
+
+    with _folder() as folder, _connect(dsn) as connection, _alone():
+        config = _config(folder, connection)
+        config.attributes["on_version_apply"] = applied
+        try:
+            with connection.begin():
+                connection.execute(select(func.pg_advisory_xact_lock(*MIGRATION_LOCK)))
+                found = _current(connection)
+                if found is not None and found not in {known.revision for known in history()}:
+                    raise StartError(_unknown(found))
+                action(config, target)
+        except CommandError as error:
+            raise StartError(str(error)) from None
+        except DBAPIError as error:
+            raise _refused(error, connection.engine.url) from None
+
+
+def _current(connection: Connection) -> str | None:
+    with _alone():
+        context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+        return context.get_current_revision()
+
+
+def _revision(script: Script) -> Revision:
+    down = script.down_revision
+    assert down is None or isinstance(down, str)
+    return Revision(script.revision, down, script.doc)
+
+
+def _unknown(found: str | None) -> str:
+    return (
+        f"the wamp schema is at revision {found}, which this version of pgwamp does not know: "
+        "it was upgraded by a later version; install that one"
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with as_file(files(SCHEMA_PACKAGE)) as folder:
+        yield folder
+
+
+def _config(folder: Path, connection: Connection | None = None) -> Config:
+    config = Config(stdout=io.StringIO(), attributes={"connection": connection})
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _scripts() -> Iterator[ScriptDirectory]:
+    with _folder() as folder:
+        yield ScriptDirectory.from_config(_config(folder))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Use Alembic, one thread at a time, without what it logs; ``report`` says the same."""
+    with _alembic:
+        logger = logging.getLogger("alembic")
+        level = logger.level
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _connect(dsn: str, **options: Any) -> Iterator[Connection]:
+    """A connection of its own, closed at the end."""
+    url = _parse(dsn)
+    arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
+    engine = create_engine(
+        url, poolclass=pool.NullPool, connect_args=arguments, execution_options=options
+    )
+    try:
+        connection = engine.connect()
+    except DBAPIError as error:
+        raise _unreachable(error, url) from None
+    with connection:
+        version = _major_version(connection)
+        if version < OLDEST_SERVER:
+            raise StartError(
+                f"PostgreSQL {OLDEST_SERVER} or later is needed; {_place(url)} is {version}"
+            )
+        yield connection
+
+
+def _driver(connection: Connection) -> extensions.connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, extensions.connection)
+    return driver
+
+
+def _major_version(connection: Connection) -> int:
+    return _driver(connection).server_version // 10000
+
+
+def _parse(dsn: str) -> URL:
+    try:
+        return parse_database_url(dsn).set(drivername="postgresql+psycopg2")
+    except ValueError as error:
+        raise StartError(f"database URL: {error}") from None
+
+
+def _place(url: URL) -> str:
+    """Host and port, as in ``127.0.0.1:5432``; never the password."""
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}:{url.port or url.query.get('port') or 5432}"
+
+
+def _unreachable(error: DBAPIError, url: URL) -> StartError:
+    """Why connecting failed. The driver has no SQLSTATE before it is connected, only words."""
+    words = str(error.orig).strip()
+    place, user, database = _place(url), url.username, url.database
+    if re.search(r'database ".*" does not exist', words):
+        return StartError(
+            f'database "{database}" does not exist at {place}; create it with: '
+            f"pgwamp db create --admin-url postgresql://ADMIN@{place}/postgres "
+            f"or: createdb {database}"
+        )
+    if re.search(r'password authentication failed|role ".*" does not exist|no password', words):
+        return StartError(
+            f'{place} refuses user "{user}": wrong user name or password; '
+            "correct them in the database URL"
+        )
+    if "no pg_hba.conf entry" in words:
+        return StartError(
+            f'{place} does not let user "{user}" into database "{database}" from here; '
+            "allow it in the server's pg_hba.conf"
+        )
+    if re.search("permission denied for database", words):
+        return StartError(
+            f'user "{user}" may not connect to database "{database}"; '
+            f'as its owner run: GRANT CONNECT ON DATABASE "{database}" TO "{user}"'
+        )
+    line = words.splitlines()[0] if words else "no answer"
+    reason = re.sub(r"^connection to server .* failed: ", "", line)
+    return StartError(
+        f"no connection to PostgreSQL at {place}; is it running, and is the database URL right? "
+        f"({reason})"
+    )
+
+
+def _refused(error: DBAPIError, url: URL) -> StartError:
+    """Why a statement of a migration failed."""
+    code = getattr(error.orig, "pgcode", None)
+    words = str(error.orig).strip().splitlines()[0]
+    if code == errorcodes.INSUFFICIENT_PRIVILEGE:
+        return StartError(
+            f'user "{url.username}" may not change the wamp schema of database "{url.database}" '
+            f"({words}); run this as the owner of the database or of the schema, or: "
+            f'GRANT CREATE ON DATABASE "{url.database}" TO "{url.username}"'
+        )
+    if code == errorcodes.READ_ONLY_SQL_TRANSACTION:
+        return StartError(f"{_place(url)} is read-only, as a replica is; name the primary server")
+    return StartError(f"the migration failed and was undone: {words}")
+
+
+def create_database(admin_url: str, target_url: str) -> str:
+    """Create the role and the database that ``target_url`` names, with least privileges.
+
+    The role may log in, and owns the database; nobody else may connect. Without a password in
+    ``target_url`` a new role gets a random one. What exists already is left as it is, so that
+    running it again is harmless.
+
+    :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
+    :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
+    """
+    url = _parse(target_url)
+    if not url.username or not url.database:
+        raise StartError(
+            "the target URL must name a user and a database: postgresql://USER@HOST/NAME"
+        )
+    with _connect(admin_url, isolation_level="AUTOCOMMIT") as admin:
+        try:
+            owner = _owner(admin, url.database)
+            if owner not in (None, url.username):
+                raise StartError(
+                    f'database "{url.database}" exists and belongs to "{owner}"; run: '
+                    f'ALTER DATABASE "{url.database}" OWNER TO "{url.username}"'
+                )
+            known = _role_exists(admin, url.username)
+            if not known:
+                url = url.set(password=url.password or secrets.token_urlsafe(24))
+                _create_role(admin, url)
+            _create_owned_database(admin, url, exists=owner is not None)
+        except DBAPIError as error:
+            words = str(error.orig).strip().splitlines()[0]
+            raise StartError(
+                f'"{admin.engine.url.username}" could not create role or database: {words}; '
+                "name an administrator's URL: a superuser, or a role with CREATEROLE and CREATEDB"
+            ) from None
+    if known and url.password:
+        with _connect(url.render_as_string(hide_password=False)):
+            pass  # The role may have another password.
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _role_exists(admin: Connection, name: str) -> bool:
+    query = text("select exists (select from pg_roles where rolname = :name)")
+    return bool(admin.scalar(query, {"name": name}))
+
+
+def _create_role(admin: Connection, url: URL) -> None:
+    # Hashed here, so that the password itself is never in the server's log.
+    user = url.username or ""
+    verifier = extensions.encrypt_password(url.password or "", user, scope=_driver(admin))
+    _run(
+        admin,
+        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}",
+        sql.Identifier(user),
+        sql.Literal(verifier),
+    )
+
+
+def _owner(admin: Connection, database: str) -> str | None:
+    query = text("select pg_get_userbyid(datdba) from pg_database where datname = :name")
+    owner: str | None = admin.scalar(query, {"name": database})
+    return owner
+
+
+def _create_owned_database(admin: Connection, url: URL, exists: bool) -> None:
+    database, role = sql.Identifier(url.database or ""), sql.Identifier(url.username or "")
+    with _membership(admin, url.username or ""):
+        if not exists:
+            _run(admin, "CREATE DATABASE {} OWNER {}", database, role)
+        _run(admin, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
+
+
+@contextmanager
+def _membership(admin: Connection, role: str) -> Iterator[None]:
+    """Be a member of ``role`` for a moment: only so can an ordinary role give it a database."""
+    # From PostgreSQL 16 membership alone does not allow SET ROLE.
+    right = "SET" if _major_version(admin) >= 16 else "MEMBER"
+    if admin.scalar(select(func.pg_has_role(role, right))):
+        yield
+        return
+    _run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
+    try:
+        yield
+    finally:
+        _run(admin, "REVOKE {} FROM CURRENT_USER", sql.Identifier(role))
+
+
+def _run(admin: Connection, statement: str, *parts: sql.Composable) -> None:
+    composed = sql.SQL(statement).format(*parts).as_string(_driver(admin))
+    admin.exec_driver_sql(composed, execution_options={"no_parameters": True})

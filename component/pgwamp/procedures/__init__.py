@@ -1,0 +1,9 @@
+"""CALLEE: what of the database becomes procedures.
+
+Each module turns one kind of thing into :class:`~pgwamp.session.Procedure` objects; ``build``
+puts them together.
+"""
+
+from pgwamp.procedures.build import Exposure, build_exposure
+
+__all__ = ["Exposure", "build_exposure"]

@@ -1,0 +1,114 @@
+"""Putting together everything that is exposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import asyncpg
+
+from pgwamp.catalog import Catalog
+from pgwamp.database import Database
+from pgwamp.errors import StartError
+from pgwamp.naming import EVENT_SUFFIX, Naming
+from pgwamp.procedures.describe import describe_api, row_schema
+from pgwamp.procedures.python import python_procedures
+from pgwamp.procedures.queries import query_procedure, read_queries
+from pgwamp.procedures.relations import RelationProcedures
+from pgwamp.procedures.routines import routine_procedure
+from pgwamp.session import Call, Procedure
+from pgwamp.settings import Settings
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """All procedures by URI, and the API's description."""
+
+    procedures: Mapping[str, Procedure]
+    description: Mapping[str, Any]
+
+
+async def build_exposure(
+    settings: Settings,
+    catalog: Catalog,
+    database: Database,
+    connection: asyncpg.Connection[Any],
+    further: Sequence[Procedure] = (),
+) -> Exposure:
+    """Everything that ``settings`` expose of ``catalog``, and ``further`` procedures.
+
+    :param connection: to prepare the named queries on.
+    :raises StartError: a query or a Python procedure is wrong, or two things have one URI.
+    """
+    naming = Naming(settings.expose)
+    found: dict[str, Procedure] = {}
+
+    def add(procedure: Procedure) -> None:
+        if procedure.uri in found:
+            raise StartError(
+                f"two things are called {procedure.uri}: rename one with expose.alias, "
+                "or leave it out with expose.exclude"
+            )
+        found[procedure.uri] = procedure
+
+    for procedure in _from_catalog(settings, naming, catalog, database):
+        add(procedure)
+    for procedure in await _from_queries(settings, database, connection):
+        add(procedure)
+    expose = settings.expose
+    for procedure in python_procedures(expose.procedures, settings.folder, expose.prefix, database):
+        add(procedure)
+    for procedure in further:
+        add(procedure)
+    description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
+
+    async def describe(call: Call) -> Any:
+        return description
+
+    add(Procedure(f"{expose.prefix}.describe", describe))
+    return Exposure(found, description)
+
+
+def _from_catalog(
+    settings: Settings, naming: Naming, catalog: Catalog, database: Database
+) -> Iterator[Procedure]:
+    for relation in catalog.relations:
+        path = naming.exposed_path(relation.schema, relation.name)
+        if path is not None:
+            yield from RelationProcedures(relation, path, database, settings).procedures()
+    functions = (r for r in catalog.routines if r.kind == "function")
+    for (schema, name), overloads in groupby(functions, key=lambda r: (r.schema, r.name)):
+        path = naming.exposed_path(schema, name)
+        if path is not None:
+            yield routine_procedure(path, list(overloads), database, settings)
+
+
+async def _from_queries(
+    settings: Settings, database: Database, connection: asyncpg.Connection[Any]
+) -> list[Procedure]:
+    if settings.expose.queries is None:
+        return []
+    procedures = []
+    big = settings.expose.bigint == "string"
+    for query in read_queries(settings.folder / settings.expose.queries):
+        await query.prepare(connection, bigint_as_string=big)
+        uri = f"{settings.expose.prefix}.{query.name}"
+        procedures.append(query_procedure(uri, query, database, settings))
+    return procedures
+
+
+def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
+    for relation in catalog.watched:
+        path = naming.path(relation.schema, relation.name)
+        if path is None:
+            continue
+        row = row_schema(relation.columns)
+        for operation, suffix in EVENT_SUFFIX.items():
+            yield {
+                "topic": f"{path}.{suffix}",
+                "relation": f"{relation.schema}.{relation.name}",
+                "op": operation,
+                "row": row,
+            }

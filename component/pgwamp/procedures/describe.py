@@ -1,0 +1,158 @@
+"""``describe``: the API as it stands, as JSON with a JSON Schema for each argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pgwamp.catalog import Column, Relation, Routine
+from pgwamp.pgtypes import Type
+from pgwamp.session import Procedure
+
+_FORMS: dict[str, dict[str, Any]] = {
+    "integer": {"type": "integer"},
+    "float": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "text": {"type": "string"},
+    "bytea": {"type": "string", "contentEncoding": "binary"},
+    "json": {},
+    "numeric": {"type": "string", "format": "numeric"},
+    "hstore": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+}
+_RANGE = {
+    "type": "object",
+    "properties": {
+        "lower": {"type": ["string", "null"]},
+        "upper": {"type": ["string", "null"]},
+        "bounds": {"enum": ["[)", "[]", "(]", "()", "empty"]},
+    },
+}
+_STRINGS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_COMMON: dict[str, dict[str, Any]] = {
+    "where": {"type": "object", "description": "conditions on columns, and, or, not"},
+    "columns": {**_STRINGS, "description": "columns to answer; all when missing"},
+    "order": {**_STRINGS, "description": "column, column.desc, column.asc.nullslast"},
+    "limit": {"type": "integer", "minimum": 0},
+    "offset": {"type": "integer", "minimum": 0},
+    "returning": {
+        "oneOf": [_STRINGS, {"type": "boolean"}],
+        "description": "columns to answer, or false for the number of rows",
+    },
+    "conflict": {**_STRINGS, "description": "columns of a unique constraint; the primary key"},
+    "resolution": {"enum": ["merge", "ignore"]},
+    "update": {**_STRINGS, "description": "columns to update on conflict; all that are given"},
+    "since": {"type": "string", "description": "cursor to go on from; the oldest kept event"},
+}
+
+
+def type_schema(of: Type) -> dict[str, Any]:
+    """A PostgreSQL type as JSON Schema of its neutral values."""
+    schema = dict(_FORMS.get(of.form, {"type": "string", "format": of.name}))
+    if of.form == "enum":
+        schema = {"enum": list(of.labels)}
+    elif of.form == "array" and of.element is not None:
+        schema = {"type": "array", "items": type_schema(of.element)}
+    elif of.form == "composite":
+        schema = {
+            "type": "object",
+            "properties": {name: type_schema(kind) for name, kind in of.fields},
+        }
+    elif of.form == "range":
+        schema = dict(_RANGE)
+    elif of.form == "multirange":
+        schema = {"type": "array", "items": _RANGE}
+    return schema
+
+
+def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
+    """A row as JSON Schema."""
+    properties = {}
+    for column in columns:
+        schema = type_schema(column.type)
+        if column.comment:
+            schema["description"] = column.comment
+        if column.nullable and "type" in schema:
+            schema["type"] = [schema["type"], "null"]
+        properties[column.name] = schema
+    return {"type": "object", "properties": properties}
+
+
+def argument_schemas(
+    relation: Relation, names: Iterable[str], required: int
+) -> list[dict[str, Any]]:
+    """The arguments of a relation's verb."""
+    key = [c for c in relation.columns if c.name in relation.primary_key]
+    rows = row_schema([c for c in relation.columns if not c.generated])
+    own: dict[str, dict[str, Any]] = {
+        "key": type_schema(key[0].type) if len(key) == 1 else row_schema(key),
+        "rows": {"oneOf": [rows, {"type": "array", "items": rows}]},
+        "values": rows,
+    }
+    return [
+        {"name": name, "required": position < required, "schema": own.get(name) or _COMMON[name]}
+        for position, name in enumerate(names)
+    ]
+
+
+def relation_description(
+    uri: str, verb: str, relation: Relation, arguments: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One verb of a relation in ``describe``."""
+    row = row_schema(relation.columns)
+    result: dict[str, Any] = {"type": "array", "items": row}
+    if verb == "get":
+        result = row
+    elif verb == "count":
+        result = {"type": "integer"}
+    return {
+        "uri": uri,
+        "kind": "relation",
+        "relation": f"{relation.schema}.{relation.name}",
+        "verb": verb,
+        "description": relation.comment,
+        "arguments": arguments,
+        "result": result,
+    }
+
+
+def routine_description(uri: str, overloads: Sequence[Routine]) -> dict[str, Any]:
+    """A function in ``describe``; the first overload's result stands for all."""
+    first = overloads[0]
+    result: dict[str, Any] = {"type": "null"}
+    if first.columns:
+        result = row_schema(first.columns)
+    elif first.returns is not None and first.returns.name != "void":
+        result = type_schema(first.returns)
+    if first.returns_set:
+        result = {"type": "array", "items": result}
+    return {
+        "uri": uri,
+        "kind": "function",
+        "volatility": first.volatility,
+        "description": first.comment,
+        "overloads": [
+            [
+                {
+                    "name": argument.name or f"${position + 1}",
+                    "required": not argument.has_default,
+                    "schema": type_schema(argument.type),
+                }
+                for argument in routine.inputs
+                for position in [routine.inputs.index(argument)]
+            ]
+            for routine in overloads
+        ],
+        "result": result,
+    }
+
+
+def describe_api(
+    prefix: str, procedures: Iterable[Procedure], topics: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The whole API, as ``com.example.describe`` answers it."""
+    described = [dict(p.description) for p in procedures if p.description]
+    return {
+        "prefix": prefix,
+        "procedures": sorted(described, key=lambda entry: str(entry["uri"])),
+        "topics": list(topics),
+    }

@@ -1,0 +1,150 @@
+"""Python procedures: ``async def`` functions marked with Autobahn's ``@wamp.register``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+import asyncpg
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from pgwamp.access import Caller
+from pgwamp.database import Database
+from pgwamp.errors import InvalidArgument, StartError
+from pgwamp.session import Call, Procedure
+
+
+def python_procedures(
+    modules: tuple[str, ...], folder: Path, prefix: str, database: Database
+) -> Iterator[Procedure]:
+    """The marked functions of ``modules``; ``folder`` is searched for them first.
+
+    A URI without a dot is put below the prefix: ``@wamp.register("close_day")``.
+
+    :raises StartError: a module cannot be imported, or a function cannot be a procedure.
+    """
+    if modules and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    for name in modules:
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:  # whatever the user's module raises at import
+            raise StartError(
+                f"expose.procedures: {name}: {type(error).__name__}: {error}"
+            ) from None
+        for function in vars(module).values():
+            for pattern in getattr(function, "_wampuris", ()):
+                if pattern.is_endpoint():
+                    uri = pattern.uri()
+                    yield _procedure(uri if "." in uri else f"{prefix}.{uri}", function, database)
+
+
+def _procedure(uri: str, function: Callable[..., Any], database: Database) -> Procedure:
+    if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise StartError(f"{uri}: {function.__qualname__} must be an async def function")
+    arguments = _Arguments(uri, function)
+
+    if inspect.isasyncgenfunction(function):
+
+        async def stream(call: Call) -> AsyncIterator[Any]:
+            given = arguments.bind(call)
+            if not arguments.connection:
+                async for item in function(**given):
+                    yield item
+                return
+            async with database.transaction(call.caller, read_only=False, resets=True) as c:
+                async for item in function(**{**given, arguments.connection: c}):
+                    yield item
+
+        return Procedure(uri, stream, neutral=False, description=arguments.describe())
+
+    async def handler(call: Call) -> Any:
+        given = arguments.bind(call)
+        if not arguments.connection:
+            return await function(**given)
+        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
+            return await function(**{**given, arguments.connection: connection})
+
+    return Procedure(uri, handler, neutral=False, description=arguments.describe())
+
+
+class _Arguments:
+    """The arguments of a Python procedure: those a caller gives, and those it is given.
+
+    A parameter annotated ``asyncpg.Connection`` receives the connection of the call's
+    transaction, one annotated :class:`~pgwamp.access.Caller` who is calling.
+    """
+
+    def __init__(self, uri: str, function: Callable[..., Any]):
+        self._uri = uri
+        self._doc = inspect.getdoc(function)
+        self.connection = ""
+        self._caller = ""
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
+        self._required: set[str] = set()
+        try:
+            hints = get_type_hints(function)
+        except NameError as error:
+            raise StartError(f"{uri}: an annotation cannot be resolved: {error}") from None
+        for name, parameter in inspect.signature(function).parameters.items():
+            hint = hints.get(name, Any)
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise StartError(f"{uri}: name each argument instead of *{name}")
+            if (get_origin(hint) or hint) is asyncpg.Connection:
+                self.connection = name
+            elif hint is Caller:
+                self._caller = name
+            else:
+                self._add(name, hint, parameter.default is parameter.empty)
+
+    def _add(self, name: str, hint: Any, required: bool) -> None:
+        try:
+            self._adapters[name] = TypeAdapter(hint)
+        except PydanticSchemaGenerationError:
+            raise StartError(f"{self._uri}: no caller can give a {hint} for {name}") from None
+        if required:
+            self._required.add(name)
+
+    def bind(self, call: Call) -> dict[str, Any]:
+        """The caller's arguments, checked and converted to the annotated types."""
+        names = list(self._adapters)
+        if len(call.args) > len(names):
+            raise InvalidArgument("arguments", f"at most {len(names)}: {', '.join(names)}")
+        given: dict[str, Any] = dict(zip(names, call.args, strict=False))
+        for name, value in call.kwargs.items():
+            if name not in self._adapters or name in given:
+                raise InvalidArgument(name, f"unknown or given twice; known: {', '.join(names)}")
+            given[name] = value
+        for name in sorted(self._required - given.keys()):
+            raise InvalidArgument(name, f"missing; the arguments are {', '.join(names)}")
+        for name, value in given.items():
+            try:
+                given[name] = self._adapters[name].validate_python(value)
+            except ValidationError as error:
+                first = error.errors()[0]
+                path = ".".join([name, *(str(part) for part in first["loc"])])
+                raise InvalidArgument(path, first["msg"]) from None
+        if self._caller:
+            given[self._caller] = call.caller
+        return given
+
+    def describe(self) -> Mapping[str, Any]:
+        """Its entry in ``describe``."""
+        return {
+            "uri": self._uri,
+            "kind": "python",
+            "description": self._doc,
+            "arguments": [
+                {
+                    "name": name,
+                    "required": name in self._required,
+                    "schema": adapter.json_schema(),
+                }
+                for name, adapter in self._adapters.items()
+            ],
+        }

@@ -1,0 +1,189 @@
+"""Named queries: a folder of ``.sql`` files, read by aiosql, each query a procedure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import asyncpg
+import sqlalchemy as sa
+from aiosql.types import SQLOperationType
+from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
+
+from pgwamp.catalog import Column
+from pgwamp.catalog.load import load_types
+from pgwamp.database import Database
+from pgwamp.errors import StartError, TooManyRows
+from pgwamp.pgtypes import Type, bindable
+from pgwamp.procedures.describe import row_schema, type_schema
+from pgwamp.query.expressions import DIALECT, outputs, parameter
+from pgwamp.query.request import bind
+from pgwamp.query.statement import Statement
+from pgwamp.session import Call, Procedure
+from pgwamp.settings import Settings
+
+_UNSUPPORTED = {
+    SQLOperationType.SCRIPT: "# (script)",
+    SQLOperationType.INSERT_UPDATE_DELETE_MANY: "*! (many)",
+}
+_WRITES = re.compile(r"\s*(insert|update|delete|merge)\b", re.IGNORECASE)
+
+
+class _AsWritten:
+    """An aiosql adapter that leaves ``:name`` in the SQL; types decide how it is replaced."""
+
+    is_aio_driver = True
+
+    def process_sql(self, _name: str, _operation: SQLOperationType, sql: str) -> str:
+        return sql
+
+
+class NamedQuery:
+    """One query of a ``.sql`` file, prepared once to learn its types."""
+
+    def __init__(self, name: str, sql: str, operation: SQLOperationType, comment: str | None):
+        self.name = name
+        self.operation = operation
+        self.comment = comment or None
+        self._sql = sql.strip().rstrip(";")
+        self.names = list(
+            dict.fromkeys(m["var_name"] for m in VAR_REF.finditer(sql) if m["var_name"])
+        )
+        self.types: list[Type] = []
+        self.columns: tuple[Column, ...] = ()
+        self.statement = Statement(self._sql, ())
+
+    def _render(self, placeholder: Callable[[str], str]) -> str:
+        def replace(match: re.Match[str]) -> str:
+            name = match["var_name"]
+            return f"{match['lead']}{placeholder(name)}" if name else match[0]
+
+        return VAR_REF.sub(replace, self._sql)
+
+    async def prepare(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool) -> None:
+        """Learn the types of parameters and columns from the server.
+
+        :raises StartError: the query is wrong; the message names it and says why.
+        """
+        if self.operation in _UNSUPPORTED:
+            kind = _UNSUPPORTED[self.operation]
+            raise StartError(f'query "{self.name}": aiosql\'s {kind} cannot be a procedure')
+        try:
+            prepared = await connection.prepare(
+                self._render(lambda name: f"${self.names.index(name) + 1}")
+            )
+        except asyncpg.PostgresError as error:
+            raise StartError(f'query "{self.name}": {error}') from None
+        attributes = prepared.get_attributes()
+        parameter_oids = [p.oid for p in prepared.get_parameters()]
+        types = await load_types(connection, [*parameter_oids, *(a.type.oid for a in attributes)])
+        self.types = [types[oid] for oid in parameter_oids]
+        self.columns = tuple(Column(a.name, types[a.type.oid]) for a in attributes)
+        twice = [name for name, n in Counter(c.name for c in self.columns).items() if n > 1]
+        if twice:
+            raise StartError(f'query "{self.name}": two columns are called "{twice[0]}"')
+        self.statement = self._build(bigint_as_string)
+
+    def _build(self, bigint_as_string: bool) -> Statement:
+        def placeholder(name: str) -> str:
+            index = self.names.index(name)
+            cast = str(parameter("p", self.types[index]).compile(dialect=DIALECT))
+            return cast.replace("$1", f"${index + 1}")
+
+        sql = self._render(placeholder)
+        selected, conversions = self._outputs(bigint_as_string)
+        if selected:
+            # The developer's own SQL, wrapped so that the server writes values as they travel.
+            if _WRITES.match(sql):
+                sql = f"WITH q AS ({sql}) SELECT {selected} FROM q"
+            else:
+                sql = f"SELECT {selected} FROM ({sql}\n) AS q"
+        names = tuple(f"p{index}" for index in range(len(self.names)))
+        return Statement(sql, names, conversions)
+
+    def _outputs(self, bigint_as_string: bool) -> tuple[str, tuple[Any, ...]]:
+        table = sa.table("q", *(sa.column(column.name) for column in self.columns))
+        expressions, conversions = outputs(
+            self.columns, lambda name: table.c[name], bigint_as_string=bigint_as_string
+        )
+        return ", ".join(str(e.compile(dialect=DIALECT)) for e in expressions), conversions
+
+
+def read_queries(folder: Path) -> list[NamedQuery]:
+    """The queries of every ``.sql`` file in ``folder``.
+
+    :raises StartError: there is no such folder, or a file cannot be parsed.
+    """
+    if not folder.is_dir():
+        raise StartError(f"expose.queries: there is no folder {folder}")
+    try:
+        adapter: Any = _AsWritten  # of aiosql's adapter protocol, what it needs to load
+        queries: Any = aiosql.from_path(folder, adapter, mandatory_parameters=False)
+    except (SQLLoadException, SQLParseException) as error:
+        raise StartError(f"expose.queries: {error}") from None
+    found = []
+    for name in sorted(queries.available_queries):
+        function = getattr(queries, name)
+        if name.endswith("_cursor") and name.removesuffix("_cursor") in queries.available_queries:
+            continue
+        found.append(NamedQuery(name, function.sql, function.operation, function.__doc__))
+    return found
+
+
+def query_procedure(
+    uri: str, query: NamedQuery, database: Database, settings: Settings
+) -> Procedure:
+    """The procedure that runs a named query, with its parameters by name or position."""
+    max_rows = settings.limits.max_rows
+
+    async def handler(call: Call) -> Any:
+        request = bind(query.names, call.args, call.kwargs, required=len(query.names))
+        values = [
+            None if request[name] is None else bindable(kind, request[name], name)
+            for name, kind in zip(query.names, query.types, strict=True)
+        ]
+        bound = query.statement.bind(values)
+        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
+            if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
+                status = await connection.execute(bound.statement.sql, *bound.parameters)
+                last = status.rpartition(" ")[2]
+                return int(last) if last.isdigit() else 0
+            records = await connection.fetch(bound.statement.sql, *bound.parameters)
+        if len(records) > max_rows:
+            raise TooManyRows(f"more than {max_rows} rows (limits.max_rows); add a LIMIT")
+        return _shape(query, bound.rows(records))
+
+    return Procedure(uri, handler, description=_description(uri, query))
+
+
+def _shape(query: NamedQuery, rows: Sequence[dict[str, Any]]) -> Any:
+    """What aiosql's operator asks for: all rows, the first row, or its first value."""
+    if query.operation is SQLOperationType.SELECT:
+        return rows
+    first = rows[0] if rows else None
+    if query.operation is SQLOperationType.SELECT_VALUE:
+        return next(iter(first.values()), None) if first else None
+    return first
+
+
+def _description(uri: str, query: NamedQuery) -> dict[str, Any]:
+    row = row_schema(query.columns)
+    results: dict[SQLOperationType, Any] = {
+        SQLOperationType.SELECT: {"type": "array", "items": row},
+        SQLOperationType.SELECT_VALUE: type_schema(query.columns[0].type) if query.columns else {},
+        SQLOperationType.INSERT_UPDATE_DELETE: {"type": "integer"},
+    }
+    return {
+        "uri": uri,
+        "kind": "query",
+        "description": query.comment,
+        "arguments": [
+            {"name": name, "required": True, "schema": type_schema(kind)}
+            for name, kind in zip(query.names, query.types, strict=True)
+        ],
+        "result": results.get(query.operation, row),
+    }

@@ -1,0 +1,60 @@
+"""Binding the arguments of a call to names, with errors that say what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pgwamp.errors import InvalidArgument
+
+
+def bind(
+    names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any], *, required: int = 0
+) -> dict[str, Any]:
+    """Positional and keyword arguments of a call as one dict.
+
+    :param names: the arguments in positional order.
+    :param required: how many of the first names must be given.
+    :raises InvalidArgument: too many, unknown, twice, or missing.
+    """
+    if len(args) > len(names):
+        raise InvalidArgument(
+            "arguments", f"{len(args)} given, at most {len(names)} allowed: {', '.join(names)}"
+        )
+    bound = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in names:
+            raise InvalidArgument(name, f"unknown argument{suggest(name, names)}")
+        if name in bound:
+            raise InvalidArgument(name, "given twice, by position and by name")
+        bound[name] = value
+    for name in names[:required]:
+        if name not in bound:
+            raise InvalidArgument(name, f"missing; the arguments are {', '.join(names)}")
+    return bound
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: a close match, or what is allowed."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; allowed: {', '.join(known)}" if known else ""
+
+
+def integer(value: Any, path: str, *, minimum: int = 0) -> int:
+    """A whole number of at least ``minimum``. Raises :class:`InvalidArgument`."""
+    if type(value) is not int or value < minimum:
+        raise InvalidArgument(path, f"expected a whole number of at least {minimum}")
+    return value
+
+
+def string_list(value: Any, path: str) -> list[str]:
+    """A list of strings; a single string is a list of one. Raises :class:`InvalidArgument`."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise InvalidArgument(path, "expected a list of strings")
+    return list(value)

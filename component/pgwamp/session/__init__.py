@@ -1,0 +1,22 @@
+"""The WAMP session: everything pgwamp needs of Autobahn, with its repairs in one place.
+
+Only this package imports Autobahn.
+"""
+
+from pgwamp.session.client import Client
+from pgwamp.session.link import Link, acknowledged
+from pgwamp.session.procedure import Call, Procedure, Result
+from pgwamp.session.serving import Serving
+from pgwamp.session.wamp import Lost, PublishRefused
+
+__all__ = [
+    "Call",
+    "Client",
+    "Link",
+    "Lost",
+    "Procedure",
+    "PublishRefused",
+    "Result",
+    "Serving",
+    "acknowledged",
+]

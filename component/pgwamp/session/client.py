@@ -1,0 +1,120 @@
+"""A small WAMP client: for the command line, the readiness of ``pgwamp dev``, and tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from autobahn.wamp.exception import ApplicationError, TransportLost
+from autobahn.wamp.types import CallResult, EventDetails, SubscribeOptions
+
+from pgwamp.errors import CallError, StartError, Unavailable
+from pgwamp.session.link import Link
+from pgwamp.session.wamp import Lost
+from pgwamp.settings import RouterSettings
+
+#: The router's own limit of one message.
+MAX_MESSAGE = 16 * 2**20
+#: Seconds until a router that does not answer is given up.
+PATIENCE = 5.0
+EventHandler = Callable[[str, list[Any], dict[str, Any]], None]
+
+
+class Client:
+    """A session that calls and subscribes; ``async with Client(settings) as client``.
+
+    It joins again when the connection is lost, and subscribes again to what was subscribed.
+    Entering raises :class:`~pgwamp.errors.StartError` when the router refuses.
+    """
+
+    def __init__(self, settings: RouterSettings):
+        self._settings = settings
+        self._subscriptions: list[tuple[str, str, EventHandler]] = []
+        #: Set on every join but the first, when events may have been missed.
+        self.rejoined = asyncio.Event()
+        self._joins = 0
+
+    async def __aenter__(self) -> Client:
+        self.link = Link(
+            self._settings, max_bytes=MAX_MESSAGE, on_join=self._on_join, patience=PATIENCE
+        )
+        try:
+            await self.link.start()
+        except BaseException:
+            await self.link.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.link.stop()
+
+    async def _on_join(self) -> None:
+        for topic, match, handler in self._subscriptions:
+            try:
+                await self._subscribe(topic, match, handler)
+            except ApplicationError as error:
+                raise StartError(f"subscribing to {topic}: {error.error}") from None
+        self._joins += 1
+        if self._joins > 1:
+            self.rejoined.set()
+
+    async def call(
+        self,
+        procedure: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        on_progress: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Call and return the result's value; see :meth:`call_full`."""
+        return (await self.call_full(procedure, args, kwargs, on_progress))[0]
+
+    async def call_full(
+        self,
+        procedure: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        on_progress: Callable[..., Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Call and return the value and the keyword results.
+
+        :raises CallError: with the URI, message and details that the callee answered.
+        """
+        try:
+            result = await self.link.session.call_procedure(
+                procedure, args, kwargs or {}, on_progress
+            )
+        except ApplicationError as error:
+            message = str(error.args[0]) if error.args else error.error
+            details = {k: v for k, v in (error.kwargs or {}).items() if k != "uri"}
+            details.pop("message", None)
+            raise CallError(message, uri=error.error, **details) from None
+        except (Lost, TransportLost):
+            raise Unavailable("the connection to the router was lost") from None
+        if isinstance(result, CallResult):
+            value = result.results[0] if len(result.results) == 1 else list(result.results)
+            return value, dict(result.kwresults)
+        return result, {}
+
+    async def subscribe(self, topic: str, handler: EventHandler, match: str = "exact") -> None:
+        """Call ``handler(topic, args, kwargs)`` for each event, also after a rejoin.
+
+        :raises CallError: the router refused the subscription.
+        """
+        try:
+            await self._subscribe(topic, match, handler)
+        except ApplicationError as error:
+            raise CallError(error.error_message(), uri=error.error) from None
+        self._subscriptions.append((topic, match, handler))
+
+    async def _subscribe(self, topic: str, match: str, handler: EventHandler) -> None:
+        def on_event(*args: Any, **kwargs: Any) -> None:
+            details: EventDetails = kwargs.pop(_DETAILS)
+            handler(details.topic or topic, list(args), kwargs)
+
+        await self.link.session.subscribe(
+            on_event, topic, options=SubscribeOptions(match=match, details_arg=_DETAILS)
+        )
+
+
+_DETAILS = "event details"

@@ -1,0 +1,367 @@
+"""The link to the router: connect, join, register, and do it again when it is lost.
+
+Autobahn's ``Component`` does this too, but never resets its back-off, reconnects after being
+stopped, retries a wrong password for ever and hides failed registrations; this loop is small
+and does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autobahn.wamp.auth import create_authenticator
+from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
+from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
+
+from pgwamp import logs
+from pgwamp.errors import StartError
+from pgwamp.session.procedure import Procedure
+from pgwamp.session.serving import DETAILS, Serving
+from pgwamp.session.transports import CONNECT_TIMEOUT, open_transport
+from pgwamp.session.wamp import Lost, PublishRefused, WampSession
+from pgwamp.settings import RouterAuth, RouterSettings
+
+log = logs.get(__name__)
+#: Back-off between connects, in seconds; reset by every successful join.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+#: A router that just starts may refuse a realm it is about to open; believe it the third time.
+REFUSALS = 3
+_REGISTERING = 64
+_CLOSE_TIMEOUT = 3.0
+
+OnJoin = Callable[[], Awaitable[None]]
+
+
+class Link:
+    """A session on the realm, kept up.
+
+    :param patience: seconds until :meth:`start` gives up when no router answers; None waits on.
+    :param on_join: awaited after each join, before the link counts as up; registering belongs
+        there. An error it raises is fatal.
+    """
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        *,
+        max_bytes: int,
+        serving: Serving | None = None,
+        on_join: OnJoin | None = None,
+        patience: float | None = None,
+    ):
+        self._settings = settings
+        self._max_bytes = max_bytes
+        self._serving = serving
+        self._on_join = on_join
+        self._patience = patience
+        self._session: WampSession | None = None
+        self._registrations: dict[str, Any] = {}
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self.details: SessionDetails | None = None
+        #: Fails with the StartError that ended the link for good.
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect for the first time. Raises :class:`StartError` if the router refuses us."""
+        self._task = asyncio.create_task(self._keep_up(), name="pgwamp link")
+        up: asyncio.Future[Any] = asyncio.ensure_future(self._up.wait())
+        waited: set[asyncio.Future[Any]] = {up, self.failed}
+        try:
+            done, _ = await asyncio.wait(
+                waited, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            up.cancel()
+        if self.failed.done():
+            self.failed.result()
+        if not done:
+            raise StartError(
+                f"no router answers at {self._settings.url}: start it, or correct router.url "
+                "(PGWAMP_ROUTER__URL)"
+            )
+
+    async def stop(self) -> None:
+        """Say GOODBYE and disconnect; also ends a reconnect in progress. Idempotent."""
+        self._stopping.set()
+        self._up.clear()
+        session = self._session
+        if session is not None and not session.closed.done():
+            try:
+                session.leave()
+                await asyncio.wait_for(asyncio.shield(session.closed), _CLOSE_TIMEOUT)
+            except (TimeoutError, TransportLost):
+                pass
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the session is joined and its procedures are registered."""
+        return self._up.is_set()
+
+    async def up(self) -> None:
+        """Wait until the session is joined and its procedures are registered."""
+        await self._up.wait()
+
+    async def down(self) -> Lost:
+        """Wait until the current session ends."""
+        if self._session is None:
+            return Lost("wamp.close.transport_lost")
+        return await asyncio.shield(self._session.closed)
+
+    async def _keep_up(self) -> None:
+        delay, refusals, reported = FIRST_DELAY, 0, False
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            try:
+                began = loop.time()
+                reason = await self._one_session()
+                refusals, reported = 0, False
+                # A session that ends as soon as it began is no reason to hurry.
+                if loop.time() - began > LONGEST_DELAY:
+                    delay = FIRST_DELAY
+                if not self._stopping.is_set():
+                    log.warning(
+                        "session lost, joining again", reason=reason.reason, text=str(reason)
+                    )
+            except StartError as error:
+                self._fail(error)
+                return
+            except Lost as refusal:
+                refusals = refusals + 1 if _is_refusal(refusal) else 0
+                if refusals >= REFUSALS:
+                    self._fail(self._explain(refusal))
+                    return
+                reason = refusal
+            except (OSError, TimeoutError) as error:
+                refusals = 0
+                if not reported:
+                    reported = True
+                    log.warning(
+                        "no router answers, trying until one does",
+                        url=self._settings.url,
+                        error=str(error) or type(error).__name__,
+                    )
+            if await self._paused(delay):
+                return
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _paused(self, delay: float) -> bool:
+        """Wait a little, not in step with others; True if we are stopping."""
+        try:
+            # 0.5 to 1 of the delay: a herd of clients does not come back at once.
+            await asyncio.wait_for(self._stopping.wait(), delay * random.uniform(0.5, 1))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _one_session(self) -> Lost:
+        """Connect, join, register, and stay until the session ends."""
+        session = WampSession(ComponentConfig(self._settings.realm), self._max_bytes)
+        authenticator = _authenticator(self._settings.auth)
+        if authenticator is not None:
+            session.add_authenticator(authenticator)  # type: ignore[no-untyped-call]
+        transport = await open_transport(self._settings, session)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                self.details = await asyncio.shield(session.joined)
+            self._session = session
+            self._registrations = {}
+            if self._on_join is not None:
+                try:
+                    await self._on_join()
+                except TransportLost:
+                    raise await session.closed from None
+            self._up.set()
+            log.info("joined", realm=self._settings.realm, session=self.details.session)
+            return await asyncio.shield(session.closed)
+        finally:
+            self._up.clear()
+            if not session.closed.done():
+                transport.abort()
+
+    def _fail(self, error: StartError) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+            self.failed.exception()
+
+    def _explain(self, refusal: Lost) -> StartError:
+        where = f"the router at {self._settings.url}"
+        reason = refusal.reason
+        if reason == "wamp.error.no_such_realm":
+            return StartError(
+                f'{where} has no realm "{self._settings.realm}": correct router.realm '
+                "(PGWAMP_ROUTER__REALM)"
+            )
+        if "auth" in reason or "no_such_principal" in reason or "no_such_role" in reason:
+            return StartError(
+                f"{where} refused to let us join: correct router.auth "
+                f"(method {self._settings.auth.method}; {reason}: {refusal})"
+            )
+        return StartError(f"{where} refused to let us join: {reason}: {refusal}")
+
+    # --- callee ---------------------------------------------------------------------------------
+
+    @property
+    def registered(self) -> frozenset[str]:
+        """The procedures registered in this session."""
+        return frozenset(self._registrations)
+
+    async def register(self, procedures: Iterable[Procedure]) -> None:
+        """Register all, some at a time.
+
+        :raises StartError: the router refused one; the message says which, why and the cure.
+        """
+        session, serving = self._session, self._serving
+        assert session is not None
+        assert serving is not None
+        slots = asyncio.Semaphore(_REGISTERING)
+        # Shared, so that a second instance, or we after a half-open connection, can register.
+        options = RegisterOptions(invoke="roundrobin", details_arg=DETAILS)
+
+        async def register(procedure: Procedure) -> None:
+            async with slots:
+                try:
+                    registration = await session.register(
+                        serving.endpoint(procedure), procedure.uri, options=options
+                    )
+                except ApplicationError as error:
+                    raise _registration_failed(procedure.uri, error) from None
+                self._registrations[procedure.uri] = registration
+
+        async with _first_error() as group:
+            for procedure in procedures:
+                group.append(asyncio.create_task(register(procedure)))
+
+    async def unregister(self, uris: Iterable[str]) -> None:
+        """Take procedures back; one that is not registered any more is none the worse."""
+        for uri in uris:
+            registration = self._registrations.pop(uri, None)
+            if registration is not None:
+                try:
+                    await registration.unregister()
+                except (ApplicationError, TransportLost) as error:
+                    log.debug("unregister failed", procedure=uri, error=str(error))
+
+    # --- publisher ------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        topic: str,
+        args: Sequence[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+    ) -> asyncio.Future[Any]:
+        """Send one event; :func:`acknowledged` waits until the router has taken it.
+
+        :raises Lost: there is no session now.
+        :raises PublishRefused: the topic or an option is not valid.
+        :raises pgwamp.errors.PayloadTooLarge: it is over the limit of a message.
+        """
+        if not self.is_up:
+            raise Lost("wamp.close.transport_lost")
+        try:
+            return self.session.publish_event(topic, args, kwargs, options)
+        except TransportLost as error:
+            raise Lost("wamp.close.transport_lost", str(error)) from None
+        except (AssertionError, TypeError, ValueError, ProtocolError) as error:
+            raise PublishRefused(f"not a valid event: {error}") from None
+
+    @property
+    def session(self) -> WampSession:
+        """The current session. Raises :class:`Lost` when there is none."""
+        if self._session is None or self._session.closed.done():
+            raise Lost("wamp.close.transport_lost")
+        return self._session
+
+
+async def acknowledged(reply: asyncio.Future[Any]) -> None:
+    """Wait for the acknowledgement of :meth:`Link.publish`.
+
+    :raises Lost: the session ended first; publish it again.
+    :raises PublishRefused: the router will never take it.
+    """
+    try:
+        await reply
+    except TransportLost as error:
+        raise Lost("wamp.close.transport_lost", str(error)) from None
+    except ApplicationError as error:
+        raise PublishRefused(f"{error.error}: {error.error_message()}") from None
+
+
+class _first_error:
+    """Gather tasks; the first error cancels the others and is raised as it is."""
+
+    async def __aenter__(self) -> list[asyncio.Task[None]]:
+        self._tasks: list[asyncio.Task[None]] = []
+        return self._tasks
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await asyncio.gather(*self._tasks)
+        except BaseException:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise
+
+
+def _is_refusal(lost: Lost) -> bool:
+    """Whether the router answered and said no, rather than went away."""
+    return lost.reason.startswith("wamp.error.")
+
+
+def _registration_failed(uri: str, error: ApplicationError) -> StartError:
+    if error.error == ApplicationError.NOT_AUTHORIZED:
+        cure = "give the component's role the permission to register it"
+    elif error.error == ApplicationError.PROCEDURE_ALREADY_EXISTS:
+        cure = "another component has registered it; stop that one or change expose.prefix"
+    else:
+        cure = error.error_message()
+    return StartError(f"the router refused to register {uri} ({error.error}): {cure}")
+
+
+def _authenticator(auth: RouterAuth) -> Any | None:
+    """Autobahn's authenticator for the configured method; anonymous needs none.
+
+    :raises StartError: the key cannot be read, or a package for the method is missing.
+    """
+    secret = auth.secret.get_secret_value()
+    arguments: dict[str, Any] = {"authid": auth.authid}
+    try:
+        match auth.method:
+            case "anonymous":
+                return None
+            case "ticket":
+                arguments["ticket"] = secret
+            case "wampcra":
+                arguments["secret"] = secret
+            case "scram":
+                arguments["password"] = secret
+            case "cryptosign":
+                arguments["privkey"] = _private_key(auth)
+        return create_authenticator(auth.method, **arguments)
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise StartError(f"router.auth.method {auth.method}: {error}") from None
+
+
+def _private_key(auth: RouterAuth) -> str:
+    key = auth.private_key.get_secret_value()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", key):
+        return key
+    try:
+        return Path(key).read_bytes()[:32].hex()
+    except OSError as error:
+        raise StartError(
+            f"router.auth.private_key: neither 64 hex digits nor a readable file: {error.strerror}"
+        ) from None

@@ -1,0 +1,48 @@
+"""What a procedure is, free of Autobahn: a URI and a handler of calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pgwamp.access import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: its arguments, who makes it, and how to send progressive results.
+
+    ``progress`` is None when the caller did not ask for progressive results.
+    """
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    caller: Caller
+    progress: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result with keyword results beside the value, such as ``count`` and ``next``."""
+
+    value: Any
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Answers a value, a :class:`Result`, or an async iterator of progressive results.
+Handler = Callable[[Call], Awaitable[Any] | AsyncIterator[Any]]
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """Something to register.
+
+    :ivar neutral: the handler's values are neutral by construction and are not checked again.
+    :ivar description: one entry of ``describe``.
+    """
+
+    uri: str
+    handler: Handler
+    neutral: bool = True
+    description: Mapping[str, Any] = field(default_factory=dict)

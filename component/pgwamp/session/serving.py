@@ -1,0 +1,133 @@
+"""Serving calls: concurrency, deadline, progress, and errors a caller can read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.types import CallDetails, CallResult
+
+from pgwamp import logs
+from pgwamp.access import Caller
+from pgwamp.errors import CallError, Canceled, Internal, Timeout, TooManyRows
+from pgwamp.neutral import find_foreign
+from pgwamp.session.procedure import Call, Procedure, Result
+from pgwamp.settings import LimitSettings
+
+log = logs.get(__name__)
+#: The keyword Autobahn passes call details in; with a space it meets no caller's keyword.
+DETAILS = "call details"
+#: Details that ApplicationError keeps for itself.
+_RESERVED = ("enc_algo", "callee", "callee_authid", "callee_authrole", "forward_for")
+
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+class Serving:
+    """Turns procedures into Autobahn endpoints.
+
+    Autobahn's own ``concurrency`` loses a slot for each call that times out or whose caller
+    leaves; this semaphore cannot.
+    """
+
+    def __init__(self, limits: LimitSettings, realm: str):
+        self._limits = limits
+        self._realm = realm
+        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the calls under way, at most so long."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+
+    def endpoint(self, procedure: Procedure) -> Endpoint:
+        """What to register for ``procedure``."""
+
+        async def endpoint(*args: Any, **kwargs: Any) -> Any:
+            details: CallDetails = kwargs.pop(DETAILS)
+            caller = Caller(
+                realm=self._realm,
+                procedure=procedure.uri,
+                session=details.caller,
+                authid=details.caller_authid,
+                authrole=details.caller_authrole,
+            )
+            call = Call(args, kwargs, caller, details.progress)
+            task = asyncio.current_task()
+            assert task is not None
+            self._running.add(task)
+            try:
+                return await self._serve(procedure, call)
+            except CallError as error:
+                raise _application_error(error) from None
+            except asyncio.CancelledError:
+                # Always answered: a callee that swallows an interrupt leaves its caller waiting.
+                raise _application_error(Canceled("the call was canceled")) from None
+            except Exception:
+                log.exception("procedure failed", procedure=procedure.uri)
+                raise _application_error(Internal()) from None
+            finally:
+                self._running.discard(task)
+
+        return endpoint
+
+    async def _serve(self, procedure: Procedure, call: Call) -> Any:
+        try:
+            async with asyncio.timeout(self._limits.call_timeout) as deadline, self._slots:
+                answer = procedure.handler(call)
+                result: Any
+                if isinstance(answer, AsyncIterator):
+                    result = await self._stream(procedure, call, answer)
+                else:
+                    result = await answer
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Timeout(
+                f"the call took longer than {self._limits.call_timeout:g} seconds "
+                "(limits.call_timeout)"
+            ) from None
+        if not isinstance(result, Result):
+            result = Result(result)
+        if not procedure.neutral:
+            for part in (result.value, dict(result.kwargs)):
+                _require_neutral(procedure, part)
+        return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
+
+    async def _stream(
+        self, procedure: Procedure, call: Call, items: AsyncIterator[Any]
+    ) -> list[Any] | None:
+        """Send each item as it comes; a caller who asked for no progress gets them all at once.
+
+        Given to Autobahn as it is, an async generator ends the whole session.
+        """
+        collected: list[Any] = []
+        async for item in items:
+            if not procedure.neutral:
+                _require_neutral(procedure, item)
+            if call.progress is not None:
+                call.progress(item)
+                # Let the loop write it before the next is made.
+                await asyncio.sleep(0)
+                continue
+            collected.append(item)
+            if len(collected) > self._limits.max_rows:
+                raise TooManyRows(
+                    f"more than {self._limits.max_rows} results (limits.max_rows); "
+                    "ask for progressive results"
+                )
+        return None if call.progress is not None else collected
+
+
+def _require_neutral(procedure: Procedure, value: Any) -> None:
+    if foreign := find_foreign(value):
+        log.error("result is not neutral", procedure=procedure.uri, problem=foreign)
+        raise Internal()
+
+
+def _application_error(error: CallError) -> ApplicationError:
+    details = {k: v for k, v in error.details.items() if k not in _RESERVED and v is not None}
+    return ApplicationError(error.uri, error.message, **details)

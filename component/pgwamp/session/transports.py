@@ -1,0 +1,95 @@
+"""Opening a transport to the router: WebSocket or RawSocket, TCP, TLS or unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import txaio
+
+txaio.use_asyncio()
+
+from autobahn.asyncio.rawsocket import WampRawSocketClientFactory  # noqa: E402
+from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
+from autobahn.wamp.serializer import create_transport_serializer  # noqa: E402
+
+from pgwamp.session.wamp import WampSession  # noqa: E402
+from pgwamp.settings import RouterSettings  # noqa: E402
+
+CONNECT_TIMEOUT = 10.0
+_RAWSOCKET_PORT, _RAWSOCKET_TLS_PORT = 8081, 8443
+#: A half-open connection is noticed within this time, else its registrations stay behind.
+_PING_INTERVAL, _PING_TIMEOUT, _PING_SIZE = 10.0, 5.0, 12
+
+
+async def open_transport(settings: RouterSettings, session: WampSession) -> asyncio.Transport:
+    """Connect and hand the transport to ``session``; its ``closed`` resolves when it is lost.
+
+    :raises OSError: nobody answers. :raises TimeoutError: not within ten seconds.
+    """
+    loop = asyncio.get_running_loop()
+    # Autobahn keeps the loop it saw last; a closed one breaks the next.
+    txaio.config.loop = loop  # type: ignore[attr-defined]
+    url = urlsplit(settings.url)
+    factory = _factory(settings, session)
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        if url.scheme == "rs+unix":
+            transport, protocol = await loop.create_unix_connection(factory, url.path)
+        else:
+            secure = url.scheme in ("wss", "rss")
+            transport, protocol = await loop.create_connection(
+                factory,
+                url.hostname or "",
+                url.port or _default_port(url.scheme),
+                ssl=ssl.create_default_context() if secure else None,
+            )
+            _keep_alive(transport)
+    _watch(protocol, session)
+    return transport
+
+
+def _default_port(scheme: str) -> int:
+    return {"ws": 80, "wss": 443, "rs": _RAWSOCKET_PORT, "rss": _RAWSOCKET_TLS_PORT}[scheme]
+
+
+def _factory(settings: RouterSettings, session: WampSession) -> Any:
+    serializer = create_transport_serializer(settings.serializer)
+    if settings.url.startswith("rs"):
+        return WampRawSocketClientFactory(lambda: session, serializer=serializer)
+    factory = WampWebSocketClientFactory(
+        lambda: session, url=settings.url, serializers=[serializer]
+    )
+    factory.setProtocolOptions(
+        openHandshakeTimeout=CONNECT_TIMEOUT,
+        closeHandshakeTimeout=2,
+        tcpNoDelay=True,
+        autoPingInterval=_PING_INTERVAL,
+        autoPingTimeout=_PING_TIMEOUT,
+        autoPingSize=_PING_SIZE,
+    )
+    return factory
+
+
+def _keep_alive(transport: Any) -> None:
+    """RawSocket has no pings in Autobahn; let the kernel notice a dead peer."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _watch(protocol: Any, session: WampSession) -> None:
+    """A connection lost before the session was opened is told to nobody else."""
+    original = protocol.connection_lost
+
+    def connection_lost(error: Exception | None) -> None:
+        original(error)
+        session.lose()
+
+    protocol.connection_lost = connection_lost

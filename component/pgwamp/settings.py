@@ -1,0 +1,393 @@
+"""Settings: ``pgwamp.toml``, overridden by the environment.
+
+Nothing else in pgwamp reads configuration from the environment. A wrong or
+unknown key is a :class:`~pgwamp.errors.SettingsError` that names the key and
+the place it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from pgwamp.errors import SettingsError
+
+ENV_PREFIX = "PGWAMP_"
+#: Variables with our prefix that are not settings.
+_OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
+#: One part of a WAMP URI in strict form (lower case, digits, underscore).
+URI_PART = re.compile(r"[0-9a-z_]+")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    """``"72h"``, ``"90m"``, ``"7d"``, ``"30s"`` or a number of seconds."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match:
+            return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+        raise ValueError('expected a duration such as "72h", "90m", "7d" or "30s"')
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        parse_database_url(value.get_secret_value())
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not all(URI_PART.fullmatch(part) for part in value.split(".")):
+        raise ValueError(
+            'expected dot-separated lower-case parts, such as "com.example", '
+            f"without a dot at the end; got {value!r}"
+        )
+    if value.split(".")[0] == "wamp":
+        raise ValueError('a prefix that begins with "wamp." belongs to the router')
+    return value
+
+
+def _router_url(value: str) -> str:
+    if not re.match(r"(wss?|rss?)://[^/]|rs\+unix:///", value):
+        raise ValueError(
+            "expected ws://host:port/path, wss://..., rs://host:port, rss://... "
+            f"or rs+unix:///path/of/socket; got {value!r}"
+        )
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+
+
+def parse_database_url(value: str) -> URL:
+    """Any accepted form of a database URL as an SQLAlchemy URL.
+
+    ``postgres://`` and ``postgresql://`` (Heroku, libpq) and
+    ``postgresql+driver://`` (SQLAlchemy) are the same thing here.
+
+    Raises ``ValueError`` without repeating the value, which may hold a password.
+    """
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
+        raise ValueError("expected postgres://user:password@host:port/database")
+    return url.set(drivername="postgresql")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """``[database]``: where PostgreSQL is, and how many connections to hold."""
+
+    url: DatabaseUrl = SecretStr("")
+    listen_url: DatabaseUrl = SecretStr("")
+    replica_url: DatabaseUrl = SecretStr("")
+    pool_min: int = Field(2, ge=0)
+    #: Connections of one pool; there is one pool for reads and one for writes.
+    pool_max: int = Field(10, ge=1)
+    #: Seconds to wait for a free connection.
+    acquire_timeout: float = Field(10, gt=0)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> DatabaseSettings:
+        if self.pool_min > self.pool_max:
+            raise ValueError("pool_min is larger than pool_max")
+        return self
+
+    def dsn(self) -> str:
+        """The database for calls, as libpq and asyncpg take it."""
+        return _dsn(self.url)
+
+    def direct_dsn(self) -> str:
+        """The direct connection for LISTEN, session locks and migrations."""
+        return _dsn(self.listen_url) or self.dsn()
+
+    def read_dsn(self) -> str:
+        """Where read-only calls go."""
+        return _dsn(self.replica_url) or self.dsn()
+
+    @property
+    def pooled(self) -> bool:
+        """Whether ``url`` goes through a transaction pooler such as PgBouncer."""
+        return bool(self.listen_url.get_secret_value())
+
+
+def _dsn(secret: SecretStr) -> str:
+    value = secret.get_secret_value()
+    return parse_database_url(value).render_as_string(hide_password=False) if value else ""
+
+
+class RouterAuth(_Section):
+    """``[router.auth]``: how the component authenticates at the router."""
+
+    method: Literal["anonymous", "ticket", "wampcra", "scram", "cryptosign"] = "anonymous"
+    authid: str = ""
+    #: The ticket, the WAMP-CRA secret or the SCRAM password.
+    secret: SecretStr = SecretStr("")
+    #: cryptosign: the private key in hex, or the path of a file that holds it.
+    private_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _complete(self) -> RouterAuth:
+        if self.method == "anonymous":
+            return self
+        if not self.authid:
+            raise ValueError(f'method "{self.method}" needs authid')
+        needed = "private_key" if self.method == "cryptosign" else "secret"
+        if not getattr(self, needed).get_secret_value():
+            raise ValueError(f'method "{self.method}" needs {needed}')
+        return self
+
+
+class RouterSettings(_Section):
+    """``[router]``: the WAMP router and the realm to join."""
+
+    url: Annotated[str, AfterValidator(_router_url)] = "ws://127.0.0.1:8080/ws"
+    realm: str = Field("realm1", min_length=1)
+    serializer: Literal["cbor", "msgpack", "json"] = "cbor"
+    auth: RouterAuth = RouterAuth()
+
+
+class ExposeSettings(_Section):
+    """``[expose]``: what of the database becomes procedures, under which prefix."""
+
+    prefix: Annotated[str, AfterValidator(_prefix)] = "com.example"
+    schemas: tuple[str, ...] = ()
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
+    #: Relation or routine ("name" or "schema.name") -> its part of the URI.
+    alias: Mapping[str, Annotated[str, Field(pattern=r"^[^\s.#]+$")]] = Field(default_factory=dict)
+    #: Folder of ``.sql`` files, relative to the configuration file.
+    queries: Path | None = None
+    #: Python modules with procedures, importable from the configuration file's folder.
+    procedures: tuple[str, ...] = ()
+    #: ``"number"`` or, for callers in JavaScript, ``"string"``.
+    bigint: Literal["number", "string"] = "number"
+
+
+class AccessSettings(_Section):
+    """``[access]``: WAMP authrole -> PostgreSQL role of each call."""
+
+    roles: Mapping[str, str] = Field(default_factory=dict)
+    before: str = ""
+
+
+class EventSettings(_Section):
+    """``[events]``: plain LISTEN channels, and how long events are kept."""
+
+    channels: Mapping[str, str] = Field(default_factory=dict)
+    retain: Duration = timedelta(hours=72)
+
+
+class LimitSettings(_Section):
+    """``[limits]``: what one call may ask for."""
+
+    max_rows: int = Field(1000, ge=1)
+    #: Octets of one WAMP message; Crossbar's own limit is 16 MiB.
+    max_bytes: int = Field(15_000_000, ge=1024, le=16_000_000)
+    #: Seconds until a call ends with wamp.error.timeout.
+    call_timeout: float = Field(30, gt=0)
+    #: Calls served at a time; further ones wait their turn.
+    concurrency: int = Field(64, ge=1)
+
+
+class LogSettings(_Section):
+    """``[log]``: structured logs on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    #: ``auto`` is ``console`` on a terminal and ``json`` elsewhere.
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class DevSettings(_Section):
+    """``[dev]``: what ``pgwamp dev`` runs to bring the application's schema and data."""
+
+    #: Commands run in order in the configuration file's folder, with DATABASE_URL set.
+    setup: tuple[str, ...] = ()
+    database: str = "app"
+
+
+class _TomlSource(PydanticBaseSettingsSource):
+    def __init__(self, cls: type[BaseSettings], data: dict[str, Any]):
+        super().__init__(cls)
+        self._data = data
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._data.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._data
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; see ``docs/configuration.md``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    router: RouterSettings = RouterSettings()
+    expose: ExposeSettings = ExposeSettings()
+    access: AccessSettings = AccessSettings()
+    events: EventSettings = EventSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+    dev: DevSettings = DevSettings()
+
+    #: Folder that relative paths start from: where ``pgwamp.toml`` lies.
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @classmethod
+    def load(cls, path: Path | None = None, **overrides: Any) -> Settings:
+        """Read ``path`` (default ``pgwamp.toml`` here, if there is one) and the environment.
+
+        ``overrides`` (section -> dict) win over both. Raises
+        :class:`~pgwamp.errors.SettingsError` naming every wrong key.
+        """
+        given = path or (Path(p) if (p := os.environ.get("PGWAMP_CONFIG")) else None)
+        file = given or Path("pgwamp.toml")
+        data: dict[str, Any] = {}
+        if file.is_file():
+            data = _read_toml(file)
+        elif given is not None:
+            raise SettingsError(f"{file}: no such file (--config or PGWAMP_CONFIG names it)")
+        _refuse_unknown_variables(os.environ)
+        values = _merge(data, _from_database_url(os.environ))
+
+        class Loaded(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                **_: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                return init_settings, env_settings, _TomlSource(settings_cls, values)
+
+        try:
+            loaded = Loaded(folder=file.resolve().parent, **overrides)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, file if data else None)) from None
+        return cls.model_construct(**{name: getattr(loaded, name) for name in cls.model_fields})
+
+    def require_database(self) -> None:
+        """Raise :class:`~pgwamp.errors.SettingsError` unless a database is named."""
+        if not self.database.url.get_secret_value():
+            raise SettingsError(
+                "no database: set DATABASE_URL=postgres://user:password@host:port/database, "
+                "or database.url in pgwamp.toml"
+            )
+
+    def require_exposure(self) -> None:
+        """Raise :class:`~pgwamp.errors.SettingsError` if nothing would be exposed."""
+        if not (self.expose.schemas or self.expose.queries or self.expose.procedures):
+            raise SettingsError(
+                "nothing is exposed: name schemas in expose.schemas, "
+                """for example PGWAMP_EXPOSE__SCHEMAS='["public"]'"""
+            )
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not valid TOML: {error}") from None
+
+
+def _from_database_url(environ: Mapping[str, str]) -> dict[str, Any]:
+    url = environ.get("DATABASE_URL")
+    return {"database": {"url": url}} if url else {}
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """pydantic-settings passes over variables it does not know; a typo must not be silent."""
+    sections = set(Settings.model_fields) - {"folder"}
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or _OTHER_VARIABLES.fullmatch(name):
+            continue
+        section, separator, _ = name[len(ENV_PREFIX) :].lower().partition("__")
+        if section not in sections:
+            raise SettingsError(f"{name}: unknown setting{_suggest(section, sections)}")
+        if not separator:
+            raise SettingsError(
+                f"{name}: a section needs a key after two underscores, "
+                f"such as {name}__{next(iter(_keys(section))).upper()}"
+            )
+
+
+def _keys(section: str) -> list[str]:
+    model = Settings.model_fields[section].annotation
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return list(model.model_fields)
+    return []
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, sorted(known), 1)
+    return f' (did you mean "{close[0]}"?)' if close else f" (known: {', '.join(sorted(known))})"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        if field is None or not (isinstance(field.annotation, type)):
+            return []
+        model = field.annotation
+        if not issubclass(model, BaseModel):
+            return []
+    return [name for name in model.model_fields if name != "folder"]
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    """One line for each wrong key, never with the value of a secret."""
+    lines = []
+    for item in error.errors():
+        location = item["loc"]
+        key = ".".join(str(part) for part in location)
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(location[:-1])
+            lines.append(f"{key}: unknown setting{_suggest(str(location[-1]), known)}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {message[:1].lower()}{message[1:]}")
+    variable = ENV_PREFIX + "__".join(str(p) for p in error.errors()[0]["loc"]).upper()
+    place = f"{file} or {variable}" if file else variable
+    return "; ".join(lines) + f" (set in {place})"

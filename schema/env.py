@@ -1,0 +1,96 @@
+"""Alembic's environment of the ``wamp`` schema.
+
+It sees that schema and its version table only, so that it never meets the application's own
+Alembic. ``pgwamp db`` hands over a connection; plain ``alembic`` in a checkout connects to the
+database that the settings name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import context
+from pgwamp.schema.models import XID8, Base, PGSnapshot
+from sqlalchemy import Connection, create_engine, pool, text
+
+from pgwamp.settings import Settings, parse_database_url
+
+SCHEMA = "wamp"
+# Partitions of wamp.event are no tables of their own; everything else in the schema is ours.
+PARTITION_PREFIX = "event_"
+
+OPTIONS: dict[str, Any] = {
+    "target_metadata": Base.metadata,
+    "version_table_schema": SCHEMA,
+    "include_schemas": True,
+    "compare_server_default": True,
+    # The application's plugin hides what is to be seen here.
+    "autogenerate_plugins": [
+        "alembic.autogenerate.*",
+        "alembic.ext.checkconstraint_byname",
+        "~alembic.autogenerate.pgwamp",
+    ],
+}
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """Whether autogenerate compares an object of this name in the database."""
+    if kind == "schema":
+        return name == SCHEMA
+    return kind != "table" or name is None or not name.startswith(PARTITION_PREFIX)
+
+
+def run_offline() -> None:
+    """``--sql``: print the statements."""
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        include_name=include_name,
+        **OPTIONS,
+    )
+    with context.begin_transaction():
+        context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        context.run_migrations()
+
+
+def run(connection: Connection) -> None:
+    """Migrate, or compare, over a connection."""
+    connection.dialect.ischema_names = {  # type: ignore[attr-defined]
+        **connection.dialect.ischema_names,  # type: ignore[attr-defined]
+        "xid8": XID8,
+        "pg_snapshot": PGSnapshot,
+    }
+    context.configure(
+        connection=connection,
+        include_name=include_name,
+        on_version_apply=context.config.attributes.get("on_version_apply"),
+        **OPTIONS,
+    )
+    with context.begin_transaction():
+        # `alembic current` and the like change nothing; CREATE ... IF NOT EXISTS would demand
+        # the privilege even if the schema exists.
+        if not context.get_context().opts.get("dont_mutate") and not connection.scalar(
+            text("select to_regnamespace(:schema) is not null"), {"schema": SCHEMA}
+        ):
+            context.execute(f"CREATE SCHEMA {SCHEMA}")
+        context.run_migrations()
+
+
+def run_online() -> None:
+    """With the connection in the configuration, or else to the database of the settings."""
+    given: Connection | None = context.config.attributes.get("connection")
+    if given is not None:
+        run(given)
+        return
+    settings = Settings.load()
+    settings.require_database()
+    url = parse_database_url(settings.database.direct_dsn())
+    engine = create_engine(url.set(drivername="postgresql+psycopg2"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        run(connection)
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

@@ -1,0 +1,17 @@
+"""Reads the SQL of the schema: one file for each function or view, in ``schema/sql/``."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from sqlalchemy import TextClause, text
+
+
+def statement(name: str) -> TextClause:
+    """The statement in ``schema/sql/NAME.sql``, to execute as it stands.
+
+    Raises ``FileNotFoundError`` if there is no such file.
+    """
+    sql = files("pgwamp.schema").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    # text() would take ":name", as in a regular expression or a slice, for a parameter.
+    return text(sql.replace(":", "\\:"))

@@ -1,0 +1,121 @@
+"""Alembic operations for an application's migrations: watch a table, and stop watching it.
+
+    op.watch_table("orders")
+    op.unwatch_table("orders", schema="shop")
+
+Both run the SQL functions of the same meaning and work in offline (``--sql``) mode too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alembic.autogenerate.render import renderers
+from alembic.operations import Operations
+from alembic.operations.ops import MigrateOperation
+from alembic.util import CommandError
+from sqlalchemy import func, select, text
+
+if TYPE_CHECKING:  # Alembic loads this module in the middle of importing that one.
+    from alembic.autogenerate.api import AutogenContext
+
+
+class _TableOperation(MigrateOperation):
+    name: str
+
+    def __init__(self, table_name: str, *, schema: str | None = None):
+        self.table_name = table_name
+        self.schema = schema
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """As ``alembic check`` and ``compare_metadata()`` show it."""
+        return (self.name, self.schema, self.table_name)
+
+
+@Operations.register_operation("watch_table")
+class WatchTableOp(_TableOperation):
+    """``wamp.watch``: publish the committed changes of a table from now on."""
+
+    name = "watch_table"
+
+    @classmethod
+    def watch_table(
+        cls, operations: Operations, table_name: str, *, schema: str | None = None
+    ) -> None:
+        """Publish the committed changes of a table from now on.
+
+        Raises ``alembic.util.CommandError`` if the database has no ``wamp`` schema.
+
+        :param table_name: a table with a primary key.
+        :param schema: where the search path does not find it.
+        """
+        operations.invoke(cls(table_name, schema=schema))
+
+    def reverse(self) -> UnwatchTableOp:
+        """What undoes it."""
+        return UnwatchTableOp(self.table_name, schema=self.schema)
+
+
+@Operations.register_operation("unwatch_table")
+class UnwatchTableOp(_TableOperation):
+    """``wamp.unwatch``: publish the changes of a table no longer."""
+
+    name = "unwatch_table"
+
+    @classmethod
+    def unwatch_table(
+        cls, operations: Operations, table_name: str, *, schema: str | None = None
+    ) -> None:
+        """Publish the changes of a table no longer.
+
+        Harmless for a table that is not watched, and in a database that has no ``wamp`` schema.
+
+        :param schema: where the search path does not find it.
+        """
+        operations.invoke(cls(table_name, schema=schema))
+
+    def reverse(self) -> WatchTableOp:
+        """What undoes it."""
+        return WatchTableOp(self.table_name, schema=self.schema)
+
+
+@Operations.implementation_for(WatchTableOp)
+def _watch(operations: Operations, operation: WatchTableOp) -> None:
+    if not _has_wamp_schema(operations):
+        raise CommandError(
+            f"cannot watch {operation.table_name}: the database has no wamp schema; "
+            "create it with: pgwamp db upgrade"
+        )
+    relation = operations.inline_literal(_relation(operations, operation))
+    operations.execute(select(func.wamp.watch(relation)))
+
+
+@Operations.implementation_for(UnwatchTableOp)
+def _unwatch(operations: Operations, operation: UnwatchTableOp) -> None:
+    # Triggers cannot outlive the wamp schema: without it nothing is watched.
+    if _has_wamp_schema(operations):
+        relation = operations.inline_literal(_relation(operations, operation))
+        operations.execute(select(func.wamp.unwatch(relation)))
+
+
+def _has_wamp_schema(operations: Operations) -> bool:
+    context = operations.migration_context
+    if context.as_sql or context.connection is None:
+        return True
+    query = text("select to_regprocedure('wamp.watch(regclass)') is not null")
+    return bool(context.connection.scalar(query))
+
+
+def _relation(operations: Operations, operation: _TableOperation) -> str:
+    quote = operations.migration_context.dialect.identifier_preparer.quote
+    parts = (operation.schema, operation.table_name)
+    return ".".join(quote(part) for part in parts if part)
+
+
+@renderers.dispatch_for(_TableOperation)
+def _render(autogen_context: AutogenContext, operation: _TableOperation) -> str:
+    prefix = autogen_context.opts["alembic_module_prefix"] or ""
+    arguments = repr(str(operation.table_name))
+    if operation.schema:
+        arguments += f", schema={str(operation.schema)!r}"
+    return f"{prefix}{operation.name}({arguments})"

@@ -1,0 +1,143 @@
+"""An Alembic plugin for the application's own migrations; its ``env.py`` needs no change.
+
+A table is marked on its model,
+
+    __table_args__ = {"info": {"pgwamp": {"watch": True}}}
+
+and ``alembic revision --autogenerate`` compares the marks with the view ``wamp.watched``: it
+writes ``op.watch_table`` for a marked table that is not watched, and ``op.unwatch_table`` for a
+watched table whose model is not marked. A watched table without a model is left alone.
+
+An application that compares all schemas (``include_schemas=True``) does not get to see the
+``wamp`` schema, which has migrations of its own. ``autogenerate_plugins=["alembic.autogenerate.*",
+"~alembic.autogenerate.pgwamp"]`` in ``env.py`` turns the comparison off.
+
+Alembic loads this module in the middle of its own import, hence the imports inside functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Table, text
+
+if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.operations.ops import UpgradeOps
+    from alembic.runtime.plugins import Plugin
+    from alembic.util import PriorityDispatchResult
+
+#: In the namespace that ``env.py`` includes unless it names other plugins.
+COMPARISON = "alembic.autogenerate.pgwamp"
+_KEYS = ("watch",)
+
+
+def setup(plugin: Plugin) -> None:
+    """Called by Alembic when it is imported.
+
+    The comparison is a plugin of its own, under a name that is active by default. It cannot use
+    the registry ``alembic.autogenerate.comparators``: Alembic loads plugins before it makes it.
+    """
+    from alembic.runtime.plugins import Plugin
+    from alembic.util import DispatchPriority
+
+    import_module("pgwamp.schema.operations")  # registers them
+    comparison = Plugin(COMPARISON)
+    comparison.add_autogenerate_comparator(
+        _hide_wamp_schema,
+        "schema",
+        "wamp schema",
+        qualifier="postgresql",
+        priority=DispatchPriority.FIRST,
+    )
+    # Last, so that a table is watched after it was created.
+    comparison.add_autogenerate_comparator(
+        _compare_watched,
+        "schema",
+        "watched tables",
+        qualifier="postgresql",
+        priority=DispatchPriority.LAST,
+    )
+
+
+def _hide_wamp_schema(
+    autogen_context: AutogenContext, upgrade_ops: UpgradeOps, schemas: set[str | None]
+) -> PriorityDispatchResult:
+    from alembic.util import PriorityDispatchResult
+
+    schemas.discard("wamp")
+    return PriorityDispatchResult.CONTINUE
+
+
+def _compare_watched(
+    autogen_context: AutogenContext, upgrade_ops: UpgradeOps, schemas: set[str | None]
+) -> PriorityDispatchResult:
+    from alembic.operations.ops import DropTableOp
+    from alembic.util import PriorityDispatchResult
+
+    from .operations import UnwatchTableOp, WatchTableOp
+
+    watched = _watched(autogen_context)
+    for table in autogen_context.sorted_tables:
+        if not autogen_context.run_object_filters(table, table.name, "table", False, None):
+            continue
+        schema, name = table.schema, str(table.name)
+        marked = is_marked(table)
+        if marked and _key(autogen_context, schema, name) not in watched:
+            upgrade_ops.ops.append(WatchTableOp(name, schema=schema))
+        elif not marked and _key(autogen_context, schema, name) in watched:
+            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema))
+    # Dropping a table ends its watch; saying so lets the downgrade bring both back.
+    dropped = [
+        UnwatchTableOp(operation.table_name, schema=operation.schema)
+        for operation in upgrade_ops.ops
+        if isinstance(operation, DropTableOp)
+        and _key(autogen_context, operation.schema, operation.table_name) in watched
+    ]
+    upgrade_ops.ops[:0] = dropped
+    return PriorityDispatchResult.CONTINUE
+
+
+def _watched(autogen_context: AutogenContext) -> set[tuple[str, str]]:
+    """Schema and name of each watched table; none if there is no ``wamp`` schema yet."""
+    connection = autogen_context.connection
+    if connection is None or not connection.scalar(
+        text("select to_regclass('wamp.watched') is not null")
+    ):
+        return set()
+    rows = connection.execute(text("select relation_schema, relation_name from wamp.watched"))
+    return {(schema, name) for schema, name in rows}
+
+
+def _key(autogen_context: AutogenContext, schema: str | None, name: str) -> tuple[str, str]:
+    return (schema or autogen_context.inspector.default_schema_name or "public", str(name))
+
+
+def is_marked(table: Table) -> bool:
+    """Whether ``info={"pgwamp": {"watch": True}}`` stands on the table.
+
+    Raises ``alembic.util.CommandError`` if ``info["pgwamp"]`` has any other key or value.
+    """
+    from alembic.util import CommandError
+
+    marks = table.info.get("pgwamp", {})
+    if not isinstance(marks, Mapping):
+        raise CommandError(
+            f'table {table.fullname}: info["pgwamp"] must be a dict, such as {{"watch": True}}'
+        )
+    for key in marks:
+        if key not in _KEYS:
+            close = difflib.get_close_matches(str(key), _KEYS, 1)
+            hint = f'did you mean "{close[0]}"?' if close else f"known: {', '.join(_KEYS)}"
+            raise CommandError(
+                f'table {table.fullname}: unknown key "{key}" in info["pgwamp"] ({hint})'
+            )
+    watch = marks.get("watch", False)
+    if not isinstance(watch, bool):
+        raise CommandError(
+            f'table {table.fullname}: info["pgwamp"]["watch"] must be True or False, not {watch!r}'
+        )
+    return watch

@@ -1,0 +1,143 @@
+"""A PostgreSQL server for the tests of the schema, and databases of an ordinary role on it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from pgwamp import migrations
+from pgwamp.dev.postgres import Postgres
+
+OWNER = "schema_owner"
+GUEST = "schema_guest"
+TEMPLATE = "schema_template"
+
+
+class Server(Protocol):
+    """What of a PostgreSQL server these tests need."""
+
+    def url(self, database: str = ..., user: str = ...) -> str: ...
+
+
+def connect(url: str) -> Connection:
+    """A connection that commits each statement, until told otherwise."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    return connection
+
+
+def query(connection: Connection, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Execute one statement; its rows, if it has any."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+class Database:
+    """One database, owned by an ordinary role."""
+
+    def __init__(self, server: Server, name: str, stack: ExitStack):
+        self._server = server
+        self._stack = stack
+        self.name = name
+        self.url = server.url(name, OWNER)
+        self._own: Connection | None = None
+
+    def connect(self, user: str = OWNER) -> Connection:
+        """A connection that commits each statement, closed when the test ends."""
+        return self._stack.enter_context(closing(connect(self._server.url(self.name, user))))
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Execute one statement as the owner."""
+        if self._own is None:
+            self._own = self.connect()
+        return query(self._own, statement, *parameters)
+
+    def value(self, statement: str, *parameters: Any) -> Any:
+        """The first column of the first row."""
+        return self.query(statement, *parameters)[0][0]
+
+    def events(self, relation: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Operation and kwargs of the captured changes, the oldest first."""
+        return self.query(
+            "select op, kwargs from wamp.event "
+            "where op is not null and relation = coalesce(%s, relation) order by id",
+            relation,
+        )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One PostgreSQL server, of the version in PGWAMP_TEST_POSTGRES, else the embedded one."""
+    given = os.environ.get("PGWAMP_TEST_POSTGRES")
+    options = {"fsync": "off", "max_prepared_transactions": "4"}
+    with (
+        TemporaryDirectory(prefix="pgwamp-schema-") as folder,
+        Postgres(
+            Path(folder) / "data", bin=Path(given) if given else None, options=options
+        ) as postgres,
+    ):
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def administrator(server: Server) -> Iterator[Connection]:
+    """The superuser's connection, and the two ordinary roles."""
+    with closing(connect(server.url())) as connection:
+        for role in (OWNER, GUEST):
+            query(connection, f"create role {role} login")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    """For names that nobody else has."""
+    return itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server, administrator: Connection) -> str:
+    """A database that has the wamp schema, to copy."""
+    query(administrator, f"create database {TEMPLATE} owner {OWNER}")
+    migrations.upgrade(server.url(TEMPLATE, OWNER))
+    return TEMPLATE
+
+
+@pytest.fixture
+def new_database(
+    server: Server, administrator: Connection, numbers: Iterator[int]
+) -> Iterator[Callable[[str], Database]]:
+    """Makes databases; they go with the server, which is quicker than one by one."""
+    with ExitStack() as stack:
+
+        def make(template: str) -> Database:
+            name = f"schema_{next(numbers)}"
+            statement = sql.SQL("create database {} owner {} template {}").format(
+                sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
+            )
+            query(administrator, statement.as_string(administrator))
+            return Database(server, name, stack)
+
+        yield make
+
+
+@pytest.fixture
+def empty_database(new_database: Callable[[str], Database]) -> Database:
+    """A database without the wamp schema."""
+    return new_database("template1")
+
+
+@pytest.fixture
+def wamp_database(new_database: Callable[[str], Database], template: str) -> Database:
+    """A database with the wamp schema at its head."""
+    return new_database(template)

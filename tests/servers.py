@@ -1,0 +1,91 @@
+"""The servers of a test run: one PostgreSQL and one Crossbar.io, started once.
+
+Under pytest-xdist the controller starts them and tells the workers their addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+
+from pgwamp import migrations
+from pgwamp.dev.postgres import Postgres
+from pgwamp.dev.router import Router
+
+TEMPLATE = "pgwamp_template"
+#: Speed: the data of a test run need not survive a crash of the machine.
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "autovacuum_naptime": "60",
+}
+
+
+def postgres_bin() -> Path | None:
+    """Another server's programs to test with, as ``/usr/lib/postgresql/15/bin``."""
+    named = os.environ.get("PGWAMP_TEST_POSTGRES")
+    return Path(named) if named else None
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers of this run are; passed to workers as plain strings."""
+
+    postgres: str
+    clients: str
+    component: str
+
+    def database(self, name: str) -> str:
+        """The URL of a database on the server."""
+        return f"{self.postgres}/{name}"
+
+
+class Servers:
+    """The servers of one run, in a folder of their own."""
+
+    def __init__(self) -> None:
+        # Short, because of the unix socket, and open to PostgreSQL's own user when we are root.
+        self.folder = Path(tempfile.mkdtemp(prefix="pgwamp-test-"))
+        self.folder.chmod(0o755)
+        self._postgres = Postgres(self.folder / "postgres", bin=postgres_bin(), options=FAST)
+        self._router = Router(self.folder / "crossbar", port=0)
+
+    def start(self) -> Addresses:
+        """Start both at the same time."""
+        with ThreadPoolExecutor() as pool:
+            starting = [pool.submit(self._start_postgres), pool.submit(self._router.start)]
+            for future in starting:
+                future.result()
+        return Addresses(
+            self._postgres.url("").rstrip("/"), self._router.url, self._router.component_url
+        )
+
+    def _start_postgres(self) -> None:
+        self._postgres.start()
+        execute(self._postgres.url(), f"create database {TEMPLATE}")
+        migrations.upgrade(self._postgres.url(TEMPLATE))
+
+    def stop(self) -> None:
+        """Stop both and remove the folder."""
+        self._router.kill()
+        self._postgres.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements, each in its own transaction."""
+    connection = psycopg2.connect(url)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+    finally:
+        connection.close()
