@@ -16,6 +16,7 @@ import pytest
 
 from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
+from pgwamp.dev.router import Router
 from pgwamp.session import Client
 from pgwamp.settings import RouterSettings, Settings
 from tests.servers import TEMPLATE, Addresses, Servers, execute
@@ -199,3 +200,10 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]
     options = {**FAST, "fsync": "on", "full_page_writes": "on"}
     with Postgres(folder / "data", bin=postgres_bin(), options=options) as server:
         yield server
+
+
+@pytest.fixture
+def own_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A Crossbar.io node of the test's own, to be killed and restarted."""
+    with Router(tmp_path_factory.mktemp("node") / "node", port=0) as router:
+        yield router

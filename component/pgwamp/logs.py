@@ -45,10 +45,10 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    # Autobahn and asyncio narrate every connect attempt; ours is the line to read.
-    for noisy in ("autobahn", "asyncio", "alembic", "txaio"):
+    # They narrate every connect attempt, asyncpg's pool with tracebacks; ours is the line to read.
+    for noisy in ("autobahn", "asyncio", "asyncpg", "alembic", "txaio"):
         logging.getLogger(noisy).setLevel(
-            logging.DEBUG if settings.level == "debug" else logging.WARNING
+            logging.DEBUG if settings.level == "debug" else logging.ERROR
         )
 
 

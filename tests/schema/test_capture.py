@@ -373,15 +373,16 @@ def test_a_writer_needs_no_rights_on_the_events(orders: Database) -> None:
 
 def test_objects_of_the_writer_do_not_stand_in_for_those_of_the_system(orders: Database) -> None:
     orders.query(f"grant insert on orders to {GUEST}")
+    orders.query(f"grant create on database {orders.name} to {GUEST}")
     guest = orders.connect(GUEST)
-    query(guest, "create temp table event (slot smallint)")
+    query(guest, "create schema theirs")
     query(
         guest,
-        "create function pg_temp.to_jsonb(anyelement) returns jsonb language sql "
+        "create function theirs.to_jsonb(public.orders) returns jsonb language sql "
         """as $$ select '{"id": "forged"}'::jsonb $$""",
     )
-    query(guest, "set search_path = pg_temp, wamp, public, pg_catalog")
-    query(guest, "insert into public.orders values (1)")
+    query(guest, "set search_path = theirs, public, pg_catalog")
+    query(guest, "insert into orders values (1)")
 
     assert orders.events()[0][1]["new"]["id"] == 1
 

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from pgwamp.errors import CallError, SettingsError
+from pgwamp.errors import CallError, SettingsError, Unavailable
 from pgwamp.naming import EVENT_SUFFIX
 from pgwamp.session import Client
 from pgwamp.settings import Settings
 
 _REMEMBERED = 10_000
+#: Seconds between tries while the component is away.
+RETRY = 0.5
+NO_SUCH_PROCEDURE = "wamp.error.no_such_procedure"
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -31,21 +34,20 @@ async def follow(
             "--since needs the changes of one table, as com.example.orders. or "
             "com.example.orders.updated"
         )
-    async with Client(settings.router) as client:
-        await _Follower(client, topic, relation, since, count, emit).run(match)
+    follower = _Follower(topic, relation, since, count, emit)
+    async with Client(settings.router, follower.on_rejoin) as client:
+        await follower.run(client, match)
 
 
 class _Follower:
     def __init__(
         self,
-        client: Client,
         topic: str,
         relation: str | None,
         since: str | None,
         count: int | None,
         emit: Emit,
     ):
-        self._client = client
         self._topic = topic
         self._relation = relation
         self._cursor = since
@@ -53,41 +55,41 @@ class _Follower:
         self._emit = emit
         self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._seen: dict[int, None] = {}
+        self._caught_up = since is None
 
-    async def run(self, match: str) -> None:
+    async def run(self, client: Client, match: str) -> None:
+        self._client = client
         await self._client.subscribe(self._topic, self._on_event, match)
         if self._cursor is not None:
             await self._catch_up()
-        rejoined = asyncio.create_task(self._on_rejoin())
         failed: asyncio.Future[Any] = self._client.link.failed
-        try:
-            while self._left is None or self._left > 0:
-                next_event = asyncio.ensure_future(self._queue.get())
-                waited: set[asyncio.Future[Any]] = {next_event, failed}
-                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-                if failed.done():
-                    next_event.cancel()
-                    failed.result()
-                event = next_event.result()
-                if event is None:
-                    await self._catch_up()
-                else:
-                    self._give(event)
-        finally:
-            rejoined.cancel()
+        while self._left is None or self._left > 0:
+            next_event = asyncio.ensure_future(self._queue.get())
+            waited: set[asyncio.Future[Any]] = {next_event, failed}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                next_event.cancel()
+                failed.result()
+            event = next_event.result()
+            if event is None:
+                await self._catch_up()
+            else:
+                self._give(event)
 
-    async def _on_rejoin(self) -> None:
-        while True:
-            await self._client.rejoined.wait()
-            self._client.rejoined.clear()
-            if self._relation and self._cursor:
-                self._queue.put_nowait(None)
+    def on_rejoin(self) -> None:
+        """Put a mark before the first event of the new session: what was missed comes there."""
+        if self._relation and self._cursor:
+            self._queue.put_nowait(None)
 
     def _on_event(self, topic: str, args: list[Any], kwargs: dict[str, Any]) -> None:
         self._queue.put_nowait({"topic": topic, "args": args, "kwargs": kwargs})
 
     async def _catch_up(self) -> None:
-        """Read from the cursor on; live events wait in the queue meanwhile."""
+        """Read from the cursor on; live events wait in the queue meanwhile.
+
+        After a rejoin the component may still be on its way back; at the start it must be there.
+        """
+        patient = self._caught_up
         more = True
         while more:
             try:
@@ -95,11 +97,12 @@ class _Follower:
                     f"{self._relation}.changes", [], {"since": self._cursor}
                 )
             except CallError as error:
-                if error.uri == "wamp.error.no_such_procedure":
-                    raise CallError(
-                        f"nobody serves {self._relation}.changes: is the component up?",
-                        uri=error.uri,
-                    ) from None
+                if patient and error.uri in (NO_SUCH_PROCEDURE, Unavailable.uri):
+                    await asyncio.sleep(RETRY)
+                    continue
+                if error.uri == NO_SUCH_PROCEDURE:
+                    problem = f"nobody serves {self._relation}.changes: is 'pgwamp run' up?"
+                    raise CallError(problem, uri=error.uri) from None
                 raise
             for kwargs in events:
                 topic = f"{self._relation}.{EVENT_SUFFIX[kwargs['op']]}"
@@ -107,6 +110,7 @@ class _Follower:
                     self._give({"topic": topic, "args": [], "kwargs": kwargs})
             self._cursor = answer["next"]
             more = answer["more"]
+        self._caught_up = True
 
     def _give(self, event: dict[str, Any]) -> None:
         if self._left == 0:

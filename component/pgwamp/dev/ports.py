@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 LOOPBACK = "127.0.0.1"
@@ -20,8 +21,12 @@ def is_free(port: int) -> bool:
 
 
 def any_free() -> int:
-    """A port that is free now; another program may still be faster."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is free now; another program may still be faster.
+
+    Below the range that the kernel takes for outgoing connections: a client that keeps trying to
+    reach a stopped server's port there may get connected to itself, and hold the port.
+    """
+    while True:
+        port = random.randrange(20000, 32768)
+        if is_free(port):
+            return port

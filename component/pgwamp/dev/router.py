@@ -198,10 +198,7 @@ class Router:
                     break
                 except probe.Refused as refusal:
                     # A realm that demands a password has answered, too.
-                    if refusal.reason not in (
-                        "wamp.error.no_such_realm",
-                        "wamp.error.no_such_role",
-                    ):
+                    if refusal.reason not in _FATAL:
                         break
                     raise StartError(f"Crossbar lets nobody join: {refusal}") from refusal
                 except probe.NotYet as so_far:

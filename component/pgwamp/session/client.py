@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,15 +24,17 @@ class Client:
     """A session that calls and subscribes; ``async with Client(settings) as client``.
 
     It joins again when the connection is lost, and subscribes again to what was subscribed.
+    ``on_rejoin`` is called after each join but the first, before any event of the new session:
+    events may have been missed in between.
+
     Entering raises :class:`~pgwamp.errors.StartError` when the router refuses.
     """
 
-    def __init__(self, settings: RouterSettings):
+    def __init__(self, settings: RouterSettings, on_rejoin: Callable[[], None] | None = None):
         self._settings = settings
+        self._on_rejoin = on_rejoin
         self._subscriptions: list[tuple[str, str, EventHandler]] = []
-        #: Set on every join but the first, when events may have been missed.
-        self.rejoined = asyncio.Event()
-        self._joins = 0
+        self._joined_before = False
 
     async def __aenter__(self) -> Client:
         self.link = Link(
@@ -50,14 +51,14 @@ class Client:
         await self.link.stop()
 
     async def _on_join(self) -> None:
+        if self._joined_before and self._on_rejoin is not None:
+            self._on_rejoin()
+        self._joined_before = True
         for topic, match, handler in self._subscriptions:
             try:
                 await self._subscribe(topic, match, handler)
             except ApplicationError as error:
                 raise StartError(f"subscribing to {topic}: {error.error}") from None
-        self._joins += 1
-        if self._joins > 1:
-            self.rejoined.set()
 
     async def call(
         self,

@@ -1,0 +1,106 @@
+"""``pgwamp`` as a process of its own, to be stopped and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Pgwamp:
+    """One ``pgwamp`` process; its standard error is kept for assertions."""
+
+    def __init__(self, *arguments: str, environment: Mapping[str, str], folder: Path):
+        self._arguments = arguments
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if k != "DATABASE_URL"},
+            **environment,
+        }
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self.lines: list[str] = []
+        self._news = asyncio.Event()
+
+    async def start(self, until: str = "pgwamp is ready", seconds: float = 30) -> None:
+        """Start and wait until a line of its standard error holds ``until``."""
+        seen = len(self.lines)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "pgwamp",
+            *self._arguments,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reader = asyncio.create_task(self._read(self._process))
+        try:
+            async with asyncio.timeout(seconds):
+                while not any(until in line for line in self.lines[seen:]):
+                    if self._reader.done():
+                        raise AssertionError(f"pgwamp ended:\n{self.output}")
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {until!r} within {seconds} s:\n{self.output}") from None
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            self.lines.append(line.decode(errors="replace").rstrip())
+            self._news.set()
+        self._news.set()
+
+    @property
+    def output(self) -> str:
+        """Everything it wrote."""
+        return "\n".join(self.lines)
+
+    async def kill(self) -> None:
+        """As a crash: SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> int:
+        process = self._process
+        if process is None:
+            return 0
+        if process.returncode is None:
+            process.send_signal(number)
+        code = await asyncio.wait_for(process.wait(), 20)
+        if self._reader is not None:
+            await self._reader
+        return code
+
+
+async def run_pgwamp(
+    *arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 30
+) -> tuple[int, str, str]:
+    """Run a command to its end: exit code, standard output, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "pgwamp",
+        *arguments,
+        cwd=folder,
+        env={**{k: v for k, v in os.environ.items() if k != "DATABASE_URL"}, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), seconds)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()

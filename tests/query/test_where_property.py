@@ -1,0 +1,239 @@
+"""``where``, ``order``, ``limit`` and ``offset`` against plain SQL that the test writes itself."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgwamp.catalog import Relation
+from pgwamp.query.reads import Reads
+from pgwamp.query.writes import Writes
+from tests.query.conftest import Bench
+
+#: Values that rows hold and filters compare with, by column.
+VALUES: dict[str, list[Any]] = {
+    "n": [-1, 0, 1, 2, 7],
+    "txt": ["", "a", "A", "ab", "Abc", "a%b", "o'b", "\\", "ü", "null"],
+    "amount": ["-1.5", "0", "0.00", "1", "12.34", "NaN", "Infinity"],
+    "at": ["2024-01-01 00:00:00+00", "2024-01-01 02:00+02", "1999-12-31 23:59:59.5+00", "infinity"],
+    "flag": [True, False],
+    "mood": ["sad", "ok", "happy"],
+    "uid": ["00000000-0000-0000-0000-000000000000", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
+    "nums": [[], [1], [1, 2], [2, 1], [1, None]],
+    "doc": [1, "a", True, [1, 2], {"a": 1}, {"a": None}],
+}
+TYPES = {
+    "n": "int", "txt": "text", "amount": "numeric", "at": "timestamptz", "flag": "bool",
+    "mood": "mood", "uid": "uuid", "nums": "int[]", "doc": "jsonb",
+}  # fmt: skip
+PATTERNS = ["", "a", "%", "a%", "_", "%b%", "A__", "%\\%%", "{%", "%-%", "o'%"]
+REGEXES = ["", "a", "^a", "b$", "^[A-Z]", "a|b", "^$", "\\d", "[{}]", "o'b"]
+SYMBOLS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=",
+           "isdistinct": "is distinct from"}  # fmt: skip
+MATCHES = {"like": "like", "ilike": "ilike", "match": "~", "imatch": "~*"}
+IS = {None: "null", "null": "null", True: "true", False: "false", "unknown": "unknown"}
+
+ran: Counter[str] = Counter()
+
+
+# --- the oracle: a filter as SQL text with literals ------------------------------------------
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literal(column: str, value: Any) -> str:
+    kind = TYPES[column]
+    if column == "nums":
+        items = ", ".join("null" if item is None else str(item) for item in value)
+        return f"array[{items}]::int[]"
+    if column == "doc":
+        return f"{quoted(json.dumps(value))}::jsonb"
+    return f"{quoted(str(value))}::{kind}"
+
+
+def oracle(where: dict[str, Any]) -> str:
+    """The meaning of a filter, as the contract has it."""
+    parts = []
+    for key, value in where.items():
+        if key == "not":
+            parts.append(f"not ({oracle(value)})")
+        elif key in ("and", "or"):
+            joined = f" {key} ".join(f"({oracle(part)})" for part in value)
+            parts.append(joined or ("true" if key == "and" else "false"))
+        else:
+            parts.append(oracle_of_column(key, value))
+    return " and ".join(f"({part})" for part in parts) or "true"
+
+
+def oracle_of_column(column: str, value: Any) -> str:
+    if value is None:
+        return f"{column} is null"
+    if isinstance(value, list):
+        options = [f"({column} = {literal(column, item)})" for item in value if item is not None]
+        options += [f"({column} is null)"] if None in value else []
+        return " or ".join(options) or f"{column} = any (array[]::{TYPES[column]}[])"
+    if not isinstance(value, dict):
+        return f"{column} = {literal(column, value)}"
+    return " and ".join(f"({oracle_of_operator(column, op, v)})" for op, v in value.items())
+
+
+def oracle_of_operator(column: str, operator: str, value: Any) -> str:
+    if operator == "not":
+        return f"not ({oracle_of_column(column, value)})"
+    if operator == "in":
+        return oracle_of_column(column, value)
+    if operator == "is":
+        return f"{column} is {IS[value]}"
+    if operator == "between":
+        lower, upper = (literal(column, item) for item in value)
+        return f"{column} >= {lower} and {column} <= {upper}"
+    if operator in MATCHES:
+        return f"{column}::text {MATCHES[operator]} {quoted(value)}"
+    if value is None:
+        return f"{column} is null" if operator == "eq" else f"{column} is not null"
+    return f"{column} {SYMBOLS[operator]} {literal(column, value)}"
+
+
+# --- generated filters ------------------------------------------------------------------------
+
+
+def operators(column: str) -> st.SearchStrategy[dict[str, Any]]:
+    value = st.sampled_from(VALUES[column])
+    maybe = value | st.none()
+    one = st.one_of(
+        st.tuples(st.sampled_from(["eq", "neq", "isdistinct"]), maybe),
+        st.tuples(st.sampled_from(["gt", "gte", "lt", "lte"]), value),
+        st.tuples(st.sampled_from(["like", "ilike"]), st.sampled_from(PATTERNS)),
+        st.tuples(st.sampled_from(["match", "imatch"]), st.sampled_from(REGEXES)),
+        st.tuples(st.just("between"), st.lists(value, min_size=2, max_size=2)),
+        st.tuples(st.just("in"), st.lists(maybe, max_size=4)),
+        st.tuples(st.just("is"), st.sampled_from(list(IS) if column == "flag" else [None, "null"])),
+    )
+    return st.lists(one, min_size=1, max_size=2).map(dict)
+
+
+def column_condition(column: str) -> st.SearchStrategy[Any]:
+    value: st.SearchStrategy[Any] = st.sampled_from(VALUES[column])
+    # A dict is always operators: a json object is compared with {"eq": {...}}.
+    plain = value.filter(lambda v: not isinstance(v, dict | list))
+    ways = [st.none(), st.lists(value | st.none(), max_size=4), operators(column)]
+    if column != "nums":
+        ways.append(plain)
+    leaf = st.one_of(ways)
+    return st.recursive(leaf, lambda inner: st.fixed_dictionaries({"not": inner}), max_leaves=3)
+
+
+leaves = st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=2, unique=True).flatmap(
+    lambda columns: st.fixed_dictionaries({c: column_condition(c) for c in columns})
+)
+filters: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    leaves | st.just({}),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"not": inner}),
+        st.fixed_dictionaries({"or": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"and": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"or": st.lists(inner, max_size=2), "not": inner, "id": st.none()}),
+        st.tuples(inner, leaves).map(lambda both: {**both[0], **both[1]}),
+    ),
+    max_leaves=6,
+).filter(lambda where: "id" not in where or where["id"] is None)
+TYPES["id"] = "int"
+orders = st.lists(
+    st.tuples(
+        st.sampled_from([*VALUES, "id"]),
+        st.sampled_from(["", ".asc", ".desc"]),
+        st.sampled_from(["", ".nullsfirst", ".nullslast"]),
+    ).map("".join),
+    max_size=3,
+)
+
+
+@pytest.fixture(scope="module")
+def thing(bench: Bench) -> Iterator[Relation]:
+    columns = ", ".join(f"{name} {kind}" for name, kind in TYPES.items() if name != "id")
+    bench.execute(
+        f"create type mood as enum ('sad', 'ok', 'happy'); "
+        f"create table thing (id int primary key, {columns})"
+    )
+    relation = bench.relations()["thing"]
+    rng = random.Random(4)
+    rows = [
+        {"id": i, **{c: rng.choice([*values, None]) for c, values in VALUES.items()}}
+        for i in range(60)
+    ]
+    bench.rows(Writes(relation).insert({"rows": rows}))
+    yield relation
+    print(f"\nfilters compared with SQL: {dict(ran)}")
+
+
+@pytest.fixture(scope="module")
+def reads(thing: Relation) -> Reads:
+    return Reads(thing, max_rows=1000)
+
+
+def ids(bench: Bench, sql: str) -> list[int]:
+    return [row["id"] for row in bench.fetch(sql)]
+
+
+@settings(max_examples=500, deadline=None)
+@given(where=filters)
+def test_a_filter_and_its_negation_find_what_sql_finds(
+    bench: Bench, reads: Reads, where: dict[str, Any]
+) -> None:
+    text = oracle(where)
+    for asked, condition in ((where, text), ({"not": where}, f"not ({text})")):
+        found = bench.rows(reads.select({"where": asked, "columns": ["id"], "order": ["id"]}))
+        expected = ids(bench, f"select id from thing where {condition} order by id")
+        assert [row["id"] for row in found] == expected, condition
+        assert bench.rows(reads.count({"where": asked})) == [{"count": len(expected)}]
+        ran["filters"] += 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    where=filters,
+    order=orders,
+    limit=st.none() | st.integers(0, 70),
+    offset=st.none() | st.integers(0, 70),
+)
+def test_order_limit_and_offset_are_those_of_sql(
+    bench: Bench, reads: Reads, where: dict[str, Any], order: list[str], limit: Any, offset: Any
+) -> None:
+    order = [*order, "id"]
+    spelled = [
+        term.replace(".", " ").replace("nullsfirst", "nulls first").replace("nullslast",
+                                                                            "nulls last")
+        for term in order
+    ]  # fmt: skip
+    asked = {"where": where, "order": order, "limit": limit, "offset": offset, "columns": ["id"]}
+    expected = ids(
+        bench,
+        f"select id from thing where {oracle(where)} order by {', '.join(spelled)} "
+        f"limit {'all' if limit is None else limit} offset {offset or 0}",
+    )
+    assert [row["id"] for row in bench.rows(reads.select(asked))] == expected
+    ran["pages"] += 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(where=filters)
+def test_a_filter_chooses_the_same_rows_for_a_delete(
+    bench: Bench, thing: Relation, where: dict[str, Any]
+) -> None:
+    expected = ids(bench, f"select id from thing where {oracle(where)} order by id")
+    bench.execute("begin")
+    try:
+        bound = Writes(thing).delete({"where": where, "returning": ["id"]})
+        assert sorted(row["id"] for row in bench.rows(bound)) == expected
+    finally:
+        bench.execute("rollback")
+    ran["deletes"] += 1
