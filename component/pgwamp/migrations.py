@@ -102,7 +102,8 @@ def revision(message: str, dsn: str | None = None) -> Path:
     :param dsn: a database at the head; the revision then has what its tables lack of the models.
     """
     with ExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        # In a checkout it is a link to the folder at the top.
+        folder = stack.enter_context(_folder()).resolve()
         if folder.name != "schema" or not (folder.parent / "setup.cfg").is_file():
             raise StartError(
                 "a revision belongs in a source checkout, and this is an installed pgwamp; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
+from tests.servers import FAST, postgres_bin
 
 OWNER = "schema_owner"
 GUEST = "schema_guest"
@@ -79,15 +79,12 @@ class Database:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One PostgreSQL server, of the version in PGWAMP_TEST_POSTGRES, else the embedded one."""
-    given = os.environ.get("PGWAMP_TEST_POSTGRES")
-    options = {"fsync": "off", "max_prepared_transactions": "4"}
-    with (
-        TemporaryDirectory(prefix="pgwamp-schema-") as folder,
-        Postgres(
-            Path(folder) / "data", bin=Path(given) if given else None, options=options
-        ) as postgres,
-    ):
+    options = {**FAST, "max_prepared_transactions": "4"}
+    with TemporaryDirectory(prefix="pgwamp-schema-") as folder:
+        postgres = Postgres(Path(folder) / "data", bin=postgres_bin(), options=options)
+        postgres.start()
         yield postgres
+        postgres.stop("immediate")
 
 
 @pytest.fixture(scope="session")

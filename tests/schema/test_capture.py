@@ -371,20 +371,22 @@ def test_a_writer_needs_no_rights_on_the_events(orders: Database) -> None:
         query(guest, "insert into wamp.event (slot, topic) values (0, 'x.y')")
 
 
-def test_objects_of_the_writer_do_not_stand_in_for_those_of_the_system(orders: Database) -> None:
-    orders.query(f"grant insert on orders to {GUEST}")
+def test_functions_of_the_writer_do_not_stand_in_for_those_of_the_system(orders: Database) -> None:
+    orders.query(f"grant insert, select, update on orders to {GUEST}")
     orders.query(f"grant create on database {orders.name} to {GUEST}")
     guest = orders.connect(GUEST)
     query(guest, "create schema theirs")
+    query(guest, "grant usage on schema theirs to public")
     query(
         guest,
-        "create function theirs.to_jsonb(public.orders) returns jsonb language sql "
-        """as $$ select '{"id": "forged"}'::jsonb $$""",
+        "create function theirs.jsonb_each(jsonb, out key text, out value jsonb) "
+        """returns setof record language sql as $$ select 'forged', '"forged"'::jsonb $$""",
     )
     query(guest, "set search_path = theirs, public, pg_catalog")
     query(guest, "insert into orders values (1)")
+    query(guest, "update orders set total = 2")
 
-    assert orders.events()[0][1]["new"]["id"] == 1
+    assert orders.events()[1][1]["changed"] == ["total"]
 
 
 def test_settings_of_the_writer_do_not_change_what_is_stored(wamp_database: Database) -> None:

@@ -427,7 +427,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(CHECKOUT / "schema", tmp_path / "schema", ignore=ignore)
     (tmp_path / "setup.cfg").touch()
-    monkeypatch.setattr(migrations, "files", lambda package: tmp_path / "schema")
+    link = tmp_path / "component" / "schema"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "schema")
+    monkeypatch.setattr(migrations, "files", lambda package: link)
     return tmp_path
 
 

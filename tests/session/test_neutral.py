@@ -13,7 +13,7 @@ from autobahn.wamp.serializer import create_transport_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.neutral import find_foreign
+from pgwamp.neutral import MAX_DEPTH, find_foreign
 
 SERIALIZERS = ("json", "msgpack", "cbor")
 
@@ -140,3 +140,13 @@ def test_a_value_nested_without_end_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
     assert find_foreign(value) is not None
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+def test_the_deepest_value_accepted_is_carried(serializer: str) -> None:
+    value: list[Any] | dict[str, Any] = []
+    for level in range(MAX_DEPTH - 1):
+        value = [value] if level % 2 else {"a": value}
+    assert find_foreign(value) is None
+    assert find_foreign([[value]]) is not None
+    assert _carry(serializer, value) == value

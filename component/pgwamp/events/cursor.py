@@ -17,8 +17,6 @@ from pgwamp.errors import CursorExpired, InvalidArgument
 
 _SNAPSHOT = r"[1-9]\d*:[1-9]\d*:(?:\d+(?:,\d+)*)?"
 _TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/(?:({_SNAPSHOT})/(\d+))?")
-#: Sees nothing, so that everything is new to it.
-NOTHING = "1:1:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pgwamp.events.cursor import Position
 _SQL = files("pgwamp.events") / "sql"
 _POLL = (_SQL / "poll.sql").read_text(encoding="utf-8")
 _PAGE = (_SQL / "page.sql").read_text(encoding="utf-8")
+_OLDEST = (_SQL / "oldest.sql").read_text(encoding="utf-8")
 #: Flushes the WAL up to here, and writes next to nothing.
 _FLUSH = "select pg_logical_emit_message(true, 'pgwamp', '')"
 
@@ -75,6 +76,12 @@ async def read_page(
     more = len(records) == limit
     end = Position(position.seen, polling, records[-1]["id"]) if more else Position(polling)
     return Page(records, position, polling, end, more)
+
+
+async def oldest_position(connection: Connection) -> Position:
+    """The position before the oldest event that is kept."""
+    rows = await connection.fetch(_OLDEST)
+    return Position(rows[0][0])
 
 
 async def flush(connection: Connection) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
-from pgwamp.events.cursor import NOTHING, Position, decode_cursor
+from pgwamp.events.cursor import decode_cursor
 from pgwamp.events.payload import Event, Shapes
-from pgwamp.events.reader import read_page
+from pgwamp.events.reader import oldest_position, read_page
 from pgwamp.query.request import bind, integer
 from pgwamp.session import Call, Procedure, Result
 
@@ -39,7 +39,7 @@ def _changes(
     async def handler(call: Call) -> Result:
         request = bind(ARGUMENTS, call.args, call.kwargs)
         since = request.get("since")
-        position = Position(NOTHING) if since is None else decode_cursor(since, cluster)
+        position = None if since is None else decode_cursor(since, cluster)
         given = request.get("limit")
         limit = max_rows if given is None else integer(given, "limit", minimum=1)
         if limit > max_rows:
@@ -47,6 +47,8 @@ def _changes(
         events: list[Event] = []
         # On the primary also when there is a replica: cursors are about its transactions.
         async with database.connection(read_only=False) as connection:
+            if position is None:
+                position = await oldest_position(connection)
             while True:
                 page = await read_page(connection, position, limit - len(events), relation)
                 events += await shapes.events(page, cluster)

@@ -14,7 +14,7 @@ select
     (select pg_current_wal_flush_lsn() >= now.written) as durable,
     (
         select pruned >= pg_snapshot_xmax($1::text::pg_snapshot)
-            or exists (
+            or pg_snapshot_xmin($1::text::pg_snapshot) <> '1'::xid8 and exists (
                 select from pg_snapshot_xip($1::text::pg_snapshot) as running
                 where running <= pruned and pg_visible_in_snapshot(running, now.snapshot)
             )

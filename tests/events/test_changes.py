@@ -1,0 +1,186 @@
+"""Reading on from a cursor: exact, whatever commits in which order."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwamp.errors import CallError, CursorExpired, InvalidArgument
+from pgwamp.events.cursor import Position, decode_cursor
+from pgwamp.events.reader import oldest_position, read_page
+from tests.conftest import Connect, Database, Events, Serve
+
+ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
+
+
+async def test_pages_of_changes_are_complete_and_without_repetition(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "insert into item select n from generate_series(1, 25) as n")
+    await serve()
+    client = await connect()
+    ids: list[int] = []
+    cursor, more = None, True
+    while more:
+        events, answer = await client.call_full(
+            f"{prefix}.item.changes", [], {"since": cursor, "limit": 10}
+        )
+        assert len(events) <= 10
+        ids += [event["key"]["id"] for event in events]
+        cursor, more = answer["next"], answer["more"]
+    assert ids == list(range(1, 26))
+    events, answer = await client.call_full(f"{prefix}.item.changes", [cursor])
+    assert (events, answer["more"]) == ([], False)
+
+
+async def test_a_transaction_that_commits_late_is_not_skipped(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    slow = await database.connect()
+    transaction = slow.transaction()
+    await transaction.start()
+    await slow.execute("insert into item values (1)")  # the smaller event id
+    database.execute("insert into item values (2)")
+    (first,) = await events.count(1)
+    assert first["key"] == {"id": 2}
+    await transaction.commit()
+    _, second = await events.count(2)
+    assert second["key"] == {"id": 1}
+    assert second["id"] < first["id"]
+    await slow.close()
+    # A subscriber that saw only the first event resumes from its cursor.
+    missed, _ = await client.call_full(f"{prefix}.item.changes", [first["cursor"]])
+    assert [event["key"]["id"] for event in missed] == [1]
+
+
+async def test_every_cursor_of_a_page_resumes_exactly_there(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "insert into item select n from generate_series(1, 8) as n")
+    await serve()
+    client = await connect()
+    events = await client.call(f"{prefix}.item.changes")
+    for position, event in enumerate(events):
+        rest = await client.call(f"{prefix}.item.changes", [event["cursor"]])
+        assert [e["id"] for e in rest] == [e["id"] for e in events[position + 1 :]]
+
+
+async def test_interleaved_transactions_are_read_once_in_any_page_size(
+    database: Database,
+) -> None:
+    database.execute(*ITEM)
+    rng = random.Random(7)
+    reader: Any = await database.connect()
+    writers = [await database.connect() for _ in range(5)]
+    open_transactions: dict[int, Any] = {}
+    committed: set[int] = set()
+    pending: dict[int, list[int]] = {}
+    read: list[int] = []
+    position = await oldest_position(reader)
+    for number in range(1, 400):
+        which = rng.randrange(5)
+        if which not in open_transactions:
+            open_transactions[which] = writers[which].transaction()
+            await open_transactions[which].start()
+            pending[which] = []
+        await writers[which].execute("insert into item values ($1)", number)
+        pending[which].append(number)
+        if rng.random() < 0.3:
+            if rng.random() < 0.3:
+                await open_transactions.pop(which).rollback()
+            else:
+                await open_transactions.pop(which).commit()
+                committed.update(pending[which])
+        if rng.random() < 0.3:
+            page = await read_page(reader, position, rng.randint(1, 6))
+            read += [json.loads(r["kwargs"])["key"]["id"] for r in page.records]
+            position = page.end
+    for which, transaction in open_transactions.items():
+        await transaction.commit()
+        committed.update(pending[which])
+    more = True
+    while more:
+        page = await read_page(reader, position, 5)
+        read += [json.loads(r["kwargs"])["key"]["id"] for r in page.records]
+        more = page.more or position.polling is not None
+        position = page.end
+    assert sorted(read) == sorted(committed)
+    for connection in (reader, *writers):
+        await connection.close()
+
+
+async def test_a_cursor_of_another_database_has_expired(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    foreign = Position("100:100:").encode("abc-5")
+    with pytest.raises(CallError, match="another database") as error:
+        await client.call(f"{prefix}.item.changes", [foreign])
+    assert error.value.uri == "pgwamp.error.cursor_expired"
+
+
+async def test_a_cursor_from_before_what_retention_removed_has_expired(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    _, start = await client.call_full(f"{prefix}.item.changes")
+    database.execute("insert into item values (1)")
+    (event,) = await events.count(1)
+    connection = await database.connect()
+    # Published is what is stored as published: wait for the publisher to say so.
+    while not await connection.fetchval(
+        "select pg_visible_in_snapshot($1::text::xid8, published) from wamp.publisher", event["xid"]
+    ):
+        pass
+    # The publisher may take a turn itself.
+    while await connection.fetchval("select pruned is null from wamp.retention"):
+        await connection.execute("update wamp.retention set rotated_at = now() - interval '1 day'")
+        await connection.execute("select wamp.rotate('1 hour')")
+    await connection.close()
+    with pytest.raises(CallError, match="no longer kept") as error:
+        await client.call(f"{prefix}.item.changes", [start["next"]])
+    assert error.value.uri == "pgwamp.error.cursor_expired"
+    kept, answer = await client.call_full(f"{prefix}.item.changes")
+    assert kept == []
+    database.execute("insert into item values (2)")
+    rest = await client.call(f"{prefix}.item.changes", [answer["next"]])
+    assert [e["key"]["id"] for e in rest] == [2]
+
+
+@given(
+    st.builds(
+        Position,
+        st.just("5:9:5,7"),
+        st.sampled_from([None, "8:12:", "8:12:8,9,10," + ",".join(map(str, range(11, 200)))]),
+        st.integers(0, 2**60),
+    )
+)
+def test_a_cursor_survives_its_encoding(position: Position) -> None:
+    decoded = decode_cursor(position.encode("6b0-41"), "6b0-41")
+    assert decoded.seen == position.seen
+    assert decoded.polling == position.polling
+    if position.polling is not None:
+        assert decoded.last_id == position.last_id
+
+
+@given(st.one_of(st.text(max_size=60), st.binary(max_size=60).map(
+    lambda raw: base64.urlsafe_b64encode(raw).decode()
+)))  # fmt: skip
+def test_whatever_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises((InvalidArgument, CursorExpired)):
+        decode_cursor(text, "6b0-41")
