@@ -19,7 +19,15 @@ from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 from pgwamp.session import Client
 from pgwamp.settings import RouterSettings, Settings
-from tests.servers import TEMPLATE, Addresses, Servers, execute
+from tests.servers import (
+    FAST,
+    TEMPLATE,
+    Addresses,
+    Servers,
+    execute,
+    postgres_bin,
+    server_folder,
+)
 
 _KEY = "pgwamp_addresses"
 
@@ -191,19 +199,19 @@ def events() -> Events:
 
 
 @pytest.fixture
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def own_postgres() -> Iterator[Postgres]:
     """A PostgreSQL of the test's own, to be killed and restarted."""
-    from tests.servers import FAST, postgres_bin
-
-    folder = tmp_path_factory.mktemp("pg")
     # Durable: it is about to crash.
     options = {**FAST, "fsync": "on", "full_page_writes": "on"}
-    with Postgres(folder / "data", bin=postgres_bin(), options=options) as server:
+    with (
+        server_folder() as folder,
+        Postgres(folder / "data", bin=postgres_bin(), options=options) as server,
+    ):
         yield server
 
 
 @pytest.fixture
-def own_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+def own_router() -> Iterator[Router]:
     """A Crossbar.io node of the test's own, to be killed and restarted."""
-    with Router(tmp_path_factory.mktemp("node") / "node", port=0) as router:
+    with server_folder() as folder, Router(folder / "node", port=0) as router:
         yield router

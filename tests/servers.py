@@ -6,9 +6,10 @@ Under pytest-xdist the controller starts them and tells the workers their addres
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +48,26 @@ class Addresses:
         return f"{self.postgres}/{name}"
 
 
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder for a server's data.
+
+    Short, because of the unix socket, and open to PostgreSQL's own user when we are root: pytest
+    closes its temporary folders to everybody else.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgwamp-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 class Servers:
     """The servers of one run, in a folder of their own."""
 
     def __init__(self) -> None:
-        # Short, because of the unix socket, and open to PostgreSQL's own user when we are root.
-        self.folder = Path(tempfile.mkdtemp(prefix="pgwamp-test-"))
-        self.folder.chmod(0o755)
-        self._postgres = Postgres(self.folder / "postgres", bin=postgres_bin(), options=FAST)
-        self._router = Router(self.folder / "crossbar", port=0)
+        self._stack = ExitStack()
+        folder = self._stack.enter_context(server_folder())
+        self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST)
+        self._router = Router(folder / "crossbar", port=0)
 
     def start(self) -> Addresses:
         """Start both at the same time."""
@@ -76,7 +88,7 @@ class Servers:
         """Stop both and remove the folder."""
         self._router.kill()
         self._postgres.stop("immediate")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._stack.close()
 
 
 def execute(url: str, *statements: str) -> None:

@@ -83,7 +83,7 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
             )
         ]
     findings = [
-        Finding("database", f'expose.schemas: no USAGE on schema "{row["name"]}" ({row["why"]})')
+        Finding("database", f"expose.schemas: {row['problem']}")
         for row in await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
     ]
     findings += [
@@ -94,13 +94,14 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
 
 
 _SCHEMAS = """
-select s as name,
-    case when to_regnamespace(quote_ident(s)) is null
-        then 'there is none: create it or correct the setting'
-        else 'GRANT USAGE ON SCHEMA to the user' end as why
+select case
+        when n.oid is null then format(
+            'the database has no schema "%s"; create it, or correct the setting', s)
+        else format('the user lacks USAGE on schema "%s": GRANT it', s)
+    end as problem
 from unnest($1::text[]) as s
-where case when to_regnamespace(quote_ident(s)) is null then true
-    else not has_schema_privilege(s, 'usage') end
+left join pg_namespace as n on n.nspname = s
+where n.oid is null or not has_schema_privilege(n.oid, 'usage')
 """
 _ROLES = """
 select r from unnest($1::text[]) as r

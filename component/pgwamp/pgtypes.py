@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from pgwamp.errors import InvalidArgument
@@ -24,8 +26,11 @@ Form = Literal[
 Converter = Callable[[Any], Any]
 
 _INTEGER_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
-_NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)\s*")
+_NUMERIC = re.compile(
+    r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII
+)
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
+_LARGEST_REAL = 3.4028234663852886e38
 _NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 #: msgpack carries no larger integers; JSON values beyond are given as strings.
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
@@ -321,13 +326,15 @@ def _integer(of: Type, value: Any, path: str) -> int:
 
 
 def _float(of: Type, value: Any, path: str) -> float:
-    if type(value) in (int, float):
-        return float(value)
-    if type(value) is str:
-        if value.lower() in _NONFINITE:
-            return _NONFINITE[value.lower()]
-        if _NUMERIC.fullmatch(value):
+    if type(value) is str and value.lower() in _NONFINITE:
+        return _NONFINITE[value.lower()]
+    if type(value) is float and not math.isfinite(value):
+        return value
+    if type(value) in (int, float) or (type(value) is str and _NUMERIC.fullmatch(value)):
+        largest = _LARGEST_REAL if of.name == "real" else sys.float_info.max
+        if abs(Decimal(value)) <= largest:
             return float(value)
+        raise InvalidArgument(path, f"{value} is out of range for type {of.name}")
     raise _mismatch(of, value, path)
 
 

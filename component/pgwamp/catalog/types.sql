@@ -20,7 +20,8 @@ with recursive wanted (oid) as (
 )
 select
     t.oid::bigint as oid,
-    format_type(t.oid, null) as name,
+    -- With a modifier of -1, for bpchar: plain "character" in a cast is character(1).
+    format_type(t.oid, -1) as name,
     t.typname::text as typname,
     t.typtype::text as kind,
     t.typcategory::text as category,

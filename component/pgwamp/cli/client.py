@@ -45,7 +45,7 @@ def call(
 
     Keyword results, such as the next cursor of changes, go to standard error.
     """
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     named = dict(_keyword(text) for text in keywords or ())
     result, further = run_async(_call(settings, uri, [_value(a) for a in args or ()], named))
     if result is not None or not further:
@@ -100,7 +100,7 @@ def tail(
 
     After a lost connection, changes of tables are caught up from the last cursor.
     """
-    settings = load_settings()
+    settings = load_settings(quiet=True)
     how = match or (Match.prefix if topic.endswith(".") else Match.exact)
     run_async(follow(settings, topic, how.value, since, count, lambda e: typer.echo(dumps(e))))
 
@@ -109,7 +109,7 @@ def describe(
     format: Annotated[Format, typer.Option(help="Form of the description.")] = Format.json,
 ) -> None:
     """Print the API that the configuration and the database make, without a router."""
-    settings = load_settings(database=True)
+    settings = load_settings(database=True, quiet=True)
     api = run_async(describe_database(settings))
     typer.echo(json.dumps(api, indent=2, ensure_ascii=False))
 

@@ -29,13 +29,17 @@ class _Config:
 CONFIG = _Config()
 
 
-def load_settings(*, database: bool = False, **overrides: Any) -> Settings:
+def load_settings(*, database: bool = False, quiet: bool = False, **overrides: Any) -> Settings:
     """The settings of this run, with logging set up.
 
     :param database: whether the command needs one.
+    :param quiet: for commands with output of their own: log what is wrong only.
     """
     settings = Settings.load(CONFIG.path, **overrides)
-    logs.configure(settings.log)
+    log = settings.log
+    if quiet and log.level == "info":
+        log = log.model_copy(update={"level": "warning"})
+    logs.configure(log)
     if database:
         settings.require_database()
     return settings

@@ -154,7 +154,7 @@ def _own_command() -> str:
 def check(as_json: AsJson = False) -> None:
     """Check configuration, database, schema, privileges and router; exit 1 if anything is wrong."""
     try:
-        settings = load_settings()
+        settings = load_settings(quiet=True)
         findings = run_async(check_all(settings))
     except SettingsError as error:
         findings = [Finding("settings", str(error))]

@@ -44,7 +44,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
-    settings = load_settings(database=True)
+    settings = load_settings(database=True, quiet=True)
     connection = await connect(settings)
     await require_schema(connection)
     return settings, connection

@@ -21,8 +21,8 @@ from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.query.expressions import DIALECT, outputs, parameter
-from pgwamp.query.request import bind
-from pgwamp.query.statement import Statement
+from pgwamp.query.request import bind, naming_arguments
+from pgwamp.query.statement import Bound, Statement
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
@@ -140,6 +140,14 @@ def query_procedure(
     """The procedure that runs a named query, with its parameters by name or position."""
     max_rows = settings.limits.max_rows
 
+    async def run(call: Call, bound: Bound) -> list[Any] | int:
+        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
+            if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
+                status = await connection.execute(bound.statement.sql, *bound.parameters)
+                last = status.rpartition(" ")[2]
+                return int(last) if last.isdigit() else 0
+            return await connection.fetch(bound.statement.sql, *bound.parameters)
+
     async def handler(call: Call) -> Any:
         request = bind(query.names, call.args, call.kwargs, required=len(query.names))
         values = [
@@ -147,12 +155,10 @@ def query_procedure(
             for name, kind in zip(query.names, query.types, strict=True)
         ]
         bound = query.statement.bind(values)
-        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
-            if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
-                status = await connection.execute(bound.statement.sql, *bound.parameters)
-                last = status.rpartition(" ")[2]
-                return int(last) if last.isdigit() else 0
-            records = await connection.fetch(bound.statement.sql, *bound.parameters)
+        with naming_arguments(request):
+            records = await run(call, bound)
+        if isinstance(records, int):
+            return records
         if len(records) > max_rows:
             raise TooManyRows(f"more than {max_rows} rows (limits.max_rows); add a LIMIT")
         return _shape(query, bound.rows(records))

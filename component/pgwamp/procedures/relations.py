@@ -10,7 +10,7 @@ from pgwamp.database import Database
 from pgwamp.errors import NotFound, TooManyRows
 from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.query import reads, writes
-from pgwamp.query.request import bind
+from pgwamp.query.request import bind, naming_arguments
 from pgwamp.query.statement import Bound
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
@@ -48,7 +48,9 @@ class RelationProcedures:
 
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
         async def handler(call: Call) -> Any:
-            return await run(call, bind(names, call.args, call.kwargs, required=required))
+            request = bind(names, call.args, call.kwargs, required=required)
+            with naming_arguments(request):
+                return await run(call, request)
 
         uri = f"{self._path}.{verb}"
         return Procedure(

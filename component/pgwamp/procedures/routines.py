@@ -9,6 +9,7 @@ from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import TooManyRows
 from pgwamp.procedures.describe import routine_description
+from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import VALUE, RoutineCalls
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
@@ -29,10 +30,12 @@ def routine_procedure(
     async def handler(call: Call) -> Any:
         routine, bound = calls.bind(call.args, call.kwargs)
         read_only = routine.volatility != "volatile"
-        async with database.transaction(
-            call.caller, read_only=read_only, resets=True
-        ) as connection:
-            records = await connection.fetch(bound.statement.sql, *bound.parameters)
+        names = [a.name or f"argument {i}" for i, a in enumerate(routine.inputs)]
+        with naming_arguments({**dict(zip(names, call.args, strict=False)), **call.kwargs}):
+            async with database.transaction(
+                call.caller, read_only=read_only, resets=True
+            ) as connection:
+                records = await connection.fetch(bound.statement.sql, *bound.parameters)
         rows = bound.rows(records)
         if len(rows) > max_rows:
             raise TooManyRows(f"{routine.name} returned more than {max_rows} rows "

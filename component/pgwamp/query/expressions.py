@@ -59,20 +59,27 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
     if of.form in (*_NATIVE, "float"):
         return sa.cast(bound, PgType(of.name))
+    return _from_text(sa.cast(bound, TEXT), of)
+
+
+def _from_text(text: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
+    """A value of type ``of`` from what :func:`pgwamp.pgtypes.text_form` made."""
     if of.form == "composite":
         empty = sa.cast(sa.null(), PgType(of.name))
-        return sa.func.jsonb_populate_record(empty, sa.cast(sa.cast(bound, TEXT), JSONB))
-    name_of_type = "jsonb" if of.form == "json" else of.name
-    return sa.cast(sa.cast(bound, TEXT), PgType(name_of_type))
+        return sa.func.jsonb_populate_record(empty, sa.cast(text, JSONB))
+    return sa.cast(text, PgType("jsonb" if of.form == "json" else of.name))
 
 
-def array_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
-    """A bound list of values of type ``of``."""
+def is_any_of(column: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
+    """Whether ``column`` equals one of a bound list of values of type ``of``."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
+    if of.form in ("array", "composite"):  # there is no array of arrays
+        texts = sa.func.unnest(sa.cast(bound, TEXT_ARRAY)).column_valued("u")
+        return column.in_(sa.select(_from_text(texts, of)))
+    if of.form not in (*_NATIVE, "float"):
+        bound = sa.cast(bound, TEXT_ARRAY)
     array_of = PgType(("jsonb" if of.form == "json" else of.name) + "[]")
-    if of.form in (*_NATIVE, "float"):
-        return sa.cast(bound, array_of)
-    return sa.cast(sa.cast(bound, TEXT_ARRAY), array_of)
+    return column == sa.any_(sa.cast(bound, array_of))
 
 
 def output(
@@ -153,7 +160,7 @@ def _compare(compare: Compare, column: sa.ColumnElement[Any], of: Type) -> sa.Co
     if of.form == "json":  # json has no equality, jsonb has
         column = sa.cast(column, JSONB)
     if compare.operator == "in":
-        return column == sa.any_(array_parameter(names[0], of))
+        return is_any_of(column, names[0], of)
     if compare.operator in _PATTERN_OPERATORS:
         if of.form != "text":
             column = sa.cast(column, TEXT)

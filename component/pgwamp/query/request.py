@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import CallError, InvalidArgument
+
+#: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
+_BAD_TEXT = ("22P02", "22007", "22008")
 
 
 def bind(
@@ -58,3 +62,36 @@ def string_list(value: Any, path: str) -> list[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InvalidArgument(path, "expected a list of strings")
     return list(value)
+
+
+@contextmanager
+def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
+    """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
+
+    The server's message ends with the text it could not read; if exactly one argument is that
+    text, it is the one.
+    """
+    try:
+        yield
+    except CallError as error:
+        if error.details.get("sqlstate") in _BAD_TEXT:
+            problem, places = error.message, []
+            for place, text in _texts(request, ""):
+                if problem.endswith(f': "{text}"'):
+                    places.append(place)
+            if len(places) == 1:
+                sqlstate = error.details["sqlstate"]
+                raise InvalidArgument(places[0], problem, sqlstate=sqlstate) from None
+        raise
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every string in the arguments of a call, with its place."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _texts(item, f"{path}[{index}]")

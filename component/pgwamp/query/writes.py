@@ -168,7 +168,7 @@ class Writes:
     # --- statements ----------------------------------------------------------------------------
 
     def _recordset(self, columns: tuple[str, ...]) -> sa.TableValuedAlias:
-        """The rows parameter as a table ``v`` with typed columns."""
+        """The rows parameter as a table with typed columns."""
         typed = [
             sa.column(quoted_name(name, quote=True), PgType(self._relation.by_name[name].type.name))
             for name in columns
@@ -176,7 +176,7 @@ class Writes:
         rows = sa.cast(sa.cast(sa.bindparam("rows"), TEXT), PgType("json"))
         return (
             sa.func.json_to_recordset(rows)
-            .table_valued(*typed, name="v")
+            .table_valued(*typed, name="w" if self._relation.name == "v" else "v")
             .render_derived(with_types=True)
         )
 

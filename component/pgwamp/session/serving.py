@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from autobahn.wamp.exception import ApplicationError
@@ -105,21 +106,32 @@ class Serving:
         Given to Autobahn as it is, an async generator ends the whole session.
         """
         collected: list[Any] = []
-        async for item in items:
-            if not procedure.neutral:
-                _require_neutral(procedure, item)
-            if call.progress is not None:
-                call.progress(item)
-                # Let the loop write it before the next is made.
-                await asyncio.sleep(0)
-                continue
-            collected.append(item)
-            if len(collected) > self._limits.max_rows:
-                raise TooManyRows(
-                    f"more than {self._limits.max_rows} results (limits.max_rows); "
-                    "ask for progressive results"
-                )
+        async with _closing(items):
+            async for item in items:
+                if not procedure.neutral:
+                    _require_neutral(procedure, item)
+                if call.progress is not None:
+                    call.progress(item)
+                    # Let the loop write it before the next is made.
+                    await asyncio.sleep(0)
+                    continue
+                collected.append(item)
+                if len(collected) > self._limits.max_rows:
+                    raise TooManyRows(
+                        f"more than {self._limits.max_rows} results (limits.max_rows); "
+                        "ask for progressive results"
+                    )
         return None if call.progress is not None else collected
+
+
+@asynccontextmanager
+async def _closing(items: AsyncIterator[Any]) -> AsyncIterator[None]:
+    """End a generator that is left early at once: it may hold a connection."""
+    try:
+        yield
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
 
 
 def _require_neutral(procedure: Procedure, value: Any) -> None:

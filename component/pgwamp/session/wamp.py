@@ -16,7 +16,7 @@ from autobahn.wamp.request import CallRequest, PublishRequest
 from autobahn.wamp.types import CallOptions, CloseDetails, PublishOptions, SessionDetails
 
 from pgwamp import logs
-from pgwamp.errors import PayloadTooLarge
+from pgwamp.errors import Canceled, PayloadTooLarge
 
 log = logs.get(__name__)
 
@@ -60,6 +60,10 @@ class WampSession(Session):
         self.closed: asyncio.Future[Lost] = loop.create_future()
         self._max_bytes = max_bytes
         self._reason: Lost | None = None
+        # An interrupt may cancel a handler before its first step, where nothing can answer it.
+        self.define(asyncio.CancelledError, Canceled.uri)  # type: ignore[arg-type]
+        # Errors received are all ApplicationErrors; some would be other classes, or CancelledError.
+        self._uri_to_ecls.clear()
 
     # --- life -----------------------------------------------------------------------------------
 

@@ -1,0 +1,238 @@
+"""The command line: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from pgwamp.dev.postgres import Postgres
+from tests.conftest import Addresses, Database
+from tests.processes import Pgwamp, run_pgwamp
+from tests.servers import execute
+
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+SECRET = "s3cr3t-word"
+
+
+@pytest.fixture
+def environment(addresses: Addresses, database: Database, prefix: str) -> dict[str, str]:
+    return {
+        "DATABASE_URL": database.url,
+        "PGWAMP_ROUTER__URL": addresses.component,
+        "PGWAMP_EXPOSE__SCHEMAS": '["public"]',
+        "PGWAMP_EXPOSE__PREFIX": prefix,
+    }
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    async def run(*arguments: str, **changes: str) -> tuple[int, str, str]:
+        merged = {**environment, **changes}
+        return await run_pgwamp(
+            *arguments,
+            environment={k: v for k, v in merged.items() if v},
+            folder=tmp_path,
+        )
+
+    return run
+
+
+def one_line(text: str) -> str:
+    """The only line of an error, checked to be one and no traceback."""
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    assert SECRET not in text
+    return lines[0]
+
+
+async def test_help_lists_the_commands(run: Run) -> None:
+    code, out, _ = await run("--help")
+    assert code == 0
+    for command in ("dev", "run", "check", "db", "watch", "call", "tail", "describe"):
+        assert f"  {command} " in out
+
+
+WRONG = [
+    ({"PGWAMP_ROUTER__URLL": "x"}, 'router.urll: unknown setting (did you mean "url"?)'),
+    ({"PGWAMP_ROUTR__URL": "x"}, 'PGWAMP_ROUTR__URL: unknown setting (did you mean "router"?)'),
+    ({"PGWAMP_ROUTER__URL": "http://x"}, "router.url: expected ws://"),
+    ({"PGWAMP_DATABASE__POOL_MAX": "many"}, "database.pool_max: "),
+    ({"PGWAMP_DATABASE__POOL_MAX": "1"}, "database: pool_min is larger than pool_max"),
+    ({"PGWAMP_EVENTS__RETAIN": "soon"}, "events.retain: expected a duration"),
+    ({"PGWAMP_EXPOSE__PREFIX": "com.Example."}, "expose.prefix: expected dot-separated"),
+    ({"PGWAMP_EXPOSE__PREFIX": "wamp.x"}, "expose.prefix: a prefix that begins with"),
+    ({"PGWAMP_EXPOSE__SCHEMAS": ""}, "nothing is exposed: name schemas in expose.schemas"),
+    ({"PGWAMP_EXPOSE__SCHEMAS": '["nope"]'}, 'the database has no schema "nope"'),
+    ({"DATABASE_URL": ""}, "no database: set DATABASE_URL"),
+    ({"DATABASE_URL": f"mysql://u:{SECRET}@h/d"}, "database.url: expected postgres://"),
+    ({"DATABASE_URL": f"postgres://u:{SECRET}@127.0.0.1:1/d"}, "no PostgreSQL answers at"),
+    ({"PGWAMP_ROUTER__AUTH__METHOD": "ticket"}, 'router.auth: method "ticket" needs authid'),
+    ({"PGWAMP_ROUTER__REALM": "nowhere"}, 'has no realm "nowhere": correct router.realm'),
+    ({"PGWAMP_EXPOSE__PREFIX": "org.elsewhere"}, "refused to register org.elsewhere."),
+    ({"PGWAMP_EXPOSE__QUERIES": "missing"}, "expose.queries: there is no folder"),
+    ({"PGWAMP_EXPOSE__PROCEDURES": '["no_module"]'}, "expose.procedures: no_module: "),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), WRONG, ids=[e[:30] for _, e in WRONG])
+async def test_a_wrong_setting_is_one_line_that_names_the_cure(
+    run: Run, changes: dict[str, str], expected: str
+) -> None:
+    code, out, err = await run("check", **changes)
+    if code == 0:  # only starting finds it
+        code, out, err = await run("run", PGWAMP_LOG__LEVEL="error", **changes)
+    text = out or err
+    assert code != 0
+    assert expected in one_line(text)
+
+
+async def test_a_database_without_the_schema_is_told_to_upgrade(
+    run: Run, addresses: Addresses, database: Database
+) -> None:
+    bare = f"{database.name}_bare"
+    admin = addresses.database("postgres")
+    execute(admin, f"create database {bare}")
+    try:
+        url = addresses.database(bare)
+        code, _, err = await run("run", DATABASE_URL=url, PGWAMP_LOG__LEVEL="error")
+        assert code == 3
+        assert "run 'pgwamp db upgrade'" in one_line(err)
+        code, _, err = await run("watch", "add", "x", DATABASE_URL=url)
+        assert "run 'pgwamp db upgrade'" in one_line(err)
+    finally:
+        execute(admin, f"drop database {bare} with (force)")
+
+
+async def test_a_missing_database_is_named(run: Run, addresses: Addresses) -> None:
+    url = addresses.database("not_there")
+    for command in (("run",), ("db", "upgrade"), ("check",)):
+        code, out, err = await run(*command, DATABASE_URL=url, PGWAMP_LOG__LEVEL="error")
+        assert code != 0
+        line = one_line(out or err)
+        assert "not_there" in line
+        assert "create" in line
+
+
+async def test_a_wrong_password_is_named_and_not_repeated(run: Run, own_postgres: Postgres) -> None:
+    execute(own_postgres.url(), "create role locked login password 'right'")
+    rules = own_postgres.data / "pg_hba.conf"
+    rules.write_text("host all locked 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+    execute(own_postgres.url(), "select pg_reload_conf()")
+    url = own_postgres.url(user=f"locked:{SECRET}").replace("%3A", ":")
+    for command in (("run",), ("db", "upgrade"), ("check",)):
+        code, out, err = await run(*command, DATABASE_URL=url, PGWAMP_LOG__LEVEL="error")
+        assert code != 0
+        line = one_line(out or err)
+        assert "locked" in line
+        assert "password" in line
+
+
+async def test_a_router_that_is_not_there_is_named(run: Run) -> None:
+    url = "ws://127.0.0.1:1/ws"
+    for command in (("check",), ("call", "com.example.x"), ("tail", "com.example.x.")):
+        code, out, err = await run(*command, PGWAMP_ROUTER__URL=url, PGWAMP_LOG__LEVEL="error")
+        assert code != 0
+        assert f"no router answers at {url}" in one_line(out or err)
+
+
+async def test_check_finds_nothing_wrong_with_a_good_set_up(run: Run) -> None:
+    code, out, err = await run("check")
+    assert (code, out.strip()) == (0, "everything is in order"), err
+    code, out, _ = await run("check", "--json")
+    assert (code, json.loads(out)) == (0, [])
+
+
+async def test_every_form_of_database_url_is_accepted(run: Run, database: Database) -> None:
+    rest = database.url.removeprefix("postgresql")
+    for form in ("postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"):
+        code, out, err = await run("db", "current", "--json", DATABASE_URL=form + rest)
+        assert code == 0, err
+        found = json.loads(out)
+        assert found["current"] == found["head"]
+
+
+async def test_tables_are_watched_listed_and_unwatched(run: Run, database: Database) -> None:
+    database.execute("create table item (id int primary key)", "create table bare (x int)")
+    assert (await run("watch", "add", "item"))[0] == 0
+    _, out, _ = await run("watch", "list", "--json")
+    assert json.loads(out) == [{"schema": "public", "table": "item", "key": ["id"]}]
+    code, _, err = await run("watch", "add", "nope")
+    assert code == 1
+    assert 'there is no table "nope"' in one_line(err)
+    code, _, err = await run("watch", "add", "bare")
+    assert "has no primary key" in one_line(err)
+    assert (await run("watch", "remove", "item"))[0] == 0
+    assert (await run("watch", "list"))[1] == ""
+
+
+async def test_call_tail_and_describe_against_a_running_component(
+    run: Run,
+    environment: dict[str, str],
+    addresses: Addresses,
+    database: Database,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    database.execute(
+        "create table item (id int primary key, name text)",
+        "comment on table item is 'What is sold'",
+        "insert into item values (1, 'pen'), (2, 'ink')",
+        "select wamp.watch('item')",
+    )
+    clients = {"PGWAMP_ROUTER__URL": addresses.clients}
+    component = Pgwamp("run", environment=environment, folder=tmp_path)
+    await component.start()
+    try:
+        code, out, _ = await run(
+            "call", f"{prefix}.item.select", "-k", 'where={"id": 2}', **clients
+        )
+        assert (code, json.loads(out)) == (0, [{"id": 2, "name": "ink"}])
+        code, _, err = await run("call", f"{prefix}.item.selekt", **clients)
+        assert code == 1
+        assert f"did you mean {prefix}.item.select?" in one_line(err)
+        code, _, err = await run("call", f"{prefix}.item.get", "7", **clients)
+        assert "pgwamp.error.not_found" in one_line(err)
+        database.execute("update item set name = 'nib' where id = 1")
+        _, out, err = await run("call", f"{prefix}.item.changes", **clients)
+        assert [event["op"] for event in json.loads(out)] == ["update"]
+        cursor = json.loads(err.strip().splitlines()[-1])["next"]
+        database.execute("delete from item where id = 1", "delete from item where id = 2")
+        code, out, err = await run(
+            "tail", f"{prefix}.item.", "--since", cursor, "--count", "2", **clients
+        )
+        assert code == 0, err
+        events = [json.loads(line) for line in out.splitlines()]
+        assert [event["topic"] for event in events] == [f"{prefix}.item.deleted"] * 2
+        _, out, _ = await run("describe")
+        described = {entry["uri"]: entry for entry in json.loads(out)["procedures"]}
+        assert described[f"{prefix}.item.select"]["description"] == "What is sold"
+    finally:
+        assert await component.stop() == 0, component.output
+
+
+async def test_an_interrupted_command_ends_cleanly(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    import signal
+
+    component = Pgwamp("run", environment=environment, folder=tmp_path)
+    await component.start()
+    assert await component._end(signal.SIGINT) == 0
+    assert "Traceback" not in component.output
+
+
+async def test_output_into_a_closed_pipe_is_no_error(run: Run, environment: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_shell(
+        f"{sys.executable} -m pgwamp db history | head -c 1",
+        env={**environment, "PATH": "/usr/bin:/bin"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert err == b""
