@@ -47,6 +47,7 @@ class Component:
         self.shapes = Shapes(
             self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
         )
+        self._serving: Serving | None = None
         self.catalog = Catalog(0)
         self.exposure = Exposure({}, {})
 
@@ -80,7 +81,12 @@ class Component:
         await asyncio.shield(self.link.failed)
 
     async def stop(self) -> None:
-        """Stop in order: hand over publishing, finish calls, leave the realm, disconnect."""
+        """Stop in order: hand over publishing, finish calls, leave the realm, disconnect.
+
+        Idempotent, and harmless before the start.
+        """
+        if self._serving is None:
+            return
         await self.publisher.stop()
         if self.link.is_up:
             await self.link.unregister(list(self.link.registered))

@@ -30,7 +30,8 @@ _NUMERIC = re.compile(
     r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII
 )
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
-_LARGEST_REAL = 3.4028234663852886e38
+#: What rounds to the largest real, not to infinity.
+_LARGEST_REAL = 3.402823567797336e38
 _NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 #: msgpack carries no larger integers; JSON values beyond are given as strings.
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
@@ -94,6 +95,11 @@ def finite(number: float) -> float | str:
     return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
+def float_from_text(text: str) -> float | str:
+    """A float in PostgreSQL's shortest text form; NaN and the infinities stay text."""
+    return text if text in _NONFINITE_NAMES else float(text)
+
+
 def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
     """How a value of type ``of`` in PostgreSQL's JSON (``to_jsonb``) becomes neutral.
 
@@ -107,7 +113,8 @@ def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
 def _converter(of: Type, big: bool) -> Converter:
     form = of.form
     if form == "integer":
-        return str if big and of.name == "bigint" else _same
+        # JSON holds an oid as a string.
+        return str if big and of.name == "bigint" else int
     if form == "float":
         return lambda value: value if value in _NONFINITE_NAMES else float(value)
     if form == "numeric":
@@ -252,7 +259,8 @@ def writable(of: Type, value: Any, path: str) -> Any:
         return finite(_float(of, value, path))
     if form == "json":
         return _json_value(value, path)
-    if form == "array" and of.element is not None:
+    # A list inside a json[] is an element: as JSON it would be a dimension.
+    if form == "array" and of.element is not None and of.element.form != "json":
         return _writable_list(of, of.element, value, path)
     if form == "composite":
         return _writable_composite(of, value, path)
@@ -281,7 +289,7 @@ def text_form(of: Type, value: Any, path: str) -> str:
     if form == "array" and of.element is not None:
         return _array_text(of.element, value, path)
     if form == "composite":
-        return json.dumps(_writable_composite(of, value, path), ensure_ascii=False)
+        return _composite_text(of, value, path)
     if type(value) is not str:
         raise _mismatch(of, value, path)
     if "\x00" in value:
@@ -393,14 +401,27 @@ def _writable_list(of: Type, element: Type, value: Any, path: str) -> Any:
     ]
 
 
-def _writable_composite(of: Type, value: Any, path: str) -> Any:
+def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
     if not isinstance(value, Mapping):
         raise _mismatch(of, value, path)
     fields = dict(of.fields)
     for name in value:
         if name not in fields:
             raise InvalidArgument(f"{path}.{name}", f"no such field; known: {', '.join(fields)}")
+    return fields
+
+
+def _writable_composite(of: Type, value: Any, path: str) -> Any:
+    fields = _fields(of, value, path)
     return {name: writable(fields[name], item, f"{path}.{name}") for name, item in value.items()}
+
+
+def _composite_text(of: Type, value: Any, path: str) -> str:
+    parts = [
+        "" if value.get(name) is None else _quoted(text_form(kind, value[name], f"{path}.{name}"))
+        for name, kind in _fields(of, value, path).items()
+    ]
+    return "(" + ",".join(parts) + ")"
 
 
 def _array_text(element: Type, value: Any, path: str) -> str:
@@ -436,7 +457,7 @@ def _range_text(of: Type, value: Any, path: str) -> str:
 
 
 def _quoted(text: Any) -> str:
-    """An element of an array, range or hstore literal."""
+    """An element of an array, composite, range or hstore literal."""
     if text is None:
         return "NULL"
     return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -249,17 +249,18 @@ async def test_a_client_subscribes_again_after_a_cut(
     callee: Callee, client_proxy: Proxy, prefix: str, events: Any
 ) -> None:
     publisher = await callee()
-    async with asyncio.timeout(10), Client(RouterSettings(url=client_proxy.url)) as client:
+    rejoined = asyncio.Event()
+    settings = RouterSettings(url=client_proxy.url)
+    async with asyncio.timeout(10), Client(settings, rejoined.set) as client:
         await client.subscribe(f"{prefix}.topic", events)
         client_proxy.cut()
-        await client.rejoined.wait()
+        await rejoined.wait()
+        await client.link.up()
         await acknowledged(publisher.publish(f"{prefix}.topic", None, {"n": 1}, {}))
         assert await events.count(1) == [{"n": 1}]
 
 
-async def test_the_back_off_grows_to_a_cap(
-    proxy: Proxy, pauses: asyncio.Queue[float]
-) -> None:
+async def test_the_back_off_grows_to_a_cap(proxy: Proxy, pauses: asyncio.Queue[float]) -> None:
     proxy.refuse()
     async with _link(proxy.url, patience=None) as link, asyncio.timeout(10):
         starting = asyncio.create_task(link.start())
@@ -322,14 +323,16 @@ async def test_a_router_that_never_welcomes_is_tried_again(
 async def test_a_stalled_websocket_is_given_up(
     client_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transports, "_PING_INTERVAL", 0.2)
-    monkeypatch.setattr(transports, "_PING_TIMEOUT", 0.2)
-    async with asyncio.timeout(10), Client(RouterSettings(url=client_proxy.url)) as client:
+    monkeypatch.setattr(transports, "_PING_INTERVAL", 0.7)
+    monkeypatch.setattr(transports, "_PING_TIMEOUT", 0.7)
+    rejoined = asyncio.Event()
+    settings = RouterSettings(url=client_proxy.url)
+    async with asyncio.timeout(10), Client(settings, rejoined.set) as client:
         client_proxy.stall()
         await client.link.down()
         client_proxy.cut()
         client_proxy.flow()
-        await client.rejoined.wait()
+        await rejoined.wait()
 
 
 async def test_a_dead_peer_of_a_rawsocket_is_noticed_by_the_kernel(proxy: Proxy) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import UserDefinedType
 
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.pgtypes import Converter, Type, finite, from_json, loads, loads_exact
+from pgwamp.pgtypes import Converter, Type, finite, float_from_text, from_json, loads, loads_exact
 from pgwamp.query.where import Compare, Condition, Is, Not
 
 #: asyncpg's placeholders ($1, $2); the base dialect adds no casts of its own.
@@ -59,23 +59,15 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
     if of.form in (*_NATIVE, "float"):
         return sa.cast(bound, PgType(of.name))
-    return _from_text(sa.cast(bound, TEXT), of)
-
-
-def _from_text(text: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
-    """A value of type ``of`` from what :func:`pgwamp.pgtypes.text_form` made."""
-    if of.form == "composite":
-        empty = sa.cast(sa.null(), PgType(of.name))
-        return sa.func.jsonb_populate_record(empty, sa.cast(text, JSONB))
-    return sa.cast(text, PgType("jsonb" if of.form == "json" else of.name))
+    return sa.cast(sa.cast(bound, TEXT), PgType("jsonb" if of.form == "json" else of.name))
 
 
 def is_any_of(column: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
     """Whether ``column`` equals one of a bound list of values of type ``of``."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
-    if of.form in ("array", "composite"):  # there is no array of arrays
+    if of.form == "array":  # there is no array of arrays
         texts = sa.func.unnest(sa.cast(bound, TEXT_ARRAY)).column_valued("u")
-        return column.in_(sa.select(_from_text(texts, of)))
+        return column.in_(sa.select(sa.cast(texts, PgType(of.name))))
     if of.form not in (*_NATIVE, "float"):
         bound = sa.cast(bound, TEXT_ARRAY)
     array_of = PgType(("jsonb" if of.form == "json" else of.name) + "[]")
@@ -95,6 +87,11 @@ def output(
         return sa.cast(value, TEXT), None
     if form in _NATIVE:
         return value, None
+    if of.name == "real":  # 0.1 as the server writes it; as a double it is 0.10000000149011612
+        return sa.cast(value, TEXT), from_json(of)
+    if form == "float" and of.name == "real":
+        # In binary 0.1 would arrive as 0.10000000149011612.
+        return sa.cast(value, TEXT), float_from_text
     if form == "float":
         return value, finite
     if form == "json":

@@ -1,0 +1,392 @@
+"""Calls are answered whatever happens: too many, too long, too large, given up, or wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from pgwamp.errors import CallError
+from pgwamp.session import Call, Procedure, Result
+from tests.conftest import Connect, Database, Serve
+from tests.session.conftest import Callee, MakeClient, Observe, ServeModule
+
+NAP = (
+    "create function nap(seconds float8) returns int language sql volatile "
+    "as 'select 1 from pg_sleep(seconds)'"
+)
+_NAPPING = (
+    "select from pg_stat_activity where datname = current_database() and state = 'active' "
+    "and query ilike '%nap%' and pid <> pg_backend_pid() and query not ilike 'do %'"
+)
+NAPPING, AWAKE = f"exists ({_NAPPING})", f"not exists ({_NAPPING})"
+INTERNAL = "pgwamp.error.internal"
+
+
+async def _echo(call: Call) -> Any:
+    return call.args[0]
+
+
+async def _error(call: Any) -> CallError:
+    with pytest.raises(CallError) as error:
+        async with asyncio.timeout(10):
+            await call
+    return error.value
+
+
+# --- given up -----------------------------------------------------------------------------------
+
+
+async def test_a_call_over_its_time_is_a_timeout_and_its_statement_is_cancelled(
+    database: Database, serve: Serve, connect: Connect, prefix: str, observe: Observe
+) -> None:
+    database.execute(NAP)
+    await serve(limits={"call_timeout": 0.5})
+    client = await connect()
+    error = await _error(client.call(f"{prefix}.nap", [600.0]))
+    assert error.uri == "wamp.error.timeout"
+    assert "limits.call_timeout" in error.message
+    await observe(AWAKE)
+    assert await client.call(f"{prefix}.nap", [0.0]) == 1
+
+
+async def test_a_cancelled_call_is_answered_and_its_statement_is_cancelled(
+    database: Database, serve: Serve, connect: Connect, prefix: str, observe: Observe
+) -> None:
+    database.execute(NAP)
+    await serve()
+    client = await connect()
+    reply = client.link.session.call_procedure(f"{prefix}.nap", [600.0], {})
+    await observe(NAPPING)
+    reply.cancel()
+    await observe(AWAKE)
+    assert await client.call(f"{prefix}.nap", [0.0]) == 1
+
+
+async def test_the_statement_of_a_caller_who_left_is_cancelled(
+    database: Database,
+    serve: Serve,
+    connect: Connect,
+    make_client: MakeClient,
+    prefix: str,
+    observe: Observe,
+) -> None:
+    database.execute(NAP)
+    await serve()
+    leaving, staying = await make_client(), await connect()
+    pending = asyncio.ensure_future(leaving.call(f"{prefix}.nap", [600.0]))
+    await observe(NAPPING)
+    await leaving.link.stop()
+    await asyncio.wait({pending}, timeout=5)
+    await observe(AWAKE)
+    assert await staying.call(f"{prefix}.nap", [0.0]) == 1
+
+
+async def test_slots_come_back_after_timeouts_and_callers_who_leave(
+    callee: Callee, connect: Connect, make_client: MakeClient, prefix: str
+) -> None:
+    begun: asyncio.Queue[None] = asyncio.Queue()
+
+    async def never(_: Call) -> None:
+        begun.put_nowait(None)
+        await asyncio.get_running_loop().create_future()
+
+    await callee(
+        Procedure(f"{prefix}.never", never),
+        Procedure(f"{prefix}.echo", _echo),
+        concurrency=2,
+        call_timeout=0.5,
+    )
+    client = await connect()
+    async with asyncio.timeout(20):
+        errors = await asyncio.gather(*(_error(client.call(f"{prefix}.never")) for _ in range(2)))
+        assert {error.uri for error in errors} == {"wamp.error.timeout"}
+        for _ in range(3):
+            leaving = await make_client()
+            pending = [asyncio.ensure_future(leaving.call(f"{prefix}.never")) for _ in range(2)]
+            await begun.get()
+            await leaving.link.stop()
+            await asyncio.wait(pending)
+        answers = [client.call(f"{prefix}.echo", [n]) for n in range(5)]
+        assert await asyncio.gather(*answers) == [0, 1, 2, 3, 4]
+
+
+async def test_no_more_calls_run_at_a_time_than_the_limit(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    running, most = 0, 0
+    release = asyncio.Event()
+
+    async def count(_: Call) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == 2:
+            release.set()
+        await release.wait()
+        await asyncio.sleep(0)
+        running -= 1
+
+    await callee(Procedure(f"{prefix}.count", count), concurrency=2)
+    client = await connect()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(client.call(f"{prefix}.count") for _ in range(20)))
+    assert most == 2
+
+
+async def test_stopping_answers_the_calls_under_way(
+    database: Database, serve: Serve, connect: Connect, prefix: str, observe: Observe
+) -> None:
+    database.execute(NAP)
+    component = await serve()
+    client = await connect()
+    pending = asyncio.ensure_future(client.call(f"{prefix}.nap", [1.0]))
+    await observe(NAPPING)
+    async with asyncio.timeout(10):
+        await component.stop()
+        assert await pending == 1
+        await component.stop()
+
+
+# --- progressive results ------------------------------------------------------------------------
+
+STREAM = """
+import asyncpg
+from autobahn import wamp
+
+@wamp.register("count_to")
+async def count_to(number: int):
+    for n in range(number):
+        yield n
+
+@wamp.register("from_rows")
+async def from_rows(number: int, connection: asyncpg.Connection):
+    async for row in connection.cursor("select generate_series(1, $1) as n", number):
+        yield {"n": row["n"]}
+
+@wamp.register("fail_after")
+async def fail_after(number: int):
+    for n in range(number):
+        yield n
+    raise ValueError("s3cr3t")
+"""
+
+
+async def test_an_async_generator_sends_progress_or_a_list(
+    serve_module: ServeModule, connect: Connect, prefix: str
+) -> None:
+    await serve_module(STREAM)
+    client = await connect()
+    for name, expected in (("count_to", [0, 1, 2]), ("from_rows", [{"n": n} for n in (1, 2, 3)])):
+        seen: list[Any] = []
+        async with asyncio.timeout(10):
+            assert await client.call(f"{prefix}.{name}", [3]) == expected
+            assert await client.call(f"{prefix}.{name}", [3], on_progress=seen.append) is None
+            assert await client.call(f"{prefix}.{name}", [0]) == []
+        assert seen == expected
+
+
+async def test_an_async_generator_that_fails_is_answered(
+    serve_module: ServeModule, connect: Connect, prefix: str
+) -> None:
+    await serve_module(STREAM)
+    client = await connect()
+    seen: list[Any] = []
+    error = await _error(client.call(f"{prefix}.fail_after", [2], on_progress=seen.append))
+    assert (seen, error.uri) == ([0, 1], INTERNAL)
+    assert "s3cr3t" not in f"{error.message} {error.details}"
+
+
+async def test_a_list_of_results_is_bounded_but_progress_is_not(
+    serve_module: ServeModule, connect: Connect, prefix: str
+) -> None:
+    await serve_module(STREAM, limits={"max_rows": 10})
+    client = await connect()
+    error = await _error(client.call(f"{prefix}.count_to", [11]))
+    assert error.uri == "pgwamp.error.too_many_rows"
+    assert "progressive" in error.message
+    seen: list[Any] = []
+    await client.call(f"{prefix}.count_to", [500], on_progress=seen.append)
+    assert seen == list(range(500))
+
+
+async def test_a_generator_left_early_is_closed_before_the_answer(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    closed, made = asyncio.Event(), []
+
+    async def many() -> AsyncIterator[int]:
+        try:
+            for n in range(100):
+                yield n
+        finally:
+            closed.set()
+
+    def handler(_: Call) -> AsyncIterator[int]:
+        # Referred to from here, it is not collected.
+        made.append(many())
+        return made[-1]
+
+    await callee(Procedure(f"{prefix}.many", handler), max_rows=10)
+    client = await connect()
+    error = await _error(client.call(f"{prefix}.many"))
+    assert error.uri == "pgwamp.error.too_many_rows"
+    assert closed.is_set()
+
+
+async def test_a_generator_given_up_is_closed(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    closed = asyncio.Event()
+
+    async def forever(_: Call) -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.get_running_loop().create_future()
+        finally:
+            closed.set()
+
+    await callee(Procedure(f"{prefix}.forever", forever), call_timeout=0.3)
+    client = await connect()
+    assert (await _error(client.call(f"{prefix}.forever"))).uri == "wamp.error.timeout"
+    async with asyncio.timeout(5):
+        await closed.wait()
+
+
+# --- results that cannot leave ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack", "cbor"])
+@pytest.mark.parametrize(
+    "value",
+    [datetime.datetime(2024, 1, 1), {1}, float("nan"), {1: 2}, "\0x", {"\0x": 1}, 2**70, "\ud800"],
+    ids=["datetime", "set", "nan", "int-key", "nul", "nul-key", "big-int", "surrogate"],
+)
+async def test_a_result_that_is_not_neutral_is_an_error_and_no_hang(
+    callee: Callee, connect: Connect, prefix: str, serializer: str, value: Any
+) -> None:
+    async def give(_: Call) -> Any:
+        return value
+
+    async def give_beside(_: Call) -> Any:
+        return Result(1, {"next": value})
+
+    async def stream(_: Call) -> AsyncIterator[Any]:
+        yield value
+
+    link = await callee(
+        Procedure(f"{prefix}.give", give, neutral=False),
+        Procedure(f"{prefix}.beside", give_beside, neutral=False),
+        Procedure(f"{prefix}.stream", stream, neutral=False),
+        Procedure(f"{prefix}.echo", _echo),
+        serializer="cbor",
+    )
+    client = await connect(serializer)
+    before = link.session
+    for name in ("give", "beside", "stream"):
+        assert (await _error(client.call(f"{prefix}.{name}"))).uri == INTERNAL
+    progress = client.call(f"{prefix}.stream", on_progress=print)
+    assert (await _error(progress)).uri == INTERNAL
+    assert await client.call(f"{prefix}.echo", [1]) == 1
+    assert link.session is before
+
+
+async def test_a_result_over_the_limit_is_an_error_with_advice(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def large(_: Call) -> str:
+        return "x" * 20_000
+
+    async def stream(_: Call) -> AsyncIterator[str]:
+        yield "x" * 20_000
+
+    async def complain(_: Call) -> None:
+        raise CallError("x" * 20_000, uri="com.example.error")
+
+    link = await callee(
+        Procedure(f"{prefix}.large", large),
+        Procedure(f"{prefix}.stream", stream),
+        Procedure(f"{prefix}.complain", complain),
+        Procedure(f"{prefix}.echo", _echo),
+        max_bytes=10_000,
+    )
+    client = await connect()
+    before = link.session
+    for call in (
+        client.call(f"{prefix}.large"),
+        client.call(f"{prefix}.stream"),
+        client.call(f"{prefix}.stream", on_progress=print),
+    ):
+        error = await _error(call)
+        assert error.uri == "wamp.error.payload_size_exceeded"
+        assert "limits.max_bytes" in error.message
+        assert "fewer rows" in error.message
+    assert (await _error(client.call(f"{prefix}.complain"))).uri == "com.example.error"
+    assert await client.call(f"{prefix}.echo", [1]) == 1
+    assert link.session is before
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+FAILING = """
+from autobahn import wamp
+
+@wamp.register("raises")
+async def raises():
+    raise ValueError("s3cr3t select 1 from passwords")
+
+@wamp.register("half")
+async def half(number: int) -> float:
+    return number / 2
+"""
+
+
+async def test_the_details_of_an_error_are_keyword_arguments(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def fail(_: Call) -> None:
+        details: dict[str, Any] = {"hint": "do", "none": None, "callee": 5, "enc_algo": "x"}
+        raise CallError("no", uri="com.example.error", **details)
+
+    await callee(Procedure(f"{prefix}.fail", fail))
+    error = await _error((await connect()).call(f"{prefix}.fail"))
+    assert (error.uri, error.message) == ("com.example.error", "no")
+    assert error.details == {"hint": "do"}
+
+
+async def test_an_error_holds_no_traceback_secret_or_statement(
+    database: Database, serve_module: ServeModule, connect: Connect, prefix: str
+) -> None:
+    database.execute(
+        "create function fails() returns int language plpgsql as "
+        "$$ begin perform 's3cr3t' as passwords, 1 / 0; return 1; end $$"
+    )
+    await serve_module(FAILING)
+    client = await connect()
+    raised = await _error(client.call(f"{prefix}.raises"))
+    failed = await _error(client.call(f"{prefix}.fails"))
+    wrong = await _error(client.call(f"{prefix}.half", ["many"]))
+    assert raised.uri == INTERNAL
+    assert (failed.uri, failed.message) == ("pgwamp.error.division_by_zero", "division by zero")
+    assert (wrong.uri, wrong.details) == ("wamp.error.invalid_argument", {"argument": "number"})
+    for error in (raised, failed, wrong):
+        text = f"{error.uri} {error.message} {error.details}".lower()
+        for word in ("s3cr3t", "passwords", "traceback", "select", ".py"):
+            assert word not in text
+
+
+async def test_arguments_of_any_name_go_into_one_positional_dict(
+    database: Database, serve: Serve, connect: Connect, prefix: str
+) -> None:
+    database.execute(
+        "create function join_all(options text, procedure text, details text) returns text "
+        "language sql immutable as 'select concat_ws(''-'', options, procedure, details)'"
+    )
+    await serve()
+    client = await connect()
+    named = {"options": "a", "procedure": "b", "details": "c"}
+    assert await client.call(f"{prefix}.join_all", [named]) == "a-b-c"
+    assert await client.call(f"{prefix}.join_all", [], named) == "a-b-c"
