@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import context
-from pgwamp.schema.models import XID8, Base, PGSnapshot
 from sqlalchemy import Connection, create_engine, pool, text
 
+from pgwamp.schema.models import XID8, Base, PGSnapshot
 from pgwamp.settings import Settings, parse_database_url
 
 SCHEMA = "wamp"

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
 from pgwamp.schema.loading import statement
 from pgwamp.schema.models import XID8, PGSnapshot
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"
 down_revision: str | None = None

@@ -80,7 +80,7 @@ def oracle_of_column(column: str, value: Any) -> str:
     if isinstance(value, list):
         options = [f"({column} = {literal(column, item)})" for item in value if item is not None]
         options += [f"({column} is null)"] if None in value else []
-        return " or ".join(options) or f"{column} = any (array[]::{TYPES[column]}[])"
+        return " or ".join(options) or "false"
     if not isinstance(value, dict):
         return f"{column} = {literal(column, value)}"
     return " and ".join(f"({oracle_of_operator(column, op, v)})" for op, v in value.items())
@@ -184,7 +184,7 @@ def ids(bench: Bench, sql: str) -> list[int]:
     return [row["id"] for row in bench.fetch(sql)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(where=filters)
 def test_a_filter_and_its_negation_find_what_sql_finds(
     bench: Bench, reads: Reads, where: dict[str, Any]
@@ -198,7 +198,7 @@ def test_a_filter_and_its_negation_find_what_sql_finds(
         ran["filters"] += 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     where=filters,
     order=orders,
@@ -224,7 +224,7 @@ def test_order_limit_and_offset_are_those_of_sql(
     ran["pages"] += 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(where=filters)
 def test_a_filter_chooses_the_same_rows_for_a_delete(
     bench: Bench, thing: Relation, where: dict[str, Any]

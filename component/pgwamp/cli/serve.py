@@ -144,11 +144,11 @@ def _example(component: Component) -> tuple[str, str] | None:
 
 
 def _own_command() -> str:
-    """How to call pgwamp from another terminal in this folder."""
+    """How to call pgwamp from another terminal, whatever its folder is."""
     found = shutil.which("pgwamp")
     if found and os.path.samefile(found, sys.argv[0]):
         return "pgwamp"
-    return os.path.relpath(sys.argv[0])
+    return shlex.quote(os.path.abspath(sys.argv[0]))
 
 
 def check(as_json: AsJson = False) -> None:

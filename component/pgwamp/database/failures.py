@@ -8,7 +8,7 @@ import asyncpg
 from psycopg2 import errorcodes
 
 from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.errors import CallError, Unavailable, from_sqlstate
+from pgwamp.errors import CallError, InvalidArgument, Unavailable, from_sqlstate
 
 
 def condition_name(sqlstate: str) -> str:
@@ -22,6 +22,9 @@ def condition_name(sqlstate: str) -> str:
 
 def call_error(error: BaseException) -> CallError | None:
     """The caller's error for ``error``, or None if it is not the database's."""
+    # asyncpg's own refusal to encode a value, such as a lone surrogate: no server sent it.
+    if isinstance(error, asyncpg.DataError) and getattr(error, "severity", None) is None:
+        return InvalidArgument("arguments", "a value cannot be sent to PostgreSQL as its type")
     if isinstance(error, asyncpg.PostgresError):
         fields = {
             "message": error.args[0] if error.args else None,

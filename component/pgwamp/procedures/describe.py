@@ -73,6 +73,8 @@ def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
             schema["description"] = column.comment
         if column.nullable and "type" in schema:
             schema["type"] = [schema["type"], "null"]
+        elif column.nullable and "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
         properties[column.name] = schema
     return {"type": "object", "properties": properties}
 

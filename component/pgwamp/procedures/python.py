@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_origin, get_type_hints
 
 import asyncpg
@@ -17,6 +19,8 @@ from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError
 from pgwamp.session import Call, Procedure
+
+_GENERIC = re.compile(r"\bConnection\[[^\[\]]*\]")
 
 
 def python_procedures(
@@ -73,6 +77,20 @@ def _procedure(uri: str, function: Callable[..., Any], database: Database) -> Pr
     return Procedure(uri, handler, neutral=False, description=arguments.describe())
 
 
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of ``function``.
+
+    Type checkers want ``asyncpg.Connection[Any]``, which asyncpg cannot evaluate when it runs.
+    """
+    annotations = {
+        name: _GENERIC.sub("Connection", hint) if isinstance(hint, str) else hint
+        for name, hint in function.__annotations__.items()
+    }
+    return get_type_hints(
+        SimpleNamespace(__annotations__=annotations), globalns=function.__globals__
+    )
+
+
 class _Arguments:
     """The arguments of a Python procedure: those a caller gives, and those it is given.
 
@@ -88,8 +106,8 @@ class _Arguments:
         self._adapters: dict[str, TypeAdapter[Any]] = {}
         self._required: set[str] = set()
         try:
-            hints = get_type_hints(function)
-        except NameError as error:
+            hints = _hints(function)
+        except (NameError, TypeError) as error:
             raise StartError(f"{uri}: an annotation cannot be resolved: {error}") from None
         for name, parameter in inspect.signature(function).parameters.items():
             hint = hints.get(name, Any)

@@ -30,6 +30,8 @@ _UNSUPPORTED = {
     SQLOperationType.SCRIPT: "# (script)",
     SQLOperationType.INSERT_UPDATE_DELETE_MANY: "*! (many)",
 }
+#: The semicolon, and comments after it.
+_END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
 _WRITES = re.compile(r"\s*(insert|update|delete|merge)\b", re.IGNORECASE)
 
 
@@ -49,7 +51,7 @@ class NamedQuery:
         self.name = name
         self.operation = operation
         self.comment = comment or None
-        self._sql = sql.strip().rstrip(";")
+        self._sql = _END.sub("", sql)
         self.names = list(
             dict.fromkeys(m["var_name"] for m in VAR_REF.finditer(sql) if m["var_name"])
         )
@@ -87,6 +89,10 @@ class NamedQuery:
         if twice:
             raise StartError(f'query "{self.name}": two columns are called "{twice[0]}"')
         self.statement = self._build(bigint_as_string)
+        try:
+            await connection.prepare(self.statement.sql)
+        except asyncpg.PostgresError as error:
+            raise StartError(f'query "{self.name}": {error}') from None
 
     def _build(self, bigint_as_string: bool) -> Statement:
         def placeholder(name: str) -> str:
@@ -99,7 +105,7 @@ class NamedQuery:
         if selected:
             # The developer's own SQL, wrapped so that the server writes values as they travel.
             if _WRITES.match(sql):
-                sql = f"WITH q AS ({sql}) SELECT {selected} FROM q"
+                sql = f"WITH q AS ({sql}\n) SELECT {selected} FROM q"
             else:
                 sql = f"SELECT {selected} FROM ({sql}\n) AS q"
         names = tuple(f"p{index}" for index in range(len(self.names)))

@@ -51,10 +51,17 @@ class Bound:
 
 
 def compile_statement(
-    clause: sa.ClauseElement, conversions: tuple[tuple[str, Converter], ...] = ()
+    clause: sa.ClauseElement,
+    conversions: tuple[tuple[str, Converter], ...] = (),
+    *,
+    default_values: bool = False,
 ) -> Statement:
-    """Compile a Core construct for asyncpg."""
-    compiled: Any = clause.compile(dialect=DIALECT)
+    """Compile a Core construct for asyncpg.
+
+    :param default_values: an INSERT that names no column.
+    """
+    given: dict[str, Any] = {"column_keys": []} if default_values else {}
+    compiled: Any = clause.compile(dialect=DIALECT, **given)
     return Statement(str(compiled), tuple(compiled.positiontup or ()), conversions)
 
 

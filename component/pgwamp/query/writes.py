@@ -101,8 +101,10 @@ class Writes:
         rows: Sequence[Any] = [given] if single else given
         if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
             raise InvalidArgument(path, "expected a dict or a list of dicts")
-        columns = tuple(rows[0]) if rows else ()
-        if len(rows) > 1 and not columns:
+        # No rows insert nothing, by a statement that would insert every column.
+        writable_columns = (c.name for c in self._relation.columns if not c.generated)
+        columns = tuple(rows[0] if rows else writable_columns)
+        if len(rows) != 1 and not columns:
             raise InvalidArgument(path, "empty rows can only be inserted one by one")
         checked = []
         for index, row in enumerate(rows):
@@ -180,14 +182,17 @@ class Writes:
             .render_derived(with_types=True)
         )
 
-    def _finish(self, statement: Any, returning: Returning) -> Statement:
+    def _finish(
+        self, statement: Any, returning: Returning, *, default_values: bool = False
+    ) -> Statement:
         if returning is None:
-            return compile_statement(statement)
+            return compile_statement(statement, default_values=default_values)
         table = table_of(self._relation)
         selected, conversions = outputs(
             returning, lambda name: table.c[name], bigint_as_string=self._big
         )
-        return compile_statement(statement.returning(*selected), conversions)
+        statement = statement.returning(*selected)
+        return compile_statement(statement, conversions, default_values=default_values)
 
     def _insert(self, columns: tuple[str, ...]) -> Any:
         insert = postgresql.insert(table_of(self._relation))
@@ -198,7 +203,7 @@ class Writes:
         return insert.from_select(list(columns), source, include_defaults=False)
 
     def _build_insert(self, columns: tuple[str, ...], returning: Returning) -> Statement:
-        return self._finish(self._insert(columns), returning)
+        return self._finish(self._insert(columns), returning, default_values=not columns)
 
     def _build_upsert(
         self,

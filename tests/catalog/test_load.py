@@ -1,0 +1,66 @@
+"""What the catalog knows of tables, keys, types and functions."""
+
+from __future__ import annotations
+
+from pgwamp.catalog import Catalog, load_catalog
+from tests.conftest import Database
+
+
+async def load(database: Database, *statements: str) -> Catalog:
+    database.execute(*statements)
+    connection = await database.connect()
+    try:
+        return await load_catalog(connection, ["public"])
+    finally:
+        await connection.close()
+
+
+async def test_keys_generated_columns_and_comments_are_known(database: Database) -> None:
+    catalog = await load(
+        database,
+        "create table t (b int, a int, g int generated always as (a + 1) stored, "
+        "i int generated always as identity, d int default 1, primary key (a, b), unique (d))",
+        "create unique index on t (g) where a > 0",
+        "comment on table t is 'x'",
+    )
+    (table,) = catalog.relations
+    assert table.primary_key == ("a", "b")
+    assert set(table.unique) == {("a", "b"), ("d",)}
+    assert [c.name for c in table.columns if c.generated] == ["g", "i"]
+    assert table.comment == "x"
+    assert not table.by_name["a"].nullable
+
+
+async def test_a_type_name_in_a_cast_keeps_the_whole_value(database: Database) -> None:
+    catalog = await load(database, "create table t (c char(3), b bit(4), cs char(3)[], v varchar)")
+    names = [column.type.name for column in catalog.relations[0].columns]
+    assert names == ["bpchar", '"bit"', "bpchar[]", "character varying"]
+
+
+async def test_domains_and_ranges_are_resolved(database: Database) -> None:
+    catalog = await load(
+        database,
+        "create domain price as numeric(10,2) check (value > 0)",
+        "create table node (id int, cost price, span int4range)",
+    )
+    columns = catalog.relations[0].by_name
+    assert (columns["cost"].type.form, columns["cost"].type.domain) == ("numeric", True)
+    assert columns["span"].type.element is not None
+
+
+async def test_partitions_and_trigger_functions_are_not_exposed(database: Database) -> None:
+    catalog = await load(
+        database,
+        "create table p (id int) partition by range (id)",
+        "create table p1 partition of p for values from (0) to (9)",
+        "create function tr() returns trigger language plpgsql as $$ begin return new; end $$",
+        "create function ok(a int, b int default 2) returns int language sql as $$ select 1 $$",
+    )
+    assert [relation.name for relation in catalog.relations] == ["p"]
+    (routine,) = catalog.routines
+    assert [a.has_default for a in routine.inputs] == [False, True]
+
+
+async def test_two_loads_of_an_unchanged_database_are_equal(database: Database) -> None:
+    database.execute("create table t (id int primary key)")
+    assert await load(database) == await load(database)

@@ -1,0 +1,60 @@
+"""``describe``: the API as JSON, with JSON Schemas and the comments of the database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.procedures.conftest import Start
+
+_TYPES = {"integer", "number", "string", "boolean", "object", "array", "null"}
+
+
+def check_schema(schema: Any) -> None:
+    """What JSON Schema demands of the keywords in use."""
+    assert isinstance(schema, dict)
+    kinds = schema.get("type", [])
+    assert set([kinds] if isinstance(kinds, str) else kinds) <= _TYPES
+    if "enum" in schema:
+        assert schema["enum"]
+    for part in schema.get("oneOf", []):
+        check_schema(part)
+    for part in schema.get("properties", {}).values():
+        check_schema(part)
+    if "items" in schema:
+        check_schema(schema["items"])
+
+
+async def test_the_description_has_schemas_and_comments(api: Start) -> None:
+    call = await api(
+        "create type mood as enum ('sad', 'ok')",
+        "create table item (id int primary key, mood mood, tags text[], price numeric)",
+        "comment on table item is 'What we sell'",
+        "comment on column item.price is 'Without tax'",
+        "create function raise_price(id int, by numeric default 1) returns item language sql as "
+        "$$ select * from item where item.id = raise_price.id $$",
+        "comment on function raise_price is 'Make it dearer'",
+        "select wamp.watch('item')",
+    )
+    api_description = await call("describe")
+    json.dumps(api_description)
+    by_uri = {p["uri"]: p for p in api_description["procedures"]}
+    for procedure in by_uri.values():
+        check_schema(procedure["result"])
+        for argument in procedure.get("arguments", []):
+            check_schema(argument["schema"])
+        for overload in procedure.get("overloads", []):
+            for argument in overload:
+                check_schema(argument["schema"])
+    select = by_uri[f"{call.prefix}.item.select"]
+    assert select["description"] == "What we sell"
+    properties = select["result"]["items"]["properties"]
+    assert properties["price"]["description"] == "Without tax"
+    # A nullable enum allows null.
+    assert None in properties["mood"]["enum"]
+    function = by_uri[f"{call.prefix}.raise_price"]
+    assert function["description"] == "Make it dearer"
+    assert [a["required"] for a in function["overloads"][0]] == [True, False]
+    topics = {topic["topic"] for topic in api_description["topics"]}
+    assert f"{call.prefix}.item.inserted" in topics
+    json.dumps(api_description, allow_nan=False)
