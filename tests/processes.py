@@ -70,6 +70,17 @@ class Pgwamp:
         """SIGTERM; returns the exit code."""
         return await self._end(signal.SIGTERM)
 
+    async def interrupt(self) -> int:
+        """SIGINT, as Ctrl-C; returns the exit code."""
+        return await self._end(signal.SIGINT)
+
+    async def ended(self, seconds: float = 20) -> int:
+        """Wait until it ends by itself; returns the exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        await asyncio.wait_for(self._reader, seconds)
+        return await self._process.wait()
+
     async def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None:

@@ -219,11 +219,9 @@ async def test_call_tail_and_describe_against_a_running_component(
 async def test_an_interrupted_command_ends_cleanly(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    import signal
-
     component = Pgwamp("run", environment=environment, folder=tmp_path)
     await component.start()
-    assert await component._end(signal.SIGINT) == 0
+    assert await component.interrupt() == 0
     assert "Traceback" not in component.output
 
 

@@ -119,6 +119,31 @@ async def test_interleaved_transactions_are_read_once_in_any_page_size(
         await connection.close()
 
 
+async def test_changes_are_only_for_roles_that_may_read_every_row(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    role = "reader_" + prefix.rpartition(".")[2]
+    database.execute(
+        *ITEM,
+        "insert into item values (1)",
+        f"create role {role}",
+        "create table secret (id int primary key)",
+        "create table mine (id int primary key)",
+        "alter table mine enable row level security",
+        f"grant select on item, mine to {role}",
+    )
+    try:
+        await serve(access={"roles": {"anonymous": role}})
+        client = await connect()
+        assert len(await client.call(f"{prefix}.item.changes")) == 1
+        for table in ("secret", "mine"):
+            with pytest.raises(CallError) as error:
+                await client.call(f"{prefix}.{table}.changes")
+            assert error.value.uri == "wamp.error.not_authorized"
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
 async def test_a_cursor_of_another_database_has_expired(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:

@@ -102,7 +102,17 @@ def tail(
     """
     settings = load_settings(quiet=True)
     how = match or (Match.prefix if topic.endswith(".") else Match.exact)
-    run_async(follow(settings, topic, how.value, since, count, lambda e: typer.echo(dumps(e))))
+    run_async(
+        follow(
+            settings,
+            topic,
+            how.value,
+            since,
+            count,
+            emit=lambda event: typer.echo(dumps(event)),
+            listening=lambda: typer.echo(f"listening to {topic} ({how.value})", err=True),
+        )
+    )
 
 
 def describe(

@@ -19,12 +19,19 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 async def follow(
-    settings: Settings, topic: str, match: str, since: str | None, count: int | None, emit: Emit
+    settings: Settings,
+    topic: str,
+    match: str,
+    since: str | None,
+    count: int | None,
+    emit: Emit,
+    listening: Callable[[], None],
 ) -> None:
     """Give every event to ``emit``, until cancelled or ``count`` were given.
 
-    With ``since``, and after each rejoin, changes of a table are read with its procedure
-    ``changes`` from the last cursor on; an event that came both ways is given once.
+    ``listening`` is called once the subscription stands. With ``since``, and after each rejoin,
+    changes of a table are read with its procedure ``changes`` from the last cursor on; an event
+    that came both ways is given once.
 
     :raises SettingsError: ``since`` with a topic that is not the changes of one table.
     """
@@ -36,7 +43,7 @@ async def follow(
         )
     follower = _Follower(topic, relation, since, count, emit)
     async with Client(settings.router, follower.on_rejoin) as client:
-        await follower.run(client, match)
+        await follower.run(client, match, listening)
 
 
 class _Follower:
@@ -57,9 +64,10 @@ class _Follower:
         self._seen: dict[int, None] = {}
         self._caught_up = since is None
 
-    async def run(self, client: Client, match: str) -> None:
+    async def run(self, client: Client, match: str, listening: Callable[[], None]) -> None:
         self._client = client
         await self._client.subscribe(self._topic, self._on_event, match)
+        listening()
         if self._cursor is not None:
             await self._catch_up()
         failed: asyncio.Future[Any] = self._client.link.failed

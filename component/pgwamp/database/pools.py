@@ -18,7 +18,7 @@ from pgwamp.database.connect import (
     unreachable,
 )
 from pgwamp.database.failures import call_error
-from pgwamp.errors import PgwampError, Unavailable
+from pgwamp.errors import NotAuthorized, PgwampError, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -127,6 +127,31 @@ class Database:
             yield connection  # type: ignore[misc]
         finally:
             await pool.release(connection)
+
+    async def require_select(
+        self, connection: Connection, caller: Caller, schema: str, name: str
+    ) -> None:
+        """Refuse a caller whose role may not read all rows of a relation.
+
+        For what is read about it as the component itself, such as its events. Row level security
+        cannot be asked about rows that are gone, so a table that has it is refused.
+
+        :raises NotAuthorized: the role has no SELECT, or the relation has row level security.
+        """
+        role = role_of(caller, self._access.roles)
+        if role is None:
+            return
+        allowed = await connection.fetchval(
+            "select has_table_privilege($1, c.oid, 'select') and not c.relrowsecurity "
+            "from pg_class as c where c.oid = to_regclass(format('%I.%I', $2::text, $3::text))",
+            role,
+            schema,
+            name,
+        )
+        if not allowed:
+            raise NotAuthorized(
+                f"the changes of {name} are only for roles that may SELECT all of its rows"
+            )
 
     async def fetch(
         self, sql: str, parameters: Sequence[Any], caller: Caller, *, read_only: bool

@@ -116,6 +116,7 @@ class Publisher:
                 await window.publish(await self._shapes.events(page, cluster))
                 await store_position(connection, page.end)
                 stored = page.end
+                await self._rotate(connection)
             position = page.end
             return bool(page.records)
 
@@ -145,11 +146,15 @@ class Publisher:
             found = await poll()
         if found or waker.signalled or self._stopping.is_set():
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._rotate_at:
-            self._rotate_at = loop.time() + ROTATE_EVERY
-            await rotate(connection, self._settings.retain)
+        await self._rotate(connection)
         await waker.sleep(LONGEST_SLEEP)
+
+    async def _rotate(self, connection: asyncpg.Connection[Any]) -> None:
+        """Look after retention now and then, under load as when there is nothing to do."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._rotate_at:
+            self._rotate_at = now + ROTATE_EVERY
+            await rotate(connection, self._settings.retain)
 
 
 async def _first(main: Coroutine[Any, Any, object], other: Awaitable[object]) -> None:

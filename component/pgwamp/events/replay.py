@@ -47,6 +47,7 @@ def _changes(
         events: list[Event] = []
         # On the primary also when there is a replica: cursors are about its transactions.
         async with database.connection(read_only=False) as connection:
+            await database.require_select(connection, call.caller, *relation)
             if position is None:
                 position = await oldest_position(connection)
             while True:

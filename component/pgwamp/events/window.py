@@ -51,7 +51,7 @@ class Window:
         try:
             under_way.append((event, self._reply(event)))
         except PayloadTooLarge:
-            if not event.is_change:
+            if not event.is_change or "truncated" in (event.kwargs or {}):
                 self._refuse(event, "larger than limits.max_bytes")
                 return
             log.warning("event too large, published without values", id=event.id, topic=event.topic)

@@ -87,8 +87,6 @@ def output(
         return sa.cast(value, TEXT), None
     if form in _NATIVE:
         return value, None
-    if of.name == "real":  # 0.1 as the server writes it; as a double it is 0.10000000149011612
-        return sa.cast(value, TEXT), from_json(of)
     if form == "float" and of.name == "real":
         # In binary 0.1 would arrive as 0.10000000149011612.
         return sa.cast(value, TEXT), float_from_text

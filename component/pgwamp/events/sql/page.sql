@@ -7,7 +7,7 @@ select
 from (values (1)) as always
 left join lateral (
     select
-        n.id, n.xid::text as xid, n.created_at::text as created_at, n.topic,
+        n.id, n.xid::text as xid, (n.created_at at time zone 'UTC')::text || '+00' as created_at, n.topic,
         n.relation_schema, n.relation, n.op,
         n.args::text as args, n.kwargs::text as kwargs, n.options::text as options
     from wamp.event as n

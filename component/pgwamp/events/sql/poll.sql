@@ -24,7 +24,7 @@ select
 from now
 left join lateral (
     select
-        n.id, n.xid::text as xid, n.created_at::text as created_at, n.topic,
+        n.id, n.xid::text as xid, (n.created_at at time zone 'UTC')::text || '+00' as created_at, n.topic,
         n.relation_schema, n.relation, n.op,
         n.args::text as args, n.kwargs::text as kwargs, n.options::text as options
     from (
