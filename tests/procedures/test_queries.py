@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgwamp.errors import StartError
+from tests.conftest import Database
 from tests.procedures.conftest import Start
 
 INVALID = "wamp.error.invalid_argument"
@@ -83,3 +84,11 @@ async def test_a_wrong_query_stops_the_start_and_is_named(
 async def test_a_missing_folder_stops_the_start(api: Start, tmp_path: Path) -> None:
     with pytest.raises(StartError, match="there is no folder"):
         await api(expose={"queries": str(tmp_path / "none")})
+
+
+async def test_a_running_component_holds_no_lock_on_what_its_queries_read(
+    api: Start, tmp_path: Path, database: Database
+) -> None:
+    (tmp_path / "shop.sql").write_text(QUERIES)
+    await api(*TABLE, expose={"queries": str(tmp_path)})
+    database.execute("set lock_timeout = '3s'; alter table item add column note text")

@@ -20,6 +20,7 @@ from pgwamp.errors import PgwampError, SettingsError
 from pgwamp.settings import Settings
 
 CLIENT_PORT = 8080
+POSTGRES_PORT = 54320
 
 
 def run() -> None:
@@ -66,6 +67,9 @@ def dev(
     port: Annotated[
         int, typer.Option(help="Port of the router's WebSocket.", min=1, max=65535)
     ] = CLIENT_PORT,
+    postgres_port: Annotated[
+        int, typer.Option(help="Port of PostgreSQL; another when it is taken.", min=1, max=65535)
+    ] = POSTGRES_PORT,
 ) -> None:
     """Start PostgreSQL, Crossbar.io, the application's set-up and the component; Ctrl-C stops."""
     from pgwamp.dev.stack import Stack  # its packages are an extra
@@ -76,7 +80,7 @@ def dev(
     exposed = settings.expose.schemas or ("public",)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Stack(settings, port=port, say=typer.echo) as stack:
+        with Stack(settings, port=port, postgres_port=postgres_port, say=typer.echo) as stack:
             served = Settings.load(
                 CONFIG.path,
                 database={"url": stack.database_url},

@@ -23,7 +23,6 @@ from pgwamp.settings import Settings
 
 #: Below the application's folder; its data stays between runs.
 STATE = ".pgwamp"
-POSTGRES_PORT = 54320
 Say = Callable[[str], None]
 
 
@@ -32,15 +31,16 @@ class Stack:
 
     :param folder: where ``pgwamp.toml`` lies; what is kept goes to ``.pgwamp`` below it.
     :param port: of the router's WebSocket.
+    :param postgres_port: preferred for PostgreSQL; a free one is taken when it is not.
     :param say: told each step.
     """
 
-    def __init__(self, settings: Settings, *, port: int, say: Say):
+    def __init__(self, settings: Settings, *, port: int, postgres_port: int, say: Say):
         self._say = say
         self._folder = settings.folder
         self._dev = settings.dev
         state = settings.folder / STATE
-        self.postgres = Postgres(state / "postgres", port=POSTGRES_PORT)
+        self.postgres = Postgres(state / "postgres", port=postgres_port)
         self.router = Router(state / "crossbar", port=port, prefix=settings.expose.prefix)
         self._stack = ExitStack()
 

@@ -92,10 +92,12 @@ async def _from_queries(
         return []
     procedures = []
     big = settings.expose.bigint == "string"
-    for query in read_queries(settings.folder / settings.expose.queries):
-        await query.prepare(connection, bigint_as_string=big)
-        uri = f"{settings.expose.prefix}.{query.name}"
-        procedures.append(query_procedure(uri, query, database, settings))
+    # Without its end asyncpg leaves a prepared statement's locks on the tables it reads.
+    async with connection.transaction():
+        for query in read_queries(settings.folder / settings.expose.queries):
+            await query.prepare(connection, bigint_as_string=big)
+            uri = f"{settings.expose.prefix}.{query.name}"
+            procedures.append(query_procedure(uri, query, database, settings))
     return procedures
 
 

@@ -1,0 +1,158 @@
+"""Every command in README and the tutorial is run, with the example that ``pgwamp dev`` serves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pgwamp.dev import ports
+from pgwamp.dev.embedded import programs
+from tests.processes import Pgwamp
+
+ROOT = Path(__file__).parents[2]
+SHOP = ROOT / "examples" / "shop"
+#: Not run here: what starts or installs everything (the clean clone that CI makes does), and the
+#: reader's own database, whose commands tests/acceptance runs against Chinook.
+ELSEWHERE = (
+    "make run",
+    "make test",
+    "pip install pgwamp",
+    "cd examples/shop",
+    "export ",
+    "pgwamp db upgrade",
+    "pgwamp watch add orders",
+    "pgwamp check",
+    "pgwamp run",
+)
+BANNER_DATABASE = "postgresql://postgres@127.0.0.1:54320/shop"
+_BLOCK = re.compile(r"```(sh|console)\n(.*?)```", re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The commands of a page: lines of sh blocks, and lines after ``$`` in console blocks."""
+    found = []
+    for kind, block in _BLOCK.findall((ROOT / page).read_text()):
+        for line in block.splitlines():
+            if kind == "sh":
+                found.append(line.split("  #")[0].rstrip())
+            elif line.startswith("$ "):
+                found.append(line[2:])
+    return [line for line in found if line and not line.startswith(ELSEWHERE)]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop") / "shop"
+    shutil.copytree(SHOP, folder, ignore=shutil.ignore_patterns(".pgwamp", "__pycache__"))
+    return folder
+
+
+class Stack:
+    """The example under ``pgwamp dev``, and a shell beside it."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._port = ports.any_free()
+        arguments = ("--port", str(self._port), "--postgres-port", str(ports.any_free()))
+        self.dev = Pgwamp("dev", *arguments, environment={}, folder=folder)
+
+    async def start(self) -> None:
+        """Start, or start again with the same data."""
+        seen = len(self.dev.lines)
+        await self.dev.start("Ctrl-C stops", seconds=110)
+        banner = "\n".join(self.dev.lines[seen:])
+        match = re.search(r"postgresql://postgres@127\.0\.0\.1:(\d+)/shop", banner)
+        assert match is not None, banner
+        self._database = match[0]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        folders = (str(Path(sys.executable).parent), str(programs()), os.environ["PATH"])
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join(folders),
+            "DATABASE_URL": self._database,
+            "PGWAMP_ROUTER__URL": f"ws://127.0.0.1:{self._port}/ws",
+        }
+
+    async def tail(self, command: str) -> Pgwamp:
+        """Start a tail that ends with the first event, and wait until it listens."""
+        arguments = shlex.split(command.removesuffix(" &"))[1:]
+        if "--count" not in arguments:
+            arguments += ["--count", "1"]
+        tail = Pgwamp(*arguments, environment=self._environment, folder=self._folder)
+        await tail.start("listening to")
+        return tail
+
+    async def shell(self, command: str) -> tuple[int, str]:
+        """Run a command as a reader would, in the example's folder."""
+        command = command.replace(".venv/bin/pgwamp", "pgwamp")
+        command = command.replace(BANNER_DATABASE, self._database)
+        process = await asyncio.create_subprocess_shell(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+
+@pytest.fixture
+async def stack(shop: Path) -> AsyncIterator[Stack]:
+    running = Stack(shop)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.dev.interrupt()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path) -> None:
+    tail: Pgwamp | None = None
+    for page in ("README.md", "docs/tutorial.md"):
+        for command in commands(page):
+            if " tail " in command:
+                tail = await stack.tail(command)
+                continue
+            if command.startswith("alembic revision"):
+                add_a_column(shop)
+            if command.startswith("pgwamp call com.example.orders.update '{\"note"):
+                # As the tutorial says: stopped and started again, the data stays.
+                assert await stack.dev.interrupt() == 0, stack.dev.output
+                await stack.start()
+            code, output = await stack.shell(command)
+            assert code == 0, f"{page}: {command}\n{output}"
+            if command.startswith("psql"):
+                assert tail is not None
+                assert await tail.ended() == 0, tail.output
+                assert '"com.example.orders.updated"' in tail.output
+                assert ('"note": "gift"' in tail.output) == ("note" in command)
+    assert await stack.dev.interrupt() == 0, stack.dev.output
+    assert "Traceback" not in stack.dev.output
+
+
+def add_a_column(shop: Path) -> None:
+    """The edit that the tutorial asks for."""
+    models = shop / "shop" / "models.py"
+    before = models.read_text()
+    line = "    note: Mapped[str | None] = mapped_column(Text)\n"
+    assert line in (ROOT / "docs" / "tutorial.md").read_text()
+    after = before.replace("class OrderItem(Base):", f"{line}\n\nclass OrderItem(Base):", 1)
+    assert after != before
+    models.write_text(
+        after.replace("server_default=NOW)\n\n\n    note", "server_default=NOW)\n    note")
+    )
