@@ -77,6 +77,9 @@ class Publisher:
                 pass
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("publisher lost the database, trying again", error=str(error))
+            except Exception:
+                # Nobody awaits this task: dying of a surprise would end publishing in silence.
+                log.exception("publisher failed, trying again")
             finally:
                 self.leading.clear()
                 self._waker = None
