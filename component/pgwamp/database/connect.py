@@ -33,6 +33,8 @@ CONNECTION_ERRORS = (
     asyncpg.ConnectionDoesNotExistError,
     # asyncpg: "connection is closed", "connection was closed in the middle of operation"
     asyncpg.InterfaceError,
+    # asyncpg: "cannot switch to state", when the server says goodbye just before a query is sent
+    asyncpg.InternalClientError,
 )
 CONNECT_TIMEOUT = 10.0
 

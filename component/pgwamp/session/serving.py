@@ -20,8 +20,6 @@ from pgwamp.settings import LimitSettings
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in; with a space it meets no caller's keyword.
 DETAILS = "call details"
-#: Details that ApplicationError keeps for itself.
-_RESERVED = ("enc_algo", "callee", "callee_authid", "callee_authrole", "forward_for")
 
 Endpoint = Callable[..., Awaitable[Any]]
 
@@ -141,5 +139,5 @@ def _require_neutral(procedure: Procedure, value: Any) -> None:
 
 
 def _application_error(error: CallError) -> ApplicationError:
-    details = {k: v for k, v in error.details.items() if k not in _RESERVED and v is not None}
+    details = {k: v for k, v in error.details.items() if v is not None}
     return ApplicationError(error.uri, error.message, **details)
