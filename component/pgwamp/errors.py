@@ -90,6 +90,12 @@ class TooManyRows(CallError):
     uri = "pgwamp.error.too_many_rows"
 
 
+class TooManyAffected(CallError):
+    """A write would have affected more rows than ``max_affected``; it was rolled back."""
+
+    uri = "pgwamp.error.too_many_affected"
+
+
 class Unavailable(CallError):
     """No database connection within ``database.acquire_timeout``, or the database is away."""
 

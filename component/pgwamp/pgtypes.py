@@ -12,7 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -39,6 +39,20 @@ _LONG_DIGITS = re.compile(r"\d{19}")
 
 
 @dataclass(frozen=True, slots=True)
+class Representation:
+    """Functions (schema, name) that a domain's author chose for its values as JSON and text.
+
+    :ivar to_json: makes what is answered.
+    :ivar from_json: reads what is written.
+    :ivar from_text: reads what is compared.
+    """
+
+    to_json: tuple[str, str] | None = None
+    from_json: tuple[str, str] | None = None
+    from_text: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Type:
     """One PostgreSQL type.
 
@@ -47,6 +61,7 @@ class Type:
     :ivar element: the element of an array, the subtype of a range or multirange.
     :ivar fields: name and type of each field of a composite.
     :ivar labels: of an enum.
+    :ivar domain: its own name if it is a domain; all else is that of the type below.
     """
 
     oid: int
@@ -55,13 +70,17 @@ class Type:
     element: Type | None = None
     fields: tuple[tuple[str, Type], ...] = ()
     labels: tuple[str, ...] = ()
-    domain: bool = field(default=False)
+    domain: str = ""
+    representation: Representation | None = None
 
     def describe(self) -> str:
         """The type as a person reads it in an error."""
         if self.form == "enum":
             return f"{self.name} ({', '.join(self.labels)})"
         return self.name
+
+
+TEXT_TYPE = Type(25, "text", "text")
 
 
 # --- values that leave -------------------------------------------------------------------------
@@ -100,6 +119,11 @@ def float_from_text(text: str) -> float | str:
     return text if text in _NONFINITE_NAMES else float(text)
 
 
+def bytes_from_hex(text: str) -> bytes:
+    """``\\x00ff`` as octets."""
+    return bytes.fromhex(text[2:])
+
+
 def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
     """How a value of type ``of`` in PostgreSQL's JSON (``to_jsonb``) becomes neutral.
 
@@ -120,7 +144,7 @@ def _converter(of: Type, big: bool) -> Converter:
     if form == "numeric":
         return lambda value: str(value)
     if form == "bytea":
-        return lambda value: bytes.fromhex(value[2:])
+        return bytes_from_hex
     if form == "json":
         return _plain
     if form in ("boolean", "text", "enum"):
@@ -230,6 +254,8 @@ def bindable(of: Type, value: Any, path: str) -> Any:
     :raises InvalidArgument: the value does not fit the type.
     """
     form = of.form
+    if of.representation is not None and of.representation.from_text is not None:
+        return _represented(of, value, path)
     if form == "integer":
         return _integer(of, value, path)
     if form == "float":
@@ -251,6 +277,8 @@ def writable(of: Type, value: Any, path: str) -> Any:
     if value is None:
         return None
     form = of.form
+    if of.representation is not None and of.representation.from_json is not None:
+        return _json_value(value, path)
     if form == "integer":
         return _integer(of, value, path)
     if form == "boolean":
@@ -344,6 +372,15 @@ def _float(of: Type, value: Any, path: str) -> float:
             return float(value)
         raise InvalidArgument(path, f"{value} is out of range for type {of.name}")
     raise _mismatch(of, value, path)
+
+
+def _represented(of: Type, value: Any, path: str) -> str:
+    """A value that the domain's own function reads as text."""
+    if type(value) is str and "\x00" not in value:
+        return value
+    if type(value) in (int, float, bool):
+        return json.dumps(value)
+    raise InvalidArgument(path, f"expected text that type {of.domain} can read")
 
 
 def _boolean(of: Type, value: Any, path: str) -> bool:

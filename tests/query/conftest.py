@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from pgwamp.catalog import Relation, load_catalog
+from pgwamp.catalog import Graph, load_catalog
 from pgwamp.database.connect import session_settings
+from pgwamp.query.reads import Page
+from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.statement import Bound
 from tests.servers import Addresses, execute
 
@@ -40,14 +42,16 @@ class Bench:
         """Fetch what plain SQL gives."""
         return self.run(self.connection.fetch(sql, *values))
 
-    def rows(self, bound: Bound) -> list[dict[str, Any]]:
+    def rows(self, asked: Bound | Page) -> list[dict[str, Any]]:
         """Fetch what a bound statement gives, as a caller gets it."""
+        bound = asked.bound if isinstance(asked, Page) else asked
         return bound.rows(self.fetch(bound.statement.sql, *bound.parameters))
 
-    def relations(self) -> dict[str, Relation]:
-        """The relations of the schema public, by name."""
+    def scopes(self) -> dict[str, Scope]:
+        """What requests about the relations of the schema public can name, by relation."""
         catalog = self.run(load_catalog(self.connection, ["public"], watched=False))
-        return {relation.name: relation for relation in catalog.relations}
+        scopes = Scopes(catalog, Graph(catalog, catalog.relations))
+        return {relation.name: scopes.of(relation) for relation in catalog.relations}
 
     def close(self) -> None:
         """Disconnect."""

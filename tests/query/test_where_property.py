@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwamp.catalog import Relation
 from pgwamp.query.reads import Reads
+from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
 from tests.query.conftest import Bench
 
@@ -158,13 +158,13 @@ orders = st.lists(
 
 
 @pytest.fixture(scope="module")
-def thing(bench: Bench) -> Iterator[Relation]:
+def thing(bench: Bench) -> Iterator[Scope]:
     columns = ", ".join(f"{name} {kind}" for name, kind in TYPES.items() if name != "id")
     bench.execute(
         f"create type mood as enum ('sad', 'ok', 'happy'); "
         f"create table thing (id int primary key, {columns})"
     )
-    relation = bench.relations()["thing"]
+    relation = bench.scopes()["thing"]
     rng = random.Random(4)
     rows = [
         {"id": i, **{c: rng.choice([*values, None]) for c, values in VALUES.items()}}
@@ -176,7 +176,7 @@ def thing(bench: Bench) -> Iterator[Relation]:
 
 
 @pytest.fixture(scope="module")
-def reads(thing: Relation) -> Reads:
+def reads(thing: Scope) -> Reads:
     return Reads(thing, max_rows=1000)
 
 
@@ -227,7 +227,7 @@ def test_order_limit_and_offset_are_those_of_sql(
 @settings(max_examples=30, deadline=None)
 @given(where=filters)
 def test_a_filter_chooses_the_same_rows_for_a_delete(
-    bench: Bench, thing: Relation, where: dict[str, Any]
+    bench: Bench, thing: Scope, where: dict[str, Any]
 ) -> None:
     expected = ids(bench, f"select id from thing where {oracle(where)} order by id")
     bench.execute("begin")

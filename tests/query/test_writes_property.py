@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwamp.catalog import Relation
 from pgwamp.pgtypes import from_json, loads_exact
 from pgwamp.query.reads import Reads
+from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
 from tests.query.conftest import Bench
 
@@ -133,7 +133,7 @@ rows_strategy = st.lists(
 
 
 @pytest.fixture(scope="module")
-def everything(bench: Bench) -> Relation:
+def everything(bench: Bench) -> Scope:
     columns = ", ".join(f'"{name}" {kind}' for name, (kind, _) in COLUMNS.items())
     bench.execute(
         "create type mood as enum ('sad', 'o''k', 'very \"happy\", {yes}', 'ünï'); "
@@ -142,13 +142,13 @@ def everything(bench: Bench) -> Relation:
         'create type letters as range (subtype = text, collation = "C"); '
         f"create table everything (id int primary key, {columns})"
     )
-    return bench.relations()["everything"]
+    return bench.scopes()["everything"]
 
 
 @settings(max_examples=40, deadline=None)
 @given(rows=rows_strategy)
 def test_what_is_written_comes_back_equal(
-    bench: Bench, everything: Relation, rows: list[dict[str, Any]]
+    bench: Bench, everything: Scope, rows: list[dict[str, Any]]
 ) -> None:
     rows = [{"id": index, **row} for index, row in enumerate(rows)]
     writes, reads = Writes(everything), Reads(everything, max_rows=100)
@@ -169,7 +169,7 @@ def test_what_is_written_comes_back_equal(
 @settings(max_examples=15, deadline=None)
 @given(rows=rows_strategy)
 def test_events_carry_the_values_that_a_select_gives(
-    bench: Bench, everything: Relation, rows: list[dict[str, Any]]
+    bench: Bench, everything: Scope, rows: list[dict[str, Any]]
 ) -> None:
     bench.execute("begin")
     try:
@@ -178,7 +178,9 @@ def test_events_carry_the_values_that_a_select_gives(
         for function in ("to_json", "to_jsonb"):
             (record,) = bench.fetch(f"select {function}(e)::text as row from everything as e")
             row = loads_exact(record["row"])
-            converted = {c.name: from_json(c.type)(row[c.name]) for c in everything.columns}
+            converted = {
+                c.name: from_json(c.type)(row[c.name]) for c in everything.relation.columns
+            }
             assert same([converted], [selected])
     finally:
         bench.execute("rollback")
@@ -187,7 +189,7 @@ def test_events_carry_the_values_that_a_select_gives(
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_value_that_was_read_finds_its_row(
-    bench: Bench, everything: Relation, data: st.DataObject
+    bench: Bench, everything: Scope, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from([n for n in COLUMNS if n not in NO_EQUALITY]))
     value = neutral(data.draw(COLUMNS[name][1]))
@@ -204,7 +206,7 @@ def test_a_value_that_was_read_finds_its_row(
         bench.execute("rollback")
 
 
-def test_a_json_value_is_stored_as_given(bench: Bench, everything: Relation) -> None:
+def test_a_json_value_is_stored_as_given(bench: Bench, everything: Scope) -> None:
     document = {"b": [1, {"a": None}], "a": "ü"}
     bench.rows(Writes(everything).insert({"rows": {"id": 7, "js": document}}))
     (record,) = bench.fetch("select js::text as js from everything where id = 7")

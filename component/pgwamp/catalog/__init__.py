@@ -1,10 +1,12 @@
 """An immutable picture of what a database offers: relations, routines, types."""
 
+from pgwamp.catalog.graph import Graph, Junction, Relationship
 from pgwamp.catalog.load import load_catalog
 from pgwamp.catalog.model import (
     Argument,
     Catalog,
     Column,
+    ForeignKey,
     Relation,
     Routine,
     WatchedRelation,
@@ -14,7 +16,11 @@ __all__ = [
     "Argument",
     "Catalog",
     "Column",
+    "ForeignKey",
+    "Graph",
+    "Junction",
     "Relation",
+    "Relationship",
     "Routine",
     "WatchedRelation",
     "load_catalog",

@@ -1,9 +1,11 @@
-"""Loading the catalog: four queries, whatever the number of relations."""
+"""Loading the catalog: ten queries, whatever the number of relations."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, Protocol
 
@@ -11,12 +13,15 @@ from pgwamp.catalog.model import (
     Argument,
     Catalog,
     Column,
+    ForeignKey,
+    Origin,
     Relation,
     Routine,
     Volatility,
     WatchedRelation,
 )
-from pgwamp.pgtypes import Form, Type
+from pgwamp.catalog.views import Views
+from pgwamp.pgtypes import Form, Representation, Type
 
 _SQL = files("pgwamp.catalog")
 _KINDS: dict[str, Literal["table", "view", "materialized view", "foreign table"]] = {
@@ -51,6 +56,8 @@ _FORMS: dict[str, Form] = {
     "jsonb": "json",
     "numeric": "numeric",
 }
+#: Names of types that only the parser knows.
+_SPELLINGS = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 #: Bits of pg_relation_is_updatable.
 _INSERT, _UPDATE, _DELETE = 8, 4, 16
 
@@ -75,16 +82,23 @@ async def load_catalog(
     :param watched: False when the ``wamp`` schema is not in the database.
     """
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
-    relations = await connection.fetch(_sql("relations"), list(schemas))
-    routines = await connection.fetch(_sql("routines"), list(schemas))
+    names = list(schemas)
+    relations = await connection.fetch(_sql("relations"), names)
+    views, bases = await _load_views(connection)
+    routines = await connection.fetch(_sql("routines"), names)
     watches = await connection.fetch(_sql("watched")) if watched else []
+    aggregates = await connection.fetch(_sql("aggregates"))
+    castable = await connection.fetch(_sql("castable"), names)
+    keys = await connection.fetch(_sql("foreign_keys"))
     oids = {column["type"] for row in (*relations, *watches) for column in _columns(row)}
     for row in routines:
         oids.update(row["argument_types"], [row["returns"]])
+    oids.update(row["result"] for row in aggregates)
+    oids.update(row["oid"] for row in castable)
     types = await load_types(connection, oids)
     return Catalog(
         server_version=version,
-        relations=tuple(_relation(row, types) for row in relations),
+        relations=tuple(_relation(row, types, views, bases) for row in relations),
         routines=tuple(_routine(row, types) for row in routines),
         watched=tuple(
             WatchedRelation(
@@ -92,13 +106,69 @@ async def load_catalog(
             )
             for row in watches
         ),
+        foreign_keys=tuple(
+            ForeignKey(
+                row["name"],
+                row["source"],
+                tuple(row["columns"]),
+                row["target"],
+                tuple(row["target_columns"]),
+            )
+            for row in keys
+        ),
         types=types,
+        aggregates={(row["name"], row["argument"]): types[row["result"]] for row in aggregates},
+        castable=_castable(castable, types),
     )
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A table that views show: names of its columns by number, and its keys."""
+
+    columns: Mapping[str, str]
+    keys: Sequence[Mapping[str, Any]]
+
+
+async def _load_views(connection: Connection) -> tuple[Views, dict[int, _Base]]:
+    """What views show, and the tables behind them by oid."""
+    views = Views((row["oid"], row["rule"]) for row in await connection.fetch(_sql("views")))
+    tables = sorted(views.tables())
+    bases = await connection.fetch(_sql("bases"), tables) if tables else []
+    return views, {
+        row["oid"]: _Base(json.loads(row["columns"]), json.loads(row["keys"] or "[]"))
+        for row in bases
+    }
+
+
+def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
+    """Types by the name of pg_type (int4) and by the names that SQL uses (integer, int)."""
+    found: dict[str, Type] = {}
+    for row in rows:
+        kind = types[row["oid"]]
+        found.setdefault(row["name"], kind)
+        if not kind.domain:
+            found.setdefault(kind.name, kind)
+            if kind.element is not None and kind.form == "array":
+                found.setdefault(f"{kind.element.name}[]", kind)
+    for spelled, name in _SPELLINGS.items():
+        found.setdefault(spelled, found[name])
+        found.setdefault(f"{spelled}[]", found[f"_{name}"])
+    return found
 
 
 async def load_types(connection: Connection, oids: Iterable[int]) -> dict[int, Type]:
     """The types with these oids, and every type they are made of, by oid."""
-    return _build_types(await connection.fetch(_sql("types"), sorted(set(oids))))
+    rows = await connection.fetch(_sql("types"), sorted(set(oids)))
+    if not any(row["base"] for row in rows):
+        return _build_types(rows, {})
+    representations: dict[int, dict[str, tuple[str, str]]] = {}
+    for row in await connection.fetch(_sql("representations")):
+        by_direction = representations.setdefault(row["domain"], {})
+        by_direction[row["direction"]] = (row["schema"], row["name"])
+    return _build_types(
+        rows, {oid: Representation(**found) for oid, found in representations.items()}
+    )
 
 
 def _columns(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,21 +180,62 @@ def _build_columns(row: Mapping[str, Any], types: Mapping[int, Type]) -> tuple[C
     return tuple(Column(**{**column, "type": types[column["type"]]}) for column in _columns(row))
 
 
-def _relation(row: Mapping[str, Any], types: Mapping[int, Type]) -> Relation:
+def _relation(
+    row: Mapping[str, Any],
+    types: Mapping[int, Type],
+    views: Views,
+    bases: Mapping[int, _Base],
+) -> Relation:
+    columns = _build_columns(row, types)
+    origins = _origins(row, columns, views, bases)
     keys = json.loads(row["keys"] or "[]")
+    if row["simple"]:
+        keys = _inherited_keys(origins, bases)
     events = row["events"]
     return Relation(
         schema=row["schema"],
         name=row["name"],
         kind=_KINDS[row["kind"]],
-        columns=_build_columns(row, types),
+        columns=columns,
+        oid=row["oid"],
+        row_type=row["row_type"],
         primary_key=next((tuple(k["columns"]) for k in keys if k["primary"]), ()),
         unique=tuple(tuple(k["columns"]) for k in keys),
         insertable=bool(events & _INSERT),
         updatable=bool(events & _UPDATE),
         deletable=bool(events & _DELETE),
         comment=row["comment"],
+        row_security=row["row_security"],
+        origins=origins,
     )
+
+
+def _origins(
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    views: Views,
+    bases: Mapping[int, _Base],
+) -> tuple[Origin, ...]:
+    # Views have no dropped columns: the position is the number.
+    return tuple(
+        Origin(columns[number - 1].name, table, bases[table].columns[str(column)])
+        for number, (table, column) in sorted(views.origins(row["oid"]).items())
+        if table in bases and column > 0
+    )
+
+
+def _inherited_keys(origins: Iterable[Origin], bases: Mapping[int, _Base]) -> list[dict[str, Any]]:
+    """The keys of the one table that a simple view shows, where it shows them whole."""
+    shown: dict[tuple[int, str], str] = {}
+    for origin in origins:
+        shown.setdefault((origin.table, origin.table_column), origin.column)
+    found = []
+    for table in dict.fromkeys(table for table, _ in shown):
+        for key in bases[table].keys:
+            columns = [shown.get((table, name)) for name in key["columns"]]
+            if None not in columns:
+                found.append({"primary": key["primary"], "columns": columns})
+    return found
 
 
 def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:
@@ -149,6 +260,7 @@ def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:
         volatility=_VOLATILITIES[row["volatility"]],
         columns=_result_columns(arguments, returns),
         comment=row["comment"],
+        rows=row["rows"],
     )
 
 
@@ -162,7 +274,9 @@ def _result_columns(arguments: Iterable[Argument], returns: Type | None) -> tupl
     return ()
 
 
-def _build_types(rows: Sequence[Mapping[str, Any]]) -> dict[int, Type]:
+def _build_types(
+    rows: Sequence[Mapping[str, Any]], representations: Mapping[int, Representation]
+) -> dict[int, Type]:
     by_oid = {row["oid"]: row for row in rows}
     types: dict[int, Type] = {}
 
@@ -172,8 +286,11 @@ def _build_types(rows: Sequence[Mapping[str, Any]]) -> dict[int, Type]:
         row = by_oid[oid]
         if row["base"] is not None:
             base = build(row["base"])
-            types[oid] = Type(
-                oid, base.name, base.form, base.element, base.fields, base.labels, domain=True
+            types[oid] = dataclasses.replace(
+                base,
+                oid=oid,
+                domain=row["name"],
+                representation=representations.get(oid, base.representation),
             )
             return types[oid]
         # A table can hold an array of its own rows: the inner mention stays a literal.

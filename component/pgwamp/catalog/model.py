@@ -26,13 +26,28 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a view's column comes from: a column of a table, both by the table's oid."""
+
+    column: str
+    table: int
+    table_column: str
+
+
+@dataclass(frozen=True)
 class Relation:
-    """A table, partitioned table, view, materialized view or foreign table."""
+    """A table, partitioned table, view, materialized view or foreign table.
+
+    The rows of a routine are one too, of the kind ``result``.
+    """
 
     schema: str
     name: str
-    kind: Literal["table", "view", "materialized view", "foreign table"]
+    kind: Literal["table", "view", "materialized view", "foreign table", "result"]
     columns: tuple[Column, ...]
+    oid: int = 0
+    #: The oid of the composite type of its rows.
+    row_type: int = 0
     #: Names of the key's columns, in key order; empty when there is no primary key.
     primary_key: tuple[str, ...] = ()
     #: Column sets with a unique constraint or index (without predicate or expression).
@@ -41,11 +56,31 @@ class Relation:
     updatable: bool = True
     deletable: bool = True
     comment: str | None = None
+    #: Policies decide which rows a role sees and writes.
+    row_security: bool = False
+    #: Of a view: which columns of which tables it shows as they are.
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Schema and name."""
+        return self.schema, self.name
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
         """The columns by name."""
         return {column.name: column for column in self.columns}
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; both tables by their oids."""
+
+    name: str
+    source: int
+    columns: tuple[str, ...]
+    target: int
+    target_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +112,8 @@ class Routine:
     #: The columns of a row that it returns; empty for a scalar or void.
     columns: tuple[Column, ...] = ()
     comment: str | None = None
+    #: Of a set: the planner's guess, which ``ROWS 1`` makes exactly one.
+    rows: float = 0
 
     @property
     def inputs(self) -> tuple[Argument, ...]:
@@ -96,10 +133,19 @@ class WatchedRelation:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Relations and routines of the exposed schemas, and the watched tables of all schemas."""
+    """Relations and routines of the exposed schemas, and the watched tables of all schemas.
+
+    :ivar aggregates: result type of an aggregate, by its name and the oid of its argument's type.
+    :ivar castable: types that a value can be cast to, by each of their names.
+    """
 
     server_version: int
     relations: tuple[Relation, ...] = ()
     routines: tuple[Routine, ...] = ()
     watched: tuple[WatchedRelation, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
     types: Mapping[int, Type] = field(default_factory=dict, repr=False, compare=False)
+    aggregates: Mapping[tuple[str, int], Type] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    castable: Mapping[str, Type] = field(default_factory=dict, repr=False, compare=False)

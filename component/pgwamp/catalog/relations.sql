@@ -3,8 +3,13 @@ select
     n.nspname as schema,
     c.relname as name,
     c.relkind::text as kind,
+    c.oid::bigint as oid,
+    c.reltype::bigint as row_type,
+    c.relrowsecurity as row_security,
     obj_description(c.oid, 'pg_class') as comment,
     case when c.relkind in ('r', 'p') then 28 else pg_relation_is_updatable(c.oid, true) end as events,
+    -- Without triggers: such a view shows the rows of one table, one for one.
+    c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) <> 0 as simple,
     (
         select json_agg(json_build_object(
             'name', a.attname,

@@ -5,6 +5,7 @@ select
     p.prokind::text as kind,
     p.provolatile::text as volatility,
     p.proretset as returns_set,
+    p.prorows::float8 as rows,
     p.prorettype::bigint as returns,
     p.proargnames as argument_names,
     p.proargmodes::text[] as argument_modes,

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from pgwamp.catalog import Catalog
+from pgwamp.catalog import Catalog, Graph
 from pgwamp.database import Database
 from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
@@ -17,7 +17,8 @@ from pgwamp.procedures.describe import describe_api, row_schema
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import query_procedure, read_queries
 from pgwamp.procedures.relations import RelationProcedures
-from pgwamp.procedures.routines import routine_procedure
+from pgwamp.procedures.routines import RoutineProcedure
+from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
@@ -74,15 +75,18 @@ async def build_exposure(
 def _from_catalog(
     settings: Settings, naming: Naming, catalog: Catalog, database: Database
 ) -> Iterator[Procedure]:
+    reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
+    scopes = Scopes(catalog, Graph(catalog, reachable))
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)
         if path is not None:
-            yield from RelationProcedures(relation, path, database, settings).procedures()
-    functions = (r for r in catalog.routines if r.kind == "function")
-    for (schema, name), overloads in groupby(functions, key=lambda r: (r.schema, r.name)):
+            scope = scopes.of(relation)
+            yield from RelationProcedures(scope, path, database, settings).procedures()
+    for (schema, name), overloads in groupby(catalog.routines, key=lambda r: (r.schema, r.name)):
         path = naming.exposed_path(schema, name)
         if path is not None:
-            yield routine_procedure(path, list(overloads), database, settings)
+            routine = RoutineProcedure(path, list(overloads), scopes, database, settings)
+            yield routine.procedure()
 
 
 async def _from_queries(

@@ -7,6 +7,7 @@ from typing import Any
 
 from pgwamp.catalog import Column, Relation, Routine
 from pgwamp.pgtypes import Type
+from pgwamp.query.writes import UPDATE_ARGUMENTS
 from pgwamp.session import Procedure
 
 _FORMS: dict[str, dict[str, Any]] = {
@@ -28,15 +29,44 @@ _RANGE = {
     },
 }
 _STRINGS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_INCLUDE = {
+    "type": "object",
+    "description": "related rows by relation, alias:relation or relation!hint; each with "
+    "columns, where, order, limit, offset, include, inner, spread",
+}
 _COMMON: dict[str, dict[str, Any]] = {
     "where": {"type": "object", "description": "conditions on columns, and, or, not"},
     "columns": {**_STRINGS, "description": "columns to answer; all when missing"},
     "order": {**_STRINGS, "description": "column, column.desc, column.asc.nullslast"},
     "limit": {"type": "integer", "minimum": 0},
     "offset": {"type": "integer", "minimum": 0},
+    "after": {
+        "type": ["string", "null"],
+        "description": "begin after this cursor, from kwargs next; null for the first page",
+    },
+    "include": _INCLUDE,
+    "count": {
+        "enum": ["exact", "planned", "estimated", True, False],
+        "description": "also answer the number of all matching rows, as kwargs count",
+    },
+    "mode": {"enum": ["exact", "planned", "estimated"]},
+    "format": {"enum": ["rows", "csv"], "description": "csv answers one text, or pieces of it"},
+    "csv": {
+        "type": "string",
+        "description": "rows as CSV in place of rows; the first line names the columns",
+    },
     "returning": {
         "oneOf": [_STRINGS, {"type": "boolean"}],
         "description": "columns to answer, or false for the number of rows",
+    },
+    "missing": {
+        "enum": ["default", "null"],
+        "description": "what a column gets that a row does not name",
+    },
+    "max_affected": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "roll back if more rows are affected",
     },
     "conflict": {**_STRINGS, "description": "columns of a unique constraint; the primary key"},
     "resolution": {"enum": ["merge", "ignore"]},
@@ -90,6 +120,8 @@ def argument_schemas(
         "rows": {"oneOf": [rows, {"type": "array", "items": rows}]},
         "values": rows,
     }
+    if names == UPDATE_ARGUMENTS:
+        own["rows"] = {"type": "array", "items": rows}
     return [
         {"name": name, "required": position < required, "schema": own.get(name) or _COMMON[name]}
         for position, name in enumerate(names)
@@ -129,7 +161,7 @@ def routine_description(uri: str, overloads: Sequence[Routine]) -> dict[str, Any
         result = {"type": "array", "items": result}
     return {
         "uri": uri,
-        "kind": "function",
+        "kind": first.kind,
         "volatility": first.volatility,
         "description": first.comment,
         "overloads": [

@@ -22,7 +22,7 @@ from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.query.expressions import DIALECT, outputs, parameter
 from pgwamp.query.request import bind, naming_arguments
-from pgwamp.query.statement import Bound, Statement
+from pgwamp.query.statement import Bound, Shape, Statement
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
@@ -109,7 +109,7 @@ class NamedQuery:
             else:
                 sql = f"SELECT {selected} FROM ({sql}\n) AS q"
         names = tuple(f"p{index}" for index in range(len(self.names)))
-        return Statement(sql, names, conversions)
+        return Statement(sql, names, Shape(conversions))
 
     def _outputs(self, bigint_as_string: bool) -> tuple[str, tuple[Any, ...]]:
         table = sa.table("q", *(sa.column(column.name) for column in self.columns))

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from pgwamp.catalog import Relation
 from pgwamp.database import Database
-from pgwamp.errors import NotFound, TooManyRows
+from pgwamp.errors import InvalidArgument, NotFound, TooManyAffected, TooManyRows
+from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
+from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
-from pgwamp.query.request import bind, naming_arguments
+from pgwamp.query.request import bind, integer, naming_arguments
+from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound
-from pgwamp.session import Call, Procedure
+from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
 
-_Verb = Callable[[Call, dict[str, Any]], Any]
+Request = dict[str, Any]
+_Verb = Callable[[Call, Request], Awaitable[Any]]
 
 
 class RelationProcedures:
     """The procedures of one relation under the URI ``path``."""
 
-    def __init__(self, relation: Relation, path: str, database: Database, settings: Settings):
-        self._relation = relation
+    def __init__(self, scope: Scope, path: str, database: Database, settings: Settings):
+        self._scope = scope
+        self._relation = scope.relation
         self._path = path
         self._database = database
+        self._limits = settings.limits
         self._max_rows = settings.limits.max_rows
         big = settings.expose.bigint == "string"
-        self._reads = reads.Reads(relation, max_rows=self._max_rows, bigint_as_string=big)
-        self._writes = writes.Writes(relation, bigint_as_string=big)
+        self._reads = reads.Reads(scope, max_rows=self._max_rows, bigint_as_string=big)
+        self._writes = writes.Writes(scope, bigint_as_string=big)
 
     def procedures(self) -> Iterator[Procedure]:
         """One procedure for each verb that the relation can do."""
@@ -38,19 +44,24 @@ class RelationProcedures:
             yield self._procedure("get", reads.GET_ARGUMENTS, 1, self._get)
         yield self._procedure("count", reads.COUNT_ARGUMENTS, 0, self._count)
         if relation.insertable:
-            yield self._procedure("insert", writes.INSERT_ARGUMENTS, 1, self._insert)
+            yield self._procedure("insert", writes.INSERT_ARGUMENTS, 0, self._insert)
         if relation.updatable:
-            yield self._procedure("update", writes.UPDATE_ARGUMENTS, 1, self._update)
+            yield self._procedure("update", writes.UPDATE_ARGUMENTS, 0, self._update)
         if relation.insertable and relation.updatable and relation.unique:
-            yield self._procedure("upsert", writes.UPSERT_ARGUMENTS, 1, self._upsert)
+            yield self._procedure("upsert", writes.UPSERT_ARGUMENTS, 0, self._upsert)
         if relation.deletable:
             yield self._procedure("delete", writes.DELETE_ARGUMENTS, 0, self._delete)
 
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
-        async def handler(call: Call) -> Any:
-            request = bind(names, call.args, call.kwargs, required=required)
+        async def answer(call: Call, request: Request) -> Any:
             with naming_arguments(request):
                 return await run(call, request)
+
+        def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
+            request = bind(names, call.args, call.kwargs, required=required)
+            if verb == "select" and call.progress is not None:
+                return self._stream(call, request)
+            return answer(call, request)
 
         uri = f"{self._path}.{verb}"
         return Procedure(
@@ -61,50 +72,129 @@ class RelationProcedures:
             ),
         )
 
-    async def _select(self, call: Call, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        bound = self._reads.select(request)
-        rows = await self._read(call, bound)
-        if len(rows) > self._max_rows:
-            raise TooManyRows(
-                f"more than {self._max_rows} rows (limits.max_rows): "
-                "narrow where, or give a limit and an offset"
-            )
-        return rows
+    # --- reads ---------------------------------------------------------------------------------
 
-    async def _get(self, call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-        rows = await self._read(call, self._reads.get(request))
+    async def _select(self, call: Call, request: Request) -> Any:
+        if _is_csv(request):
+            bound = self._reads.stream(request, plain=True)
+            return await copy_out(self._database, call, bound, self._limits.max_bytes)
+        page = self._reads.select(request)
+        bound = page.bound
+        records = await self._database.fetch(
+            bound.statement.sql, bound.parameters, call.caller, read_only=True
+        )
+        if len(records) > self._max_rows:
+            raise TooManyRows(
+                f"more than {self._max_rows} rows (limits.max_rows): narrow where, give a limit "
+                "and page on with after, or ask for progressive results"
+            )
+        rows = page.rows(records)
+        kwargs: dict[str, Any] = {}
+        if page.keyset is not None:
+            kwargs["next"] = page.next(records)
+        if mode := reads.count_mode(request.get("count"), "count"):
+            known = page.count(records)
+            kwargs["count"] = (
+                known if known is not None else await self._number(call, request, mode)
+            )
+        return Result(rows, kwargs) if kwargs else rows
+
+    async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
+        for name in ("after", "count"):
+            if request.get(name) is not None:
+                raise InvalidArgument(name, "progressive results are all rows in one go; leave it")
+        with naming_arguments(request):
+            if _is_csv(request):
+                bound = self._reads.stream(request, plain=True)
+                async for text in copy_chunks(self._database, call, bound):
+                    yield text
+                return
+            bound = self._reads.stream(request)
+            async for rows in stream_rows(self._database, call, bound):
+                yield rows
+
+    async def _get(self, call: Call, request: Request) -> dict[str, Any]:
+        bound = self._reads.get(request)
+        rows = bound.rows(await self._fetch(call, bound))
         if not rows:
             raise NotFound(f"no row in {self._relation.name} with this key")
         return rows[0]
 
-    async def _count(self, call: Call, request: Mapping[str, Any]) -> int:
-        rows = await self._read(call, self._reads.count(request))
-        count: int = rows[0]["count"]
+    async def _count(self, call: Call, request: Request) -> int:
+        mode = reads.count_mode(request.get("mode") or "exact", "mode")
+        return await self._number(call, request, mode or "exact")
+
+    async def _number(self, call: Call, request: Request, mode: str) -> int:
+        """How many rows match: counted, or as the planner guesses."""
+        if mode != "exact":
+            bound = self._reads.plan(request)
+            (record,) = await self._database.fetch(
+                f"EXPLAIN (FORMAT JSON) {bound.statement.sql}",
+                bound.parameters,
+                call.caller,
+                read_only=True,
+            )
+            guess = int(json.loads(record[0])[0]["Plan"]["Plan Rows"])
+            # A small table is counted exactly: it is cheap, and guesses there are far off.
+            if mode == "planned" or guess > self._max_rows:
+                return guess
+        count: int = (await self._fetch(call, self._reads.count(request)))[0]["count"]
         return count
 
-    async def _insert(self, call: Call, request: Mapping[str, Any]) -> Any:
+    async def _fetch(self, call: Call, bound: Bound) -> list[Any]:
+        return await self._database.fetch(
+            bound.statement.sql, bound.parameters, call.caller, read_only=True
+        )
+
+    # --- writes --------------------------------------------------------------------------------
+
+    async def _insert(self, call: Call, request: Request) -> Any:
+        if request.get("csv") is not None:
+            load = self._writes.load(request)
+            return await copy_in(self._database, call, load)
         return await self._write(call, self._writes.insert(request), request)
 
-    async def _update(self, call: Call, request: Mapping[str, Any]) -> Any:
+    async def _update(self, call: Call, request: Request) -> Any:
         return await self._write(call, self._writes.update(request), request)
 
-    async def _upsert(self, call: Call, request: Mapping[str, Any]) -> Any:
+    async def _upsert(self, call: Call, request: Request) -> Any:
+        if request.get("csv") is not None:
+            load = self._writes.load(request, upsert=True)
+            return await copy_in(self._database, call, load)
         return await self._write(call, self._writes.upsert(request), request)
 
-    async def _delete(self, call: Call, request: Mapping[str, Any]) -> Any:
+    async def _delete(self, call: Call, request: Request) -> Any:
         return await self._write(call, self._writes.delete(request), request)
-
-    async def _read(self, call: Call, bound: Bound) -> list[dict[str, Any]]:
-        return bound.rows(
-            await self._database.fetch(
-                bound.statement.sql, bound.parameters, call.caller, read_only=True
-            )
-        )
 
     async def _write(
         self, call: Call, bound: Bound, request: Mapping[str, Any]
     ) -> list[dict[str, Any]] | int:
         sql, parameters = bound.statement.sql, bound.parameters
+        most = request.get("max_affected")
+        if most is None:
+            records = await self._database.fetch(sql, parameters, call.caller, read_only=False)
+        else:
+            records = await self._write_at_most(call, bound, integer(most, "max_affected"))
         if request.get("returning") is False:
-            return await self._database.execute(sql, parameters, call.caller)
-        return bound.rows(await self._database.fetch(sql, parameters, call.caller, read_only=False))
+            count: int = records[0]["count"]
+            return count
+        return bound.rows(records)
+
+    async def _write_at_most(self, call: Call, bound: Bound, most: int) -> list[Any]:
+        """Write, and roll it back if it affects more rows than the caller expects."""
+        async with self._database.transaction(call.caller, read_only=False) as connection:
+            records: list[Any] = await connection.fetch(bound.statement.sql, *bound.parameters)
+            affected = records[0]["count"] if bound.statement.counts else len(records)
+            if affected > most:
+                raise TooManyAffected(
+                    f"{affected} rows would be affected, more than max_affected ({most}); "
+                    "nothing was changed"
+                )
+        return records
+
+
+def _is_csv(request: Mapping[str, Any]) -> bool:
+    form = request.get("format")
+    if form not in (None, "rows", "csv"):
+        raise InvalidArgument("format", 'expected "rows" or "csv"')
+    return form == "csv"

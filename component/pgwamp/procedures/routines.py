@@ -1,50 +1,124 @@
-"""SQL functions as procedures, all overloads of a name under one URI."""
+"""SQL functions and procedures as WAMP procedures, all overloads of a name under one URI."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
-from pgwamp.errors import TooManyRows
+from pgwamp.errors import InvalidArgument, TooManyRows
+from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
+from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
-from pgwamp.query.routines import VALUE, RoutineCalls
-from pgwamp.session import Call, Procedure
+from pgwamp.query.routines import RoutineCall, RoutineCalls, outputs_of
+from pgwamp.query.scope import Scopes
+from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
 
 
-def routine_procedure(
-    uri: str, overloads: Sequence[Routine], database: Database, settings: Settings
-) -> Procedure:
-    """The procedure that calls a function.
+class RoutineProcedure:
+    """The procedure that calls a function (or a SQL procedure, by CALL).
 
     STABLE and IMMUTABLE functions run in a READ ONLY transaction.
     """
-    max_rows = settings.limits.max_rows
-    calls = RoutineCalls(
-        overloads, max_rows=max_rows, bigint_as_string=settings.expose.bigint == "string"
-    )
 
-    async def handler(call: Call) -> Any:
-        routine, bound = calls.bind(call.args, call.kwargs)
-        read_only = routine.volatility != "volatile"
-        names = [a.name or f"argument {i}" for i, a in enumerate(routine.inputs)]
-        with naming_arguments({**dict(zip(names, call.args, strict=False)), **call.kwargs}):
-            async with database.transaction(
-                call.caller, read_only=read_only, resets=True
+    def __init__(
+        self,
+        uri: str,
+        overloads: Sequence[Routine],
+        scopes: Scopes,
+        database: Database,
+        settings: Settings,
+    ):
+        self._uri = uri
+        self._overloads = overloads
+        self._database = database
+        self._limits = settings.limits
+        self._big = settings.expose.bigint == "string"
+        self._calls = RoutineCalls(
+            overloads, scopes, max_rows=settings.limits.max_rows, bigint_as_string=self._big
+        )
+
+    def procedure(self) -> Procedure:
+        """What to register."""
+        return Procedure(
+            self._uri,
+            self._handler,
+            description=routine_description(self._uri, self._overloads),
+        )
+
+    def _handler(self, call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
+        csv = self._is_csv(call)
+        if call.progress is None:
+            return self._csv(call) if csv else self._answer(call)
+        bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=csv)
+        if not bound.routine.returns_set:
+            return self._answer(call)
+        return self._stream(call, bound, csv)
+
+    def _is_csv(self, call: Call) -> bool:
+        if all(
+            any(argument.name == "format" for argument in routine.inputs)
+            for routine in self._overloads
+        ):
+            return False
+        form = call.kwargs.get("format")
+        if form == "csv" and not any(routine.returns_set for routine in self._overloads):
+            raise InvalidArgument("format", "only functions that return a set answer CSV")
+        return form == "csv"
+
+    async def _csv(self, call: Call) -> str:
+        bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=True)
+        with naming_arguments(_named(bound, call)):
+            return await copy_out(
+                self._database, call, bound.bound, self._limits.max_bytes, user_code=True
+            )
+
+    async def _stream(self, call: Call, bound: RoutineCall, csv: bool) -> AsyncIterator[Any]:
+        read_only = bound.routine.volatility != "volatile"
+        chunks: AsyncIterator[Any] = (copy_chunks if csv else stream_rows)(
+            self._database, call, bound.bound, read_only=read_only, user_code=True
+        )
+        with naming_arguments(_named(bound, call)):
+            async for chunk in chunks:
+                yield chunk if csv else bound.unwrapped(chunk)
+
+    async def _answer(self, call: Call) -> Any:
+        bound = self._calls.bind(call.args, call.kwargs)
+        routine, statement = bound.routine, bound.bound.statement
+        with naming_arguments(_named(bound, call)):
+            async with self._database.transaction(
+                call.caller, read_only=routine.volatility != "volatile", resets=True
             ) as connection:
-                records = await connection.fetch(bound.statement.sql, *bound.parameters)
-        rows = bound.rows(records)
-        if len(rows) > max_rows:
-            raise TooManyRows(f"{routine.name} returned more than {max_rows} rows "
-                              "(limits.max_rows)")  # fmt: skip
-        values: list[Any] = rows if routine.columns else [row[VALUE] for row in rows]
+                records = await connection.fetch(statement.sql, *bound.bound.parameters)
+                if routine.kind == "procedure":
+                    return await self._outputs(connection, routine, records)
+        if len(records) > self._limits.max_rows:
+            raise TooManyRows(
+                f"{routine.name} returned more than {self._limits.max_rows} rows (limits.max_rows)"
+            )
+        answer = bound.answer(records)
         if routine.returns_set:
-            return values
-        if routine.returns is None or routine.returns.name == "void" or not values:
+            if not bound.counted:
+                return answer
+            return Result(answer, {"count": bound.count(records) or 0})
+        if routine.returns is None or routine.returns.name == "void" or not answer:
             return None
-        return values[0]
+        return answer[0]
 
-    return Procedure(uri, handler, description=routine_description(uri, overloads))
+    async def _outputs(self, connection: Any, routine: Routine, records: Sequence[Any]) -> Any:
+        """What a procedure set its OUT arguments to: one value, a dict, or null for none."""
+        if not records or not len(records[0]):
+            return None
+        statement = outputs_of(routine, bigint_as_string=self._big)
+        bound = statement.bind(list(records[0].values()))
+        (row,) = bound.rows(await connection.fetch(statement.sql, *bound.parameters))
+        return row if len(row) > 1 else next(iter(row.values()))
+
+
+def _named(bound: RoutineCall, call: Call) -> dict[str, Any]:
+    """The arguments of the call by the names that errors use."""
+    names = [a.name or f"argument {i}" for i, a in enumerate(bound.routine.inputs)]
+    return {**dict(zip(names, call.args, strict=False)), **call.kwargs}

@@ -1,4 +1,4 @@
-"""Conditions, columns and types as SQLAlchemy Core expressions.
+"""Types, values and rows as SQLAlchemy Core expressions.
 
 Every value is a bound parameter and every name is quoted by SQLAlchemy; nothing here builds SQL
 from strings.
@@ -6,18 +6,28 @@ from strings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import quoted_name
+from sqlalchemy.sql.functions import Function
 from sqlalchemy.types import UserDefinedType
 
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.pgtypes import Converter, Type, finite, float_from_text, from_json, loads, loads_exact
-from pgwamp.query.where import Compare, Condition, Is, Not
+from pgwamp.pgtypes import (
+    Converter,
+    Type,
+    bytes_from_hex,
+    finite,
+    float_from_text,
+    from_json,
+    loads,
+    loads_exact,
+)
 
 #: asyncpg's placeholders ($1, $2); the base dialect adds no casts of its own.
 DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -41,50 +51,97 @@ class PgType(UserDefinedType[Any]):
 
 TEXT = PgType("text")
 TEXT_ARRAY = PgType("text[]")
+JSON = PgType("json")
 JSONB = PgType("jsonb")
+
+
+def quoted(name: str) -> quoted_name:
+    """A name of the catalog or a checked label; always quoted."""
+    return quoted_name(name, quote=True)
 
 
 @cache
 def table_of(relation: Relation) -> sa.TableClause:
     """A relation as a table to select from and write to."""
     return sa.table(
-        quoted_name(relation.name, quote=True),
-        *(sa.column(quoted_name(c.name, quote=True)) for c in relation.columns),
-        schema=quoted_name(relation.schema, quote=True),
+        quoted(relation.name),
+        *(sa.column(quoted(c.name)) for c in relation.columns),
+        schema=quoted(relation.schema),
     )
+
+
+class Call(Function[Any]):
+    """A call of a function by schema and name.
+
+    SQLAlchemy gives functions of some names, such as ``substring`` and ``cube``, a syntax of
+    their own, whatever their schema.
+    """
+
+    inherit_cache = False
+
+
+@compiles(Call)
+def _compile_call(call: Call, compiler: Any, **options: Any) -> str:
+    names = (*call.packagenames, call.name)
+    qualified = ".".join(compiler.preparer.quote(name) for name in names)
+    return f"{qualified}{compiler.function_argspec(call, **options)}"
+
+
+def function(name: tuple[str, str], *arguments: Any) -> Call:
+    """A call of a function of the catalog, by schema and name."""
+    return Call(quoted(name[1]), *arguments, packagenames=(quoted(name[0]),))
 
 
 def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     """A bound value of type ``of``, as :func:`pgwamp.pgtypes.bindable` prepared it."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
+    own = of.representation
+    if own is not None and own.from_text is not None:
+        return function(own.from_text, sa.cast(bound, TEXT))
     if of.form in (*_NATIVE, "float"):
         return sa.cast(bound, PgType(of.name))
     return sa.cast(sa.cast(bound, TEXT), PgType("jsonb" if of.form == "json" else of.name))
 
 
-def is_any_of(column: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
-    """Whether ``column`` equals one of a bound list of values of type ``of``."""
+def list_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
+    """A bound list of values of type ``of``, as an array; there is no array of arrays."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
-    if of.form == "array":  # there is no array of arrays
-        texts = sa.func.unnest(sa.cast(bound, TEXT_ARRAY)).column_valued("u")
-        return column.in_(sa.select(sa.cast(texts, PgType(of.name))))
     if of.form not in (*_NATIVE, "float"):
         bound = sa.cast(bound, TEXT_ARRAY)
-    array_of = PgType(("jsonb" if of.form == "json" else of.name) + "[]")
-    return column == sa.any_(sa.cast(bound, array_of))
+    return sa.cast(bound, PgType(("jsonb" if of.form == "json" else of.name) + "[]"))
+
+
+def is_any_of(value: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
+    """Whether ``value`` equals one of a bound list of values of type ``of``."""
+    own = of.representation
+    if of.form == "array" or (own is not None and own.from_text is not None):
+        text = sa.func.unnest(sa.cast(sa.bindparam(name), TEXT_ARRAY)).column_valued("u")
+        if own is not None and own.from_text is not None:
+            return value.in_(sa.select(function(own.from_text, text)))
+        return value.in_(sa.select(sa.cast(text, PgType(of.name))))
+    return value == sa.any_(list_parameter(name, of))
 
 
 def output(
-    value: sa.ColumnElement[Any], of: Type, *, bigint_as_string: bool = False
+    value: sa.ColumnElement[Any], of: Type, *, bigint_as_string: bool = False, nested: bool = False
 ) -> tuple[sa.ColumnElement[Any], Converter | None]:
     """What to select for ``value`` of type ``of``, and what to do to the fetched value.
 
     The server writes everything that travels as a string, so that most rows need no conversion
     in Python at all.
+
+    :param nested: the value will be a member of a JSON object, and is fetched as :func:`loads`
+        reads it there.
     """
     form, inner = of.form, of.element
+    if of.representation is not None and of.representation.to_json is not None:
+        value, form, inner = function(of.representation.to_json, value), "json", None
     if form == "integer" and of.name == "bigint" and bigint_as_string:
         return sa.cast(value, TEXT), None
+    if form == "json" and nested:
+        return value, None
+    if nested and (plain := _nested(value, of)) is not None:
+        return plain
     if form in _NATIVE:
         return value, None
     if form == "float" and of.name == "real":
@@ -97,14 +154,29 @@ def output(
     if form in ("numeric", "enum") or (form == "literal" and of.name not in _CAST_DIFFERS):
         return sa.cast(value, TEXT), None
     if form == "array" and inner is not None:
-        if inner.form in ("boolean", "text", "bytea") or (
-            inner.form == "integer" and not bigint_as_string
-        ):
+        plain_integers = inner.form == "integer" and not bigint_as_string and inner.name != "oid"
+        if inner.form in ("boolean", "text") or plain_integers:
+            return value, None
+        if inner.form == "bytea" and not nested:
             return value, None
         if inner.form in ("numeric", "enum", "literal") and inner.name not in _CAST_DIFFERS:
             return sa.cast(value, TEXT_ARRAY), None
     convert = from_json(of, bigint_as_string=bigint_as_string)
     return sa.cast(sa.func.to_json(value), TEXT), lambda text: convert(loads_exact(text))
+
+
+def _nested(
+    value: sa.ColumnElement[Any], of: Type
+) -> tuple[sa.ColumnElement[Any], Converter | None] | None:
+    """Types that JSON cannot carry as the driver does."""
+    if of.form == "bytea":
+        return sa.cast(value, TEXT), bytes_from_hex
+    if of.form == "float":
+        # JSON has 1 for 1.0.
+        return sa.cast(value, TEXT), float_from_text
+    if of.form == "integer" and of.name == "oid":
+        return sa.cast(value, PgType("bigint")), None
+    return None
 
 
 def outputs(
@@ -120,55 +192,7 @@ def outputs(
         value, convert = output(
             expression(column.name), column.type, bigint_as_string=bigint_as_string
         )
-        selected.append(value.label(quoted_name(column.name, quote=True)))
+        selected.append(value.label(quoted(column.name)))
         if convert is not None:
             conversions.append((column.name, convert))
     return selected, tuple(conversions)
-
-
-def condition(
-    where: Condition, table: sa.FromClause, columns: Mapping[str, Column]
-) -> sa.ColumnElement[bool]:
-    """A parsed ``where`` as an SQL condition; value ``i`` is the parameter ``p{i}``."""
-    if isinstance(where, Not):
-        return sa.not_(condition(where.condition, table, columns))
-    if isinstance(where, Is):
-        return _is(table.c[where.column], where.what)
-    if isinstance(where, Compare):
-        return _compare(where, table.c[where.column], columns[where.column].type)
-    parts = [condition(part, table, columns) for part in where.conditions]
-    if where.kind == "and":
-        return sa.and_(sa.true(), *parts)
-    return sa.or_(sa.false(), *parts)
-
-
-def _is(column: sa.ColumnElement[Any], what: str) -> sa.ColumnElement[bool]:
-    if what == "null":
-        return column.is_(sa.null())
-    if what == "unknown":
-        return column.op("IS", is_comparison=True)(sa.text("UNKNOWN"))
-    return column.is_(sa.true() if what == "true" else sa.false())
-
-
-def _compare(compare: Compare, column: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
-    names = [f"p{position}" for position in compare.values]
-    if of.form == "json":  # json has no equality, jsonb has
-        column = sa.cast(column, JSONB)
-    if compare.operator == "in":
-        return is_any_of(column, names[0], of)
-    if compare.operator in _PATTERN_OPERATORS:
-        if of.form != "text":
-            column = sa.cast(column, TEXT)
-        pattern = sa.cast(sa.bindparam(names[0]), TEXT)
-        return column.bool_op(_PATTERN_OPERATORS[compare.operator])(pattern)
-    if compare.operator == "between":
-        lower, upper = (parameter(name, of) for name in names)
-        return column.between(lower, upper)
-    value = parameter(names[0], of)
-    if compare.operator == "isdistinct":
-        return column.is_distinct_from(value)
-    return column.bool_op(_COMPARISON_OPERATORS[compare.operator])(value)
-
-
-_PATTERN_OPERATORS = {"like": "LIKE", "ilike": "ILIKE", "match": "~", "imatch": "~*"}
-_COMPARISON_OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

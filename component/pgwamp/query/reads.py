@@ -2,67 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
-from pgwamp.query.expressions import condition, outputs, parameter, table_of
-from pgwamp.query.request import integer, string_list, suggest
-from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
-from pgwamp.query.where import Condition, WhereParser
+from pgwamp.query.build import Builder
+from pgwamp.query.conditions import condition
+from pgwamp.query.expressions import parameter
+from pgwamp.query.keyset import (
+    Key,
+    behind,
+    complete_order,
+    decode_key,
+    encode_key,
+    key_values,
+)
+from pgwamp.query.operators import Condition
+from pgwamp.query.order import OrderTerm
+from pgwamp.query.request import integer
+from pgwamp.query.scope import Scope
+from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.source import Source
+from pgwamp.query.statement import Bound, Row, Statement, StatementCache, compile_statement
+from pgwamp.query.where import WhereParser
 
-SELECT_ARGUMENTS = ("where", "columns", "order", "limit", "offset")
-GET_ARGUMENTS = ("key", "columns")
-COUNT_ARGUMENTS = ("where",)
-_DIRECTIONS = ("asc", "desc")
-_NULLS = ("nullsfirst", "nullslast")
+SELECT_ARGUMENTS = (
+    "where", "columns", "order", "limit", "offset", "after", "include", "count", "format",
+)  # fmt: skip
+GET_ARGUMENTS = ("key", "columns", "include")
+COUNT_ARGUMENTS = ("where", "mode")
+COUNT_MODES = ("exact", "planned", "estimated")
+#: Names beside the columns; what a request can name holds no dots.
+_KEY, _COUNT = "key ...", "count ..."
 
 
 @dataclass(frozen=True, slots=True)
-class OrderTerm:
-    """One term of ``order``; an absent part is PostgreSQL's default."""
+class Page:
+    """A bound ``select``, and what its answer says beside the rows.
 
-    column: str
-    descending: bool = False
-    nulls: str = ""
+    :ivar limit: how many rows make the page full.
+    :ivar keyset: the order that the next page goes on in, if it was asked for.
+    :ivar counted: each record holds the number of all matching rows.
+    """
+
+    bound: Bound
+    limit: int
+    keyset: tuple[OrderTerm, ...] | None = None
+    counted: bool = False
+
+    def next(self, records: Sequence[Any]) -> str | None:
+        """The cursor of the next page, or None when this is the last."""
+        if self.keyset is None or len(records) < self.limit or not records:
+            return None
+        return encode_key(self.keyset, records[-1][_KEY])
+
+    def count(self, records: Sequence[Any]) -> int | None:
+        """The number of all matching rows, or None when no record could hold it."""
+        return records[0][_COUNT] if self.counted and records else None
+
+    def rows(self, records: Sequence[Any]) -> list[Row]:
+        """The rows of the answer."""
+        return self.bound.rows(records)
 
 
 class Reads:
     """Turns the arguments of a read into a bound statement."""
 
-    def __init__(self, relation: Relation, *, max_rows: int, bigint_as_string: bool = False):
-        self._relation = relation
+    def __init__(self, scope: Scope, *, max_rows: int, bigint_as_string: bool = False):
+        self._scope = scope
+        self._relation = scope.relation
         self._max_rows = max_rows
         self._big = bigint_as_string
         self._cache = StatementCache()
 
-    def select(self, request: Mapping[str, Any]) -> Bound:
+    def select(self, request: Mapping[str, Any]) -> Page:
         """Rows that match; one row more than allowed when there is no smaller ``limit``."""
         values: list[Any] = []
-        where = self._where(request, values)
-        columns = chosen_columns(self._relation, request.get("columns"), "columns")
-        order = self._order(request.get("order"))
+        selection = SelectionParser(self._scope, values).parse(request)
+        counted = count_mode(request.get("count"), "count") == "exact"
+        if selection.grouped and ("after" in request or request.get("count")):
+            raise InvalidArgument("columns", "groups have neither a count nor a page after")
+        key = None
+        if keyset := "after" in request:
+            selection = replace(selection, order=complete_order(self._scope, selection.order))
+            key = decode_key(selection.order, request["after"], values)
         given = request.get("limit")
-        limit = self._max_rows + 1 if given is None else integer(given, "limit")
+        # A page of a keyset is full with what may be answered, and the next one goes on.
+        most = self._max_rows if keyset else self._max_rows + 1
+        limit = most if given is None else min(integer(given, "limit"), most)
         offset = integer(request.get("offset") or 0, "offset")
         statement = self._cache.get(
-            ("select", where, columns, order),
-            lambda: self._build_select(where, columns, order),
+            ("select", selection, keyset, key, counted),
+            lambda: self._build_select(selection, keyset, key, counted),
         )
-        named = {"limit": min(limit, self._max_rows + 1), "offset": offset}
-        return statement.bind(values, named)
+        bound = statement.bind(values, {"limit": limit, "offset": offset})
+        return Page(bound, limit, selection.order if keyset else None, counted)
+
+    def stream(self, request: Mapping[str, Any], *, plain: bool = False) -> Bound:
+        """All rows that match, for a reader that takes them bit by bit.
+
+        :param plain: the values as PostgreSQL writes them, for COPY.
+        """
+        values: list[Any] = []
+        selection = SelectionParser(self._scope, values).parse(request)
+        given = request.get("limit")
+        limit = None if given is None else integer(given, "limit")
+        offset = integer(request.get("offset") or 0, "offset")
+        statement = self._cache.get(
+            ("copy" if plain else "select", selection, False, None, False),
+            lambda: self._build_select(selection, False, None, False, plain=plain),
+        )
+        return statement.bind(values, {"limit": limit, "offset": offset})
 
     def get(self, request: Mapping[str, Any]) -> Bound:
         """The row with a key: a scalar, or a dict (or list) for a composite key."""
-        key = self._relation.primary_key
         values = self._key_values(request["key"])
-        columns = chosen_columns(self._relation, request.get("columns"), "columns")
-        return self._cache.get(("get", columns), lambda: self._build_get(key, columns)).bind(values)
+        selection = SelectionParser(self._scope, values).parse(
+            {"columns": request.get("columns"), "include": request.get("include")}
+        )
+        if selection.grouped:
+            raise InvalidArgument("columns", "one row has no aggregates; use select")
+        return self._cache.get(("get", selection), lambda: self._build_get(selection)).bind(values)
 
     def count(self, request: Mapping[str, Any]) -> Bound:
         """How many rows match."""
@@ -70,17 +134,17 @@ class Reads:
         where = self._where(request, values)
         return self._cache.get(("count", where), lambda: self._build_count(where)).bind(values)
 
+    def plan(self, request: Mapping[str, Any]) -> Bound:
+        """The rows that match, to be explained and not to be run."""
+        values: list[Any] = []
+        where = self._where(request, values)
+        return self._cache.get(
+            ("plan", where), lambda: self._build_count(where, sa.literal_column("1"))
+        ).bind(values)
+
     def _where(self, request: Mapping[str, Any], values: list[Any]) -> Condition | None:
         where = request.get("where")
-        return None if where is None else WhereParser(self._relation, values).parse(where)
-
-    def _order(self, order: Any) -> tuple[OrderTerm, ...]:
-        if order is None:
-            return ()
-        terms = string_list(order, "order")
-        return tuple(
-            parse_order(self._relation, term, f"order[{i}]") for i, term in enumerate(terms)
-        )
+        return None if where is None else WhereParser(self._scope, values).parse(where)
 
     def _key_values(self, key: Any) -> list[Any]:
         names = self._relation.primary_key
@@ -102,83 +166,65 @@ class Reads:
             for kind, value, name in zip(types, given, names, strict=True)
         ]
 
-    def _outputs(self, columns: tuple[Column, ...]) -> tuple[Any, Any]:
-        table = table_of(self._relation)
-        return outputs(columns, lambda name: table.c[name], bigint_as_string=self._big)
-
     def _build_select(
         self,
-        where: Condition | None,
-        columns: tuple[Column, ...],
-        order: tuple[OrderTerm, ...],
+        selection: Selection,
+        keyset: bool,
+        key: Key | None,
+        counted: bool,
+        *,
+        plain: bool = False,
     ) -> Statement:
-        table = table_of(self._relation)
-        selected, conversions = self._outputs(columns)
-        query = sa.select(*selected).select_from(table)
-        if where is not None:
-            query = query.where(condition(where, table, self._relation.by_name))
-        query = query.order_by(*(order_expression(table, term) for term in order))
-        query = query.limit(sa.bindparam("limit")).offset(sa.bindparam("offset"))
-        return compile_statement(query, conversions)
+        builder = Builder(bigint_as_string=self._big, plain=plain)
+        source = Source(self._scope, builder.names.alias(self._relation))
+        query, shape = builder.select(source, selection)
+        hidden = []
+        if keyset:
+            values = builder.order_values(source, selection)
+            query = query.add_columns(key_values(values).label(_KEY))
+            hidden.append(_KEY)
+            if key is not None:
+                query = query.where(behind(self._scope, selection.order, values, key))
+        if counted:
+            query = query.add_columns(self._all(builder, selection).label(_COUNT))
+            hidden.append(_COUNT)
+        query = query.limit(sa.bindparam("limit", type_=sa.BigInteger))
+        query = query.offset(sa.bindparam("offset", type_=sa.BigInteger))
+        return compile_statement(query, shape, hidden=tuple(hidden))
 
-    def _build_get(self, key: tuple[str, ...], columns: tuple[Column, ...]) -> Statement:
-        table = table_of(self._relation)
-        selected, conversions = self._outputs(columns)
-        query = sa.select(*selected).select_from(table)
-        for position, name in enumerate(key):
-            kind = self._relation.by_name[name].type
-            query = query.where(table.c[name] == parameter(f"p{position}", kind))
-        return compile_statement(query, conversions)
+    def _all(self, builder: Builder, selection: Selection) -> sa.ColumnElement[int]:
+        """The number of rows on all pages."""
+        source = Source(self._scope, builder.names.alias(self._relation))
+        query = sa.select(sa.func.count()).select_from(source.clause)
+        return query.where(*builder.conditions(source, selection)).scalar_subquery()
 
-    def _build_count(self, where: Condition | None) -> Statement:
-        table = table_of(self._relation)
-        query = sa.select(sa.func.count().label("count")).select_from(table)
+    def _build_get(self, selection: Selection) -> Statement:
+        builder = Builder(bigint_as_string=self._big)
+        source = Source(self._scope, builder.names.alias(self._relation))
+        key = [
+            source.column(name) == parameter(f"p{position}", self._relation.by_name[name].type)
+            for position, name in enumerate(self._relation.primary_key)
+        ]
+        query, shape = builder.select(source, selection, key)
+        return compile_statement(query, shape)
+
+    def _build_count(
+        self, where: Condition | None, what: sa.ColumnElement[Any] | None = None
+    ) -> Statement:
+        builder = Builder()
+        source = Source(self._scope, builder.names.alias(self._relation))
+        counted = sa.func.count().label("count") if what is None else what
+        query = sa.select(counted).select_from(source.clause)
         if where is not None:
-            query = query.where(condition(where, table, self._relation.by_name))
+            query = query.where(condition(where, source, builder.names))
         return compile_statement(query)
 
 
-def chosen_columns(relation: Relation, names: Any, path: str) -> tuple[Column, ...]:
-    """The columns a request names, all of them when it names none."""
-    if names is None:
-        return relation.columns
-    chosen = string_list(names, path)
-    for index, name in enumerate(chosen):
-        if name not in relation.by_name:
-            raise InvalidArgument(
-                f"{path}[{index}]",
-                f'no column "{name}" in {relation.name}{suggest(name, relation.by_name)}',
-            )
-    if not chosen:
-        raise InvalidArgument(path, "name at least one column")
-    if len(set(chosen)) < len(chosen):
-        raise InvalidArgument(path, "a column is named twice")
-    return tuple(relation.by_name[name] for name in chosen)
-
-
-def parse_order(relation: Relation, term: str, path: str) -> OrderTerm:
-    """``name``, ``name.desc``, ``name.asc.nullslast``; a column's name may hold dots."""
-    column, descending, nulls = term, False, ""
-    while column not in relation.by_name:
-        column, dot, suffix = column.rpartition(".")
-        if dot and suffix in _NULLS and not nulls:
-            nulls = suffix
-        elif dot and suffix in _DIRECTIONS:
-            descending = suffix == "desc"
-        else:
-            wrong = f"{column}{dot}{suffix}"
-            raise InvalidArgument(
-                path,
-                f'no column "{wrong}" in {relation.name}{suggest(wrong, relation.by_name)} '
-                "(written as name, name.desc or name.asc.nullslast)",
-            )
-    return OrderTerm(column, descending, nulls)
-
-
-def order_expression(table: sa.FromClause, term: OrderTerm) -> sa.ColumnElement[Any]:
-    """One term of ORDER BY."""
-    column = table.c[term.column]
-    ordered = column.desc() if term.descending else column.asc()
-    if term.nulls == "nullsfirst":
-        return ordered.nulls_first()
-    return ordered.nulls_last() if term.nulls else ordered
+def count_mode(given: Any, path: str) -> str | None:
+    """``exact``, ``planned``, ``estimated``; true means exact. Raises :class:`InvalidArgument`."""
+    if given is None or given is False:
+        return None
+    mode = "exact" if given is True else given
+    if mode not in COUNT_MODES:
+        raise InvalidArgument(path, f"expected one of {', '.join(COUNT_MODES)}")
+    return str(mode)

@@ -11,6 +11,7 @@ from pgwamp.errors import CallError, InvalidArgument
 
 #: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
 _BAD_TEXT = ("22P02", "22007", "22008")
+_BAD_SEARCH = ("syntax error in tsquery", "text search configuration ")
 
 
 def bind(
@@ -68,21 +69,25 @@ def string_list(value: Any, path: str) -> list[str]:
 def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
     """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
 
-    The server's message ends with the text it could not read; if exactly one argument is that
-    text, it is the one.
+    The server's message quotes the text it could not read; if exactly one argument is that text,
+    it is the one.
     """
     try:
         yield
     except CallError as error:
-        if error.details.get("sqlstate") in _BAD_TEXT:
-            problem, places = error.message, []
-            for place, text in _texts(request, ""):
-                if problem.endswith(f': "{text}"'):
-                    places.append(place)
+        sqlstate, problem = error.details.get("sqlstate"), error.message
+        if sqlstate in _BAD_TEXT or problem.startswith(_BAD_SEARCH):
+            places = [place for place, text in _texts(request, "") if _quotes(problem, text)]
+            # The texts of a keyset are packed in its cursor.
+            if not places and request.get("after"):
+                places = ["after"]
             if len(places) == 1:
-                sqlstate = error.details["sqlstate"]
                 raise InvalidArgument(places[0], problem, sqlstate=sqlstate) from None
         raise
+
+
+def _quotes(problem: str, text: str) -> bool:
+    return problem.endswith((f': "{text}"', f'configuration "{text}" does not exist'))
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -1,153 +1,330 @@
-"""Calls of SQL functions as statements."""
+"""Calls of SQL functions and procedures as statements."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.elements import UnaryExpression, quoted_name
-from sqlalchemy.sql.functions import Function
+from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
-from pgwamp.catalog.model import Argument, Routine
+from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
-from pgwamp.query.expressions import output, outputs, parameter
-from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
+from pgwamp.query.build import Builder
+from pgwamp.query.expressions import PgType, function, output, parameter, quoted
+from pgwamp.query.request import integer
+from pgwamp.query.scope import Scope, Scopes
+from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.source import Source
+from pgwamp.query.statement import Bound, Row, Shape, Statement, StatementCache, compile_statement
 
 #: Name of the one column of a routine that returns no row type.
 VALUE = "value"
+#: What a caller can ask of the rows of a function, by name, beside its own arguments.
+ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include", "count", "format")
+_COUNT = "count ..."
+
+
+@dataclass(frozen=True, slots=True)
+class RoutineCall:
+    """A bound call of one overload.
+
+    :ivar values: the answer is a list of plain values, not of rows.
+    :ivar counted: each record holds the number of all matching rows.
+    """
+
+    routine: Routine
+    bound: Bound
+    values: bool = False
+    counted: bool = False
+
+    def answer(self, records: Sequence[Any]) -> list[Any]:
+        """The rows, or the values, of the answer."""
+        return self.unwrapped(self.bound.rows(records))
+
+    def unwrapped(self, rows: list[Row]) -> list[Any]:
+        """The rows, or their only values where the routine returns no rows."""
+        return [row[VALUE] for row in rows] if self.values else list(rows)
+
+    def count(self, records: Sequence[Any]) -> int | None:
+        """The number of all rows, or None when no record could hold it."""
+        return records[0][_COUNT] if self.counted and records else None
 
 
 class RoutineCalls:
     """Turns the arguments of a call into a bound statement of one of the overloads."""
 
     def __init__(
-        self, overloads: Sequence[Routine], *, max_rows: int, bigint_as_string: bool = False
+        self,
+        overloads: Sequence[Routine],
+        scopes: Scopes,
+        *,
+        max_rows: int,
+        bigint_as_string: bool = False,
     ):
-        self._overloads = overloads
+        self._overloads = [_Overload(routine, scopes) for routine in overloads]
         self._max_rows = max_rows
         self._big = bigint_as_string
         self._cache = StatementCache()
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Routine, Bound]:
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], *, endless: bool = False,
+        plain: bool = False,
+    ) -> RoutineCall:  # fmt: skip
         """The overload that fits the arguments, and its statement.
 
         A single positional dict whose keys are argument names is taken as named arguments:
         some names, such as ``options``, cannot travel as WAMP keywords.
 
+        :param endless: for a reader that takes rows bit by bit; no limit but the caller's own.
+        :param plain: the values as PostgreSQL writes them, for COPY.
         :raises InvalidArgument: no overload fits, or more than one.
         """
         attempts = [(args, kwargs)]
-        if len(args) == 1 and not kwargs and isinstance(args[0], Mapping):
-            attempts.append(((), args[0]))
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            attempts.append(((), {**args[0], **kwargs}))
         problems: list[InvalidArgument] = []
         for positional, named in attempts:
             fitting = []
-            for routine in self._overloads:
+            for overload in self._overloads:
                 try:
-                    fitting.append((routine, *self._values(routine, positional, named)))
+                    fitting.append((overload, *overload.values(positional, named)))
                 except InvalidArgument as problem:
                     problems.append(problem)
             if len(fitting) == 1:
-                routine, names, values = fitting[0]
-                return routine, self._statement(routine, names).bind(values, self._limits())
+                overload, given, values, request = fitting[0]
+                return self._bound(overload, given, values, request, endless, plain)
             if fitting:
                 raise InvalidArgument(
                     "arguments", "more than one overload fits; name the arguments: "
-                    + "; ".join(_signature(routine) for routine, *_ in fitting)
+                    + "; ".join(signature(overload.routine) for overload, *_ in fitting)
                 )  # fmt: skip
         if len(self._overloads) == 1:
             raise problems[0]
         raise InvalidArgument(
             "arguments",
-            "no overload fits: " + "; ".join(_signature(routine) for routine in self._overloads),
+            "no overload fits: " + "; ".join(signature(o.routine) for o in self._overloads),
         )
 
-    def _limits(self) -> dict[str, int]:
-        return {"limit": self._max_rows + 1}
+    def _bound(
+        self,
+        overload: _Overload,
+        given: tuple[str | int, ...],
+        values: list[Any],
+        request: dict[str, Any],
+        endless: bool,
+        plain: bool,
+    ) -> RoutineCall:
+        selection = SelectionParser(overload.scope, values).parse(request)
+        counted = request.get("count") in (True, "exact")
+        if request.get("count") and not counted:
+            raise InvalidArgument("count", 'the rows of a function can only be counted: "exact"')
+        if counted and selection.grouped:
+            raise InvalidArgument("columns", "groups have no count")
+        most = None if endless else self._max_rows + 1
+        limit = request.get("limit")
+        if limit is None:
+            limit = most
+        else:
+            limit = integer(limit, "limit") if most is None else min(integer(limit, "limit"), most)
+        named = {"limit": limit, "offset": integer(request.get("offset") or 0, "offset")}
+        statement = self._cache.get(
+            (self._overloads.index(overload), given, selection, counted, plain),
+            lambda: overload.build(
+                given, selection, Builder(bigint_as_string=self._big, plain=plain), counted
+            ),
+        )
+        routine = overload.routine
+        is_value = not overload.has_rows and request.get("columns") is None
+        return RoutineCall(routine, statement.bind(values, named), is_value, counted)
 
-    def _values(
-        self, routine: Routine, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[tuple[str | int, ...], list[Any]]:
-        """Which arguments are given (positions, then names), and their checked values."""
-        inputs = routine.inputs
+
+class _Overload:
+    """One function or procedure: its arguments, and its rows as a relation."""
+
+    def __init__(self, routine: Routine, scopes: Scopes):
+        self.routine = routine
+        self.has_rows = bool(routine.columns)
+        relation = next(
+            (
+                r
+                for r in scopes.catalog.relations
+                if routine.returns is not None and r.row_type == routine.returns.oid
+            ),
+            None,
+        )
+        self.scope = scopes.of(relation) if relation is not None else Scope(_rows(routine), scopes)
+        self._typed = relation is not None
+
+    def values(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[str | int, ...], list[Any], dict[str, Any]]:
+        """Which arguments are given (positions, then names), their checked values, the request."""
+        inputs = self.routine.inputs
+        names = {argument.name for argument in inputs}
+        request = {
+            name: value
+            for name, value in kwargs.items()
+            if name in ROW_ARGUMENTS and name not in names and self._answers_rows
+        }
+        args = _collected(self.routine, args)
         if len(args) > len(inputs):
             raise InvalidArgument(
-                "arguments", f"{len(args)} given, but it is {_signature(routine)}"
+                "arguments", f"{len(args)} given, but it is {signature(self.routine)}"
             )
         given: list[tuple[str | int, Argument, Any]] = [
             (position, inputs[position], value) for position, value in enumerate(args)
         ]
         named = {argument.name: argument for argument in inputs[len(args) :] if argument.name}
         for name, value in kwargs.items():
+            if name in request:
+                continue
             if name not in named:
-                raise InvalidArgument(name, f"unknown argument; it is {_signature(routine)}")
+                raise InvalidArgument(name, f"unknown argument; it is {signature(self.routine)}")
             given.append((name, named[name], value))
         present = {id(argument) for _, argument, _ in given}
         for argument in inputs:
             if id(argument) not in present and not argument.has_default:
-                raise InvalidArgument(argument.name or "arguments", f"missing; it is "
-                                      f"{_signature(routine)}")  # fmt: skip
+                raise InvalidArgument(
+                    argument.name or "arguments", f"missing; it is {signature(self.routine)}"
+                )
         values = [
             None
             if value is None
             else bindable(argument.type, value, argument.name or f"argument {position}")
             for position, argument, value in given
         ]
-        return tuple(key for key, _, _ in given), values
+        return tuple(key for key, _, _ in given), values, request
 
-    def _statement(self, routine: Routine, names: tuple[str | int, ...]) -> Statement:
-        return self._cache.get(
-            (self._overloads.index(routine), names), lambda: self._build(routine, names)
+    @property
+    def _answers_rows(self) -> bool:
+        return self.routine.returns_set or self.has_rows
+
+    def build(
+        self,
+        given: tuple[str | int, ...],
+        selection: Selection,
+        builder: Builder,
+        counted: bool,
+    ) -> Statement:
+        """The statement that calls it."""
+        if self.routine.kind == "procedure":
+            return _call(self.routine, self._arguments(given))
+        of = self.routine.returns
+        call = self._call(given)
+        if of is None or of.name == "void":
+            return compile_statement(sa.select(sa.cast(call, _TEXT).label(VALUE)))
+        if not self._answers_rows:
+            value, convert = builder.output(call, of)
+            shape = Shape(((VALUE, convert),)) if convert else Shape()
+            return compile_statement(sa.select(value.label(VALUE)), shape)
+        source = self._source(given, builder)
+        query, shape = builder.select(source, selection)
+        if not self.routine.returns_set and of.form == "composite":
+            # NULL in place of a row arrives as a row of nulls.
+            query = query.where(sa.not_(source.row().is_(sa.null())))
+        hidden: tuple[str, ...] = ()
+        if counted:
+            again = self._source(given, builder)
+            every = sa.select(sa.func.count()).select_from(again.clause)
+            every = every.where(*builder.conditions(again, selection))
+            query, hidden = query.add_columns(every.scalar_subquery().label(_COUNT)), (_COUNT,)
+        query = query.limit(sa.bindparam("limit", type_=sa.BigInteger))
+        query = query.offset(sa.bindparam("offset", type_=sa.BigInteger))
+        return compile_statement(query, shape, hidden=hidden)
+
+    def _source(self, given: tuple[str | int, ...], builder: Builder) -> Source:
+        columns = self.scope.relation.columns
+        name = builder.names.unused("t", self.scope.relation.by_name)
+        rows = self._call(given).table_valued(
+            *(sa.column(quoted(c.name)) for c in columns), name=name
         )
+        if not self.has_rows:
+            rows = rows.render_derived(name=name)
+        return Source(self.scope, rows, typed=self.has_rows)
 
-    def _build(self, routine: Routine, names: tuple[str | int, ...]) -> Statement:
+    def _call(self, given: tuple[str | int, ...]) -> sa.Function[Any]:
+        routine = self.routine
+        return function((routine.schema, routine.name), *self._arguments(given))
+
+    def _arguments(self, given: tuple[str | int, ...]) -> list[sa.ColumnElement[Any]]:
         by_key: dict[str | int, Argument] = {
-            **dict(enumerate(routine.inputs)),
-            **{argument.name: argument for argument in routine.inputs},
+            **dict(enumerate(self.routine.inputs)),
+            **{argument.name: argument for argument in self.routine.inputs},
         }
         arguments = []
-        for index, name in enumerate(names):
+        for index, name in enumerate(given):
             argument = by_key[name]
             value = parameter(f"p{index}", argument.type)
             if isinstance(name, str):
-                value = sa.column(quoted_name(name, quote=True)).op("=>")(value)
+                value = sa.column(quoted(name)).op("=>")(value)
             if argument.mode == "variadic":
                 value = UnaryExpression(value, operator=custom_op("VARIADIC"))
             arguments.append(value)
-        function: Function[Any] = Function(
-            quoted_name(routine.name, quote=True),
-            *arguments,
-            packagenames=(quoted_name(routine.schema, quote=True),),
-        )
-        if routine.columns:
-            table = function.table_valued(
-                *(sa.column(quoted_name(c.name, quote=True)) for c in routine.columns), name="f"
-            )
-            selected, conversions = outputs(
-                routine.columns, lambda name: table.c[name], bigint_as_string=self._big
-            )
-            query = sa.select(*selected).select_from(table)
-            return compile_statement(query.limit(sa.bindparam("limit")), conversions)
-        of = routine.returns
-        if of is None or of.name == "void":
-            return compile_statement(sa.select(sa.cast(function, _TEXT).label(VALUE)))
-        if not routine.returns_set:
-            value, convert = output(function, of, bigint_as_string=self._big)
-            query = sa.select(value.label(VALUE))
-        else:
-            table = function.table_valued(sa.column(VALUE), name="f").render_derived()
-            value, convert = output(table.c[VALUE], of, bigint_as_string=self._big)
-            query = sa.select(value.label(VALUE)).select_from(table).limit(sa.bindparam("limit"))
-        return compile_statement(query, ((VALUE, convert),) if convert else ())
+        return arguments
+
+
+def _rows(routine: Routine) -> Relation:
+    """What a routine returns, as a relation."""
+    columns = routine.columns
+    if not columns and routine.returns is not None:
+        columns = (Column(VALUE, routine.returns),)
+    return Relation(
+        routine.schema, routine.name, "result", columns,
+        insertable=False, updatable=False, deletable=False,
+    )  # fmt: skip
+
+
+def _collected(routine: Routine, args: Sequence[Any]) -> Sequence[Any]:
+    """Values for a VARIADIC argument, given one by one, as the list that it takes."""
+    last = len(routine.inputs) - 1
+    if last < 0 or routine.inputs[last].mode != "variadic" or len(args) <= last:
+        return args
+    rest = list(args[last:])
+    if len(rest) == 1 and (rest[0] is None or isinstance(rest[0], list)):
+        return args
+    return [*args[:last], rest]
+
+
+def _call(routine: Routine, arguments: list[sa.ColumnElement[Any]]) -> Statement:
+    """``CALL``: SQLAlchemy has no construct for it, so it begins with that of a function."""
+    outs = [a for a in routine.arguments if a.mode == "out"]
+    # An OUT argument needs a value in its place, and by name none of its own matters.
+    nulls = [
+        sa.column(quoted(a.name)).op("=>")(sa.cast(sa.null(), PgType(a.type.name)))
+        if a.name
+        else sa.cast(sa.null(), PgType(a.type.name))
+        for a in outs
+    ]
+    statement = compile_statement(function((routine.schema, routine.name), *arguments, *nulls))
+    return Statement(f"CALL {statement.sql}", statement.parameters)
+
+
+def outputs_of(routine: Routine, *, bigint_as_string: bool) -> Statement:
+    """A statement that writes what a procedure answered, given as parameters, in neutral form."""
+    selected, conversions = [], []
+    for index, column in enumerate(routine.columns or _single(routine)):
+        given = sa.cast(sa.bindparam(f"p{index}"), PgType(column.type.name))
+        value, convert = output(given, column.type, bigint_as_string=bigint_as_string)
+        selected.append(value.label(quoted(column.name)))
+        if convert is not None:
+            conversions.append((column.name, convert))
+    return compile_statement(sa.select(*selected), Shape(tuple(conversions)))
+
+
+def _single(routine: Routine) -> tuple[Column, ...]:
+    outs = [a for a in routine.arguments if a.mode in ("out", "inout")]
+    return tuple(Column(a.name or VALUE, a.type) for a in outs)
 
 
 _TEXT = sa.Text()
 
 
-def _signature(routine: Routine) -> str:
+def signature(routine: Routine) -> str:
+    """A routine and its arguments, as errors name it; what may be left out is in brackets."""
     parts = []
     for argument in routine.inputs:
         text = f"{argument.name} {argument.type.name}".strip()

@@ -11,18 +11,57 @@ import sqlalchemy as sa
 from pgwamp.pgtypes import Converter
 from pgwamp.query.expressions import DIALECT
 
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What to do to fetched rows until they are the answer.
+
+    :ivar conversions: what to do to a value that is not null, by its name.
+    :ivar spreads: values that are rows themselves, and the names that they lend to their parent.
+    """
+
+    conversions: tuple[tuple[str, Converter], ...] = ()
+    spreads: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.conversions or self.spreads)
+
+    def finish(self, rows: list[Row]) -> list[Row]:
+        """The rows, converted in place, or new ones where something is spread."""
+        for name, convert in self.conversions:
+            for row in rows:
+                value = row[name]
+                if value is not None:
+                    row[name] = convert(value)
+        return [self._spread(row) for row in rows] if self.spreads else rows
+
+    def _spread(self, row: Row) -> Row:
+        lent = dict(self.spreads)
+        spread: Row = {}
+        for name, value in row.items():
+            if name in lent:
+                spread.update((n, None if value is None else value[n]) for n in lent[name])
+            else:
+                spread[name] = value
+        return spread
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """SQL with ``$n`` placeholders.
 
     :ivar parameters: the name of each placeholder, in order.
-    :ivar conversions: what to do to fetched values, by column.
+    :ivar hidden: columns of each row that are not part of the answer.
+    :ivar counts: the answer is one row with the number of rows as ``count``.
     """
 
     sql: str
     parameters: tuple[str, ...]
-    conversions: tuple[tuple[str, Converter], ...] = ()
+    shape: Shape = Shape()
+    hidden: tuple[str, ...] = ()
+    counts: bool = False
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``."""
@@ -39,21 +78,21 @@ class Bound:
     statement: Statement
     parameters: list[Any]
 
-    def rows(self, records: Sequence[Any]) -> list[dict[str, Any]]:
+    def rows(self, records: Sequence[Any]) -> list[Row]:
         """Fetched records as neutral dicts."""
         rows = [dict(record) for record in records]
-        for name, convert in self.statement.conversions:
+        for name in self.statement.hidden:
             for row in rows:
-                value = row[name]
-                if value is not None:
-                    row[name] = convert(value)
-        return rows
+                del row[name]
+        return self.statement.shape.finish(rows)
 
 
 def compile_statement(
     clause: sa.ClauseElement,
-    conversions: tuple[tuple[str, Converter], ...] = (),
+    shape: Shape = Shape(),
     *,
+    hidden: tuple[str, ...] = (),
+    counts: bool = False,
     default_values: bool = False,
 ) -> Statement:
     """Compile a Core construct for asyncpg.
@@ -62,7 +101,7 @@ def compile_statement(
     """
     given: dict[str, Any] = {"column_keys": []} if default_values else {}
     compiled: Any = clause.compile(dialect=DIALECT, **given)
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), conversions)
+    return Statement(str(compiled), tuple(compiled.positiontup or ()), shape, hidden, counts)
 
 
 class StatementCache:

@@ -6,113 +6,171 @@ statement is the same for one row and for a thousand.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.elements import quoted_name
 
-from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import writable
-from pgwamp.query.expressions import TEXT, PgType, condition, outputs, table_of
-from pgwamp.query.reads import chosen_columns
+from pgwamp.pgtypes import Type, writable
+from pgwamp.query.build import Builder
+from pgwamp.query.columns import Item
+from pgwamp.query.conditions import Names, condition
+from pgwamp.query.expressions import JSON, TEXT, PgType, function, quoted, table_of
+from pgwamp.query.operators import Condition
 from pgwamp.query.request import string_list, suggest
+from pgwamp.query.scope import Scope
+from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
-from pgwamp.query.where import Condition, WhereParser
+from pgwamp.query.where import WhereParser
 
-INSERT_ARGUMENTS = ("rows", "returning")
-UPDATE_ARGUMENTS = ("values", "where", "returning")
-UPSERT_ARGUMENTS = ("rows", "conflict", "resolution", "update", "returning")
-DELETE_ARGUMENTS = ("where", "returning")
+INSERT_ARGUMENTS = ("rows", "returning", "missing", "include", "order", "csv")
+UPDATE_ARGUMENTS = ("values", "where", "returning", "max_affected", "rows", "include", "order")
+UPSERT_ARGUMENTS = (
+    "rows", "conflict", "resolution", "update", "returning", "missing", "include", "order", "csv",
+)  # fmt: skip
+DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
+#: The temporary table that CSV goes through; each session has its own.
+_STAGE = "pgwamp_csv"
+_COUNT = Selection((Item("count", None, Type(20, "bigint", "integer"), "count"),))
 
-Returning = tuple[Column, ...] | None
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What an upsert does with a row that is there already."""
+
+    columns: tuple[str, ...]
+    merge: bool
+    update: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to write: JSON texts of those that give the same columns, and these columns."""
+
+    texts: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+
+    def named(self) -> dict[str, str]:
+        """The texts by the names of their parameters."""
+        return {f"rows{index}": text for index, text in enumerate(self.texts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A CSV text for COPY.
+
+    :ivar stage: makes the temporary table ``table``, if it goes there first.
+    :ivar merge: takes the rows from there, and answers their number as ``count``.
+    """
+
+    text: bytes
+    schema: str | None
+    table: str
+    columns: tuple[str, ...]
+    stage: str | None = None
+    merge: str | None = None
 
 
 class Writes:
     """Turns the arguments of a write into a bound statement.
 
-    A statement without ``returning`` yields no rows; its caller counts the rows affected.
+    Without ``returning`` the statement answers one row with the number of rows as ``count``.
     """
 
-    def __init__(self, relation: Relation, *, bigint_as_string: bool = False):
-        self._relation = relation
+    def __init__(self, scope: Scope, *, bigint_as_string: bool = False):
+        self._scope = scope
+        self._relation = scope.relation
         self._big = bigint_as_string
         self._cache = StatementCache()
 
     def insert(self, request: Mapping[str, Any]) -> Bound:
         """Insert a dict or a list of dicts."""
-        rows, columns = self._rows(request["rows"], "rows")
-        returning = self._returning(request)
-        statement = self._cache.get(
-            ("insert", columns, returning), lambda: self._build_insert(columns, returning)
-        )
-        return statement.bind((), {"rows": rows})
+        rows = self._rows(request.get("rows"), "rows", _missing(request))
+        values: list[Any] = []
+        returning = self._returning(request, values)
+        return self._cache.get(
+            ("insert", rows.columns, returning),
+            lambda: self._finish(
+                [self._insert(i, c) for i, c in enumerate(rows.columns)], returning
+            ),
+        ).bind(values, rows.named())
 
     def update(self, request: Mapping[str, Any]) -> Bound:
-        """Set ``values`` on the rows that match ``where``."""
-        given = request["values"]
+        """Set ``values`` on the rows that match ``where``, or each of ``rows`` by its key."""
+        if request.get("rows") is not None:
+            return self._update_rows(request)
+        given = request.get("values")
         if not isinstance(given, Mapping) or not given:
             raise InvalidArgument("values", 'expected a dict such as {"status": "paid"}')
-        rows, columns = self._rows(given, "values")
+        rows = self._rows(given, "values", "error")
         values: list[Any] = []
         where = self._required_where(request, values)
-        returning = self._returning(request)
-        statement = self._cache.get(
-            ("update", columns, where, returning),
-            lambda: self._build_update(columns, where, returning),
-        )
-        return statement.bind(values, {"rows": rows})
+        returning = self._returning(request, values)
+        return self._cache.get(
+            ("update", rows.columns, where, returning),
+            lambda: self._build_update(rows.columns[0], where, returning),
+        ).bind(values, rows.named())
 
     def upsert(self, request: Mapping[str, Any]) -> Bound:
         """Insert, or update the row that is in the way."""
-        rows, columns = self._rows(request["rows"], "rows")
-        conflict = self._conflict(request.get("conflict"))
-        resolution = request.get("resolution", "merge")
-        if resolution not in ("merge", "ignore"):
-            raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
-        for name in conflict:
-            if name not in columns:
-                raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
-        update = self._update_columns(request.get("update"), columns, conflict)
-        returning = self._returning(request)
-        statement = self._cache.get(
-            ("upsert", columns, conflict, resolution, update, returning),
-            lambda: self._build_upsert(columns, conflict, resolution, update, returning),
-        )
-        return statement.bind((), {"rows": rows})
+        rows = self._rows(request.get("rows"), "rows", _missing(request))
+        given = {name for columns in rows.columns for name in columns}
+        conflict = self._conflict(request, rows.columns, given)
+        values: list[Any] = []
+        returning = self._returning(request, values)
+        return self._cache.get(
+            ("upsert", rows.columns, conflict, returning),
+            lambda: self._finish(
+                [self._upsert(i, c, conflict) for i, c in enumerate(rows.columns)], returning
+            ),
+        ).bind(values, rows.named())
 
     def delete(self, request: Mapping[str, Any]) -> Bound:
         """Delete the rows that match ``where``."""
         values: list[Any] = []
         where = self._required_where(request, values)
-        returning = self._returning(request)
+        returning = self._returning(request, values)
         return self._cache.get(
             ("delete", where, returning), lambda: self._build_delete(where, returning)
         ).bind(values)
 
     # --- arguments -----------------------------------------------------------------------------
 
-    def _rows(self, given: Any, path: str) -> tuple[str, tuple[str, ...]]:
-        """The rows as one JSON text, and the columns that they give."""
+    def _rows(self, given: Any, path: str, missing: str) -> Rows:
         single = isinstance(given, Mapping)
         rows: Sequence[Any] = [given] if single else given
         if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
             raise InvalidArgument(path, "expected a dict or a list of dicts")
-        # No rows insert nothing, by a statement that would insert every column.
-        writable_columns = (c.name for c in self._relation.columns if not c.generated)
-        columns = tuple(rows[0] if rows else writable_columns)
-        if len(rows) != 1 and not columns:
-            raise InvalidArgument(path, "empty rows can only be inserted one by one")
-        checked = []
+        if not rows:
+            # No rows insert nothing, by a statement that would insert every column.
+            every = tuple(c.name for c in self._relation.columns if not c.generated)
+            return Rows(("[]",), (every,))
+        groups: dict[frozenset[str], list[dict[str, Any]]] = {}
+        columns: dict[frozenset[str], tuple[str, ...]] = {}
+        if missing == "null":
+            union = dict.fromkeys(name for row in rows for name in row)
+            rows = [{name: row.get(name) for name in union} for row in rows]
         for index, row in enumerate(rows):
             place = path if single else f"{path}[{index}]"
-            if row.keys() != rows[0].keys():
-                raise InvalidArgument(place, f"its columns differ from those of {path}[0]")
-            checked.append({name: self._value(name, row[name], place) for name in columns})
-        return json.dumps(checked, ensure_ascii=False), columns
+            names = frozenset(row)
+            if names not in groups:
+                if groups and missing == "error":
+                    raise InvalidArgument(
+                        place, f"its columns differ from those of {path}[0]; give all the same, "
+                        'or say missing="default" or missing="null"'
+                    )  # fmt: skip
+                groups[names], columns[names] = [], tuple(row)
+            groups[names].append({name: self._value(name, row[name], place) for name in row})
+        if len(groups.get(frozenset(), ())) > 1:
+            raise InvalidArgument(path, "empty rows can only be inserted one by one")
+        texts = (json.dumps(group, ensure_ascii=False) for group in groups.values())
+        return Rows(tuple(texts), tuple(columns.values()))
 
     def _value(self, name: Any, value: Any, path: str) -> Any:
         column = self._relation.by_name.get(name)
@@ -130,17 +188,45 @@ class Writes:
         where = request.get("where")
         if where is None:
             raise InvalidArgument("where", "missing; to mean every row, give an empty dict {}")
-        return WhereParser(self._relation, values).parse(where)
+        return WhereParser(self._scope, values).parse(where)
 
-    def _returning(self, request: Mapping[str, Any]) -> Returning:
+    def _returning(self, request: Mapping[str, Any], values: list[Any]) -> Selection | None:
         returning = request.get("returning", True)
         if returning is False:
+            for name in ("include", "order"):
+                if request.get(name) is not None:
+                    raise InvalidArgument(name, "without returning there are no rows to answer")
             return None
-        if returning is True or returning is None:
-            return self._relation.columns
-        return chosen_columns(self._relation, returning, "returning")
+        wanted = {
+            "returning": None if returning is True else returning,
+            "include": request.get("include"),
+            "order": request.get("order"),
+        }
+        return SelectionParser(self._scope, values).parse(wanted, "returning")
 
-    def _conflict(self, given: Any) -> tuple[str, ...]:
+    def _conflict(
+        self, request: Mapping[str, Any], groups: tuple[tuple[str, ...], ...], given: set[str]
+    ) -> Conflict:
+        columns = self._conflict_columns(request.get("conflict"))
+        resolution = request.get("resolution") or "merge"
+        if resolution not in ("merge", "ignore"):
+            raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
+        for name in columns:
+            if not all(name in group for group in groups):
+                raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
+        update = request.get("update")
+        if update is None:
+            # A row that gives only its key is "updated" to itself, so that it is returned.
+            ordered = dict.fromkeys(name for group in groups for name in group)
+            names = tuple(name for name in ordered if name not in columns) or columns
+        else:
+            names = tuple(string_list(update, "update"))
+            for name in names:
+                if name not in given:
+                    raise InvalidArgument("update", f'the rows give no column "{name}"')
+        return Conflict(columns, resolution == "merge", names)
+
+    def _conflict_columns(self, given: Any) -> tuple[str, ...]:
         relation = self._relation
         if given is None:
             if not relation.primary_key:
@@ -155,87 +241,204 @@ class Writes:
             )
         return names
 
-    def _update_columns(
-        self, given: Any, columns: tuple[str, ...], conflict: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        if given is None:
-            # A row that gives only its key is "updated" to itself, so that it is returned.
-            return tuple(name for name in columns if name not in conflict) or conflict
-        names = tuple(string_list(given, "update"))
-        for name in names:
-            if name not in columns:
-                raise InvalidArgument("update", f'the rows give no column "{name}"')
-        return names
+    def _update_rows(self, request: Mapping[str, Any]) -> Bound:
+        """Different values for each row, in one statement: each row gives its key."""
+        for name in ("values", "where"):
+            if request.get(name) is not None:
+                raise InvalidArgument(name, "rows have values and keys of their own; leave it out")
+        key = self._relation.primary_key
+        if not key:
+            raise InvalidArgument("rows", f"{self._relation.name} has no primary key; use where")
+        given = request["rows"]
+        rows = self._rows(given, "rows", "error")
+        (columns,) = rows.columns
+        if any(name not in columns for name in key) or len(columns) == len(key):
+            raise InvalidArgument(
+                "rows", f"each row gives its key ({', '.join(key)}) and columns to set"
+            )
+        listed = json.loads(rows.texts[0])
+        if len({json.dumps([row[name] for name in key]) for row in listed}) < len(listed):
+            raise InvalidArgument("rows", "two rows have the same key")
+        values: list[Any] = []
+        returning = self._returning(request, values)
+        return self._cache.get(
+            ("update rows", columns, returning),
+            lambda: self._build_update_rows(columns, key, returning),
+        ).bind(values, rows.named())
 
     # --- statements ----------------------------------------------------------------------------
 
-    def _recordset(self, columns: tuple[str, ...]) -> sa.TableValuedAlias:
-        """The rows parameter as a table with typed columns."""
+    def _recordset(self, index: int, columns: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+        """A parameter of rows as a table with typed columns, and the values of these."""
+        functions = {
+            name: own.from_json
+            for name in columns
+            if (own := self._relation.by_name[name].type.representation) is not None
+            and own.from_json is not None
+        }
         typed = [
-            sa.column(quoted_name(name, quote=True), PgType(self._relation.by_name[name].type.name))
+            sa.column(
+                quoted(name),
+                JSON if name in functions else PgType(self._relation.by_name[name].type.name),
+            )
             for name in columns
         ]
-        rows = sa.cast(sa.cast(sa.bindparam("rows"), TEXT), PgType("json"))
-        return (
+        rows = sa.cast(sa.cast(sa.bindparam(f"rows{index}"), TEXT), JSON)
+        recordset = (
             sa.func.json_to_recordset(rows)
-            .table_valued(*typed, name="w" if self._relation.name == "v" else "v")
-            .render_derived(with_types=True)
+            .table_valued(*typed)
+            .render_derived(name=unused("v", {self._relation.name, *columns}), with_types=True)
         )
+        values = {
+            name: function(functions[name], recordset.c[name])
+            if name in functions
+            else recordset.c[name]
+            for name in columns
+        }
+        return recordset, values
 
-    def _finish(
-        self, statement: Any, returning: Returning, *, default_values: bool = False
-    ) -> Statement:
-        if returning is None:
-            return compile_statement(statement, default_values=default_values)
-        table = table_of(self._relation)
-        selected, conversions = outputs(
-            returning, lambda name: table.c[name], bigint_as_string=self._big
-        )
-        statement = statement.returning(*selected)
-        return compile_statement(statement, conversions, default_values=default_values)
-
-    def _insert(self, columns: tuple[str, ...]) -> Any:
+    def _insert(self, index: int, columns: tuple[str, ...]) -> Any:
         insert = postgresql.insert(table_of(self._relation))
         if not columns:
             return insert
-        recordset = self._recordset(columns)
-        source = sa.select(*(recordset.c[name] for name in columns))
+        recordset, values = self._recordset(index, columns)
+        source = sa.select(*values.values()).select_from(recordset)
         return insert.from_select(list(columns), source, include_defaults=False)
 
-    def _build_insert(self, columns: tuple[str, ...], returning: Returning) -> Statement:
-        return self._finish(self._insert(columns), returning, default_values=not columns)
-
-    def _build_upsert(
-        self,
-        columns: tuple[str, ...],
-        conflict: tuple[str, ...],
-        resolution: str,
-        update: tuple[str, ...],
-        returning: Returning,
-    ) -> Statement:
-        insert = self._insert(columns)
-        if resolution == "ignore":
-            insert = insert.on_conflict_do_nothing(index_elements=list(conflict))
-        else:
-            insert = insert.on_conflict_do_update(
-                index_elements=list(conflict),
-                set_={name: insert.excluded[name] for name in update},
-            )
-        return self._finish(insert, returning)
+    def _upsert(self, index: int, columns: tuple[str, ...], conflict: Conflict) -> Any:
+        return _on_conflict(self._insert(index, columns), columns, conflict)
 
     def _build_update(
-        self, columns: tuple[str, ...], where: Condition, returning: Returning
+        self, columns: tuple[str, ...], where: Condition, returning: Selection | None
     ) -> Statement:
         table = table_of(self._relation)
-        recordset = self._recordset(columns)
+        _, values = self._recordset(0, columns)
         update = (
             sa.update(table)
-            .values({table.c[name]: recordset.c[name] for name in columns})
-            .where(condition(where, table, self._relation.by_name))
+            .values({table.c[name]: values[name] for name in columns})
+            .where(condition(where, Source(self._scope, table), Names()))
         )
-        return self._finish(update, returning)
+        return self._finish([update], returning)
 
-    def _build_delete(self, where: Condition, returning: Returning) -> Statement:
+    def _build_update_rows(
+        self, columns: tuple[str, ...], key: tuple[str, ...], returning: Selection | None
+    ) -> Statement:
         table = table_of(self._relation)
-        delete = sa.delete(table).where(condition(where, table, self._relation.by_name))
-        return self._finish(delete, returning)
+        _, values = self._recordset(0, columns)
+        update = (
+            sa.update(table)
+            .values({table.c[name]: values[name] for name in columns if name not in key})
+            .where(*(table.c[name] == values[name] for name in key))
+        )
+        return self._finish([update], returning)
+
+    def _build_delete(self, where: Condition, returning: Selection | None) -> Statement:
+        table = table_of(self._relation)
+        delete = sa.delete(table).where(condition(where, Source(self._scope, table), Names()))
+        return self._finish([delete], returning)
+
+    def _finish(self, writes: list[Any], returning: Selection | None) -> Statement:
+        """The statement that makes all ``writes`` and answers what is wanted of their rows."""
+        builder = Builder(bigint_as_string=self._big)
+        table = table_of(self._relation)
+        plain = returning is not None and _is_plain(returning)
+        if returning is not None and plain and len(writes) == 1:
+            columns, shape = builder.columns(Source(self._scope, table), returning)
+            statement = writes[0].returning(*columns.values())
+            return compile_statement(statement, shape, default_values=_is_empty(writes[0]))
+        every: list[Any] = [table.c[column.name] for column in self._relation.columns]
+        if returning is None:
+            every = [sa.literal_column("1").label("one")]
+        written = [write.returning(*every).cte(builder.names.unused("w")) for write in writes]
+        rows: Any = written[0]
+        if len(written) > 1:
+            rows = sa.union_all(*(sa.select(part) for part in written)).subquery(
+                builder.names.unused("t", self._relation.by_name)
+            )
+        source = Source(self._scope, rows, typed=False)
+        query, shape = builder.select(source, returning or _COUNT)
+        return compile_statement(query, shape, counts=returning is None)
+
+    # --- CSV -----------------------------------------------------------------------------------
+
+    def load(self, request: Mapping[str, Any], *, upsert: bool = False) -> Load:
+        """A CSV text to write through COPY: into the table, or by way of a temporary one."""
+        for name in ("rows", "returning", "missing", "include", "order"):
+            if request.get(name) not in (None, False):
+                raise InvalidArgument(name, "csv answers the number of rows; leave it out")
+        text = request["csv"]
+        data = text.encode() if isinstance(text, str) else text
+        if not isinstance(data, bytes):
+            raise InvalidArgument("csv", "expected a text whose first line names the columns")
+        columns = self._csv_columns(data)
+        relation = self._relation
+        if not upsert and relation.kind == "table" and not relation.row_security:
+            return Load(data, relation.schema, relation.name, columns)
+        conflict = self._conflict(request, (columns,), set(columns)) if upsert else None
+        return Load(
+            data,
+            None,
+            _STAGE,
+            columns,
+            self._build_stage(columns),
+            self._build_merge(columns, conflict),
+        )
+
+    def _csv_columns(self, data: bytes) -> tuple[str, ...]:
+        try:
+            header = next(csv.reader([data.partition(b"\n")[0].decode()]), [])
+        except (UnicodeDecodeError, csv.Error):
+            header = []
+        names = tuple(name.strip() for name in header)
+        if not names:
+            raise InvalidArgument("csv", "the first line names the columns, as in id,name")
+        for name in names:
+            self._value(name, None, "csv.line 1")
+        if len(set(names)) < len(names):
+            raise InvalidArgument("csv", "line 1: a column is named twice")
+        return names
+
+    def _build_stage(self, columns: tuple[str, ...]) -> str:
+        """An empty temporary table with the columns of the text."""
+        table = table_of(self._relation)
+        shown = sa.select(*(table.c[name] for name in columns))
+        prefix = f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS "
+        return f"{prefix}{compile_statement(shown).sql} WITH NO DATA"
+
+    def _build_merge(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
+        """From the temporary table into the relation."""
+        staged = sa.table(_STAGE, *(sa.column(quoted(name)) for name in columns), schema="pg_temp")
+        insert = postgresql.insert(table_of(self._relation)).from_select(
+            list(columns), sa.select(*staged.c), include_defaults=False
+        )
+        if conflict is not None:
+            insert = _on_conflict(insert, columns, conflict)
+        return self._finish([insert], None).sql
+
+
+def _on_conflict(insert: Any, columns: tuple[str, ...], conflict: Conflict) -> Any:
+    if not conflict.merge:
+        return insert.on_conflict_do_nothing(index_elements=list(conflict.columns))
+    return insert.on_conflict_do_update(
+        index_elements=list(conflict.columns),
+        set_={name: insert.excluded[name] for name in conflict.update if name in columns},
+    )
+
+
+def _is_plain(selection: Selection) -> bool:
+    """Whether RETURNING itself can answer it."""
+    computed = any(item.field is not None and item.field.computed for item in selection.items)
+    return not (selection.embeds or selection.order or selection.grouped or computed)
+
+
+def _is_empty(write: Any) -> bool:
+    return isinstance(write, sa.Insert) and write.select is None
+
+
+def _missing(request: Mapping[str, Any]) -> str:
+    missing = request.get("missing")
+    if missing is None:
+        return "error"
+    if missing not in ("default", "null"):
+        raise InvalidArgument("missing", 'expected "default" or "null"')
+    return str(missing)

@@ -1,0 +1,134 @@
+"""CSV in and out, through COPY."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+
+from pgwamp.database import Database
+from pgwamp.database.failures import call_error
+from pgwamp.errors import InvalidArgument, PayloadTooLarge
+from pgwamp.query.statement import Bound
+from pgwamp.query.writes import Load
+from pgwamp.session import Call
+
+#: Octets of a progressive result, and of one write into COPY.
+_CHUNK = 128 * 1024
+_PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?::|$)")
+
+
+async def copy_out(
+    database: Database, call: Call, bound: Bound, max_bytes: int, *, user_code: bool = False
+) -> str:
+    """The rows of a statement as one CSV text with a header.
+
+    :raises PayloadTooLarge: it is larger than one message may be.
+    """
+    parts, size = [], 0
+    async for part in copy_chunks(
+        database, call, bound, read_only=not user_code, user_code=user_code
+    ):
+        parts.append(part)
+        size += len(part)
+        if size > max_bytes:
+            raise PayloadTooLarge(
+                f"the CSV text is larger than limits.max_bytes ({max_bytes}); "
+                "ask for fewer rows, or for progressive results"
+            )
+    return "".join(parts)
+
+
+async def copy_chunks(
+    database: Database, call: Call, bound: Bound, *, read_only: bool = True, user_code: bool = False
+) -> AsyncIterator[str]:
+    """The rows of a statement as pieces of CSV text, of whole lines each."""
+    # One piece is read while the one before is on its way, and no more.
+    pieces: asyncio.Queue[bytes] = asyncio.Queue(1)
+    async with database.transaction(
+        call.caller, read_only=read_only, resets=user_code
+    ) as connection:
+        copying = asyncio.create_task(
+            connection.copy_from_query(
+                bound.statement.sql,
+                *bound.parameters,
+                output=pieces.put,
+                format="csv",
+                header=True,
+            )
+        )
+        try:
+            async for piece in _until(copying, pieces):
+                yield piece
+            await copying
+        finally:
+            copying.cancel()
+            await asyncio.wait({copying})
+
+
+async def _until(copying: asyncio.Task[Any], pieces: asyncio.Queue[bytes]) -> AsyncIterator[str]:
+    """What COPY wrote, some lines at a time, until it has ended."""
+    gathered = bytearray()
+    while not copying.done() or not pieces.empty():
+        getting = asyncio.ensure_future(pieces.get())
+        await asyncio.wait({getting, copying}, return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            getting.cancel()
+            continue
+        gathered += getting.result()
+        if len(gathered) >= _CHUNK:
+            yield gathered.decode()
+            gathered.clear()
+    if gathered:
+        yield gathered.decode()
+
+
+async def copy_in(database: Database, call: Call, load: Load) -> int:
+    """Write the lines of a CSV text, all or none, and return their number.
+
+    :raises InvalidArgument: a line cannot be read; ``line`` and ``column`` say which.
+    """
+    async with database.transaction(call.caller, read_only=False) as connection:
+        if load.stage is not None:
+            await connection.execute(load.stage)
+        try:
+            status = await connection.copy_to_table(
+                load.table,
+                schema_name=load.schema,
+                columns=load.columns,
+                source=_pieces(load.text),
+                format="csv",
+                header=True,
+            )
+        except asyncpg.PostgresError as error:
+            raise _named(error) from None
+        if load.merge is not None:
+            record = await connection.fetchrow(load.merge)
+            assert record is not None
+            count: int = record["count"]
+            return count
+    return int(status.rpartition(" ")[2])
+
+
+async def _pieces(text: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(text), _CHUNK):
+        yield text[start : start + _CHUNK]
+
+
+def _named(error: asyncpg.PostgresError) -> Exception:
+    """The error with the line it is about, which PostgreSQL tells in its context."""
+    known = call_error(error)
+    place = _PLACE.search(getattr(error, "context", None) or "")
+    if known is None or place is None:
+        return known or error
+    line, column = int(place["line"]), place["column"]
+    problem = f"line {line}" + (f", column {column}" if column else "") + f": {known.message}"
+    if (error.sqlstate or "").startswith("22"):
+        return InvalidArgument("csv", problem, line=line, column=column, sqlstate=error.sqlstate)
+    known.details.update(line=line)
+    known.args = (problem,)
+    known.message = problem
+    return known

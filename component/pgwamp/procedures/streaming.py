@@ -1,0 +1,40 @@
+"""Progressive results: rows from a cursor in the server, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pgwamp.database import Database
+from pgwamp.query.statement import Bound
+from pgwamp.session import Call
+
+#: Rows of the first chunk; the size of each tells how many the next one takes.
+_FIRST_ROWS, _MOST_ROWS = 20, 1000
+#: Octets of text that a chunk should have.
+_CHUNK = 128 * 1024
+
+
+async def stream_rows(
+    database: Database, call: Call, bound: Bound, *, read_only: bool = True, user_code: bool = False
+) -> AsyncIterator[list[Any]]:
+    """The rows of a statement as lists of some, however many there are.
+
+    The transaction lasts until the last chunk; leaving early ends it and frees the connection.
+    """
+    size = _FIRST_ROWS
+    async with database.transaction(
+        call.caller, read_only=read_only, resets=user_code
+    ) as connection:
+        cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
+        while records := await cursor.fetch(size):
+            yield bound.rows(records)
+            if len(records) < size:
+                return
+            # At least one octet for a value: rows of numbers have a size too.
+            octets = sum(
+                len(value) if isinstance(value, str | bytes) else 8
+                for record in records
+                for value in record.values()
+            )
+            size = max(1, min(_MOST_ROWS, 2 * size, _CHUNK * len(records) // max(octets, 1)))

@@ -1,0 +1,110 @@
+"""``columns``: what an answer holds of each row, or of each group of rows.
+
+``name``, ``alias:name``, ``total::text``, ``data->a->>b``, ``amount.sum()``, ``count()``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import Type
+from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.request import string_list
+from pgwamp.query.scope import Scope, checked_label
+
+AGGREGATES = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
+_ALIAS = re.compile(r"(?P<alias>[^:]+):(?!:)(?P<rest>.+)", re.DOTALL)
+_AGGREGATE = re.compile(
+    rf"(?:(?P<field>.+)\.)?(?P<name>{'|'.join(AGGREGATES)})\(\)(?:::(?P<cast>[^:]+))?", re.DOTALL
+)
+_BIGINT = Type(20, "bigint", "integer")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One value of the answer.
+
+    :ivar field: None for ``count()``.
+    :ivar kind: the type of the value.
+    """
+
+    label: str
+    field: Field | None
+    kind: Type
+    aggregate: str = ""
+    cast: str = ""
+
+    def __hash__(self) -> int:
+        return hash((self.label, self.field, self.aggregate, self.cast))
+
+
+def all_columns(scope: Scope) -> tuple[Item, ...]:
+    """Every real column of the relation."""
+    return tuple(Item(c.name, Field(c.name, c.type), c.type) for c in scope.relation.columns)
+
+
+def parse_columns(scope: Scope, given: Any, path: str, values: list[Any]) -> tuple[Item, ...]:
+    """A list of columns. Raises :class:`InvalidArgument` naming the place."""
+    items: list[Item] = []
+    for index, text in enumerate(string_list(given, path)):
+        place = f"{path}[{index}]"
+        item = _parse(scope, text, place, values)
+        if any(other.label == item.label for other in items):
+            raise InvalidArgument(
+                place, f'"{item.label}" is named twice; give one an alias, as in "other:{text}"'
+            )
+        items.append(item)
+    return tuple(items)
+
+
+def is_grouped(items: tuple[Item, ...]) -> bool:
+    """Whether rows are grouped: an aggregate groups by the plain columns."""
+    return any(item.aggregate for item in items)
+
+
+def _parse(scope: Scope, text: str, path: str, values: list[Any]) -> Item:
+    known = scope.columns.get(text)
+    if known is not None:
+        return Item(text, Field(text, known.type, computed=text in scope.computed), known.type)
+    match = _ALIAS.fullmatch(text)
+    if match is not None:
+        label = checked_label(match["alias"], path)
+        return _value(scope, match["rest"], path, values, label)
+    return _value(scope, text, path, values, None)
+
+
+def _value(scope: Scope, text: str, path: str, values: list[Any], label: str | None) -> Item:
+    match = _AGGREGATE.fullmatch(text)
+    if match is None or text in scope.columns:
+        field = parse_field(scope, text, path, values)
+        return Item(label or _label(field, text), field, field.type)
+    name = match["name"]
+    inner = parse_field(scope, match["field"], path, values) if match["field"] else None
+    kind = _aggregated(scope, name, inner, path)
+    cast = ""
+    if match["cast"]:
+        kind, cast = scope.castable(match["cast"].strip(), path)
+    return Item(label or name, inner, kind, name, cast)
+
+
+def _aggregated(scope: Scope, name: str, field: Field | None, path: str) -> Type:
+    if name == "count":
+        return _BIGINT
+    if field is None:
+        raise InvalidArgument(path, f"of which column? write it as column.{name}()")
+    kind = scope.aggregate(name, field.type)
+    if kind is None:
+        raise InvalidArgument(path, f"there is no {name} of type {field.type.describe()}")
+    return kind
+
+
+def _label(field: Field, text: str) -> str:
+    """What a value is called without an alias: its last part."""
+    if not field.steps:
+        return field.column
+    last = text.rpartition("::")[0] if field.cast else text
+    name = last.rpartition("->")[2].lstrip(">").strip('"')
+    return name if re.fullmatch(r"[^\W\d][\w $-]{0,30}", name) else field.column

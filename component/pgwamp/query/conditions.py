@@ -1,0 +1,196 @@
+"""A parsed ``where`` as an SQL condition; value ``i`` of the call is the parameter ``p{i}``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pgwamp.catalog.graph import Pairs, Relationship
+from pgwamp.catalog.model import Relation
+from pgwamp.pgtypes import Type
+from pgwamp.query.expressions import (
+    JSONB,
+    TEXT,
+    TEXT_ARRAY,
+    PgType,
+    function,
+    is_any_of,
+    list_parameter,
+    parameter,
+    quoted,
+    table_of,
+)
+from pgwamp.query.operators import (
+    SEARCHES,
+    Compare,
+    Condition,
+    Contains,
+    Is,
+    Not,
+    OneOf,
+    Search,
+)
+from pgwamp.query.source import Source, unused
+from pgwamp.query.where import Junction, Related
+
+_COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_PATTERNS = {"like": "LIKE", "ilike": "ILIKE", "match": "~", "imatch": "~*"}
+_SETS = {
+    "contains": "@>", "contained_by": "<@", "overlaps": "&&", "left_of": "<<", "right_of": ">>",
+    "not_left_of": "&>", "not_right_of": "&<", "adjacent": "-|-",
+}  # fmt: skip
+_KEYS = {"": "?", "any": "?|", "all": "?&"}
+
+
+class Names:
+    """Aliases, each of them once in a statement."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def alias(self, relation: Relation) -> sa.FromClause:
+        """``relation`` under a name of its own."""
+        return table_of(relation).alias(self.unused("t", relation.by_name))
+
+    def unused(self, stem: str, taken: Any = ()) -> str:
+        """A new name that is none of ``taken``."""
+        self._count += 1
+        return unused(f"{stem}{self._count}", taken)
+
+
+def condition(where: Condition, source: Source, names: Names) -> sa.ColumnElement[bool]:
+    """The condition on a row of ``source``."""
+    match where:
+        case Junction(kind, conditions):
+            parts = [condition(part, source, names) for part in conditions]
+            return sa.and_(sa.true(), *parts) if kind == "and" else sa.or_(sa.false(), *parts)
+        case Not(inner):
+            return sa.not_(condition(inner, source, names))
+        case Is(field, what):
+            return _is(source.value(field), what)
+        case OneOf(found, field):
+            return sa.or_(condition(found, source, names), source.value(field).is_(sa.null()))
+        case Compare():
+            return _compare(where, source.value(where.field), where.field.type)
+        case Search():
+            return _search(where, source.value(where.field), where.field.type)
+        case Contains():
+            return _contains(where, source.value(where.field), where.field.type)
+        case Related(relationship, inner):
+            return related_exists(relationship, source, names, inner)
+    raise AssertionError(where)
+
+
+def _is(value: sa.ColumnElement[Any], what: str) -> sa.ColumnElement[bool]:
+    if what == "null":
+        return value.is_(sa.null())
+    if what == "unknown":
+        return value.op("IS", is_comparison=True)(sa.text("UNKNOWN"))
+    return value.is_(sa.true() if what == "true" else sa.false())
+
+
+def _compare(compare: Compare, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
+    names = [f"p{position}" for position in compare.values]
+    if compare.operator in _PATTERNS:
+        return _pattern(compare, value, of, names[0])
+    if of.form == "json":  # json has no equality, jsonb has
+        value = sa.cast(value, JSONB)
+    if compare.operator == "in":
+        return is_any_of(value, names[0], of)
+    if compare.operator == "between":
+        lower, upper = (parameter(name, of) for name in names)
+        return value.between(lower, upper)
+    if compare.quantifier:
+        quantify = sa.any_ if compare.quantifier == "any" else sa.all_
+        every: Any = quantify(list_parameter(names[0], of))
+        return value.bool_op(_COMPARISONS[compare.operator])(every)
+    bound = parameter(names[0], of)
+    if compare.operator == "isdistinct":
+        return value.is_distinct_from(bound)
+    return value.bool_op(_COMPARISONS[compare.operator])(bound)
+
+
+def _pattern(
+    compare: Compare, value: sa.ColumnElement[Any], of: Type, name: str
+) -> sa.ColumnElement[bool]:
+    if of.form != "text":
+        value = sa.cast(value, TEXT)
+    operator = value.bool_op(_PATTERNS[compare.operator])
+    if not compare.quantifier:
+        return operator(sa.cast(sa.bindparam(name), TEXT))
+    quantify = sa.any_ if compare.quantifier == "any" else sa.all_
+    return operator(quantify(sa.cast(sa.bindparam(name), TEXT_ARRAY)))
+
+
+def _search(search: Search, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
+    query, *config = (sa.cast(sa.bindparam(f"p{p}"), TEXT) for p in search.values)
+    config = [sa.cast(c, PgType("regconfig")) for c in config]
+    if of.form == "json":
+        value = sa.cast(value, JSONB)
+    if of.name != "tsvector":
+        value = function(("pg_catalog", "to_tsvector"), *config, value)
+    return value.bool_op("@@")(function(("pg_catalog", SEARCHES[search.operator]), *config, query))
+
+
+def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
+    name = f"p{node.value}"
+    if of.form == "json":
+        value = sa.cast(value, JSONB)
+    if node.operator == "has_key":
+        keys = sa.cast(sa.bindparam(name), TEXT_ARRAY if node.quantifier else TEXT)
+        return value.bool_op(_KEYS[node.quantifier])(keys)
+    kind = of.element if node.element and of.element is not None else of
+    return value.bool_op(_SETS[node.operator])(parameter(name, kind))
+
+
+def joined(source: Source, pairs: Pairs, clause: sa.FromClause) -> Iterator[sa.ColumnElement[bool]]:
+    """The equalities of a join, from a source's columns to those of ``clause``."""
+    for ours, theirs in pairs:
+        yield clause.c[theirs] == source.column(ours)
+
+
+def related_rows(
+    relationship: Relationship, source: Source, names: Names
+) -> tuple[Source, list[sa.ColumnElement[bool]]]:
+    """The rows at the other end, and what joins them to a row of ``source``."""
+    scope = source.scope.target(relationship)
+    relation = relationship.target
+    if relationship.routine is not None:
+        routine = relationship.routine
+        call = function((routine.schema, routine.name), source.row())
+        rows = call.table_valued(
+            *(sa.column(quoted(c.name)) for c in relation.columns),
+            name=names.unused("t", relation.by_name),
+        )
+        found = Source(scope, rows)
+        # A function that answers one row answers NULL as a row of nulls.
+        return found, [] if routine.returns_set else [sa.not_(found.row().is_(sa.null()))]
+    clause = names.alias(relation)
+    junction = relationship.junction
+    if junction is None:
+        return Source(scope, clause), list(joined(source, relationship.pairs, clause))
+    middle = names.alias(junction.relation)
+    link = [
+        *joined(source, junction.source_pairs, middle),
+        *(middle.c[theirs] == clause.c[ours] for ours, theirs in junction.target_pairs),
+    ]
+    one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(middle).where(*link)
+    return Source(scope, clause), [sa.exists(one.correlate_except(middle))]
+
+
+def related_exists(
+    relationship: Relationship, source: Source, names: Names, where: Condition | None
+) -> sa.ColumnElement[bool]:
+    """Whether there is a related row that meets ``where``."""
+    target, joins = related_rows(relationship, source, names)
+    if where is not None:
+        joins.append(condition(where, target, names))
+    return exists(target, joins)
+
+
+def exists(source: Source, conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Exists:
+    """Whether ``source`` has a row that meets all ``conditions``, which may name outer rows."""
+    one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(source.clause)
+    return sa.exists(one.where(*conditions).correlate_except(source.clause))

@@ -1,0 +1,182 @@
+"""Keyset pages: ``after`` the last row of the page before, not after so many rows.
+
+A cursor holds the values that the last row was ordered by. The next page begins behind them, by an
+index if there is one, and whatever was inserted or deleted meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from pgwamp.errors import InvalidArgument
+from pgwamp.query.expressions import TEXT, PgType
+from pgwamp.query.fields import Field
+from pgwamp.query.order import OrderTerm
+from pgwamp.query.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a page begins: positions of the values of the last row, None where it was null."""
+
+    values: tuple[int | None, ...]
+
+
+def complete_order(scope: Scope, order: tuple[OrderTerm, ...]) -> tuple[OrderTerm, ...]:
+    """``order`` with the columns of a key behind it, so that no two rows are equal.
+
+    :raises InvalidArgument: the relation has no key to tell equal rows apart.
+    """
+    relation = scope.relation
+    plain = {t.field.column for t in order if t.field and t.field.is_column and not t.relationship}
+    usable = [key for key in relation.unique if not any(_may_be_null(scope, n) for n in key)]
+    if relation.primary_key:
+        usable.insert(0, relation.primary_key)
+    if any(set(key) <= plain for key in usable):
+        return order
+    if not usable:
+        raise InvalidArgument(
+            "after", f"{relation.name} has no primary key, so that its rows have no fixed order; "
+            "use limit and offset"
+        )  # fmt: skip
+    # Of the same direction as what comes before: an index read backwards then serves it too.
+    descending = bool(order) and order[-1].descending
+    rest = (name for name in usable[0] if name not in plain)
+    return (
+        *order,
+        *(OrderTerm(Field(name, relation.by_name[name].type), descending) for name in rest),
+    )
+
+
+def fingerprint(order: tuple[OrderTerm, ...]) -> int:
+    """A short name of an order: a cursor is good for the order it was made with."""
+    spelled = repr([
+        (t.label, t.field and (t.field.column, t.field.steps, t.field.cast), t.descending, t.nulls,
+         t.relationship and (t.relationship.target.key, t.relationship.constraint))
+        for t in order
+    ])  # fmt: skip
+    return zlib.crc32(spelled.encode())
+
+
+def encode_key(order: tuple[OrderTerm, ...], values: Sequence[str | None]) -> str:
+    """The cursor behind a row that has these values."""
+    text = json.dumps([fingerprint(order), *values], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def decode_key(order: tuple[OrderTerm, ...], cursor: Any, values: list[Any]) -> Key | None:
+    """The place that ``cursor`` means; None or an empty string is before the first row.
+
+    :raises InvalidArgument: it is no cursor, or one of another order.
+    """
+    if cursor is None or cursor == "":
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError):
+        found = None
+    if not isinstance(found, list) or not found or type(found[0]) is not int:
+        raise InvalidArgument("after", "not a cursor; pass on what next held")
+    if found[0] != fingerprint(order) or len(found) != len(order) + 1:
+        raise InvalidArgument(
+            "after", "comes from a call with another order; start again with null"
+        )
+    positions: list[int | None] = []
+    for value in found[1:]:
+        if value is None:
+            positions.append(None)
+            continue
+        if not isinstance(value, str) or "\x00" in value:
+            raise InvalidArgument("after", "not a cursor; pass on what next held")
+        values.append(value)
+        positions.append(len(values) - 1)
+    return Key(tuple(positions))
+
+
+def key_values(values: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+    """The values that a row is ordered by, as one array of text."""
+    return postgresql.array([sa.cast(value, TEXT) for value in values])
+
+
+def behind(
+    scope: Scope,
+    order: tuple[OrderTerm, ...],
+    values: Sequence[sa.ColumnElement[Any]],
+    key: Key,
+) -> sa.ColumnElement[bool]:
+    """Whether a row comes after the key's row; ``values`` are what it is ordered by."""
+    terms = [
+        _Term(term, value, _bound(term, position), _nullable(scope, term))
+        for term, value, position in zip(order, values, key.values, strict=True)
+    ]
+    if len({term.descending for term in terms}) == 1 and all(t.simple for t in terms):
+        # One comparison of rows is what an index serves best.
+        row = sa.tuple_(*(t.value for t in terms))
+        last = sa.tuple_(*(t.bound for t in terms))
+        compared: sa.ColumnElement[bool] = row.bool_op("<" if terms[0].descending else ">")(last)
+        return compared
+    found: sa.ColumnElement[bool] = sa.false()
+    for term in reversed(terms):
+        found = sa.or_(term.beyond(), sa.and_(term.same(), found))
+    first = terms[0]
+    if not first.simple:
+        return found
+    # Implied by the rest, but an index can begin here.
+    edge = first.value.bool_op("<=" if first.descending else ">=")(first.bound)
+    return sa.and_(edge, found)
+
+
+class _Term:
+    """One term of the order, at the key's value."""
+
+    def __init__(self, term: OrderTerm, value: sa.ColumnElement[Any], bound: Any, nullable: bool):
+        self.value, self.bound = value, bound
+        self.descending = term.descending
+        self._nulls_last = term.nulls_last
+        self._nullable = nullable
+
+    @property
+    def simple(self) -> bool:
+        """Whether what comes behind is what compares as greater (or less), and no nulls."""
+        return self.bound is not None and not (self._nullable and self._nulls_last)
+
+    def beyond(self) -> sa.ColumnElement[bool]:
+        """The value alone says that a row comes behind."""
+        if self.bound is None:
+            return sa.false() if self._nulls_last else self.value.is_not(sa.null())
+        further = self.value.bool_op("<" if self.descending else ">")(self.bound)
+        if self._nullable and self._nulls_last:
+            return sa.or_(further, self.value.is_(sa.null()))
+        return further
+
+    def same(self) -> sa.ColumnElement[bool]:
+        """The value is the key's."""
+        return self.value.is_(sa.null()) if self.bound is None else self.value == self.bound
+
+
+def _bound(term: OrderTerm, position: int | None) -> Any:
+    """The key's value as a parameter: it travels as text."""
+    if position is None:
+        return None
+    text = sa.cast(sa.bindparam(f"p{position}"), TEXT)
+    assert term.field is not None
+    return sa.cast(text, PgType(term.field.cast or term.field.type.name))
+
+
+def _nullable(scope: Scope, term: OrderTerm) -> bool:
+    if term.relationship is not None or term.field is None or not term.field.is_column:
+        return True
+    return _may_be_null(scope, term.field.column)
+
+
+def _may_be_null(scope: Scope, name: str) -> bool:
+    relation = scope.relation
+    return relation.by_name[name].nullable and name not in relation.primary_key

@@ -1,0 +1,113 @@
+"""``order``: ``name``, ``name.desc``, ``data->a.asc.nullslast``, ``client(name).desc``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from pgwamp.catalog.graph import Relationship
+from pgwamp.errors import InvalidArgument
+from pgwamp.query.columns import Item
+from pgwamp.query.conditions import Names, related_rows
+from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.request import string_list, suggest
+from pgwamp.query.scope import Scope
+from pgwamp.query.source import Source
+
+_RELATED = re.compile(r"(?P<key>[^()]+)\((?P<field>.+)\)", re.DOTALL)
+_DIRECTIONS = ("asc", "desc")
+_NULLS = ("nullsfirst", "nullslast")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerm:
+    """One term of ``order``; an absent part is PostgreSQL's default.
+
+    :ivar field: what to order by: a field of the row, of the related row, or an item of the answer.
+    :ivar label: of an item of the answer, such as an aggregate.
+    """
+
+    field: Field | None
+    descending: bool = False
+    nulls: str = ""
+    relationship: Relationship | None = None
+    label: str = ""
+
+    @property
+    def nulls_last(self) -> bool:
+        """Whether nulls come after all values."""
+        return self.nulls == "nullslast" if self.nulls else not self.descending
+
+
+def parse_order(
+    scope: Scope, given: Any, path: str, values: list[Any], items: tuple[Item, ...] = ()
+) -> tuple[OrderTerm, ...]:
+    """A list of terms. Raises :class:`InvalidArgument` naming the place.
+
+    :param items: the values of the answer, which may be ordered by as well.
+    """
+    if given is None:
+        return ()
+    return tuple(
+        _parse(scope, text, f"{path}[{index}]", values, {item.label for item in items})
+        for index, text in enumerate(string_list(given, path))
+    )
+
+
+def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[str]) -> OrderTerm:
+    if text in scope.columns:
+        return OrderTerm(parse_field(scope, text, path, values))
+    # A column's name may hold dots, and so may a key of json: take away what is understood.
+    name, descending, nulls = text, False, ""
+    head, dot, suffix = name.rpartition(".")
+    if dot and suffix in _NULLS:
+        name, nulls = head, suffix
+        head, dot, suffix = name.rpartition(".")
+    if dot and suffix in _DIRECTIONS and name not in scope.columns:
+        name, descending = head, suffix == "desc"
+    if name not in scope.columns and name in labels:
+        return OrderTerm(None, descending, nulls, label=name)
+    related = _RELATED.fullmatch(name)
+    if related is not None and name not in scope.columns:
+        _, relationship = scope.relationship(related["key"], path)
+        if not relationship.to_one:
+            raise InvalidArgument(
+                path, f"{related['key']} has many rows; order by a relation with one row"
+            )
+        target = scope.target(relationship)
+        field = parse_field(target, related["field"], path, values)
+        return OrderTerm(field, descending, nulls, relationship)
+    try:
+        return OrderTerm(parse_field(scope, name, path, values), descending, nulls)
+    except InvalidArgument as problem:
+        if "->" in name or "::" in name:
+            raise
+        known = (*scope.columns, *labels)
+        raise InvalidArgument(
+            path,
+            f'no column "{name}" in {scope.relation.name}{suggest(name, known)} '
+            "(written as name, name.desc or name.asc.nullslast)",
+        ) from problem
+
+
+def term_value(
+    term: OrderTerm, field: Field, source: Source, names: Names
+) -> sa.ColumnElement[Any]:
+    """What a term orders by, when it is no item of the answer."""
+    if term.relationship is None:
+        return source.value(field)
+    target, joins = related_rows(term.relationship, source, names)
+    query = sa.select(target.value(field)).select_from(target.clause).where(*joins)
+    one = query.limit(sa.literal_column("1")).correlate_except(target.clause)
+    return one.scalar_subquery()
+
+
+def ordering(term: OrderTerm, value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """One term of ORDER BY."""
+    ordered = value.desc() if term.descending else value.asc()
+    if term.nulls == "nullsfirst":
+        return ordered.nulls_first()
+    return ordered.nulls_last() if term.nulls else ordered

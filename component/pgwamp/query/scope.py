@@ -1,0 +1,153 @@
+"""What the names in a request can mean: the columns of a relation and the ways out of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+from pgwamp.catalog.graph import Graph, Relationship
+from pgwamp.catalog.model import Catalog, Column, Relation, Routine
+from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.query.request import suggest
+
+#: What an answer may call a value: it becomes a quoted name, but must not surprise.
+_LABEL = re.compile(r"[^\W\d][\w $-]*")
+_KEY = re.compile(r"(?:(?P<alias>[^:!]+):(?!:))?(?P<name>[^!]+)(?:!(?P<hint>.+))?", re.DOTALL)
+_MODIFIED = re.compile(r"(?P<name>[a-z]\w*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)")
+#: Octets of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
+_LONGEST_NAME = 63
+
+
+class Scopes:
+    """The scope of each relation of a catalog."""
+
+    def __init__(self, catalog: Catalog, graph: Graph):
+        self.catalog = catalog
+        self.graph = graph
+        self._scopes: dict[tuple[str, str], Scope] = {}
+
+    def of(self, relation: Relation) -> Scope:
+        """The scope of requests about ``relation``."""
+        scope = self._scopes.get(relation.key)
+        if scope is None:
+            scope = self._scopes[relation.key] = Scope(relation, self)
+        return scope
+
+
+class Scope:
+    """The names that a request about one relation can use."""
+
+    def __init__(self, relation: Relation, scopes: Scopes):
+        self.relation = relation
+        self._scopes = scopes
+
+    @cached_property
+    def computed(self) -> Mapping[str, Routine]:
+        """Functions that serve as columns; a real column hides one of its name."""
+        found = self._scopes.graph.computed(self.relation)
+        return {name: r for name, r in found.items() if name not in self.relation.by_name}
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """Real and computed columns by name."""
+        computed = {
+            name: Column(name, routine.returns, comment=routine.comment)
+            for name, routine in self.computed.items()
+            if routine.returns is not None
+        }
+        return {**self.relation.by_name, **computed}
+
+    def target(self, relationship: Relationship) -> Scope:
+        """The scope at the other end of a relationship."""
+        return self._scopes.of(relationship.target)
+
+    def castable(self, name: str, path: str) -> tuple[Type, str]:
+        """The type ``name`` and how a cast spells it. Raises :class:`InvalidArgument`."""
+        types = self._scopes.catalog.castable
+        modified = _MODIFIED.fullmatch(name)
+        kind = types.get(modified["name"] if modified else name)
+        if kind is None:
+            raise InvalidArgument(path, f'no type "{name}" to cast to{_suggest_type(name, types)}')
+        spelled = kind.domain or kind.name
+        return kind, f"{spelled}({modified['modifier']})" if modified else spelled
+
+    def aggregate(self, name: str, of: Type) -> Type | None:
+        """What an aggregate of values of type ``of`` gives, or None if it takes none such."""
+        if name in ("min", "max") and of.form in ("enum", "array"):
+            return of
+        results = self._scopes.catalog.aggregates
+        found = results.get((name, _base_oid(of, self._scopes.catalog)))
+        # varchar and the like are taken as text.
+        return results.get((name, TEXT_TYPE.oid)) if found is None and of.form == "text" else found
+
+    def relationship(self, key: str, path: str) -> tuple[str, Relationship]:
+        """The label and the relationship that a key of ``include`` means.
+
+        :raises InvalidArgument: there is none, or more than one; the error lists the candidates.
+        """
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise InvalidArgument(path, 'expected a key such as "relation" or "alias:relation"')
+        name, hint = match["name"], match["hint"]
+        ways = self._scopes.graph.relationships(self.relation)
+        named = [way for way in ways if name in way.names()]
+        if not named:
+            known = sorted({next(way.names()) for way in ways})
+            raise InvalidArgument(
+                path,
+                f'no relationship "{name}" of {self.relation.name}'
+                + (suggest(name, known) or "; it has none"),
+            )
+        found = _narrow([way for way in named if hint is None or hint in way.hints()], name, hint)
+        if len(found) != 1:
+            spelled = ", ".join(sorted({way.spelling() for way in found or named}))
+            problem = "more than one relationship fits" if found else f'none has the hint "{hint}"'
+            raise InvalidArgument(path, f"{problem}; say which: {spelled}")
+        label = match["alias"] or name.rpartition(".")[2]
+        return checked_label(label, path), found[0]
+
+    def has_relationship(self, key: str) -> bool:
+        """Whether ``key`` could mean a relationship."""
+        match = _KEY.fullmatch(key)
+        ways = self._scopes.graph.relationships(self.relation)
+        return match is not None and any(match["name"] in way.names() for way in ways)
+
+
+def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
+    """What is nearest: a function made for it, the column itself, a key before a junction."""
+    if len(ways) < 2:
+        return ways
+    if computed := [way for way in ways if way.routine is not None]:
+        return computed
+    if own := [way for way in ways if way.forward and name in (way.pairs[0][0], way.constraint)]:
+        return own
+    if hint is not None:
+        # Of a table that refers to itself: the column alone means the one row it points to.
+        return [way for way in ways if not (way.is_self and way.forward)]
+    direct = [way for way in ways if way.junction is None]
+    return direct if len(direct) == 1 else ways
+
+
+def checked_label(label: str, path: str) -> str:
+    """A name for a value of the answer. Raises :class:`InvalidArgument`."""
+    if not _LABEL.fullmatch(label) or len(label.encode()) > _LONGEST_NAME:
+        raise InvalidArgument(
+            path,
+            f"an alias is letters, digits, _, $, - and spaces, at most {_LONGEST_NAME} bytes",
+        )
+    return label
+
+
+def _suggest_type(name: str, types: Mapping[str, Type]) -> str:
+    close = suggest(name, types)
+    return close if "did you mean" in close else "; write it as text, integer, numeric(10,2), ..."
+
+
+def _base_oid(of: Type, catalog: Catalog) -> int:
+    """The oid of the type itself, or of the one below a domain."""
+    if not of.domain:
+        return of.oid
+    base = catalog.castable.get(of.name)
+    return base.oid if base is not None else of.oid

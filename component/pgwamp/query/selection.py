@@ -1,0 +1,186 @@
+"""What to answer of some rows: columns, conditions, order, limits, and what is embedded.
+
+One shape for every place that reads: ``select`` itself, each level of ``include``, the rows of
+functions and the ``returning`` of writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.catalog.graph import Relationship
+from pgwamp.errors import InvalidArgument
+from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
+from pgwamp.query.operators import Condition
+from pgwamp.query.order import OrderTerm, parse_order
+from pgwamp.query.request import integer, suggest
+from pgwamp.query.scope import Scope
+from pgwamp.query.where import WhereParser
+
+EMBED_ARGUMENTS = (
+    "columns", "where", "order", "limit", "offset", "include", "inner", "spread",
+)  # fmt: skip
+_MAX_DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Related rows inside each row.
+
+    :ivar inner: leave out rows that have none.
+    :ivar spread: the columns of the one related row stand beside those of its parent.
+    """
+
+    label: str
+    relationship: Relationship
+    selection: Selection
+    inner: bool = False
+    spread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A parsed request for rows; ``limit`` and ``offset`` are positions among the values."""
+
+    items: tuple[Item, ...]
+    where: Condition | None = None
+    order: tuple[OrderTerm, ...] = ()
+    limit: int | None = None
+    offset: int | None = None
+    embeds: tuple[Embed, ...] = ()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether its rows are groups of rows."""
+        return is_grouped(self.items)
+
+    def labels(self) -> list[str]:
+        """The names in each row of the answer."""
+        found = [item.label for item in self.items]
+        for embed in self.embeds:
+            found += embed.selection.labels() if embed.spread else [embed.label]
+        return found
+
+
+class SelectionParser:
+    """Parses requests about one scope, appending their values to ``values``."""
+
+    def __init__(self, scope: Scope, values: list[Any], path: str = "", depth: int = 0):
+        self._scope = scope
+        self._values = values
+        self._path = path
+        self._depth = depth
+
+    def parse(self, request: Mapping[str, Any], columns: str = "columns") -> Selection:
+        """A selection without limit and offset.
+
+        :param columns: the argument that names the columns.
+        :raises InvalidArgument: naming the place.
+        """
+        where = request.get("where")
+        condition = (
+            None
+            if where is None
+            else WhereParser(self._scope, self._values).parse(where, f"{self._path}where")
+        )
+        embeds = self._embeds(request.get("include"))
+        items = self._items(request.get(columns), embeds, columns)
+        order = parse_order(
+            self._scope, request.get("order"), f"{self._path}order", self._values, items
+        )
+        selection = Selection(items, condition, order, embeds=embeds)
+        self._check(selection, columns)
+        return selection
+
+    def _items(self, given: Any, embeds: tuple[Embed, ...], name: str) -> tuple[Item, ...]:
+        path = f"{self._path}{name}"
+        if given is not None:
+            items = parse_columns(self._scope, given, path, self._values)
+            if not items and not embeds:
+                raise InvalidArgument(path, "name at least one column")
+            return items
+        # What is embedded under a column's name, such as that of a foreign key, takes its place.
+        taken = {embed.label for embed in embeds if not embed.spread}
+        return tuple(item for item in all_columns(self._scope) if item.label not in taken)
+
+    def _check(self, selection: Selection, columns: str) -> None:
+        labels = selection.labels()
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise InvalidArgument(
+                f"{self._path}{columns}",
+                f'"{twice}" would be there twice: name the columns that are wanted, '
+                'or give one an alias, as in "other:name"',
+            )
+        if not selection.grouped:
+            return
+        if selection.embeds:
+            raise InvalidArgument(
+                f"{self._path}include", "rows that aggregates have grouped have no related rows"
+            )
+        grouped = {(item.field, item.label) for item in selection.items if not item.aggregate}
+        fields, names = {f for f, _ in grouped}, {item.label for item in selection.items}
+        for index, term in enumerate(selection.order):
+            if term.label not in names and (term.relationship or term.field not in fields):
+                raise InvalidArgument(
+                    f"{self._path}order[{index}]", "groups are ordered by what columns name"
+                )
+
+    # --- include -------------------------------------------------------------------------------
+
+    def _embeds(self, given: Any) -> tuple[Embed, ...]:
+        path = f"{self._path}include"
+        if given is None:
+            return ()
+        if isinstance(given, list | str):
+            given = dict.fromkeys([given] if isinstance(given, str) else given)
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise InvalidArgument(path, 'expected a dict such as {"customer": {}}, or a list')
+        if given and self._depth >= _MAX_DEPTH:
+            raise InvalidArgument(path, f"nested deeper than {_MAX_DEPTH} levels")
+        embeds: list[Embed] = []
+        for key, value in given.items():
+            embed = self._embed(key, value, f"{path}.{key}")
+            if any(other.label == embed.label for other in embeds):
+                raise InvalidArgument(
+                    f"{path}.{key}", f'"{embed.label}" is named twice; give one an alias, '
+                    f'as in "other:{key}"'
+                )  # fmt: skip
+            embeds.append(embed)
+        return tuple(embeds)
+
+    def _embed(self, key: str, given: Any, path: str) -> Embed:
+        label, relationship = self._scope.relationship(key, path)
+        request = {} if given is None or given is True else given
+        if not isinstance(request, Mapping):
+            raise InvalidArgument(path, 'expected a dict such as {"columns": ["id"]}, or {}')
+        for name in request:
+            if name not in EMBED_ARGUMENTS:
+                raise InvalidArgument(
+                    f"{path}.{name}", f"unknown argument{suggest(str(name), EMBED_ARGUMENTS)}"
+                )
+        inner, spread = (_flag(request.get(name), f"{path}.{name}") for name in ("inner", "spread"))
+        if spread and not relationship.to_one:
+            raise InvalidArgument(f"{path}.spread", "only a single related row can be spread")
+        scope = self._scope.target(relationship)
+        parser = SelectionParser(scope, self._values, f"{path}.", self._depth + 1)
+        selection = parser.parse(request)
+        limit, offset = (self._bound(request.get(n), f"{path}.{n}") for n in ("limit", "offset"))
+        selection = Selection(
+            selection.items, selection.where, selection.order, limit, offset, selection.embeds
+        )
+        return Embed(label, relationship, selection, inner, spread)
+
+    def _bound(self, value: Any, path: str) -> int | None:
+        if value is None:
+            return None
+        self._values.append(integer(value, path))
+        return len(self._values) - 1
+
+
+def _flag(value: Any, path: str) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidArgument(path, "expected true or false")
+    return bool(value)

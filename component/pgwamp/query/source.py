@@ -1,0 +1,83 @@
+"""Where rows come from: a relation under an alias, and the values of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.elements import Grouping
+
+from pgwamp.catalog.model import Relation
+from pgwamp.query.expressions import DIALECT, TEXT, PgType, function, quoted, table_of
+from pgwamp.query.fields import Field, Step
+from pgwamp.query.scope import Scope
+
+
+class Source:
+    """Rows of a scope's relation in a FROM clause.
+
+    :ivar clause: what to select from.
+    :param typed: its rows have the relation's own row type; those of a subquery are made so.
+    """
+
+    def __init__(self, scope: Scope, clause: sa.FromClause, *, typed: bool = True):
+        self.scope = scope
+        self.clause = clause
+        self._typed = typed
+
+    def column(self, name: str) -> sa.ColumnElement[Any]:
+        """A real column."""
+        return self.clause.c[name]
+
+    def row(self) -> sa.ColumnElement[Any]:
+        """The whole row, as an argument of a function."""
+        if self._typed:
+            whole: Any = self.clause
+            row: sa.ColumnElement[Any] = whole.table_valued()
+            return row
+        relation = self.scope.relation
+        values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.columns))
+        return sa.cast(values, PgType(_spelled(relation)))
+
+    def value(self, field: Field) -> sa.ColumnElement[Any]:
+        """A field of the row."""
+        value: sa.ColumnElement[Any]
+        if field.computed:
+            routine = self.scope.computed[field.column]
+            value = function((routine.schema, routine.name), self.row())
+        else:
+            value = self.clause.c[field.column]
+        for step in field.steps:
+            value = _step(value, step)
+        return sa.cast(value, PgType(field.cast)) if field.cast else value
+
+
+def _step(value: sa.ColumnElement[Any], step: Step) -> sa.ColumnElement[Any]:
+    name = f"p{step.position}"
+    arrow = "->>" if step.as_text else "->"
+    if step.kind == "key":
+        return value.op(arrow)(sa.cast(sa.bindparam(name), TEXT))
+    if step.kind == "index":
+        return value.op(arrow)(sa.cast(sa.bindparam(name), PgType("integer")))
+    if step.kind == "field":
+        value = Grouping(value).op(".")(sa.column(quoted(step.name)))
+    else:
+        array = sa.type_coerce(Grouping(value), postgresql.ARRAY(sa.Text))
+        value = array[sa.bindparam(name, type_=sa.Integer)]
+    return sa.cast(value, TEXT) if step.as_text else value
+
+
+def _spelled(relation: Relation) -> str:
+    """A relation's row type as a cast spells it."""
+    spelled: str = DIALECT.identifier_preparer.format_table(table_of(relation))
+    return spelled
+
+
+def unused(stem: str, names: Iterable[str]) -> str:
+    """An alias that is no column's name: PostgreSQL would take it for the column."""
+    taken = set(names)
+    while stem in taken:
+        stem += "_"
+    return stem
