@@ -32,10 +32,13 @@ def routine_procedure(
         read_only = routine.volatility != "volatile"
         names = [a.name or f"argument {i}" for i, a in enumerate(routine.inputs)]
         with naming_arguments({**dict(zip(names, call.args, strict=False)), **call.kwargs}):
-            async with database.transaction(
-                call.caller, read_only=read_only, resets=True
-            ) as connection:
-                records = await connection.fetch(bound.statement.sql, *bound.parameters)
+            records = await database.fetch(
+                bound.statement.sql,
+                bound.parameters,
+                call.caller,
+                read_only=read_only,
+                user_code=True,
+            )
         rows = bound.rows(records)
         if len(rows) > max_rows:
             raise TooManyRows(f"{routine.name} returned more than {max_rows} rows "
