@@ -196,6 +196,57 @@ async def test_a_role_that_is_not_there_ends_the_start(expose: Expose) -> None:
         await expose(access={"roles": {"anonymous": "nobody_here"}})
 
 
+BEFORE = (
+    "create table visit (who text, procedure text)",
+    "create function check_caller() returns void language plpgsql as $$ begin "
+    "if current_setting('wamp.authid') = 'user' then "
+    "  raise 'not you' using errcode = '42501'; "
+    "elsif current_setting('wamp.procedure') like '%.closed' then "
+    "  raise 'come back at noon' using errcode = 'PW001', "
+    "  datatype = 'com.example.error.closed', hint = 'noon'; "
+    "end if; "
+    "insert into visit values (concat_ws(' ', current_user, current_setting('wamp.authid')), "
+    "  current_setting('wamp.procedure')); end $$",
+    "create function closed() returns void language sql as ''",
+    "create function visits() returns setof visit language sql as 'table visit'",
+)
+
+
+async def test_a_function_is_called_before_each_call_and_may_refuse_it(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        *BEFORE,
+        f"grant select, insert on visit to {anna}, {ben}",
+        access={"roles": {"anonymous": anna, "user": ben}, "before": "check_caller"},
+    )
+    refused = await call.fails(DENIED, "visits", by="user")
+    assert (refused.message, refused.details["sqlstate"]) == ("not you", "42501")
+    closed = await call.fails("com.example.error.closed", "closed")
+    assert (closed.message, closed.details["hint"]) == ("come back at noon", "noon")
+    assert await call("visits") == [
+        {"who": f"{anna} anonymous", "procedure": f"{call.prefix}.visits"}
+    ]
+    assert await state(call, False) == CLEAN
+
+
+async def test_raise_names_the_uri_of_its_error(expose: Expose) -> None:
+    call = await expose(
+        "create function refuse(uri text) returns void language plpgsql as $$ begin "
+        "raise 'sold out' using errcode = 'PW001', datatype = uri, detail = 'until May', "
+        "table = 'item'; end $$"
+    )
+    error = await call.fails("com.example.error.sold_out", "refuse", "com.example.error.sold_out")
+    told = {name: value for name, value in error.details.items() if value}
+    assert error.message == "sold out"
+    assert told == {
+        "message": "sold out", "detail": "until May", "table": "item", "sqlstate": "PW001",
+    }  # fmt: skip
+    for uri in ("", "no uri", "sold out.", "Com.Example"):
+        await call.fails("pgwamp.error.sqlstate_pw001", "refuse", uri)
+
+
 MODULE = """
 import asyncpg
 from autobahn import wamp
