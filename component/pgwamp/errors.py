@@ -7,6 +7,7 @@ caller and carries an error URI, a message and keyword details.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,6 +116,9 @@ class Internal(CallError):
         super().__init__("internal error; the component's log has the details")
 
 
+#: The SQLSTATE of a RAISE that names its error's URI, in its DATATYPE.
+NAMED = "PW001"
+_URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
 _FIELDS = ("message", "detail", "hint", "schema", "table", "column", "constraint")
 
 
@@ -123,7 +127,7 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
 
     :param sqlstate: five characters, as in ``23505``.
     :param condition: PostgreSQL's condition name, as in ``unique_violation``.
-    :param fields: ``message detail hint schema table column constraint`` where known;
+    :param fields: ``message detail hint schema table column constraint datatype`` where known;
         the statement's text is never among them.
     """
     details = {name: fields.get(name) for name in _FIELDS}
@@ -135,7 +139,10 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
         return Timeout(message, sqlstate=sqlstate)
     if sqlstate.startswith(("08", "57P")):
         return Unavailable("the database is restarting or unreachable; try again")
-    error = CallError(message, uri=f"pgwamp.error.{condition}", **_without_message(details))
+    uri = fields.get("datatype") or ""
+    if sqlstate != NAMED or not _URI.fullmatch(uri):
+        uri = f"pgwamp.error.{condition}"
+    error = CallError(message, uri=uri, **_without_message(details))
     error.details["message"] = message
     return error
 

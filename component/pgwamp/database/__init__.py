@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and the transaction that one call runs in."""
 
 from pgwamp.database.connect import connect_directly, explain_failure
-from pgwamp.database.pools import Database
+from pgwamp.database.transactions import Database
 
 __all__ = ["Database", "connect_directly", "explain_failure"]

@@ -34,6 +34,7 @@ def call_error(error: BaseException) -> CallError | None:
             "table": getattr(error, "table_name", None),
             "column": getattr(error, "column_name", None),
             "constraint": getattr(error, "constraint_name", None),
+            "datatype": getattr(error, "data_type_name", None),
         }
         sqlstate = error.sqlstate or "XX000"
         return from_sqlstate(sqlstate, condition_name(sqlstate), fields)

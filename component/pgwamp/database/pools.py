@@ -1,15 +1,14 @@
-"""The two pools, and running a call's statements in the right kind of transaction."""
+"""The two pools of connections, and whose state a connection is in."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 
-from pgwamp.access import Caller, role_of
 from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
     CONNECTION_ERRORS,
@@ -17,29 +16,52 @@ from pgwamp.database.connect import (
     session_settings,
     unreachable,
 )
-from pgwamp.database.failures import call_error
-from pgwamp.errors import NotAuthorized, PgwampError, Unavailable
-from pgwamp.settings import AccessSettings, DatabaseSettings
+from pgwamp.database.prelude import COMMIT, PUT_BACK
+from pgwamp.errors import Unavailable
+from pgwamp.settings import DatabaseSettings
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
-Answer = TypeVar("Answer")
 
 
-class _SessionConnection(asyncpg.Connection):
-    """A pooled connection that is not reset after each use.
+class PooledConnection(asyncpg.Connection):
+    """A pooled connection that knows whether a call has been on it.
 
-    Calls that could leave session state behind reset it themselves, together with their COMMIT;
-    the round trip that asyncpg would spend on every release is saved.
+    It is not reset after each use: the round trip that asyncpg would spend on every release is
+    saved. Whoever has it next puts it back first, together with what it sends anyway.
     """
 
-    __slots__ = ()
+    __slots__ = ("_dirty",)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._dirty = False
 
     def get_reset_query(self) -> str:
         return ""
 
+    async def become(self, prelude: str) -> None:
+        """Put back what the last call left behind, and send ``prelude``, in one round trip."""
+        statements = [PUT_BACK] if self._dirty else []
+        if prelude:
+            statements.append(prelude)
+            # Before it is sent: whatever becomes of it, the connection must be put back.
+            self._dirty = True
+        if statements:
+            await self.execute("; ".join(statements))
+            self._dirty = bool(prelude)
 
-class Database:
-    """Pools of connections: one for calls that only read, one for calls that may write.
+    @contextmanager
+    def nesting(self) -> Iterator[None]:
+        """Let asyncpg's own transactions nest, as savepoints, in one that was begun in SQL."""
+        self._top_xact = self.transaction()
+        try:
+            yield
+        finally:
+            self._top_xact = None  # type: ignore[assignment]
+
+
+class Pools:
+    """One pool for calls that only read, one for calls that may write.
 
     Read connections have ``default_transaction_read_only`` on, so that a single SELECT runs in
     a READ ONLY transaction at no extra round trip; with ``replica_url`` they go to the replica.
@@ -47,12 +69,9 @@ class Database:
     :param search_path: schemas that unqualified names in queries and functions resolve in.
     """
 
-    def __init__(
-        self, settings: DatabaseSettings, access: AccessSettings, search_path: Sequence[str]
-    ):
+    def __init__(self, settings: DatabaseSettings, search_path: Sequence[str]):
         self._settings = settings
-        self._access = access
-        self._session_settings = session_settings(search_path)
+        self.session_settings = session_settings(search_path)
         self._pools: dict[bool, asyncpg.Pool[Any]] = {}
 
     async def start(self, patience: float = 0.0) -> None:
@@ -94,7 +113,7 @@ class Database:
             min_size=self._settings.pool_min,
             max_size=self._settings.pool_max,
             timeout=CONNECT_TIMEOUT,
-            connection_class=_SessionConnection,
+            connection_class=PooledConnection,
             statement_cache_size=0 if self._settings.pooled else 500,
             max_inactive_connection_lifetime=300,
             server_settings=settings,
@@ -102,19 +121,76 @@ class Database:
 
     def _startup_settings(self, read_only: bool) -> dict[str, str]:
         extra = {"default_transaction_read_only": "on"} if read_only else {}
-        return {**self._session_settings, **extra}
+        return {**self.session_settings, **extra}
 
     @asynccontextmanager
-    async def connection(self, *, read_only: bool) -> AsyncIterator[Connection]:
-        """A connection from the pool, within ``acquire_timeout``.
+    async def connection(self, *, read_only: bool, prelude: str = "") -> AsyncIterator[Connection]:
+        """A connection as it was opened, or with ``prelude`` as a caller's.
 
-        :raises Unavailable: none became free, or the database is away.
+        :raises Unavailable: none became free within ``acquire_timeout``, or the database is away.
         """
+        pool = self._pool(read_only)
+        connection = await self._acquire(pool, prelude)
+        try:
+            yield connection
+        finally:
+            await pool.release(cast(Any, connection))
+
+    @asynccontextmanager
+    async def transaction(self, begin: str, *, read_only: bool) -> AsyncIterator[Connection]:
+        """A connection in the transaction that ``begin`` begins and prepares for a caller.
+
+        :raises Unavailable: as :meth:`connection`.
+        """
+        # A pooler may serve the next transaction with another connection of its own, and this
+        # one to somebody else: it is put back with the COMMIT.
+        commit = f"{COMMIT}; {PUT_BACK}" if self._settings.pooled else COMMIT
+        pool = self._pool(read_only)
+        connection = await self._acquire(pool, begin)
+        try:
+            with connection.nesting():
+                yield connection
+            await connection.execute(commit)
+        except BaseException as error:
+            await _leave_transaction(connection, error)
+            raise
+        finally:
+            await pool.release(cast(Any, connection))
+
+    def _pool(self, read_only: bool) -> asyncpg.Pool[Any]:
         pool = self._pools.get(read_only)
         if pool is None:
             raise Unavailable("the component is stopping")
+        return pool
+
+    async def _acquire(self, pool: asyncpg.Pool[Any], prelude: str) -> PooledConnection:
+        """A free connection, put back and with ``prelude`` sent.
+
+        Every use of a connection begins here, so that none meets what a call has left behind.
+        One that turns out dead is replaced once: nothing of the call has been done yet.
+        """
+        for attempt in (1, 2):
+            connection = await self._free(pool)
+            try:
+                if self._settings.pooled:
+                    if prelude:
+                        await connection.execute(prelude)
+                else:
+                    await connection.become(prelude)
+                return connection
+            except BaseException as error:
+                await _leave_transaction(connection, error)
+                await pool.release(cast(Any, connection))
+                if attempt == 2 or not isinstance(error, CONNECTION_ERRORS):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _free(self, pool: asyncpg.Pool[Any]) -> PooledConnection:
         try:
-            connection = await pool.acquire(timeout=self._settings.acquire_timeout)
+            # asyncpg's proxy stands for the connection until it is released.
+            return cast(
+                PooledConnection, await pool.acquire(timeout=self._settings.acquire_timeout)
+            )
         except TimeoutError:
             raise Unavailable(
                 f"no database connection became free within "
@@ -123,141 +199,14 @@ class Database:
             ) from None
         except CONNECTION_ERRORS:
             raise Unavailable("the database is restarting or unreachable; try again") from None
-        try:
-            yield connection  # type: ignore[misc]
-        finally:
-            await pool.release(connection)
-
-    async def require_select(
-        self, connection: Connection, caller: Caller, schema: str, name: str
-    ) -> None:
-        """Refuse a caller whose role may not read all rows of a relation.
-
-        For what is read about it as the component itself, such as its events. Row level security
-        cannot be asked about rows that are gone, so a table that has it is refused.
-
-        :raises NotAuthorized: the role has no SELECT, or the relation has row level security.
-        """
-        role = role_of(caller, self._access.roles)
-        if role is None:
-            return
-        allowed = await connection.fetchval(
-            "select has_table_privilege($1, c.oid, 'select') and not c.relrowsecurity "
-            "from pg_class as c where c.oid = to_regclass(format('%I.%I', $2::text, $3::text))",
-            role,
-            schema,
-            name,
-        )
-        if not allowed:
-            raise NotAuthorized(
-                f"the changes of {name} are only for roles that may SELECT all of its rows"
-            )
-
-    async def fetch(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, *, read_only: bool
-    ) -> list[asyncpg.Record]:
-        """Run one statement as its own transaction and return its rows.
-
-        A read whose connection turned out dead is tried once more: it has changed nothing.
-        """
-
-        async def run(connection: Connection) -> list[asyncpg.Record]:
-            return await connection.fetch(sql, *parameters)
-
-        return await self._single(run, caller, read_only=read_only)
-
-    async def execute(self, sql: str, parameters: Sequence[Any], caller: Caller) -> int:
-        """Run one statement that returns no rows, and say how many rows it affected."""
-
-        async def run(connection: Connection) -> int:
-            status = await connection.execute(sql, *parameters)
-            last = status.rpartition(" ")[2]
-            return int(last) if last.isdigit() else 0
-
-        return await self._single(run, caller, read_only=False)
-
-    async def _single(
-        self, run: Callable[[Connection], Awaitable[Answer]], caller: Caller, *, read_only: bool
-    ) -> Answer:
-        alone = not self._access.roles and not self._access.before and not self._settings.pooled
-        for attempt in (1, 2):
-            try:
-                if not alone:
-                    async with self.transaction(caller, read_only=read_only) as connection:
-                        return await run(connection)
-                async with self.connection(read_only=read_only) as connection:
-                    return await run(connection)
-            except CONNECTION_ERRORS as error:
-                if isinstance(error, asyncio.TimeoutError) or not read_only or attempt == 2:
-                    raise _as_call_error(error) from None
-            except asyncpg.PostgresError as error:
-                raise _as_call_error(error) from None
-        raise AssertionError("unreachable")
-
-    @asynccontextmanager
-    async def transaction(
-        self, caller: Caller, *, read_only: bool, resets: bool = False
-    ) -> AsyncIterator[Connection]:
-        """A transaction as the caller's role, with the caller's claims as settings.
-
-        :param resets: undo session state that user code (functions, queries) may leave behind.
-        """
-        role = role_of(caller, self._access.roles)
-        async with self.connection(read_only=read_only) as connection:
-            try:
-                # One round trip: the statements are sent as one simple query.
-                await connection.execute(self._begin(caller, role, read_only))
-                try:
-                    if self._access.before:
-                        await connection.execute(f"select {_function(self._access.before)}()")
-                    yield connection
-                except BaseException:
-                    await _rollback(connection)
-                    raise
-                await connection.execute("commit; reset all" if resets else "commit")
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-                if isinstance(error, asyncio.TimeoutError):
-                    raise
-                raise _as_call_error(error) from None
-
-    def _begin(self, caller: Caller, role: str | None, read_only: bool) -> str:
-        parts = ["begin read only" if read_only else "begin read write"]
-        local: dict[str, str] = dict(self._session_settings) if self._settings.pooled else {}
-        local.pop("application_name", None)
-        claims: Mapping[str, str] = caller.claims()
-        settings = ", ".join(
-            f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, true)"
-            for name, value in {**local, **claims}.items()
-        )
-        parts.append(f"select {settings}")
-        if role is not None:
-            parts.append(f"set local role {_identifier(role)}")
-        return "; ".join(parts)
 
 
-def _as_call_error(error: BaseException) -> BaseException:
-    return call_error(error) or error
-
-
-async def _rollback(connection: Connection) -> None:
-    """Leave the transaction whatever happened; a connection that cannot is thrown away."""
+async def _leave_transaction(connection: Connection, error: BaseException) -> None:
+    """Roll back whatever happened; a connection that cannot is thrown away."""
+    # After the server's own error asyncpg knows whether a transaction is still open.
+    if isinstance(error, asyncpg.PostgresError) and not connection.is_in_transaction():
+        return
     try:
         await asyncio.wait_for(asyncio.shield(connection.execute("rollback")), 5)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncio.CancelledError):
         connection.terminate()
-
-
-def _literal(text: str) -> str:
-    """A string literal for the simple query protocol, which takes no parameters."""
-    if "\x00" in text:
-        raise PgwampError("a claim holds the character NUL")
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _function(name: str) -> str:
-    return ".".join(_identifier(part) for part in name.split("."))

@@ -41,8 +41,9 @@ async def build_exposure(
     """Everything that ``settings`` expose of ``catalog``, and ``further`` procedures.
 
     :param connection: to prepare the named queries on.
-    :raises StartError: a query or a Python procedure is wrong, or two things have one URI.
+    :raises StartError: a query, a Python procedure or a role is wrong, or two things have one URI.
     """
+    await database.roles.load(connection)
     naming = Naming(settings.expose)
     found: dict[str, Procedure] = {}
 

@@ -22,16 +22,14 @@ _PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?
 
 
 async def copy_out(
-    database: Database, call: Call, bound: Bound, max_bytes: int, *, user_code: bool = False
+    database: Database, call: Call, bound: Bound, max_bytes: int, *, read_only: bool = True
 ) -> str:
     """The rows of a statement as one CSV text with a header.
 
     :raises PayloadTooLarge: it is larger than one message may be.
     """
     parts, size = [], 0
-    async for part in copy_chunks(
-        database, call, bound, read_only=not user_code, user_code=user_code
-    ):
+    async for part in copy_chunks(database, call, bound, read_only=read_only):
         parts.append(part)
         size += len(part)
         if size > max_bytes:
@@ -43,14 +41,12 @@ async def copy_out(
 
 
 async def copy_chunks(
-    database: Database, call: Call, bound: Bound, *, read_only: bool = True, user_code: bool = False
+    database: Database, call: Call, bound: Bound, *, read_only: bool = True
 ) -> AsyncIterator[str]:
     """The rows of a statement as pieces of CSV text, of whole lines each."""
     # One piece is read while the one before is on its way, and no more.
     pieces: asyncio.Queue[bytes] = asyncio.Queue(1)
-    async with database.transaction(
-        call.caller, read_only=read_only, resets=user_code
-    ) as connection:
+    async with database.transaction(call.caller, read_only=read_only) as connection:
         copying = asyncio.create_task(
             connection.copy_from_query(
                 bound.statement.sql,

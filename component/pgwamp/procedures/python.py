@@ -61,7 +61,7 @@ def _procedure(uri: str, function: Callable[..., Any], database: Database) -> Pr
                 async for item in function(**given):
                     yield item
                 return
-            async with database.transaction(call.caller, read_only=False, resets=True) as c:
+            async with database.transaction(call.caller, read_only=False) as c:
                 async for item in function(**{**given, arguments.connection: c}):
                     yield item
 
@@ -71,7 +71,7 @@ def _procedure(uri: str, function: Callable[..., Any], database: Database) -> Pr
         given = arguments.bind(call)
         if not arguments.connection:
             return await function(**given)
-        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
+        async with database.transaction(call.caller, read_only=False) as connection:
             return await function(**{**given, arguments.connection: connection})
 
     return Procedure(uri, handler, neutral=False, description=arguments.describe())

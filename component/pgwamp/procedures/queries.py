@@ -147,12 +147,10 @@ def query_procedure(
     max_rows = settings.limits.max_rows
 
     async def run(call: Call, bound: Bound) -> list[Any] | int:
-        async with database.transaction(call.caller, read_only=False, resets=True) as connection:
-            if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
-                status = await connection.execute(bound.statement.sql, *bound.parameters)
-                last = status.rpartition(" ")[2]
-                return int(last) if last.isdigit() else 0
-            return await connection.fetch(bound.statement.sql, *bound.parameters)
+        sql, parameters = bound.statement.sql, bound.parameters
+        if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
+            return await database.execute(sql, parameters, call.caller, user_code=True)
+        return await database.fetch(sql, parameters, call.caller, read_only=False, user_code=True)
 
     async def handler(call: Call) -> Any:
         request = bind(query.names, call.args, call.kwargs, required=len(query.names))

@@ -73,13 +73,16 @@ class RoutineProcedure:
         bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=True)
         with naming_arguments(_named(bound, call)):
             return await copy_out(
-                self._database, call, bound.bound, self._limits.max_bytes, user_code=True
+                self._database,
+                call,
+                bound.bound,
+                self._limits.max_bytes,
+                read_only=bound.read_only,
             )
 
     async def _stream(self, call: Call, bound: RoutineCall, csv: bool) -> AsyncIterator[Any]:
-        read_only = bound.routine.volatility != "volatile"
         chunks: AsyncIterator[Any] = (copy_chunks if csv else stream_rows)(
-            self._database, call, bound.bound, read_only=read_only, user_code=True
+            self._database, call, bound.bound, read_only=bound.read_only
         )
         with naming_arguments(_named(bound, call)):
             async for chunk in chunks:
@@ -89,12 +92,15 @@ class RoutineProcedure:
         bound = self._calls.bind(call.args, call.kwargs)
         routine, statement = bound.routine, bound.bound.statement
         with naming_arguments(_named(bound, call)):
-            async with self._database.transaction(
-                call.caller, read_only=routine.volatility != "volatile", resets=True
-            ) as connection:
-                records = await connection.fetch(statement.sql, *bound.bound.parameters)
-                if routine.kind == "procedure":
-                    return await self._outputs(connection, routine, records)
+            records = await self._database.fetch(
+                statement.sql,
+                bound.bound.parameters,
+                call.caller,
+                read_only=bound.read_only,
+                user_code=True,
+            )
+        if routine.kind == "procedure":
+            return await self._outputs(call, routine, records)
         if len(records) > self._limits.max_rows:
             raise TooManyRows(
                 f"{routine.name} returned more than {self._limits.max_rows} rows (limits.max_rows)"
@@ -108,13 +114,15 @@ class RoutineProcedure:
             return None
         return answer[0]
 
-    async def _outputs(self, connection: Any, routine: Routine, records: Sequence[Any]) -> Any:
+    async def _outputs(self, call: Call, routine: Routine, records: Sequence[Any]) -> Any:
         """What a procedure set its OUT arguments to: one value, a dict, or null for none."""
         if not records or not len(records[0]):
             return None
         statement = outputs_of(routine, bigint_as_string=self._big)
         bound = statement.bind(list(records[0].values()))
-        (row,) = bound.rows(await connection.fetch(statement.sql, *bound.parameters))
+        (row,) = bound.rows(
+            await self._database.fetch(statement.sql, bound.parameters, call.caller, read_only=True)
+        )
         return row if len(row) > 1 else next(iter(row.values()))
 
 

@@ -16,16 +16,14 @@ _CHUNK = 128 * 1024
 
 
 async def stream_rows(
-    database: Database, call: Call, bound: Bound, *, read_only: bool = True, user_code: bool = False
+    database: Database, call: Call, bound: Bound, *, read_only: bool = True
 ) -> AsyncIterator[list[Any]]:
     """The rows of a statement as lists of some, however many there are.
 
     The transaction lasts until the last chunk; leaving early ends it and frees the connection.
     """
     size = _FIRST_ROWS
-    async with database.transaction(
-        call.caller, read_only=read_only, resets=user_code
-    ) as connection:
+    async with database.transaction(call.caller, read_only=read_only) as connection:
         cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
         while records := await cursor.fetch(size):
             yield bound.rows(records)

@@ -41,6 +41,11 @@ class RoutineCall:
     values: bool = False
     counted: bool = False
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it changes nothing, by its author's word."""
+        return self.routine.kind == "function" and self.routine.volatility != "volatile"
+
     def answer(self, records: Sequence[Any]) -> list[Any]:
         """The rows, or the values, of the answer."""
         return self.unwrapped(self.bound.rows(records))

@@ -1,0 +1,77 @@
+"""What is sent before a call's statement: role, claims and settings, as one round trip.
+
+All of it is SQL for the simple query protocol, which takes several statements and no parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pgwamp.access import Caller
+from pgwamp.database.roles import Role
+from pgwamp.errors import InvalidArgument
+
+#: Puts a connection back to how it was opened. In a transaction of its own: what follows begins
+#: with the settings that this restores, and cannot take them back by failing.
+PUT_BACK = "begin; reset session authorization; reset role; reset all; commit"
+#: Fails in a transaction whose error somebody caught: a plain COMMIT would roll it back in silence.
+COMMIT = "select; commit"
+#: What a transaction may be.
+ISOLATION_LEVELS = ("read uncommitted", "read committed", "repeatable read", "serializable")
+
+
+def settings_of(caller: Caller, role: Role | None, *, read_only: bool) -> dict[str, str]:
+    """The settings of a call: the role, the role's own settings, then the caller's claims."""
+    settings = {} if role is None else {"role": role.name, **role.settings}
+    if read_only:
+        # A role's "off" would open a connection that only reads.
+        settings.pop("default_transaction_read_only", None)
+    return {**settings, **caller.claims()}
+
+
+def for_session(settings: Mapping[str, str]) -> str:
+    """Make a connection a caller's, until it is put back."""
+    return _set(settings, local=False)
+
+
+def for_transaction(settings: Mapping[str, str], *, before: str = "") -> str:
+    """Make a transaction a caller's, until it ends.
+
+    :param before: a SQL function to call then, as ``app.check``.
+    """
+    statements = [_set(settings, local=True)]
+    if before:
+        statements.append(f"select {_function(before)}()")
+    return "; ".join(statements)
+
+
+def begin(settings: Mapping[str, str], *, read_only: bool, isolation: str | None = None) -> str:
+    """Begin a transaction. ``SET LOCAL`` comes too late for the role's own defaults of it."""
+    level = isolation or settings.get("default_transaction_isolation", "")
+    access = settings.get("default_transaction_read_only", "off").lower()
+    reads = read_only or access in ("on", "true", "yes", "1")
+    parts = ["begin"]
+    if level.lower() in ISOLATION_LEVELS:
+        parts.append(f"isolation level {level}")
+    parts.append("read only" if reads else "read write")
+    return " ".join(parts)
+
+
+def _set(settings: Mapping[str, str], *, local: bool) -> str:
+    scope = "true" if local else "false"
+    calls = (
+        f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, {scope})"
+        for name, value in settings.items()
+    )
+    return f"select {', '.join(calls)}"
+
+
+def _literal(text: str) -> str:
+    if "\x00" in text:
+        raise InvalidArgument("caller", "a claim holds the character NUL")
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
+
+
+def _function(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))

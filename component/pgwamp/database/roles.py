@@ -1,0 +1,105 @@
+"""The PostgreSQL roles that calls run as, with the settings that ALTER ROLE gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from pgwamp.access import Caller, role_of
+from pgwamp.errors import StartError
+
+#: Left out of a role's own settings: how values are written is pgwamp's to decide, and a
+#: connection of the pool may be idle for longer than a role's session.
+_OURS = (
+    "application_name",
+    "bytea_output",
+    "client_encoding",
+    "datestyle",
+    "extra_float_digits",
+    "idle_session_timeout",
+    "intervalstyle",
+    "role",
+    "session_authorization",
+    "standard_conforming_strings",
+    "timezone",
+)
+# Settings with a dot belong to extensions and applications: anybody may set those that no
+# extension has defined.
+_SETTINGS = """
+select r.rolname as role, s.name, s.value
+from pg_roles as r
+left join pg_db_role_setting as d on d.setrole = r.oid and d.setdatabase in (
+    0, (select oid from pg_database where datname = current_database())
+)
+left join lateral (
+    select lower(split_part(entry, '=', 1)) as name,
+        substr(entry, strpos(entry, '=') + 1) as value
+    from unnest(d.setconfig) as entry
+) as s on s.name <> all ($2::text[]) and (
+    exists (select from pg_settings as p where lower(p.name) = s.name and p.context = 'user')
+    or (
+        strpos(s.name, '.') > 0
+        and not exists (select from pg_settings as p where lower(p.name) = s.name)
+    )
+)
+where r.rolname = any ($1::text[]) and pg_has_role(
+    r.oid,
+    case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
+)
+order by d.setdatabase
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A PostgreSQL role, and the settings that a login as it would start with."""
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class Roles:
+    """Which role a call runs as, by ``access.roles``.
+
+    Logging in applies a role's own settings, SET ROLE does not; so they are set with it, as
+    PostgREST does.
+    """
+
+    def __init__(self, mapped: Mapping[str, str]):
+        self._mapped = mapped
+        self._roles = {name: Role(name) for name in mapped.values()}
+
+    def __bool__(self) -> bool:
+        return bool(self._mapped)
+
+    def of(self, caller: Caller) -> Role | None:
+        """The role a call runs as, or None when no roles are configured.
+
+        :raises NotAuthorized: the caller is not disclosed or not mapped.
+        """
+        name = role_of(caller, self._mapped)
+        return None if name is None else self._roles[name]
+
+    async def load(self, connection: asyncpg.Connection[Any]) -> None:
+        """Read the roles' own settings.
+
+        :raises StartError: a role is not there, or the component's user is no member of it.
+        """
+        names = sorted(set(self._mapped.values()))
+        if not names:
+            return
+        found: dict[str, dict[str, str]] = {}
+        for row in await connection.fetch(_SETTINGS, names, list(_OURS)):
+            settings = found.setdefault(row["role"], {})
+            if row["name"] is not None:
+                settings[row["name"]] = row["value"]
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise StartError(
+                f'access.roles: may not SET ROLE "{missing[0]}": '
+                "create the role, and GRANT it to the user of database.url"
+            )
+        self._roles = {name: Role(name, settings) for name, settings in found.items()}

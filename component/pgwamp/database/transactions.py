@@ -1,0 +1,219 @@
+"""Running a call's statements in the right kind of transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import asyncpg
+
+from pgwamp.access import Caller
+from pgwamp.database import prelude
+from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.database.failures import call_error
+from pgwamp.database.pools import Connection, Pools
+from pgwamp.database.roles import Roles
+from pgwamp.errors import NotAuthorized
+from pgwamp.settings import AccessSettings, DatabaseSettings
+
+Answer = TypeVar("Answer")
+
+#: The transaction that the calls of a batch share.
+_SHARED: ContextVar[Connection | None] = ContextVar("shared transaction", default=None)
+
+
+class Database:
+    """Statements of calls, as the caller's role and with the caller's claims.
+
+    A single statement is its own transaction: with a role, or where code of the application
+    reads the claims, one round trip before it makes the connection the caller's, and the next
+    use of the connection puts it back. ``access.before`` and a pooler need a transaction in
+    several statements, with settings that end with it.
+
+    :param search_path: schemas that unqualified names in queries and functions resolve in.
+    """
+
+    def __init__(
+        self, settings: DatabaseSettings, access: AccessSettings, search_path: Sequence[str]
+    ):
+        self._pools = Pools(settings, search_path)
+        self._before = access.before
+        #: What a pooled connection must be told in every transaction.
+        self._brought = dict(self._pools.session_settings) if settings.pooled else {}
+        self._brought.pop("application_name", None)
+        self._explicit = settings.pooled or bool(access.before)
+        self.roles = Roles(access.roles)
+
+    async def start(self, patience: float = 0.0) -> None:
+        """Open the pools, trying for ``patience`` seconds while the server does not answer.
+
+        :raises StartError: refused for a reason that waiting does not cure, or out of patience.
+        """
+        await self._pools.start(patience)
+
+    async def stop(self) -> None:
+        """Close every connection, at once if they do not close within a few seconds."""
+        await self._pools.stop()
+
+    def connection(self, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
+        """A connection for the component's own use, as the user of ``database.url``.
+
+        :raises Unavailable: none became free, or the database is away.
+        """
+        return self._pools.connection(read_only=read_only)
+
+    async def require_select(
+        self, connection: asyncpg.Connection[Any], caller: Caller, schema: str, name: str
+    ) -> None:
+        """Refuse a caller whose role may not read all rows of a relation.
+
+        For what is read about it as the component itself, such as its events. Row level security
+        cannot be asked about rows that are gone, so a table that has it is refused.
+
+        :raises NotAuthorized: the role has no SELECT, or the relation has row level security.
+        """
+        role = self.roles.of(caller)
+        if role is None:
+            return
+        allowed = await connection.fetchval(
+            "select has_table_privilege($1, c.oid, 'select') and not c.relrowsecurity "
+            "from pg_class as c where c.oid = to_regclass(format('%I.%I', $2::text, $3::text))",
+            role.name,
+            schema,
+            name,
+        )
+        if not allowed:
+            raise NotAuthorized(
+                f"the changes of {name} are only for roles that may SELECT all of its rows"
+            )
+
+    async def fetch(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        caller: Caller,
+        *,
+        read_only: bool,
+        user_code: bool = False,
+    ) -> list[asyncpg.Record]:
+        """Run one statement as its own transaction and return its rows.
+
+        A read whose connection turned out dead is tried once more: it has changed nothing.
+
+        :param user_code: the application's own SQL, which reads the claims also without roles
+            and may leave settings behind.
+        """
+
+        async def run(connection: Connection) -> list[asyncpg.Record]:
+            return await connection.fetch(sql, *parameters)
+
+        return await self._single(run, caller, read_only=read_only, user_code=user_code)
+
+    async def execute(
+        self, sql: str, parameters: Sequence[Any], caller: Caller, *, user_code: bool = False
+    ) -> int:
+        """Run one statement that returns no rows, and say how many rows it affected.
+
+        :param user_code: as in :meth:`fetch`.
+        """
+
+        async def run(connection: Connection) -> int:
+            status = await connection.execute(sql, *parameters)
+            last = status.rpartition(" ")[2]
+            return int(last) if last.isdigit() else 0
+
+        return await self._single(run, caller, read_only=False, user_code=user_code)
+
+    async def _single(
+        self,
+        run: Callable[[Connection], Awaitable[Answer]],
+        caller: Caller,
+        *,
+        read_only: bool,
+        user_code: bool,
+    ) -> Answer:
+        for attempt in (1, 2):
+            try:
+                async with self._for_one(caller, read_only, user_code) as connection:
+                    return await run(connection)
+            except CONNECTION_ERRORS as error:
+                again = read_only and attempt == 1 and not isinstance(error, asyncio.TimeoutError)
+                if not again or _SHARED.get() is not None:
+                    raise _as_call_error(error) from None
+            except asyncpg.PostgresError as error:
+                raise _as_call_error(error) from None
+        raise AssertionError("unreachable")
+
+    def _for_one(
+        self, caller: Caller, read_only: bool, user_code: bool
+    ) -> AbstractAsyncContextManager[Connection]:
+        if self._explicit or _SHARED.get() is not None:
+            return self._transaction(caller, read_only)
+        role = self.roles.of(caller)
+        if role is None and not user_code:
+            return self._pools.connection(read_only=read_only)
+        settings = prelude.settings_of(caller, role, read_only=read_only)
+        return self._pools.connection(read_only=read_only, prelude=prelude.for_session(settings))
+
+    @asynccontextmanager
+    async def transaction(self, caller: Caller, *, read_only: bool) -> AsyncIterator[Connection]:
+        """A transaction as the caller's role, with the caller's claims as settings.
+
+        asyncpg's own transactions nest in it as savepoints.
+        """
+        with _call_errors():
+            async with self._transaction(caller, read_only) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def together(self, caller: Caller, isolation: str) -> AsyncIterator[None]:
+        """One transaction for every statement and transaction in this context, on the primary.
+
+        :param isolation: one of :data:`pgwamp.database.prelude.ISOLATION_LEVELS`.
+        """
+        with _call_errors():
+            async with self._begun(caller, False, isolation) as connection:
+                token = _SHARED.set(connection)
+                try:
+                    yield
+                finally:
+                    _SHARED.reset(token)
+
+    @asynccontextmanager
+    async def _transaction(self, caller: Caller, read_only: bool) -> AsyncIterator[Connection]:
+        shared = _SHARED.get()
+        if shared is None:
+            async with self._begun(caller, read_only) as connection:
+                yield connection
+            return
+        settings = prelude.settings_of(caller, self.roles.of(caller), read_only=False)
+        await shared.execute(prelude.for_transaction(settings, before=self._before))
+        yield shared
+
+    def _begun(
+        self, caller: Caller, read_only: bool, isolation: str | None = None
+    ) -> AbstractAsyncContextManager[Connection]:
+        settings = {
+            **self._brought,
+            **prelude.settings_of(caller, self.roles.of(caller), read_only=read_only),
+        }
+        begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
+        rest = prelude.for_transaction(settings, before=self._before)
+        return self._pools.transaction(f"{begin}; {rest}", read_only=read_only)
+
+
+@contextmanager
+def _call_errors() -> Iterator[None]:
+    try:
+        yield
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+        if isinstance(error, asyncio.TimeoutError):
+            raise
+        raise _as_call_error(error) from None
+
+
+def _as_call_error(error: BaseException) -> BaseException:
+    return call_error(error) or error
