@@ -97,7 +97,7 @@ def test_the_wheel_carries_every_source_file(wheel: Path) -> None:
         (ROOT / "schema", "pgwamp/schema"),
     ):
         for path in root.rglob("*"):
-            if path.suffix in {".py", ".sql", ".mako", ".typed"}:
+            if path.suffix in {".py", ".sql", ".ts", ".mako", ".typed"}:
                 expected.add(f"{prefix}/{path.relative_to(root).as_posix()}")
     assert "pgwamp/schema/env.py" in expected
     assert expected <= carried, sorted(expected - carried)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from pgwamp.cli.context import dumps, load_settings, run_async
 from pgwamp.cli.follow import follow
 from pgwamp.component import describe_database
 from pgwamp.errors import CallError, SettingsError
+from pgwamp.procedures.markdown import markdown
+from pgwamp.procedures.typescript import typescript
 from pgwamp.session import Client
 from pgwamp.settings import Settings
 
@@ -29,6 +32,15 @@ class Format(StrEnum):
     """Forms of the API's description."""
 
     json = "json"
+    markdown = "markdown"
+    typescript = "typescript"
+
+
+_FORMS: dict[Format, Callable[[Mapping[str, Any]], str]] = {
+    Format.json: lambda api: json.dumps(api, indent=2, ensure_ascii=False) + "\n",
+    Format.markdown: markdown,
+    Format.typescript: typescript,
+}
 
 
 def call(
@@ -121,7 +133,7 @@ def describe(
     """Print the API that the configuration and the database make, without a router."""
     settings = load_settings(database=True, quiet=True)
     api = run_async(describe_database(settings))
-    typer.echo(json.dumps(api, indent=2, ensure_ascii=False))
+    typer.echo(_FORMS[format](api), nl=False)
 
 
 def _value(text: str) -> Any:

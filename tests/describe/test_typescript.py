@@ -1,0 +1,131 @@
+"""``describe`` as TypeScript: compiled with ``tsc --strict``, and run with autobahn-js."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgwamp.component import Component, describe_database
+from pgwamp.procedures.typescript import typescript
+from pgwamp.settings import Settings
+from tests.conftest import Addresses
+from tests.describe.conftest import NASTY
+
+HERE = Path(__file__).parent / "typescript"
+#: npm's names for a registry that cannot be reached; anything else is a defect of the lock file.
+_AWAY = re.compile(r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|E40[13]\b|ENETUNREACH")
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("node") and shutil.which("npm")),
+    reason="Node.js and npm are not installed: no TypeScript compiler to test with",
+)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The locked compiler and client, installed once into a temporary folder."""
+    folder = tmp_path_factory.mktemp("typescript")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, folder)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    if done.returncode and _AWAY.search(done.stderr):
+        pytest.skip("npm cannot reach its registry: no TypeScript compiler to test with")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+class Project:
+    """A folder with the API's module and programs that use it."""
+
+    def __init__(self, folder: Path, packages: Path, api: Mapping[str, Any]):
+        self.folder = folder
+        self._prefix = api["prefix"]
+        (folder / "node_modules").symlink_to(packages / "node_modules")
+        shutil.copy(HERE / "tsconfig.json", folder)
+        (folder / "api.ts").write_text(typescript(api), encoding="utf-8")
+
+    def program(self, name: str) -> list[str]:
+        """Bring a program of this folder, with the test's prefix; answers its lines."""
+        text = (HERE / name).read_text(encoding="utf-8").replace("com.example.", self._prefix + ".")
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return text.splitlines()
+
+    def compile(self) -> str:
+        """What ``tsc`` says; nothing if it is content."""
+        done = self._run("node_modules/typescript/bin/tsc", "--pretty", "false")
+        assert (done.returncode != 0) == bool(done.stdout), done.stderr
+        return done.stdout
+
+    def run(self, *arguments: str) -> str:
+        """Run a compiled program."""
+        done = self._run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["node", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+async def project(shop: Settings, packages: Path, tmp_path: Path) -> Project:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder, packages, await describe_database(shop))
+
+
+async def test_a_right_program_compiles_and_runs(
+    project: Project, shop: Settings, addresses: Addresses
+) -> None:
+    project.program("right.ts")
+    assert project.compile() == ""
+    async with Component(shop, patience=5):
+        out = await asyncio.to_thread(project.run, "out/right.js", addresses.clients)
+    assert json.loads(out.splitlines()[-1]) == {
+        "inserted": 2,
+        "names": ["pen", "ink"],
+        "changed": 1,
+        "event": ["insert", "pen"],
+        "seen": ["insert", "insert", "update"],
+        "nasty": "two",
+    }
+
+
+async def test_each_wrong_use_is_refused_where_it_stands(project: Project) -> None:
+    lines = project.program("wrong.ts")
+    wrong = {n for n, line in enumerate(lines, 1) if "// wrong" in line}
+    assert len(wrong) > 10
+    found = {int(n) for n in re.findall(r"^wrong\.ts\((\d+),", project.compile(), re.MULTILINE)}
+    assert found == wrong
+
+
+async def test_texts_stay_inside_their_comments(project: Project) -> None:
+    module = (project.folder / "api.ts").read_text(encoding="utf-8")
+    assert project.compile() == ""
+    assert "It ends *\\/ here | `there`" in module
+    assert NASTY.count("*/") == 1
+    for line in module.split("\n"):
+        if "no heading" in line:
+            assert line.lstrip().startswith("* ")
+
+
+async def test_the_module_is_the_same_however_the_server_orders_things(shop: Settings) -> None:
+    api = await describe_database(shop)
+    turned = {**api, "topics": list(reversed(api["topics"]))}
+    assert typescript(turned) == typescript(api)
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    lock = json.loads((HERE / "package-lock.json").read_text())
+    packages = [package for path, package in lock["packages"].items() if path]
+    assert packages
+    assert all("integrity" in package and "resolved" not in package for package in packages)
