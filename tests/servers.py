@@ -42,6 +42,8 @@ class Addresses:
     postgres: str
     clients: str
     component: str
+    #: PostgreSQL's log.
+    log: str
 
     def database(self, name: str) -> str:
         """The URL of a database on the server."""
@@ -76,7 +78,10 @@ class Servers:
             for future in starting:
                 future.result()
         return Addresses(
-            self._postgres.url("").rstrip("/"), self._router.url, self._router.component_url
+            self._postgres.url("").rstrip("/"),
+            self._router.url,
+            self._router.component_url,
+            str(self._postgres.log),
         )
 
     def _start_postgres(self) -> None:
