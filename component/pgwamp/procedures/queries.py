@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.describe import row_schema, type_schema
+from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.expressions import DIALECT, outputs, parameter
 from pgwamp.query.request import bind, naming_arguments
 from pgwamp.query.statement import Bound, Shape, Statement
@@ -143,8 +144,19 @@ def read_queries(folder: Path) -> list[NamedQuery]:
 def query_procedure(
     uri: str, query: NamedQuery, database: Database, settings: Settings
 ) -> Procedure:
-    """The procedure that runs a named query, with its parameters by name or position."""
+    """The procedure that runs a named query, with its parameters by name or position.
+
+    One that answers a list of rows streams them to a caller who asks for progressive results.
+    """
     max_rows = settings.limits.max_rows
+
+    def request_of(call: Call) -> tuple[dict[str, Any], Bound]:
+        request = bind(query.names, call.args, call.kwargs, required=len(query.names))
+        values = [
+            None if request[name] is None else bindable(kind, request[name], name)
+            for name, kind in zip(query.names, query.types, strict=True)
+        ]
+        return request, query.statement.bind(values)
 
     async def run(call: Call, bound: Bound) -> list[Any] | int:
         sql, parameters = bound.statement.sql, bound.parameters
@@ -152,20 +164,28 @@ def query_procedure(
             return await database.execute(sql, parameters, call.caller, user_code=True)
         return await database.fetch(sql, parameters, call.caller, read_only=False, user_code=True)
 
-    async def handler(call: Call) -> Any:
-        request = bind(query.names, call.args, call.kwargs, required=len(query.names))
-        values = [
-            None if request[name] is None else bindable(kind, request[name], name)
-            for name, kind in zip(query.names, query.types, strict=True)
-        ]
-        bound = query.statement.bind(values)
+    async def answer(call: Call) -> Any:
+        request, bound = request_of(call)
         with naming_arguments(request):
             records = await run(call, bound)
         if isinstance(records, int):
             return records
         if len(records) > max_rows:
-            raise TooManyRows(f"more than {max_rows} rows (limits.max_rows); add a LIMIT")
+            raise TooManyRows(
+                f"more than {max_rows} rows (limits.max_rows); add a LIMIT, "
+                "or ask for progressive results"
+            )
         return _shape(query, bound.rows(records))
+
+    async def stream(call: Call) -> AsyncIterator[Any]:
+        request, bound = request_of(call)
+        with naming_arguments(request):
+            async for rows in stream_rows(database, call, bound, read_only=False):
+                yield rows
+
+    def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
+        streams = call.progress is not None and query.operation is SQLOperationType.SELECT
+        return stream(call) if streams else answer(call)
 
     return Procedure(uri, handler, description=_description(uri, query))
 

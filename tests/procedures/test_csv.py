@@ -1,0 +1,150 @@
+"""CSV in and out, through COPY."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from tests.procedures.conftest import Api, Start
+
+INVALID = "wamp.error.invalid_argument"
+ITEM = (
+    "create table item (id int primary key, name text, price numeric(10,2), at timestamptz, "
+    "raw bytea, tags text[], twice numeric generated always as (price * 2) stored)",
+    "insert into item values (1, 'pen, \"blue\"', 1.5, '2024-01-01 10:00+02', '\\x00ff', '{a,b}'), "
+    "(2, 'žluť 🎵', null, null, null, null), (3, '', 3, null, null, '{}')",
+)
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+async def pieces(api: Api, name: str, *args: Any, **kwargs: Any) -> list[Any]:
+    found: list[Any] = []
+    assert await api.client.call(f"{api.prefix}.{name}", args, kwargs, found.append) is None
+    return found
+
+
+async def test_select_answers_csv_as_copy_writes_it(api: Start) -> None:
+    call = await api(*ITEM)
+    text = await call("item.select", {"id": {"lt": 3}}, order=["id"], format="csv")
+    assert text.splitlines()[0] == "id,name,price,at,raw,tags,twice"
+    assert read(text) == [
+        {"id": "1", "name": 'pen, "blue"', "price": "1.50", "at": "2024-01-01 08:00:00+00",
+         "raw": "\\x00ff", "tags": "{a,b}", "twice": "3.00"},
+        {"id": "2", "name": "žluť 🎵", "price": "", "at": "", "raw": "", "tags": "", "twice": ""},
+    ]  # fmt: skip
+    assert await call("item.select", {"id": 9}, columns=["id"], format="csv") == "id\n"
+    renamed = await call("item.select", {}, columns=["n:count()"], format="csv")
+    assert renamed == "n\n3\n"
+    await call.fails(INVALID, "item.select", format="xml")
+
+
+async def test_values_in_csv_conditions_are_only_values(api: Start) -> None:
+    call = await api(*ITEM)
+    hostile = "'; drop table item; --"
+    assert await call("item.select", {"name": hostile}, columns=["id"], format="csv") == "id\n"
+    assert await call("item.count") == 3
+
+
+async def test_csv_comes_in_pieces_of_whole_lines(api: Start) -> None:
+    call = await api(
+        "create table big as select n as id, repeat('ž', 1000) as text "
+        "from generate_series(1, 500) as n"
+    )
+    found = await pieces(call, "big.select", format="csv", order=["id"])
+    assert len(found) > 3
+    assert all(piece.endswith("\n") for piece in found)
+    rows = read("".join(found))
+    assert [int(row["id"]) for row in rows] == list(range(1, 501))
+
+
+async def test_csv_larger_than_a_message_is_refused_with_advice(api: Start) -> None:
+    call = await api(
+        "create table big as select repeat('x', 1000) as t from generate_series(1, 100)",
+        limits={"max_bytes": 50_000},
+    )
+    error = await call.fails("wamp.error.payload_size_exceeded", "big.select", format="csv")
+    assert "progressive" in error.message
+
+
+async def test_a_function_answers_csv(api: Start) -> None:
+    call = await api(
+        *ITEM,
+        "create function above(low numeric) returns setof item language sql stable as "
+        "'select * from item where price > low'",
+        "create function one() returns int language sql as 'select 1'",
+    )
+    text = await call("above", 1, columns=["id"], order=["id.desc"], format="csv")
+    assert text == "id\n3\n1\n"
+    assert await pieces(call, "above", 2, columns=["id"], format="csv") == ["id\n3\n"]
+    await call.fails(INVALID, "one", format="csv")
+
+
+async def test_insert_takes_csv(api: Start) -> None:
+    call = await api(*ITEM)
+    text = 'name,id,price\n"a\nb",10,2.5\n,11,\n"",12,0\n'
+    assert await call("item.insert", csv=text) == 3
+    rows = await call("item.select", {"id": {"gte": 10}}, columns=["id", "name", "price"],
+                      order=["id"])  # fmt: skip
+    assert rows == [
+        {"id": 10, "name": "a\nb", "price": "2.50"},
+        {"id": 11, "name": None, "price": None},
+        {"id": 12, "name": "", "price": "0.00"},
+    ]
+    assert await call("item.insert", csv=b"id\n20\n") == 1
+    assert await call("item.insert", csv="id,name\n") == 0
+
+
+async def test_upsert_takes_csv(api: Start) -> None:
+    call = await api(*ITEM)
+    assert await call("item.upsert", csv="id,name\n1,pencil\n4,new\n") == 2
+    assert await call("item.upsert", csv="id,name\n1,x\n5,y\n", resolution="ignore") == 1
+    rows = await call("item.select", columns=["id", "name"], order=["id"])
+    assert [(r["id"], r["name"]) for r in rows] == [
+        (1, "pencil"), (2, "žluť 🎵"), (3, ""), (4, "new"), (5, "y"),
+    ]  # fmt: skip
+    await call.fails(INVALID, "item.upsert", csv="name\nx\n")
+
+
+async def test_a_bad_line_is_named_and_nothing_stays(api: Start) -> None:
+    call = await api(*ITEM)
+    for verb in ("insert", "upsert"):
+        error = await call.fails(INVALID, f"item.{verb}", csv="id,price\n10,1\n11,abc\n12,3\n")
+        assert (error.details["line"], error.details["column"]) == (3, "price")
+        assert error.details["argument"] == "csv"
+        assert "line 3, column price" in error.message
+        error = await call.fails(INVALID, f"item.{verb}", csv="id,price\n10,1\n11\n")
+        assert error.details["line"] == 3
+        assert await call("item.count") == 3
+    error = await call.fails("pgwamp.error.unique_violation", "item.insert", csv="id\n10\n1\n")
+    assert error.details["line"] == 3
+    assert error.message.startswith("line 3: ")
+    assert await call("item.count") == 3
+
+
+async def test_wrong_csv_arguments_are_named(api: Start) -> None:
+    call = await api(*ITEM)
+    for text, argument in [
+        ("", "csv"), ("\n", "csv"), ("id,id\n1,1\n", "csv"), ("id,nmae\n1,x\n", "csv.line 1.nmae"),
+        ("twice\n1\n", "csv.line 1.twice"), (5, "csv"),
+    ]:  # fmt: skip
+        error = await call.fails(INVALID, "item.insert", csv=text)
+        assert error.details["argument"] == argument, text
+    await call.fails(INVALID, "item.insert", csv="id\n9\n", rows=[{"id": 9}])
+    await call.fails(INVALID, "item.insert", csv="id\n9\n", returning=["id"])
+
+
+async def test_csv_goes_through_views_and_row_security(api: Start) -> None:
+    call = await api(
+        *ITEM,
+        "create view named as select id, name from item",
+        "create table own (id int primary key, name text)",
+        "alter table own enable row level security",
+    )
+    assert await call("named.insert", csv="id,name\n7,seven\n") == 1
+    assert await call("named.upsert", csv="id,name\n7,Seven\n") == 1
+    assert (await call("item.get", 7))["name"] == "Seven"
+    assert await call("own.insert", csv="id,name\n1,a\n2,b\n") == 2
