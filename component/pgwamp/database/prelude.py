@@ -17,7 +17,7 @@ PUT_BACK = "begin; reset session authorization; reset role; reset all; commit"
 #: Fails in a transaction whose error somebody caught: a plain COMMIT would roll it back in silence.
 COMMIT = "select; commit"
 #: What a transaction may be.
-ISOLATION_LEVELS = ("read uncommitted", "read committed", "repeatable read", "serializable")
+ISOLATION_LEVELS = ("read committed", "repeatable read", "serializable")
 
 
 def settings_of(caller: Caller, role: Role | None, *, read_only: bool) -> dict[str, str]:

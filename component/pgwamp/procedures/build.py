@@ -13,6 +13,7 @@ from pgwamp.catalog import Catalog, Graph
 from pgwamp.database import Database
 from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
+from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import query_procedure, read_queries
@@ -64,6 +65,7 @@ async def build_exposure(
         add(procedure)
     for procedure in further:
         add(procedure)
+    add(batch_procedure(expose.prefix, found, database))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
 
     async def describe(call: Call) -> Any:

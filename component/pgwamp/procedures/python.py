@@ -157,6 +157,7 @@ class _Arguments:
             "uri": self._uri,
             "kind": "python",
             "description": self._doc,
+            "transaction": bool(self.connection),
             "arguments": [
                 {
                     "name": name,

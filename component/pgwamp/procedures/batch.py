@@ -1,0 +1,195 @@
+"""``batch``: several calls in one transaction, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pgwamp.access import Caller
+from pgwamp.database import ISOLATION_LEVELS, Database
+from pgwamp.errors import CallError, InvalidArgument
+from pgwamp.query.request import bind, suggest
+from pgwamp.session import Call, Procedure, Result
+
+ARGUMENTS = ("steps", "isolation")
+MAX_STEPS = 100
+#: What runs in the transaction of its call, by the kind in its description.
+_KINDS = ("relation", "function", "procedure", "query", "python")
+_KEYS = ("procedure", "args", "kwargs")
+#: serialization_failure and deadlock_detected: another attempt may well succeed.
+_RETRIED = ("40001", "40P01")
+_ATTEMPTS = 5
+#: Seconds before the second attempt at most; each further one doubles it.
+_PAUSE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One call of a batch, with its references not yet replaced."""
+
+    place: str
+    procedure: Procedure
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+def batch_procedure(
+    prefix: str, procedures: Mapping[str, Procedure], database: Database
+) -> Procedure:
+    """The procedure ``prefix.batch``.
+
+    :param procedures: what its steps may call, by URI; looked up when it is called.
+    """
+    uri = f"{prefix}.batch"
+
+    async def handler(call: Call) -> list[Any]:
+        request = bind(ARGUMENTS, call.args, call.kwargs, required=1)
+        steps = _steps(request["steps"], prefix, procedures)
+        isolation = _isolation(request.get("isolation"))
+        attempt = 1
+        while True:
+            try:
+                async with database.together(call.caller, isolation):
+                    return await _run(steps, call.caller)
+            except CallError as error:
+                if error.details.get("sqlstate") not in _RETRIED or attempt == _ATTEMPTS:
+                    raise
+            # Those that got into each other's way must not meet again.
+            await asyncio.sleep(random.uniform(0, _PAUSE * 2**attempt))
+            attempt += 1
+
+    # A Python procedure's values are among the results.
+    return Procedure(uri, handler, neutral=False, description=_description(uri))
+
+
+async def _run(steps: Sequence[_Step], caller: Caller) -> list[Any]:
+    results: list[Any] = []
+    for index, step in enumerate(steps):
+        try:
+            call = Call(
+                _resolve(step.args, results, f"{step.place}.args"),
+                _resolve(step.kwargs, results, f"{step.place}.kwargs"),
+                replace(caller, procedure=step.procedure.uri),
+            )
+            answer = step.procedure.handler(call)
+            if isinstance(answer, AsyncIterator):
+                raise InvalidArgument(f"{step.place}.procedure", "answers in parts; call it alone")
+            results.append(_plain(await answer))
+        except CallError as error:
+            failed = CallError(f"batch[{index}]: {error.message}", uri=error.uri)
+            failed.details = {**error.details, "step": index}
+            raise failed from None
+    return results
+
+
+def _plain(result: Any) -> Any:
+    """A step's result; with keyword results, both of them in a dict."""
+    if isinstance(result, Result):
+        if result.kwargs:
+            return {"value": result.value, "kwargs": dict(result.kwargs)}
+        return result.value
+    return result
+
+
+def _steps(given: Any, prefix: str, procedures: Mapping[str, Procedure]) -> list[_Step]:
+    if not isinstance(given, list | tuple) or not given:
+        raise InvalidArgument("steps", 'expected a list of {"procedure": ..., "args": [...]}')
+    if len(given) > MAX_STEPS:
+        raise InvalidArgument("steps", f"{len(given)} given, at most {MAX_STEPS} allowed")
+    return [_step(item, f"steps[{index}]", prefix, procedures) for index, item in enumerate(given)]
+
+
+def _step(item: Any, place: str, prefix: str, procedures: Mapping[str, Procedure]) -> _Step:
+    if not isinstance(item, Mapping):
+        raise InvalidArgument(place, f"expected a dict of {', '.join(_KEYS)}")
+    for key in item:
+        if key not in _KEYS:
+            raise InvalidArgument(f"{place}.{key}", f"unknown{suggest(key, _KEYS)}")
+    name = item.get("procedure")
+    if not isinstance(name, str):
+        raise InvalidArgument(f"{place}.procedure", "expected a URI, or what follows the prefix")
+    procedure = procedures.get(name) or procedures.get(f"{prefix}.{name}")
+    if procedure is None:
+        raise InvalidArgument(
+            f"{place}.procedure", f'there is no "{name}"; {prefix}.describe lists what there is'
+        )
+    kind = procedure.description.get("kind")
+    if kind not in _KINDS or not procedure.description.get("transaction", True):
+        raise InvalidArgument(
+            f"{place}.procedure", f"{name} takes no part in a transaction; call it alone"
+        )
+    args, kwargs = item.get("args", ()), item.get("kwargs", {})
+    if not isinstance(args, list | tuple):
+        raise InvalidArgument(f"{place}.args", "expected a list")
+    if not isinstance(kwargs, Mapping):
+        raise InvalidArgument(f"{place}.kwargs", "expected a dict")
+    return _Step(place, procedure, args, kwargs)
+
+
+def _isolation(given: Any) -> str:
+    if given is None:
+        return "read committed"
+    if given not in ISOLATION_LEVELS:
+        raise InvalidArgument("isolation", f"one of {', '.join(ISOLATION_LEVELS)}")
+    return str(given)
+
+
+def _resolve(value: Any, results: Sequence[Any], place: str) -> Any:
+    """``value`` with each ``{"$ref": [step, key, ...]}`` in it replaced."""
+    if isinstance(value, Mapping):
+        path = value.get("$ref")
+        if len(value) == 1 and isinstance(path, list | tuple):
+            return _referred(path, results, place)
+        return {key: _resolve(item, results, f"{place}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolve(item, results, f"{place}[{i}]") for i, item in enumerate(value)]
+    return value
+
+
+def _referred(path: Sequence[Any], results: Sequence[Any], place: str) -> Any:
+    value: Any = results
+    for depth, part in enumerate(path):
+        if isinstance(value, Mapping):
+            found = isinstance(part, str) and part in value
+        else:
+            found = type(part) is int and isinstance(value, list) and 0 <= part < len(value)
+        if not found:
+            where = "the earlier steps" if depth == 0 else f"the result at {list(path[:depth])}"
+            raise InvalidArgument(place, f"$ref: {where} has no {part!r}")
+        value = value[part]
+    if not path:
+        raise InvalidArgument(place, "$ref: expected [step, key or index, ...]")
+    return value
+
+
+def _description(uri: str) -> dict[str, Any]:
+    step = {
+        "type": "object",
+        "properties": {
+            "procedure": {"type": "string"},
+            "args": {"type": "array"},
+            "kwargs": {"type": "object"},
+        },
+        "required": ["procedure"],
+    }
+    return {
+        "uri": uri,
+        "kind": "batch",
+        "description": "several calls in one transaction, all or nothing",
+        "arguments": [
+            {
+                "name": "steps",
+                "required": True,
+                "schema": {"type": "array", "items": step, "minItems": 1, "maxItems": MAX_STEPS},
+            },
+            {
+                "name": "isolation",
+                "required": False,
+                "schema": {"enum": list(ISOLATION_LEVELS)},
+            },
+        ],
+        "result": {"type": "array", "description": "the result of each step"},
+    }

@@ -1,0 +1,250 @@
+"""``batch``: several calls, one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.database.conftest import Calls, Expose
+
+INVALID = "wamp.error.invalid_argument"
+SHOP = (
+    "create table orders (id int primary key generated always as identity, who text not null)",
+    "create table line (order_id int references orders deferrable initially deferred, "
+    "sku text check (sku <> ''))",
+    "create function whoami() returns text language sql stable as $$ select concat_ws(' ', "
+    "current_user, current_setting('wamp.authid'), current_setting('wamp.procedure'), "
+    "current_setting('transaction_isolation'), current_setting('transaction_read_only')) $$",
+    "create function pair(a int, b int, out total int, out parts int[]) language sql as "
+    "$$ select a + b, array[a, b] $$",
+)
+MODULE = """
+import asyncpg
+from autobahn import wamp
+
+@wamp.register("rename")
+async def rename(connection: asyncpg.Connection, number: int, name: str) -> str:
+    async with connection.transaction():
+        await connection.execute("update orders set who = $2 where id = $1", number, name)
+    return name
+
+@wamp.register("alone")
+async def alone() -> int:
+    return 1
+
+@wamp.register("parts")
+async def parts(connection: asyncpg.Connection):
+    yield 1
+"""
+
+
+def step(procedure: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    return {"procedure": procedure, "args": list(args), "kwargs": kwargs}
+
+
+def ref(*path: Any) -> dict[str, Any]:
+    return {"$ref": list(path)}
+
+
+@pytest.fixture
+async def shop(
+    expose: Expose, tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Calls:
+    module = "batch_" + prefix.rpartition(".")[2]
+    (tmp_path / f"{module}.py").write_text(MODULE)
+    (tmp_path / "shop.sql").write_text("-- name: lines$\nselect count(*) from line")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return await expose(*SHOP, expose={"procedures": [module], "queries": str(tmp_path)})
+
+
+async def test_a_later_step_uses_the_result_of_an_earlier_one(shop: Calls) -> None:
+    order, lines, total, count, name, found = await shop(
+        "batch",
+        [
+            step("orders.insert", {"who": "anna"}),
+            step(
+                f"{shop.prefix}.line.insert",
+                [{"order_id": ref(0, 0, "id"), "sku": "a"},
+                 {"order_id": ref(0, 0, "id"), "sku": "b"}],
+            ),
+            step("pair", a=ref(1, 1, "order_id"), b=2),
+            step("lines"),
+            step("rename", ref(2, "parts", 0), name="ben"),
+            step("orders.select", where={"or": [{"who": ref(4)}, {"id": ref(2, "parts", 0)}]}),
+        ],
+    )  # fmt: skip
+    assert order == [{"id": 1, "who": "anna"}]
+    assert [line["sku"] for line in lines] == ["a", "b"]
+    assert total == {"total": 3, "parts": [1, 2]}
+    assert (count, name, found) == (2, "ben", [{"id": 1, "who": "ben"}])
+    assert await shop("orders.select") == [{"id": 1, "who": "ben"}]
+
+
+async def test_one_step_that_fails_undoes_all_and_is_named(shop: Calls) -> None:
+    error = await shop.fails(
+        "pgwamp.error.check_violation",
+        "batch",
+        [step("orders.insert", {"who": "anna"}), step("line.insert", {"sku": ""})],
+    )
+    assert error.message.startswith('batch[1]: new row for relation "line" violates check')
+    assert (error.details["step"], error.details["table"]) == (1, "line")
+    # Also when only the COMMIT finds out.
+    await shop.fails(
+        "pgwamp.error.foreign_key_violation",
+        "batch",
+        [step("line.insert", {"order_id": 7, "sku": "a"}), step("orders.insert", {"who": "anna"})],
+    )
+    wrong = await shop.fails(
+        INVALID,
+        "batch",
+        [step("orders.insert", {"who": "anna"}), step("orders.delete", where={"size": 1})],
+    )
+    assert wrong.message.startswith("batch[1]: where.size: ")
+    assert (wrong.details["step"], wrong.details["argument"]) == (1, "where.size")
+    assert await shop("orders.count") == await shop("line.count") == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "place"),
+    [
+        ([], "steps"),
+        ("orders.insert", "steps"),
+        ([step("orders.count")] * 101, "steps"),
+        (["orders.count"], "steps[0]"),
+        ([{"args": []}], "steps[0].procedure"),
+        ([{"procedure": "orders.count", "arg": []}], "steps[0].arg"),
+        ([{"procedure": "orders.count", "args": {}}], "steps[0].args"),
+        ([{"procedure": "orders.count", "kwargs": []}], "steps[0].kwargs"),
+        ([step("orders.count"), step("orders.wipe")], "steps[1].procedure"),
+        ([step("orders.count"), step("describe")], "steps[1].procedure"),
+        ([step("batch", [])], "steps[0].procedure"),
+        ([step("alone")], "steps[0].procedure"),
+        ([step("parts")], "steps[0].procedure"),
+        ([step("pair", ref(0), 1)], "steps[0].args[0]"),
+        ([step("pair", 1, 1), step("pair", ref(), 1)], "steps[1].args[0]"),
+        ([step("pair", 1, 1), step("pair", ref(1), 1)], "steps[1].args[0]"),
+        ([step("pair", 1, 1), step("pair", ref(-1), 1)], "steps[1].args[0]"),
+        ([step("pair", 1, 1), step("pair", a=ref(0, "sum"), b=1)], "steps[1].kwargs.a"),
+        ([step("pair", 1, 1), step("pair", ref(0, "parts", 2), 1)], "steps[1].args[0]"),
+        ([step("pair", 1, 1), step("pair", ref(0, "total", 0), 1)], "steps[1].args[0]"),
+        (
+            [step("pair", 1, 1), step("orders.select", where={"or": [{"id": ref(0, "x")}]})],
+            "steps[1].kwargs.where.or[0].id",
+        ),
+    ],
+)
+async def test_a_step_that_cannot_be_called_is_named(shop: Calls, steps: Any, place: str) -> None:
+    error = await shop.fails(INVALID, "batch", steps)
+    assert error.details["argument"] == place
+
+
+async def test_what_only_looks_like_a_reference_is_a_value(expose: Expose) -> None:
+    call = await expose(
+        "create function keep(value jsonb) returns jsonb language sql as 'select value'"
+    )
+    values = [{"$ref": "#/definitions/a"}, {"$ref": [0], "title": "t"}, {"a": {"$ref": None}}]
+    assert await call("batch", [step("keep", value) for value in values]) == values
+
+
+async def test_isolation_is_what_is_asked_for(shop: Calls) -> None:
+    for isolation in ("read committed", "repeatable read", "serializable"):
+        (said,) = await shop("batch", [step("whoami")], isolation=isolation)
+        assert said == f"postgres anonymous {shop.prefix}.whoami {isolation} off"
+    assert "read committed" in (await shop("batch", [step("whoami")]))[0]
+    error = await shop.fails(INVALID, "batch", [step("whoami")], isolation="chaos")
+    assert error.details["argument"] == "isolation"
+
+
+async def test_each_step_is_a_call_of_the_caller(expose: Expose, roles: list[str]) -> None:
+    anna, _ = roles
+    call = await expose(
+        *SHOP,
+        "create table visit (procedure text)",
+        "create function note() returns void language sql as "
+        "$$ insert into visit values (current_setting('wamp.procedure')) $$",
+        "create function escape() returns void language sql as "
+        "$$ select set_config('role', 'none', false), set_config('wamp.authid', 'root', false) $$",
+        f"grant insert on orders, visit to {anna}",
+        access={"roles": {"anonymous": anna}, "before": "note"},
+    )
+    _, said = await call("batch", [step("escape"), step("whoami")])
+    assert said.startswith(f"{anna} anonymous {call.prefix}.whoami ")
+    denied = [step("orders.insert", {"who": "a"}, returning=False), step("line.select")]
+    error = await call.fails("wamp.error.not_authorized", "batch", denied)
+    assert error.details["step"] == 1
+    await call.fails("wamp.error.not_authorized", "batch", [step("whoami")], by="user")
+    async with call.database.connection(read_only=False) as connection:
+        visits = [row[0] for row in await connection.fetch("select procedure from visit")]
+        assert await connection.fetchval("select current_user") == "postgres"
+    assert visits == [f"{call.prefix}.{name}" for name in ("batch", "escape", "whoami")]
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+async def test_what_another_transaction_broke_is_tried_again(expose: Expose, sqlstate: str) -> None:
+    call = await expose(
+        "create table item (id int primary key)",
+        "create sequence attempts",
+        # A sequence is not rolled back.
+        f"create function works_at(attempt int) returns int language plpgsql as $$ begin "
+        f"if nextval('attempts') < attempt then raise using errcode = '{sqlstate}'; end if; "
+        f"return currval('attempts'); end $$",
+    )
+    steps = [step("item.insert", {"id": 1}), step("works_at", 4)]
+    assert (await call("batch", steps))[1] == 4
+    assert await call("item.count") == 1
+    condition = {"40001": "serialization_failure", "40P01": "deadlock_detected"}[sqlstate]
+    error = await call.fails(f"pgwamp.error.{condition}", "batch", [step("works_at", 1000)])
+    assert error.details["step"] == 0
+    assert await call("works_at", 0) == 4 + 5 + 1
+
+
+async def test_serializable_batches_that_skew_each_other_end_one_after_the_other(
+    expose: Expose,
+) -> None:
+    call = await expose(
+        "create table item (id int primary key generated always as identity, seen int)",
+        # Long enough for the others to read the same.
+        "create function number() returns int language sql as "
+        "$$ select count(*)::int from item, pg_sleep(0.05) $$",
+        "analyze item",
+        database={"pool_max": 4},
+    )
+    steps = [step("number"), step("item.insert", {"seen": ref(0)})]
+    await asyncio.gather(*(call("batch", steps, isolation="serializable") for _ in range(4)))
+    rows = await call("item.select", order="seen")
+    assert [row["seen"] for row in rows] == [0, 1, 2, 3]
+    # The same without: they do read the same.
+    await asyncio.gather(*(call("batch", steps) for _ in range(4)))
+    rows = await call("item.select", order="seen")
+    assert len({row["seen"] for row in rows}) < 8
+
+
+async def test_calls_beside_a_batch_are_no_part_of_it(expose: Expose) -> None:
+    call = await expose(
+        "create table item (id int primary key)",
+        "create function nap() returns void language sql as 'select pg_sleep(0.3)'",
+        database={"pool_max": 2},
+    )
+    batch = asyncio.ensure_future(
+        call("batch", [step("item.insert", {"id": 1}), step("nap"), step("item.insert", {"id": 1})])
+    )
+    async with asyncio.timeout(5):
+        await call("item.insert", {"id": 2})
+        assert not batch.done()
+        results = await asyncio.gather(batch, return_exceptions=True)
+    assert "unique" in str(results[0])
+    assert await call("item.select") == [{"id": 2}]
+
+
+async def test_a_cancelled_batch_changes_nothing(expose: Expose) -> None:
+    call = await expose(
+        "create table item (id int primary key)",
+        "create function nap() returns void language sql as 'select pg_sleep(30)'",
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await call("batch", [step("item.insert", {"id": 1}), step("nap")])
+    assert await call("batch", [step("item.count")]) == [0]
