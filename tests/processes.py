@@ -58,6 +58,12 @@ class Pgwamp:
         self._news.set()
 
     @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         """Everything it wrote."""
         return "\n".join(self.lines)
