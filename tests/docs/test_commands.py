@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from pgwamp.dev import ports
 from pgwamp.dev.embedded import programs
 from tests.processes import Pgwamp
+from tests.servers import server_folder
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop"
@@ -49,10 +50,11 @@ def commands(page: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shop") / "shop"
-    shutil.copytree(SHOP, folder, ignore=shutil.ignore_patterns(".pgwamp", "__pycache__"))
-    return folder
+def shop() -> Iterator[Path]:
+    with server_folder() as parent:
+        folder = parent / "shop"
+        shutil.copytree(SHOP, folder, ignore=shutil.ignore_patterns(".pgwamp", "__pycache__"))
+        yield folder
 
 
 class Stack:

@@ -59,8 +59,10 @@ def call(
     """
     settings = load_settings(quiet=True)
     named = dict(_keyword(text) for text in keywords or ())
-    result, further = run_async(_call(settings, uri, [_value(a) for a in args or ()], named))
-    if result is not None or not further:
+    result, further, streamed = run_async(
+        _call(settings, uri, [_value(a) for a in args or ()], named)
+    )
+    if result is not None or not streamed:
         typer.echo(dumps(result))
     if further:
         typer.echo(dumps(further), err=True)
@@ -68,7 +70,8 @@ def call(
 
 async def _call(
     settings: Settings, uri: str, args: list[Any], kwargs: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, Any], bool]:
+    """The result, its keywords, and whether progressive results came before."""
     streamed = False
 
     def on_progress(*parts: Any, **_: Any) -> None:
@@ -83,7 +86,7 @@ async def _call(
             if error.uri == "wamp.error.no_such_procedure":
                 raise await _no_such_procedure(client, settings, uri) from None
             raise
-    return (None, further or {"done": True}) if streamed and result is None else (result, further)
+    return result, further, streamed
 
 
 async def _no_such_procedure(client: Client, settings: Settings, uri: str) -> CallError:

@@ -59,7 +59,7 @@ class RelationProcedures:
 
         def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
             request = bind(names, call.args, call.kwargs, required=required)
-            if verb == "select" and call.progress is not None:
+            if verb == "select" and call.progress is not None and not _is_page(request):
                 return self._stream(call, request)
             return answer(call, request)
 
@@ -100,9 +100,6 @@ class RelationProcedures:
         return Result(rows, kwargs) if kwargs else rows
 
     async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
-        for name in ("after", "count"):
-            if request.get(name) is not None:
-                raise InvalidArgument(name, "progressive results are all rows in one go; leave it")
         with naming_arguments(request):
             if _is_csv(request):
                 bound = self._reads.stream(request, plain=True)
@@ -191,6 +188,11 @@ class RelationProcedures:
                     "nothing was changed"
                 )
         return records
+
+
+def _is_page(request: Mapping[str, Any]) -> bool:
+    """Whether the answer says more than its rows, and so comes in one piece."""
+    return "after" in request or bool(request.get("count"))
 
 
 def _is_csv(request: Mapping[str, Any]) -> bool:

@@ -18,15 +18,19 @@ _CHUNK = 128 * 1024
 async def stream_rows(
     database: Database, call: Call, bound: Bound, *, read_only: bool = True
 ) -> AsyncIterator[list[Any]]:
-    """The rows of a statement as lists of some, however many there are.
+    """The rows of a statement as lists of some, however many there are; of none, an empty list.
 
     The transaction lasts until the last chunk; leaving early ends it and frees the connection.
     """
-    size = _FIRST_ROWS
+    size, sent = _FIRST_ROWS, False
     async with database.transaction(call.caller, read_only=read_only) as connection:
         cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
-        while records := await cursor.fetch(size):
-            yield bound.rows(records)
+        while True:
+            records = await cursor.fetch(size)
+            # An empty list at the end only where there is nothing else.
+            if records or not sent:
+                yield bound.rows(records)
+                sent = True
             if len(records) < size:
                 return
             # At least one octet for a value: rows of numbers have a size too.

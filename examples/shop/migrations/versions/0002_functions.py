@@ -23,6 +23,14 @@ FUNCTIONS = {
         end;
         comment on function order_total is 'What an order costs, in euro.';
     """,
+    "total(orders)": """
+        create function total(orders) returns numeric
+        language sql stable
+        begin atomic
+            select order_total($1.id);
+        end;
+        comment on function total is 'What the order costs: a computed column of orders.';
+    """,
     "order_lines(int)": """
         create function order_lines(order_id int)
             returns table (line int, product text, quantity int, price numeric, total numeric)
@@ -83,5 +91,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them."""
-    for signature in FUNCTIONS:
+    for signature in reversed(FUNCTIONS):
         op.execute(f"drop function {signature}")
