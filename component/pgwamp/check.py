@@ -18,14 +18,18 @@ OLDEST_VERSION = 140000
 
 
 class Finding(NamedTuple):
-    """Something wrong: in which part, and one line that says what and names the cure."""
+    """Something wrong: in which part, and one line that says what and names the cure.
+
+    With ``advice`` nothing is wrong, but something could be better.
+    """
 
     part: str
     problem: str
+    advice: bool = False
 
 
 async def check_all(settings: Settings) -> list[Finding]:
-    """Look at everything; an empty list means that a component would start and work."""
+    """Look at everything; a component would start and work if there is nothing but advice."""
     findings: list[Finding] = []
     for require in (settings.require_database, settings.require_exposure):
         try:
@@ -90,9 +94,22 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
         Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
         for row in await connection.fetch(_ROLES, sorted(set(settings.access.roles.values())))
     ]
+    if not await connection.fetchval(_FOLLOWS_DDL):
+        findings.append(
+            Finding(
+                "schema",
+                "the API follows DDL only on NOTIFY pgwamp, 'reload': end migrations with it, or "
+                "run 'pgwamp db upgrade' once as a superuser, who may create event triggers",
+                advice=True,
+            )
+        )
     return findings
 
 
+_FOLLOWS_DDL = """
+select count(*) = 2 from pg_event_trigger
+where evtfoid = to_regprocedure('wamp.ddl_changed()') and evtenabled <> 'D'
+"""
 _SCHEMAS = """
 select case
         when n.oid is null then format(

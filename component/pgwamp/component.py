@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -11,10 +12,11 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
-from pgwamp.errors import StartError
+from pgwamp.errors import StartError, Unavailable
 from pgwamp.events import Publisher, Shapes, changes_procedures
 from pgwamp.naming import Naming
 from pgwamp.procedures import Exposure, build_exposure
+from pgwamp.reload import Reloader
 from pgwamp.session import Link, Procedure, Serving
 from pgwamp.settings import Settings
 
@@ -55,17 +57,18 @@ class Component:
         settings = self._settings
         self._serving = Serving(settings.limits, settings.router.realm)
         self.link = Link(
-            settings.router,
-            max_bytes=settings.limits.max_bytes,
-            serving=self._serving,
-            on_join=self._register,
+            settings.router, max_bytes=settings.limits.max_bytes, serving=self._serving
         )
         self.publisher = Publisher(
             settings.database.direct_dsn(), self.link, self.shapes, settings.events
         )
+        self.reloader = Reloader(settings.database.direct_dsn(), self.reload)
         try:
             await self.database.start(self._patience)
+            # Listen first, then read: no change falls in between.
+            await self.reloader.start()
             await self.load()
+            self._serving.procedures = self.exposure.procedures
             await self.link.start()
             await self.publisher.start()
         except BaseException:
@@ -87,6 +90,7 @@ class Component:
         """
         if self._serving is None:
             return
+        await self.reloader.stop()
         await self.publisher.stop()
         if self.link.is_up:
             await self.link.unregister(list(self.link.registered))
@@ -94,34 +98,58 @@ class Component:
         await self.link.stop()
         await self.database.stop()
 
-    async def _register(self) -> None:
-        await self.link.register(self.exposure.procedures.values())
-
     async def _watched(self) -> Sequence[WatchedRelation]:
         async with self.database.connection(read_only=False) as connection:
             return (await load_catalog(connection, ())).watched
 
     async def load(self) -> None:
         """Read the catalog and build what is exposed; needs the database only."""
-        async with self.database.connection(read_only=False) as connection:
+        self.catalog, self.exposure = await self._read()
+
+    async def reload(self) -> None:
+        """Read the catalog again, and serve what it makes; waits until the link is up.
+
+        What did not change stays registered, and calls under way end as they began.
+
+        :raises StartError: as at the start; what was served before still is.
+        """
+        await self.link.up()
+        catalog, exposure = await self._read()
+        await self.link.serve(exposure.procedures)
+        self.catalog, self.exposure = catalog, exposure
+        log.info("reloaded", procedures=len(exposure.procedures))
+
+    async def _read(self) -> tuple[Catalog, Exposure]:
+        # asyncpg keeps the form of statements and types: prepared before a change, they would
+        # fail once in a transaction. Pools that give no connection now find out by themselves.
+        with suppress(Unavailable):
+            async with self.database.connection(read_only=True) as connection:
+                await connection.reload_schema_state()
+        async with (
+            self.database.connection(read_only=False) as connection,
+            # One snapshot: DDL that goes on meanwhile is either seen whole or not at all.
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.reload_schema_state()
             await require_schema(connection)
             await self._require_schemas(connection)
-            self.catalog = await load_catalog(connection, self._settings.expose.schemas)
-            self.shapes.use(self.catalog.watched)
+            catalog = await load_catalog(connection, self._settings.expose.schemas)
+            self.shapes.use(catalog.watched)
             cluster = await connection.fetchval("select wamp.cluster()")
-            self.exposure = await build_exposure(
+            exposure = await build_exposure(
                 self._settings,
-                self.catalog,
+                catalog,
                 self.database,
                 connection,
-                self._changes(cluster),
+                self._changes(catalog, cluster),
             )
+        return catalog, exposure
 
-    def _changes(self, cluster: str) -> list[Procedure]:
+    def _changes(self, catalog: Catalog, cluster: str) -> list[Procedure]:
         """``changes`` for every exposed table: those watched later have it at once."""
         tables = [
             (path, relation.schema, relation.name)
-            for relation in self.catalog.relations
+            for relation in catalog.relations
             if relation.kind == "table"
             and (path := self.naming.exposed_path(relation.schema, relation.name))
         ]

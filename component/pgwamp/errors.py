@@ -67,6 +67,12 @@ class NotAuthorized(CallError):
     uri = "wamp.error.not_authorized"
 
 
+class NoSuchProcedure(CallError):
+    """What the procedure stood for is gone, as a dropped table."""
+
+    uri = "wamp.error.no_such_procedure"
+
+
 class Canceled(CallError):
     """The caller, or the end of its session, canceled the call."""
 

@@ -53,6 +53,8 @@ class Revision(NamedTuple):
 def upgrade(dsn: str, revision: str = "head", report: Callable[[str], None] | None = None) -> None:
     """Migrate up to ``revision``, all or nothing; nothing happens if it is there already.
 
+    At the head, a superuser also installs the event triggers of hot reload if they are missing.
+
     :param report: told each revision as it is applied.
     """
     _migrate(command.upgrade, dsn, revision, report)
@@ -145,10 +147,20 @@ def _migrate(
                 if found is not None and found not in {known.revision for known in history()}:
                     raise StartError(_unknown(found))
                 action(config, target)
+                if action is command.upgrade and _current(connection) == head():
+                    _follow_ddl(connection)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
             raise _refused(error, connection.engine.url) from None
+
+
+def _follow_ddl(connection: Connection) -> None:
+    """An earlier upgrade may have been by a role that may not create event triggers."""
+    sql_file = files(SCHEMA_PACKAGE).joinpath("sql", "ddl_changed.sql")
+    connection.exec_driver_sql(
+        sql_file.read_text(encoding="utf-8"), execution_options={"no_parameters": True}
+    )
 
 
 def _current(connection: Connection) -> str | None:

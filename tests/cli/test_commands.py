@@ -148,6 +148,23 @@ async def test_check_finds_nothing_wrong_with_a_good_set_up(run: Run) -> None:
     assert (code, json.loads(out)) == (0, [])
 
 
+@pytest.mark.parametrize("change", ["drop event trigger", "alter event trigger"])
+async def test_check_says_that_ddl_is_not_followed_and_the_cure(
+    run: Run, database: Database, change: str
+) -> None:
+    off = " disable" if change.startswith("alter") else ""
+    database.execute(f"{change} wamp_sql_drop{off}")
+    code, out, err = await run("check")
+    advice, verdict = out.strip().splitlines()
+    assert (code, verdict) == (0, "everything is in order"), err
+    assert advice.startswith("advice: ")
+    for part in ("NOTIFY pgwamp, 'reload'", "pgwamp db upgrade", "superuser"):
+        assert part in advice
+    code, out, _ = await run("check", "--json")
+    assert code == 0
+    assert [finding["advice"] for finding in json.loads(out)] == [True]
+
+
 async def test_every_form_of_database_url_is_accepted(run: Run, database: Database) -> None:
     rest = database.url.removeprefix("postgresql")
     for form in ("postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"):

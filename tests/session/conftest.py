@@ -57,16 +57,12 @@ async def callee(addresses: Addresses) -> AsyncIterator[Callee]:
             serializer: str = "json",
             **limits: Any,
         ) -> Link:
-            async def on_join() -> None:
-                await link.register(procedures)
-
             settings = RouterSettings(url=url, serializer=serializer)  # type: ignore[arg-type]
             limit = LimitSettings(**limits)
             link = Link(
                 settings,
                 max_bytes=limit.max_bytes,
-                serving=Serving(limit, settings.realm),
-                on_join=on_join,
+                serving=Serving(limit, settings.realm, {p.uri: p for p in procedures}),
                 patience=5,
             )
             stack.push_async_callback(link.stop)

@@ -37,6 +37,7 @@ from tests.session.router import (
     INVOCATION,
     PUBLISH,
     REGISTER,
+    REGISTERED,
     UNREGISTER,
     YIELD,
     FakeRouter,
@@ -63,15 +64,10 @@ async def _link(url: str, **settings: Any) -> AsyncIterator[Link]:
     patience = settings.pop("patience", 5)
     procedures = settings.pop("procedures", ())
 
-    async def on_join() -> None:
-        await link.register(procedures)
-
     settings = {"serializer": "json", **settings}
     router = RouterSettings(url=url, **settings)
-    serving = Serving(LIMITS, router.realm)
-    link = Link(
-        router, max_bytes=LIMITS.max_bytes, serving=serving, on_join=on_join, patience=patience
-    )
+    serving = Serving(LIMITS, router.realm, {p.uri: p for p in procedures})
+    link = Link(router, max_bytes=LIMITS.max_bytes, serving=serving, patience=patience)
     try:
         yield link
     finally:
@@ -212,6 +208,103 @@ async def test_a_killed_session_while_registering_is_not_fatal(fake_router: Fake
         fake_router.replies[REGISTER] = register
         fake_router.send([GOODBYE, {}, "wamp.close.killed"])
         await starting
+
+
+def _served(*names: str) -> dict[str, Procedure]:
+    return {f"com.example.{name}": Procedure(f"com.example.{name}", _echo) for name in names}
+
+
+async def test_only_what_is_new_is_registered_and_only_what_is_gone_taken_back(
+    fake_router: FakeRouter,
+) -> None:
+    procedures = _served("a", "b").values()
+    async with _link(fake_router.url, procedures=procedures) as link, asyncio.timeout(5):
+        await link.start()
+        await link.serve(_served("b", "c"))
+        assert [message[3] for message in fake_router.of(REGISTER)] == [*_served("a", "b", "c")]
+        assert [message[2] for message in fake_router.of(UNREGISTER)] == [
+            fake_router.of(REGISTER)[0][1]
+        ]
+        assert link.registered == _served("b", "c").keys()
+
+
+async def test_what_is_served_anew_is_registered_again_after_a_cut(
+    fake_router: FakeRouter,
+) -> None:
+    async with _link(fake_router.url, procedures=_served("a").values()) as link:
+        async with asyncio.timeout(10):
+            await link.start()
+            await link.serve(_served("b"))
+            fake_router.cut()
+            assert (await fake_router.until(REGISTER, 3))[3] == "com.example.b"
+
+
+async def test_a_refusal_while_serving_leaves_everything_as_it_was(
+    fake_router: FakeRouter,
+) -> None:
+    accept = fake_router.replies[REGISTER]
+    fake_router.replies[REGISTER] = lambda m: (
+        [ERROR, REGISTER, m[1], {}, "wamp.error.not_authorized"]
+        if m[3] == "com.example.c"
+        else accept(m)
+    )
+    async with _link(fake_router.url, procedures=_served("a").values()) as link:
+        async with asyncio.timeout(5):
+            await link.start()
+            with pytest.raises(StartError, match=r"com\.example\.c.*permission"):
+                await link.serve(_served("b", "c", "d"))
+            assert link.registered == {"com.example.a"}
+            assert len(fake_router.of(UNREGISTER)) == 2
+            fake_router.send([INVOCATION, 7, 1, {}, ["still"]])
+            assert await fake_router.until(YIELD) == [YIELD, 7, {}, ["still"]]
+
+
+async def test_a_connection_lost_while_serving_leaves_everything_as_it_was(
+    fake_router: FakeRouter,
+) -> None:
+    async with _link(fake_router.url, procedures=_served("a").values()) as link:
+        async with asyncio.timeout(10):
+            await link.start()
+            register = fake_router.replies.pop(REGISTER)
+            serving = asyncio.create_task(link.serve(_served("b")))
+            await fake_router.until(REGISTER, 2)
+            fake_router.replies[REGISTER] = register
+            fake_router.cut()
+            with pytest.raises(Lost):
+                await serving
+            await link.up()
+            assert link.registered == {"com.example.a"}
+
+
+async def test_serving_given_up_half_way_keeps_the_session(fake_router: FakeRouter) -> None:
+    async with _link(fake_router.url, procedures=_served("a").values()) as link:
+        async with asyncio.timeout(5):
+            await link.start()
+            session = link.session
+            fake_router.replies.pop(REGISTER)
+            serving = asyncio.create_task(link.serve(_served("a", "b")))
+            request = (await fake_router.until(REGISTER, 2))[1]
+            serving.cancel()
+            await asyncio.wait({serving})
+            fake_router.send([REGISTERED, request, 99], [INVOCATION, 7, 99, {}, ["late"]])
+            assert (await fake_router.until(ERROR))[4] == "wamp.error.no_such_procedure"
+            fake_router.send([INVOCATION, 8, 1, {}, ["still"]])
+            assert await fake_router.until(YIELD) == [YIELD, 8, {}, ["still"]]
+            assert link.session is session
+
+
+async def test_a_call_on_its_way_to_what_is_gone_is_told_so(fake_router: FakeRouter) -> None:
+    async with _link(fake_router.url, procedures=_served("a").values()) as link:
+        async with asyncio.timeout(5):
+            await link.start()
+            fake_router.replies.pop(UNREGISTER)
+            serving = asyncio.create_task(link.serve({}))
+            await fake_router.until(UNREGISTER)
+            fake_router.send([INVOCATION, 7, 1, {}, ["late"]])
+            error = await fake_router.until(ERROR)
+            assert error[:3] == [ERROR, INVOCATION, 7]
+            assert error[4] == "wamp.error.no_such_procedure"
+            serving.cancel()
 
 
 # --- coming back --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ class Link:
     """A session on the realm, kept up.
 
     :param patience: seconds until :meth:`start` gives up when no router answers; None waits on.
-    :param on_join: awaited after each join, before the link counts as up; registering belongs
+    :param serving: its procedures are registered after each join. A refusal is fatal.
+    :param on_join: awaited after each join, before the link counts as up; subscribing belongs
         there. An error it raises is fatal.
     """
 
@@ -61,6 +62,7 @@ class Link:
         self._patience = patience
         self._session: WampSession | None = None
         self._registrations: dict[str, Any] = {}
+        self._registering = asyncio.Lock()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -175,13 +177,10 @@ class Link:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 self.details = await asyncio.shield(session.joined)
-            self._session = session
-            self._registrations = {}
-            if self._on_join is not None:
-                try:
-                    await self._on_join()
-                except TransportLost:
-                    raise await session.closed from None
+            try:
+                await self._joined(session)
+            except (Lost, TransportLost):
+                raise await session.closed from None
             self._up.set()
             log.info("joined", realm=self._settings.realm, session=self.details.session)
             return await asyncio.shield(session.closed)
@@ -189,6 +188,16 @@ class Link:
             self._up.clear()
             if not session.closed.done():
                 transport.abort()
+
+    async def _joined(self, session: WampSession) -> None:
+        """Make the session ours, with everything that belongs to it."""
+        async with self._registering:
+            self._session = session
+            self._registrations = {}
+            if self._serving is not None:
+                await self._register(list(self._serving.procedures))
+        if self._on_join is not None:
+            await self._on_join()
 
     def _fail(self, error: StartError) -> None:
         if not self.failed.done():
@@ -217,41 +226,66 @@ class Link:
         """The procedures registered in this session."""
         return frozenset(self._registrations)
 
-    async def register(self, procedures: Iterable[Procedure]) -> None:
-        """Register all, some at a time.
+    async def serve(self, procedures: Mapping[str, Procedure]) -> None:
+        """Serve exactly these from now on: register what is new, take back what is gone.
+
+        What stays is not touched at the router; its next call meets the new definition.
 
         :raises StartError: the router refused one; the message says which, why and the cure.
+            Everything is as it was before.
+        :raises Lost: there is no session now, or it ended; everything is as it was before.
         """
-        session, serving = self._session, self._serving
-        assert session is not None
+        serving = self._serving
         assert serving is not None
-        slots = asyncio.Semaphore(_REGISTERING)
+        async with self._registering:
+            before, serving.procedures = serving.procedures, procedures
+            known = self.registered
+            try:
+                await self._register([uri for uri in procedures if uri not in known])
+            except BaseException as error:
+                serving.procedures = before
+                await self.unregister(self.registered - known)
+                if isinstance(error, TransportLost):
+                    raise Lost("wamp.close.transport_lost", str(error)) from None
+                raise
+            await self.unregister(self.registered - procedures.keys())
+
+    async def _register(self, uris: Sequence[str]) -> None:
+        session, serving = self.session, self._serving
+        assert serving is not None
+        registrations = self._registrations
         # Shared, so that a second instance, or we after a half-open connection, can register.
         options = RegisterOptions(invoke="roundrobin", details_arg=DETAILS)
 
-        async def register(procedure: Procedure) -> None:
-            async with slots:
-                try:
-                    registration = await session.register(
-                        serving.endpoint(procedure), procedure.uri, options=options
-                    )
-                except ApplicationError as error:
-                    raise _registration_failed(procedure.uri, error) from None
-                self._registrations[procedure.uri] = registration
+        async def register(uri: str) -> None:
+            try:
+                # Autobahn forgets a registration whose request was cancelled, and ends the
+                # session over a call of it.
+                registrations[uri] = await asyncio.shield(
+                    session.register(serving.endpoint(uri), uri, options=options)
+                )
+            except ApplicationError as error:
+                raise _registration_failed(uri, error) from None
 
-        async with _first_error() as group:
-            for procedure in procedures:
-                group.append(asyncio.create_task(register(procedure)))
+        for batch in _batches(uris):
+            # All are waited for, so that a failure leaves no registration that we do not know.
+            for failure in await asyncio.gather(*map(register, batch), return_exceptions=True):
+                if failure is not None:
+                    raise failure
 
     async def unregister(self, uris: Iterable[str]) -> None:
         """Take procedures back; one that is not registered any more is none the worse."""
-        for uri in uris:
+
+        async def unregister(uri: str) -> None:
             registration = self._registrations.pop(uri, None)
             if registration is not None:
                 try:
                     await registration.unregister()
                 except (ApplicationError, TransportLost) as error:
                     log.debug("unregister failed", procedure=uri, error=str(error))
+
+        for batch in _batches(list(uris)):
+            await asyncio.gather(*map(unregister, batch))
 
     # --- publisher ------------------------------------------------------------------------------
 
@@ -299,21 +333,10 @@ async def acknowledged(reply: asyncio.Future[Any]) -> None:
         raise PublishRefused(f"{error.error}: {error.error_message()}") from None
 
 
-class _first_error:
-    """Gather tasks; the first error cancels the others and is raised as it is."""
-
-    async def __aenter__(self) -> list[asyncio.Task[None]]:
-        self._tasks: list[asyncio.Task[None]] = []
-        return self._tasks
-
-    async def __aexit__(self, *_: object) -> None:
-        try:
-            await asyncio.gather(*self._tasks)
-        except BaseException:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            raise
+def _batches(uris: Sequence[str]) -> Iterator[Sequence[str]]:
+    """What is asked of the router at a time: many in flight, and never without bounds."""
+    for start in range(0, len(uris), _REGISTERING):
+        yield uris[start : start + _REGISTERING]
 
 
 def _is_refusal(lost: Lost) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from autobahn.wamp.types import CallDetails, CallResult
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.errors import CallError, Canceled, Internal, Timeout, TooManyRows
+from pgwamp.errors import CallError, Canceled, Internal, NoSuchProcedure, Timeout, TooManyRows
 from pgwamp.neutral import find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
@@ -29,9 +29,15 @@ class Serving:
 
     Autobahn's own ``concurrency`` loses a slot for each call that times out or whose caller
     leaves; this semaphore cannot.
+
+    :ivar procedures: what is served, by URI. Each call looks its procedure up here, so that a
+        procedure changes without being registered again.
     """
 
-    def __init__(self, limits: LimitSettings, realm: str):
+    def __init__(
+        self, limits: LimitSettings, realm: str, procedures: Mapping[str, Procedure] | None = None
+    ):
+        self.procedures: Mapping[str, Procedure] = procedures or {}
         self._limits = limits
         self._realm = realm
         self._slots = asyncio.Semaphore(limits.concurrency)
@@ -42,14 +48,14 @@ class Serving:
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
-    def endpoint(self, procedure: Procedure) -> Endpoint:
-        """What to register for ``procedure``."""
+    def endpoint(self, uri: str) -> Endpoint:
+        """What to register for ``uri``."""
 
         async def endpoint(*args: Any, **kwargs: Any) -> Any:
             details: CallDetails = kwargs.pop(DETAILS)
             caller = Caller(
                 realm=self._realm,
-                procedure=procedure.uri,
+                procedure=uri,
                 session=details.caller,
                 authid=details.caller_authid,
                 authrole=details.caller_authrole,
@@ -59,21 +65,25 @@ class Serving:
             assert task is not None
             self._running.add(task)
             try:
-                return await self._serve(procedure, call)
+                return await self._serve(uri, call)
             except CallError as error:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
                 # Always answered: a callee that swallows an interrupt leaves its caller waiting.
                 raise _application_error(Canceled("the call was canceled")) from None
             except Exception:
-                log.exception("procedure failed", procedure=procedure.uri)
+                log.exception("procedure failed", procedure=uri)
                 raise _application_error(Internal()) from None
             finally:
                 self._running.discard(task)
 
         return endpoint
 
-    async def _serve(self, procedure: Procedure, call: Call) -> Any:
+    async def _serve(self, uri: str, call: Call) -> Any:
+        procedure = self.procedures.get(uri)
+        if procedure is None:
+            # A call that was on its way when the procedure was taken back.
+            raise NoSuchProcedure(f"there is no procedure {uri} any more")
         try:
             async with asyncio.timeout(self._limits.call_timeout) as deadline, self._slots:
                 answer = procedure.handler(call)
