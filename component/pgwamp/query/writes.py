@@ -208,7 +208,7 @@ class Writes:
         self, request: Mapping[str, Any], groups: tuple[tuple[str, ...], ...], given: set[str]
     ) -> Conflict:
         columns = self._conflict_columns(request.get("conflict"))
-        resolution = request.get("resolution") or "merge"
+        resolution = "merge" if request.get("resolution") is None else request["resolution"]
         if resolution not in ("merge", "ignore"):
             raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
         for name in columns:
