@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_origin, get_type_hints
@@ -14,10 +15,12 @@ from typing import Any, get_origin, get_type_hints
 import asyncpg
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError
+from pgwamp.procedures.orm import Sessions
 from pgwamp.session import Call, Procedure
 
 _GENERIC = re.compile(r"\bConnection\[[^\[\]]*\]")
@@ -32,6 +35,7 @@ def python_procedures(
 
     :raises StartError: a module cannot be imported, or a function cannot be a procedure.
     """
+    sessions = Sessions()
     if modules and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     for name in modules:
@@ -45,36 +49,48 @@ def python_procedures(
             for pattern in getattr(function, "_wampuris", ()):
                 if pattern.is_endpoint():
                     uri = pattern.uri()
-                    yield _procedure(uri if "." in uri else f"{prefix}.{uri}", function, database)
+                    uri = uri if "." in uri else f"{prefix}.{uri}"
+                    yield _procedure(uri, function, database, sessions)
 
 
-def _procedure(uri: str, function: Callable[..., Any], database: Database) -> Procedure:
+def _procedure(
+    uri: str, function: Callable[..., Any], database: Database, sessions: Sessions
+) -> Procedure:
     if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
         raise StartError(f"{uri}: {function.__qualname__} must be an async def function")
     arguments = _Arguments(uri, function)
 
-    if inspect.isasyncgenfunction(function):
+    @asynccontextmanager
+    async def given(call: Call) -> AsyncIterator[dict[str, Any]]:
+        values = arguments.bind(call)
+        async with AsyncExitStack() as stack:
+            if arguments.transaction:
+                connection = await stack.enter_async_context(
+                    database.transaction(call.caller, read_only=False)
+                )
+                if arguments.connection:
+                    values[arguments.connection] = connection
+                if arguments.session:
+                    values[arguments.session] = await stack.enter_async_context(
+                        sessions.on(connection)
+                    )
+            yield values
 
-        async def stream(call: Call) -> AsyncIterator[Any]:
-            given = arguments.bind(call)
-            if not arguments.connection:
-                async for item in function(**given):
-                    yield item
-                return
-            async with database.transaction(call.caller, read_only=False) as c:
-                async for item in function(**{**given, arguments.connection: c}):
-                    yield item
-
-        return Procedure(uri, stream, neutral=False, description=arguments.describe())
+    async def stream(call: Call) -> AsyncIterator[Any]:
+        async with given(call) as values:
+            async for item in function(**values):
+                yield item
 
     async def handler(call: Call) -> Any:
-        given = arguments.bind(call)
-        if not arguments.connection:
-            return await function(**given)
-        async with database.transaction(call.caller, read_only=False) as connection:
-            return await function(**{**given, arguments.connection: connection})
+        async with given(call) as values:
+            return await function(**values)
 
-    return Procedure(uri, handler, neutral=False, description=arguments.describe())
+    return Procedure(
+        uri,
+        stream if inspect.isasyncgenfunction(function) else handler,
+        neutral=False,
+        description=arguments.describe(),
+    )
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -95,13 +111,15 @@ class _Arguments:
     """The arguments of a Python procedure: those a caller gives, and those it is given.
 
     A parameter annotated ``asyncpg.Connection`` receives the connection of the call's
-    transaction, one annotated :class:`~pgwamp.access.Caller` who is calling.
+    transaction, one annotated SQLAlchemy's ``AsyncSession`` a session in it, one annotated
+    :class:`~pgwamp.access.Caller` who is calling.
     """
 
     def __init__(self, uri: str, function: Callable[..., Any]):
         self._uri = uri
         self._doc = inspect.getdoc(function)
         self.connection = ""
+        self.session = ""
         self._caller = ""
         self._adapters: dict[str, TypeAdapter[Any]] = {}
         self._required: set[str] = set()
@@ -115,10 +133,17 @@ class _Arguments:
                 raise StartError(f"{uri}: name each argument instead of *{name}")
             if (get_origin(hint) or hint) is asyncpg.Connection:
                 self.connection = name
+            elif hint is AsyncSession:
+                self.session = name
             elif hint is Caller:
                 self._caller = name
             else:
                 self._add(name, hint, parameter.default is parameter.empty)
+
+    @property
+    def transaction(self) -> bool:
+        """Whether the function runs in a transaction."""
+        return bool(self.connection or self.session)
 
     def _add(self, name: str, hint: Any, required: bool) -> None:
         try:
@@ -157,7 +182,7 @@ class _Arguments:
             "uri": self._uri,
             "kind": "python",
             "description": self._doc,
-            "transaction": bool(self.connection),
+            "transaction": self.transaction,
             "arguments": [
                 {
                     "name": name,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 from autobahn import wamp
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgwamp.errors import InvalidArgument
+
+from .models import Product
 
 
 @wamp.register("restock")  # type: ignore[untyped-decorator]
@@ -21,3 +26,13 @@ async def restock(sku: str, quantity: int, connection: asyncpg.Connection[Any]) 
     if stock is None:
         raise InvalidArgument("sku", f'there is no product with the number "{sku}"')
     return {"sku": sku, "stock": stock}
+
+
+@wamp.register("reprice")  # type: ignore[untyped-decorator]
+async def reprice(sku: str, price: Decimal, session: AsyncSession) -> dict[str, Any]:
+    """Give a product another price, with the application's own models."""
+    product = await session.scalar(select(Product).where(Product.sku == sku).with_for_update())
+    if product is None:
+        raise InvalidArgument("sku", f'there is no product with the number "{sku}"')
+    before, product.price = product.price, price
+    return {"sku": sku, "before": str(before), "price": str(price)}
