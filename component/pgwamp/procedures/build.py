@@ -15,6 +15,7 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
+from pgwamp.procedures.privileges import usable_by
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import query_procedure, read_queries
 from pgwamp.procedures.relations import RelationProcedures
@@ -68,8 +69,16 @@ async def build_exposure(
     add(batch_procedure(expose.prefix, found, database))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
 
+    functions = {
+        path: f"{routine.schema}.{routine.name}()"
+        for routine in catalog.routines
+        if (path := naming.exposed_path(routine.schema, routine.name))
+    }
+
     async def describe(call: Call) -> Any:
-        return description
+        if not database.roles:
+            return description
+        return await usable_by(call.caller, description, functions, database)
 
     add(Procedure(f"{expose.prefix}.describe", describe))
     return Exposure(found, description)
