@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from pgwamp.errors import CallError
-from pgwamp.session import Call, Procedure, Result
+from pgwamp.session import Call, Client, Procedure, Result
+from pgwamp.settings import RouterSettings
 from tests.conftest import Connect, Database, Serve
+from tests.servers import Addresses
 from tests.session.conftest import Callee, MakeClient, Observe, ServeModule
+from tests.session.proxy import Proxy
 
 NAP = (
     "create function nap(seconds float8) returns int language sql volatile "
@@ -254,6 +258,153 @@ async def test_a_generator_given_up_is_closed(
     assert (await _error(client.call(f"{prefix}.forever"))).uri == "wamp.error.timeout"
     async with asyncio.timeout(5):
         await closed.wait()
+
+
+async def test_a_stream_may_end_with_the_result_of_the_call(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def rows(_: Call) -> AsyncIterator[Any]:
+        yield 1
+        yield 2
+        yield Result("done", {"count": 2})
+
+    await callee(Procedure(f"{prefix}.rows", rows, neutral=False))
+    client = await connect()
+    seen: list[Any] = []
+    uri = f"{prefix}.rows"
+    assert await client.call_full(uri, on_progress=seen.append) == ("done", {"count": 2})
+    assert seen == [1, 2]
+    assert await client.call_full(uri) == ([1, 2], {"count": 2})
+
+
+async def test_a_handler_may_send_progress_itself(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def work(call: Call) -> str:
+        for n in range(3):
+            if call.progress is not None:
+                await call.progress(n)
+        return "done"
+
+    await callee(Procedure(f"{prefix}.work", work))
+    client = await connect()
+    seen: list[Any] = []
+    assert await client.call(f"{prefix}.work", on_progress=seen.append) == "done"
+    assert seen == [0, 1, 2]
+    assert await client.call(f"{prefix}.work") == "done"
+
+
+async def test_a_stream_has_its_time_for_each_item(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def slow(call: Call) -> AsyncIterator[int]:
+        for n in range(call.args[0]):
+            await asyncio.sleep(call.args[1])
+            yield n
+
+    await callee(Procedure(f"{prefix}.slow", slow), call_timeout=0.5)
+    client = await connect()
+    seen: list[Any] = []
+    assert await client.call(f"{prefix}.slow", [4, 0.2], on_progress=seen.append) is None
+    assert seen == [0, 1, 2, 3]
+    assert (await _error(client.call(f"{prefix}.slow", [4, 0.2]))).uri == "wamp.error.timeout"
+    late = client.call(f"{prefix}.slow", [2, 5], on_progress=seen.append)
+    assert (await _error(late)).uri == "wamp.error.timeout"
+    assert seen == [0, 1, 2, 3]
+
+
+ROWS = """
+import asyncpg
+from autobahn import wamp
+
+ENDED = []
+
+@wamp.register("rows")
+async def rows(connection: asyncpg.Connection):
+    try:
+        async for row in connection.cursor("select generate_series(1, 100000000) as n"):
+            yield row["n"]
+    finally:
+        ENDED.append(await connection.fetchval("select 'in its transaction'"))
+"""
+_STREAMING = (
+    "select from pg_stat_activity where datname = current_database() "
+    "and query ilike '%generate_series%' and state <> 'idle' "
+    "and pid <> pg_backend_pid() and query not ilike 'do %'"
+)
+
+
+@pytest.mark.parametrize("how", ["cancels", "leaves"])
+async def test_a_caller_who_gives_up_a_stream_ends_it_at_once(
+    serve_module: ServeModule, make_client: MakeClient, prefix: str, observe: Observe, how: str
+) -> None:
+    component = await serve_module(ROWS)
+    client = await make_client()
+    flowing = asyncio.Event()
+    reply = client.link.session.call_procedure(f"{prefix}.rows", [], {}, lambda _: flowing.set())
+    async with asyncio.timeout(10):
+        await flowing.wait()
+    await observe(f"exists ({_STREAMING})")
+    async with asyncio.timeout(1):
+        if how == "cancels":
+            reply.cancel()
+        else:
+            await client.link.stop()
+        await observe(f"not exists ({_STREAMING})")
+    [module] = component._settings.expose.procedures
+    assert sys.modules[module].ENDED == ["in its transaction"]
+
+
+async def test_a_stream_waits_while_the_router_does_not_read(
+    callee: Callee, connect: Connect, proxy: Proxy, prefix: str
+) -> None:
+    made = 0
+
+    async def large(_: Call) -> AsyncIterator[str]:
+        nonlocal made
+        for _n in range(300):
+            made += 1
+            yield "x" * 100_000
+
+    link = await callee(Procedure(f"{prefix}.large", large), url=proxy.url)
+    client = await connect()
+    got: list[int] = []
+    flowing = asyncio.Event()
+
+    def take(item: str) -> None:
+        got.append(len(item))
+        flowing.set()
+
+    async with asyncio.timeout(30):
+        call = asyncio.ensure_future(client.call(f"{prefix}.large", on_progress=take))
+        await flowing.wait()
+        proxy.stall()
+        while link.session.room.is_set():  # noqa: ASYNC110 (nobody tells of it)
+            await asyncio.sleep(0)
+        before = made
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert made <= before + 1 < 300
+        proxy.flow()
+        assert await call is None
+    assert got == [100_000] * 300
+
+
+@pytest.mark.parametrize("role", ["component", "clients"], ids=["rawsocket", "websocket"])
+async def test_a_session_knows_when_its_transport_is_full(addresses: Addresses, role: str) -> None:
+    async with (
+        asyncio.timeout(20),
+        Proxy(getattr(addresses, role)) as proxy,
+        Client(RouterSettings(url=proxy.url)) as client,
+    ):
+        session = client.link.session
+        assert session.room.is_set()
+        proxy.stall()
+        while session.room.is_set():
+            session.call_procedure("com.example.nobody", ["x" * 100_000], {}).cancel()
+            await asyncio.sleep(0)
+        proxy.flow()
+        await session.room.wait()
 
 
 # --- results that cannot leave ------------------------------------------------------------------

@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_origin, get_type_hints
@@ -77,8 +77,9 @@ def _procedure(
             yield values
 
     async def stream(call: Call) -> AsyncIterator[Any]:
-        async with given(call) as values:
-            async for item in function(**values):
+        # Closed, and not just dropped: what it does at its end belongs to the transaction.
+        async with given(call) as values, aclosing(function(**values)) as items:
+            async for item in items:
                 yield item
 
     async def handler(call: Call) -> Any:

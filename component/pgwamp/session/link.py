@@ -262,7 +262,7 @@ class Link:
                 # Autobahn forgets a registration whose request was cancelled, and ends the
                 # session over a call of it.
                 registrations[uri] = await asyncio.shield(
-                    session.register(serving.endpoint(uri), uri, options=options)
+                    session.register(serving.endpoint(uri, session.room.wait), uri, options=options)
                 )
             except ApplicationError as error:
                 raise _registration_failed(uri, error) from None

@@ -13,13 +13,14 @@ from pgwamp.access import Caller
 class Call:
     """One call: its arguments, who makes it, and how to send progressive results.
 
-    ``progress`` is None when the caller did not ask for progressive results.
+    ``progress`` is None when the caller did not ask for progressive results. Awaiting it sends
+    one and waits until there is room for the next, so that a slow router fills no memory here.
     """
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     caller: Caller
-    progress: Callable[[Any], None] | None = None
+    progress: Callable[[Any], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Result:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: Answers a value, a :class:`Result`, or an async iterator of progressive results.
+#: Answers a value, a :class:`Result`, or an async iterator of progressive results, which may end
+#: with the :class:`Result` that closes the call; otherwise that is None.
 Handler = Callable[[Call], Awaitable[Any] | AsyncIterator[Any]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from autobahn.wamp.exception import ApplicationError
@@ -22,6 +23,8 @@ log = logs.get(__name__)
 DETAILS = "call details"
 
 Endpoint = Callable[..., Awaitable[Any]]
+Send = Callable[[Any], None]
+Room = Callable[[], Awaitable[object]]
 
 
 class Serving:
@@ -48,8 +51,11 @@ class Serving:
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
-    def endpoint(self, uri: str) -> Endpoint:
-        """What to register for ``uri``."""
+    def endpoint(self, uri: str, room: Room) -> Endpoint:
+        """What to register for ``uri``.
+
+        :param room: waits until the session's transport can take more.
+        """
 
         async def endpoint(*args: Any, **kwargs: Any) -> Any:
             details: CallDetails = kwargs.pop(DETAILS)
@@ -60,12 +66,11 @@ class Serving:
                 authid=details.caller_authid,
                 authrole=details.caller_authrole,
             )
-            call = Call(args, kwargs, caller, details.progress)
             task = asyncio.current_task()
             assert task is not None
             self._running.add(task)
             try:
-                return await self._serve(uri, call)
+                return await self._serve(uri, Call(args, kwargs, caller), details.progress, room)
             except CallError as error:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
@@ -79,13 +84,15 @@ class Serving:
 
         return endpoint
 
-    async def _serve(self, uri: str, call: Call) -> Any:
+    async def _serve(self, uri: str, call: Call, progress: Send | None, room: Room) -> Any:
         procedure = self.procedures.get(uri)
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
         try:
             async with asyncio.timeout(self._limits.call_timeout) as deadline, self._slots:
+                if progress is not None:
+                    call = replace(call, progress=self._sender(procedure, progress, room, deadline))
                 answer = procedure.handler(call)
                 result: Any
                 if isinstance(answer, AsyncIterator):
@@ -106,9 +113,25 @@ class Serving:
                 _require_neutral(procedure, part)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
 
+    def _sender(
+        self, procedure: Procedure, progress: Send, room: Room, deadline: asyncio.Timeout
+    ) -> Callable[[Any], Awaitable[None]]:
+        """Sends progressive results; each gives the call its whole time again."""
+
+        async def send(item: Any) -> None:
+            if not procedure.neutral:
+                _require_neutral(procedure, item)
+            progress(item)
+            # Let the loop write it, and serve others, before the next is made.
+            await asyncio.sleep(0)
+            await room()
+            deadline.reschedule(asyncio.get_running_loop().time() + self._limits.call_timeout)
+
+        return send
+
     async def _stream(
         self, procedure: Procedure, call: Call, items: AsyncIterator[Any]
-    ) -> list[Any] | None:
+    ) -> Result | None:
         """Send each item as it comes; a caller who asked for no progress gets them all at once.
 
         Given to Autobahn as it is, an async generator ends the whole session.
@@ -116,12 +139,10 @@ class Serving:
         collected: list[Any] = []
         async with _closing(items):
             async for item in items:
-                if not procedure.neutral:
-                    _require_neutral(procedure, item)
+                if isinstance(item, Result):
+                    return item if call.progress else Result(collected, item.kwargs)
                 if call.progress is not None:
-                    call.progress(item)
-                    # Let the loop write it before the next is made.
-                    await asyncio.sleep(0)
+                    await call.progress(item)
                     continue
                 collected.append(item)
                 if len(collected) > self._limits.max_rows:
@@ -129,7 +150,7 @@ class Serving:
                         f"more than {self._limits.max_rows} results (limits.max_rows); "
                         "ask for progressive results"
                     )
-        return None if call.progress is not None else collected
+        return None if call.progress else Result(collected)
 
 
 @asynccontextmanager

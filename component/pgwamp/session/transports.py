@@ -85,11 +85,14 @@ def _keep_alive(transport: Any) -> None:
 
 
 def _watch(protocol: Any, session: WampSession) -> None:
-    """A connection lost before the session was opened is told to nobody else."""
+    """Tell the session what Autobahn's protocols keep to themselves, or do not hear at all."""
     original = protocol.connection_lost
 
     def connection_lost(error: Exception | None) -> None:
+        # Lost before the session was opened, it is told to nobody else.
         original(error)
         session.lose()
 
     protocol.connection_lost = connection_lost
+    protocol.pause_writing = session.room.clear
+    protocol.resume_writing = session.room.set

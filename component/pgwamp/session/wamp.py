@@ -51,6 +51,7 @@ class WampSession(Session):
 
     :ivar joined: resolves with the session's details, or fails with :class:`Lost`.
     :ivar closed: resolves with the :class:`Lost` that says why the session ended.
+    :ivar room: set while the transport can take more; its buffer has no bounds of its own.
     """
 
     def __init__(self, config: Any, max_bytes: int):
@@ -58,6 +59,8 @@ class WampSession(Session):
         loop = asyncio.get_running_loop()
         self.joined: asyncio.Future[SessionDetails] = loop.create_future()
         self.closed: asyncio.Future[Lost] = loop.create_future()
+        self.room = asyncio.Event()
+        self.room.set()
         self._max_bytes = max_bytes
         self._reason: Lost | None = None
         # An interrupt may cancel a handler before its first step, where nothing can answer it.
