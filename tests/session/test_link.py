@@ -533,7 +533,7 @@ async def test_a_handler_that_outlives_its_session_does_no_harm(
             raise ValueError("too late")
         if ending == "progress":
             assert call.progress is not None
-            call.progress(1)
+            await call.progress(1)
         return "too late"
 
     procedures = [Procedure("com.example.p", handler)]

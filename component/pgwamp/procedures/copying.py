@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import asyncpg
@@ -29,20 +30,21 @@ async def copy_out(
     :raises PayloadTooLarge: it is larger than one message may be.
     """
     parts, size = [], 0
-    async for part in copy_chunks(database, call, bound, read_only=read_only):
-        parts.append(part)
-        size += len(part)
-        if size > max_bytes:
-            raise PayloadTooLarge(
-                f"the CSV text is larger than limits.max_bytes ({max_bytes}); "
-                "ask for fewer rows, or for progressive results"
-            )
+    async with aclosing(copy_chunks(database, call, bound, read_only=read_only)) as chunks:
+        async for part in chunks:
+            parts.append(part)
+            size += len(part)
+            if size > max_bytes:
+                raise PayloadTooLarge(
+                    f"the CSV text is larger than limits.max_bytes ({max_bytes}); "
+                    "ask for fewer rows, or for progressive results"
+                )
     return "".join(parts)
 
 
 async def copy_chunks(
     database: Database, call: Call, bound: Bound, *, read_only: bool = True
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """The rows of a statement as pieces of CSV text, of whole lines each."""
     # One piece is read while the one before is on its way, and no more.
     pieces: asyncio.Queue[bytes] = asyncio.Queue(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,10 @@ def query_procedure(
     async def stream(call: Call) -> AsyncIterator[Any]:
         request, bound = request_of(call)
         with naming_arguments(request):
-            async for rows in stream_rows(database, call, bound, read_only=False):
-                yield rows
+            # Closed, and not just dropped: it holds a connection.
+            async with aclosing(stream_rows(database, call, bound, read_only=False)) as chunks:
+                async for rows in chunks:
+                    yield rows
 
     def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
         streams = call.progress is not None and query.operation is SQLOperationType.SELECT

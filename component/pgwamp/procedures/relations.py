@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from pgwamp.database import Database
@@ -101,14 +102,13 @@ class RelationProcedures:
 
     async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
         with naming_arguments(request):
-            if _is_csv(request):
-                bound = self._reads.stream(request, plain=True)
-                async for text in copy_chunks(self._database, call, bound):
-                    yield text
-                return
-            bound = self._reads.stream(request)
-            async for rows in stream_rows(self._database, call, bound):
-                yield rows
+            csv = _is_csv(request)
+            bound = self._reads.stream(request, plain=csv)
+            stream = copy_chunks if csv else stream_rows
+            # Closed, and not just dropped: it holds a connection.
+            async with aclosing(stream(self._database, call, bound)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     async def _get(self, call: Call, request: Request) -> dict[str, Any]:
         bound = self._reads.get(request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from pgwamp.catalog import Routine
@@ -81,12 +82,15 @@ class RoutineProcedure:
             )
 
     async def _stream(self, call: Call, bound: RoutineCall, csv: bool) -> AsyncIterator[Any]:
-        chunks: AsyncIterator[Any] = (copy_chunks if csv else stream_rows)(
+        stream = copy_chunks if csv else stream_rows
+        chunks: AsyncGenerator[Any] = stream(
             self._database, call, bound.bound, read_only=bound.read_only
         )
         with naming_arguments(_named(bound, call)):
-            async for chunk in chunks:
-                yield chunk if csv else bound.unwrapped(chunk)
+            # Closed, and not just dropped: it holds a connection.
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk if csv else bound.unwrapped(chunk)
 
     async def _answer(self, call: Call) -> Any:
         bound = self._calls.bind(call.args, call.kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pgwamp.database import Database
@@ -17,7 +17,7 @@ _CHUNK = 128 * 1024
 
 async def stream_rows(
     database: Database, call: Call, bound: Bound, *, read_only: bool = True
-) -> AsyncIterator[list[Any]]:
+) -> AsyncGenerator[list[Any]]:
     """The rows of a statement as lists of some, however many there are; of none, an empty list.
 
     The transaction lasts until the last chunk; leaving early ends it and frees the connection.
