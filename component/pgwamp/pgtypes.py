@@ -273,26 +273,16 @@ def bindable_list(of: Type, values: Any, path: str) -> list[Any]:
 
 
 def writable(of: Type, value: Any, path: str) -> Any:
-    """Check ``value`` and make it what ``json_to_recordset`` reads as type ``of``."""
-    if value is None:
-        return None
-    form = of.form
-    if of.representation is not None and of.representation.from_json is not None:
-        return _json_value(value, path)
-    if form == "integer":
-        return _integer(of, value, path)
-    if form == "boolean":
-        return _boolean(of, value, path)
-    if form == "float":
-        return finite(_float(of, value, path))
-    if form == "json":
-        return _json_value(value, path)
-    # A list inside a json[] is an element: as JSON it would be a dimension.
-    if form == "array" and of.element is not None and of.element.form != "json":
-        return _writable_list(of, of.element, value, path)
-    if form == "composite":
-        return _writable_composite(of, value, path)
-    return text_form(of, value, path)
+    """As :func:`bindable`, for a value to be stored.
+
+    What the author of a domain reads from JSON is JSON text, whatever the domain is made of.
+    """
+    own = of.representation
+    if own is None:
+        return bindable(of, value, path)
+    if own.from_json is None:
+        return text_form(of, value, path)
+    return json.dumps(_json_value(value, path), ensure_ascii=False)
 
 
 def text_form(of: Type, value: Any, path: str) -> str:
@@ -425,19 +415,6 @@ def _json_value(value: Any, path: str) -> Any:
     return value
 
 
-def _writable_list(of: Type, element: Type, value: Any, path: str) -> Any:
-    if type(value) is str and value.startswith("{"):
-        return value
-    if type(value) is not list:
-        raise _mismatch(of, value, path)
-    return [
-        _writable_list(of, element, item, f"{path}[{i}]")
-        if type(item) is list
-        else writable(element, item, f"{path}[{i}]")
-        for i, item in enumerate(value)
-    ]
-
-
 def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
     if not isinstance(value, Mapping):
         raise _mismatch(of, value, path)
@@ -446,11 +423,6 @@ def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
         if name not in fields:
             raise InvalidArgument(f"{path}.{name}", f"no such field; known: {', '.join(fields)}")
     return fields
-
-
-def _writable_composite(of: Type, value: Any, path: str) -> Any:
-    fields = _fields(of, value, path)
-    return {name: writable(fields[name], item, f"{path}.{name}") for name, item in value.items()}
 
 
 def _composite_text(of: Type, value: Any, path: str) -> str:

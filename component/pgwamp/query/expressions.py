@@ -111,6 +111,27 @@ def list_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     return sa.cast(bound, PgType(("jsonb" if of.form == "json" else of.name) + "[]"))
 
 
+def rows_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
+    """A bound list with the values of a column to be written, as an array.
+
+    Each of its elements is a value for :func:`from_rows`.
+    """
+    bound: sa.ColumnElement[Any] = sa.bindparam(name)
+    if of.form in (*_NATIVE, "float") and of.representation is None:
+        return sa.cast(bound, PgType(f"{of.name}[]"))
+    return sa.cast(bound, TEXT_ARRAY)
+
+
+def from_rows(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
+    """An element of :func:`rows_parameter` as a value of the column's type."""
+    own = of.representation
+    if own is not None and own.from_json is not None:
+        return function(own.from_json, sa.cast(value, JSON))
+    if of.form in (*_NATIVE, "float") and own is None:
+        return value
+    return sa.cast(value, PgType(of.name))
+
+
 def is_any_of(value: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
     """Whether ``value`` equals one of a bound list of values of type ``of``."""
     own = of.representation

@@ -1,0 +1,120 @@
+"""Rows to write: dicts of a call, checked, as lists of values for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.catalog.model import Column, Relation
+from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import writable
+from pgwamp.query.request import suggest
+
+#: Sets of columns in one call; each makes a statement of its own within the whole.
+_MOST_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to write, in groups that give the same columns.
+
+    :ivar columns: of each group.
+    :ivar values: of each group, for each column, the values of all its rows.
+    """
+
+    columns: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[list[Any], ...], ...]
+
+    def named(self) -> dict[str, list[Any]]:
+        """The lists of values by the names of their parameters."""
+        return {
+            f"w{group}_{index}": values
+            for group, lists in enumerate(self.values)
+            for index, values in enumerate(lists)
+        }
+
+
+def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -> Rows:
+    """A dict, or a list of dicts, to be written to ``relation``.
+
+    :param missing: ``"default"`` lets rows differ in their columns, ``"null"`` completes them.
+    :raises InvalidArgument: naming the row and the column.
+    """
+    if missing not in (None, "default", "null"):
+        raise InvalidArgument("missing", 'expected "default" or "null"')
+    single = isinstance(given, Mapping)
+    rows: Sequence[Any] = [given] if single else given
+    if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
+        raise InvalidArgument(path, "expected a dict or a list of dicts")
+    if not rows:
+        # No rows insert nothing, by a statement that would insert every column.
+        every = tuple(c.name for c in relation.columns if not c.generated)
+        return Rows((every,), (tuple([] for _ in every),))
+    if missing == "null":
+        union = dict.fromkeys(name for row in rows for name in row)
+        rows = [{name: row.get(name) for name in union} for row in rows]
+    groups: dict[frozenset[str], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(frozenset(row), []).append(index)
+    if len(groups) > 1 and missing is None:
+        first = min(indexes[0] for indexes in groups.values() if indexes[0])
+        raise InvalidArgument(
+            f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the "
+            'same, or say missing="default" or missing="null"'
+        )  # fmt: skip
+    if len(groups) > _MOST_GROUPS:
+        raise InvalidArgument(
+            path, f"more than {_MOST_GROUPS} different sets of columns; complete the rows, "
+            'or say missing="null"'
+        )  # fmt: skip
+    if len(groups.get(frozenset(), ())) > 1:
+        raise InvalidArgument(path, "empty rows can only be inserted one by one")
+    columns = tuple(tuple(rows[indexes[0]]) for indexes in groups.values())
+    return Rows(
+        columns,
+        tuple(
+            tuple(_values(relation, name, rows, indexes, path, single) for name in names)
+            for names, indexes in zip(columns, groups.values(), strict=True)
+        ),
+    )
+
+
+def writable_column(relation: Relation, name: Any, path: str) -> Column:
+    """The column, if values can be written to it. Raises :class:`InvalidArgument`."""
+    column = relation.by_name.get(name)
+    if column is None:
+        known = relation.by_name
+        raise InvalidArgument(
+            path, f'no column "{name}" in {relation.name}{suggest(str(name), known)}'
+        )
+    if column.generated:
+        raise InvalidArgument(path, "is computed by the server; leave it out")
+    return column
+
+
+def _values(
+    relation: Relation,
+    name: Any,
+    rows: Sequence[Any],
+    indexes: Sequence[int],
+    path: str,
+    single: bool,
+) -> list[Any]:
+    """The values of one column, checked and ready to be parameters."""
+
+    def place(index: int) -> str:
+        return f"{path}.{name}" if single else f"{path}[{index}].{name}"
+
+    kind = writable_column(relation, name, place(indexes[0])).type
+    try:
+        return [
+            None if (value := rows[index][name]) is None else writable(kind, value, "")
+            for index in indexes
+        ]
+    except InvalidArgument:
+        # Places are named only when one is wrong.
+        for index in indexes:
+            if rows[index][name] is not None:
+                writable(kind, rows[index][name], place(index))
+        raise
