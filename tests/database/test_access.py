@@ -196,6 +196,25 @@ async def test_a_role_that_is_not_there_ends_the_start(expose: Expose) -> None:
         await expose(access={"roles": {"anonymous": "nobody_here"}})
 
 
+async def test_a_connection_found_dead_before_the_call_began_is_replaced(
+    expose: Expose, roles: list[str], database: Database
+) -> None:
+    anna, _ = roles
+    call = await expose(
+        "create table item (id int primary key)",
+        f"grant all on item to {anna}",
+        access={"roles": {"anonymous": anna}},
+    )
+    await call("item.insert", {"id": 1})
+    # Nothing is awaited in between: the driver has not heard of it yet.
+    database.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await call("item.insert", {"id": 2})
+    assert await call("item.count") == 2
+
+
 BEFORE = (
     "create table visit (who text, procedure text)",
     "create function check_caller() returns void language plpgsql as $$ begin "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias, cast
 
 import asyncpg
@@ -20,6 +20,8 @@ from pgwamp.database.prelude import COMMIT, PUT_BACK
 from pgwamp.errors import Unavailable
 from pgwamp.settings import DatabaseSettings
 
+_AWAY = "the database is restarting or unreachable; try again"
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
@@ -30,25 +32,25 @@ class PooledConnection(asyncpg.Connection):
     saved. Whoever has it next puts it back first, together with what it sends anyway.
     """
 
-    __slots__ = ("_dirty",)
+    __slots__ = ("dirty",)
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._dirty = False
+        self.dirty = False
 
     def get_reset_query(self) -> str:
         return ""
 
     async def become(self, prelude: str) -> None:
         """Put back what the last call left behind, and send ``prelude``, in one round trip."""
-        statements = [PUT_BACK] if self._dirty else []
+        statements = [PUT_BACK] if self.dirty else []
         if prelude:
             statements.append(prelude)
             # Before it is sent: whatever becomes of it, the connection must be put back.
-            self._dirty = True
+            self.dirty = True
         if statements:
             await self.execute("; ".join(statements))
-            self._dirty = bool(prelude)
+            self.dirty = bool(prelude)
 
     @contextmanager
     def nesting(self) -> Iterator[None]:
@@ -171,26 +173,29 @@ class Pools:
         """
         for attempt in (1, 2):
             connection = await self._free(pool)
+            if not prelude and not connection.dirty:
+                return connection
             try:
                 if self._settings.pooled:
-                    if prelude:
-                        await connection.execute(prelude)
+                    await connection.execute(prelude)
                 else:
                     await connection.become(prelude)
                 return connection
+            except CONNECTION_ERRORS:
+                _discard(connection)
+                await pool.release(cast(Any, connection))
+                if attempt == 2:
+                    raise Unavailable(_AWAY) from None
             except BaseException as error:
                 await _leave_transaction(connection, error)
                 await pool.release(cast(Any, connection))
-                if attempt == 2 or not isinstance(error, CONNECTION_ERRORS):
-                    raise
+                raise
         raise AssertionError("unreachable")
 
     async def _free(self, pool: asyncpg.Pool[Any]) -> PooledConnection:
         try:
             # asyncpg's proxy stands for the connection until it is released.
-            return cast(
-                PooledConnection, await pool.acquire(timeout=self._settings.acquire_timeout)
-            )
+            free: Any = await pool.acquire(timeout=self._settings.acquire_timeout)
         except TimeoutError:
             raise Unavailable(
                 f"no database connection became free within "
@@ -198,7 +203,8 @@ class Pools:
                 "or send fewer calls at a time"
             ) from None
         except CONNECTION_ERRORS:
-            raise Unavailable("the database is restarting or unreachable; try again") from None
+            raise Unavailable(_AWAY) from None
+        return cast(PooledConnection, free)
 
 
 async def _leave_transaction(connection: Connection, error: BaseException) -> None:
@@ -209,4 +215,10 @@ async def _leave_transaction(connection: Connection, error: BaseException) -> No
     try:
         await asyncio.wait_for(asyncio.shield(connection.execute("rollback")), 5)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncio.CancelledError):
+        _discard(connection)
+
+
+def _discard(connection: Connection) -> None:
+    # asyncpg takes a lost connection out of the hands of who has it.
+    with suppress(asyncpg.InterfaceError):
         connection.terminate()
