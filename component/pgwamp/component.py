@@ -93,7 +93,7 @@ class Component:
         await self.reloader.stop()
         await self.publisher.stop()
         if self.link.is_up:
-            await self.link.unregister(list(self.link.registered))
+            await self.link.unregister(self.link.registered)
             await self._serving.drain(DRAIN)
         await self.link.stop()
         await self.database.stop()

@@ -31,11 +31,6 @@ DEAF = (
 )
 
 
-def registrations(component: Component) -> dict[str, Any]:
-    """What the router knows us by: another object for each REGISTER."""
-    return dict(component.link._registrations)
-
-
 # --- what changes -------------------------------------------------------------------------------
 
 
@@ -67,7 +62,7 @@ async def test_a_new_column_is_known_and_a_dropped_one_is_not(
     database.execute(ITEM)
     component = await serve()
     client = await connect()
-    before = registrations(component)
+    before = component.link.registered
 
     database.execute("alter table item add column price numeric default 1.50")
     row = await eventually(
@@ -80,7 +75,7 @@ async def test_a_new_column_is_known_and_a_dropped_one_is_not(
     assert await eventually(lambda: client.call(f"{prefix}.item.select")) == [
         {"id": 1, "price": "2.5"}
     ]
-    assert registrations(component) == before
+    assert component.link.registered == before
 
 
 async def test_a_statement_prepared_before_the_change_fails_no_call_after_it(
@@ -163,7 +158,7 @@ async def test_calls_of_one_table_never_fail_while_others_come_and_go(
     database.execute(ITEM, "insert into item values (1, 'a')")
     component = await serve()
     client, other = await connect(), await connect()
-    before = registrations(component)
+    before = component.link.registered
     answers, done = 0, asyncio.Event()
 
     async def call_without_pause() -> None:
@@ -187,7 +182,7 @@ async def test_calls_of_one_table_never_fail_while_others_come_and_go(
     assert answers > 100
     # The last drop may still be on its way.
     await reloads.until(11)
-    after = registrations(component)
+    after = component.link.registered
     assert {uri: after.get(uri) for uri in before} == before
 
 
@@ -268,7 +263,7 @@ async def test_a_reload_that_fails_leaves_the_api_as_it_was(
     (tmp_path / "a.sql").write_text("-- name: names\nselect name from item;\n")
     client = await connect()
     async with Component(make_settings(expose={"queries": str(tmp_path)}), patience=5) as component:
-        before = registrations(component)
+        before = component.link.registered
         # The query is wrong now; so is the API, which has two things of one name.
         database.execute("alter table item rename column name to label")
         await reloads.until(1)
@@ -277,12 +272,12 @@ async def test_a_reload_that_fails_leaves_the_api_as_it_was(
         database.execute("create function names() returns int language sql as 'select 1'")
         await reloads.until(2)
         assert await client.call(f"{prefix}.item.count") == 0
-        assert registrations(component) == before
+        assert component.link.registered == before
         database.execute("drop function names()")
         await reloads.until(3)
         assert await client.call(f"{prefix}.names") == []
         assert await client.call(f"{prefix}.item.insert", [{"id": 1, "label": "a"}])
-        assert registrations(component) == before
+        assert component.link.registered == before
     logged = "".join(capfd.readouterr())
     assert 'query "names": column "name" does not exist' in logged
     assert f"two things are called {prefix}.names" in logged

@@ -184,7 +184,7 @@ async def test_two_instances_share_a_procedure(callee: Callee, prefix: str) -> N
     procedure = Procedure(f"{prefix}.echo", _echo)
     first = await callee(procedure)
     second = await callee(procedure)
-    assert first.registered == second.registered == {f"{prefix}.echo"}
+    assert first.registered.keys() == second.registered.keys() == {f"{prefix}.echo"}
 
 
 async def test_a_connection_lost_while_registering_is_not_fatal(fake_router: FakeRouter) -> None:
@@ -225,7 +225,7 @@ async def test_only_what_is_new_is_registered_and_only_what_is_gone_taken_back(
         assert [message[2] for message in fake_router.of(UNREGISTER)] == [
             fake_router.of(REGISTER)[0][1]
         ]
-        assert link.registered == _served("b", "c").keys()
+        assert link.registered.keys() == _served("b", "c").keys()
 
 
 async def test_what_is_served_anew_is_registered_again_after_a_cut(
@@ -253,7 +253,7 @@ async def test_a_refusal_while_serving_leaves_everything_as_it_was(
             await link.start()
             with pytest.raises(StartError, match=r"com\.example\.c.*permission"):
                 await link.serve(_served("b", "c", "d"))
-            assert link.registered == {"com.example.a"}
+            assert link.registered.keys() == {"com.example.a"}
             assert len(fake_router.of(UNREGISTER)) == 2
             fake_router.send([INVOCATION, 7, 1, {}, ["still"]])
             assert await fake_router.until(YIELD) == [YIELD, 7, {}, ["still"]]
@@ -273,7 +273,7 @@ async def test_a_connection_lost_while_serving_leaves_everything_as_it_was(
             with pytest.raises(Lost):
                 await serving
             await link.up()
-            assert link.registered == {"com.example.a"}
+            assert link.registered.keys() == {"com.example.a"}
 
 
 async def test_serving_given_up_half_way_keeps_the_session(fake_router: FakeRouter) -> None:
@@ -626,7 +626,7 @@ async def test_procedures_are_taken_back_one_by_one(fake_router: FakeRouter) -> 
     async with _link(fake_router.url, procedures=procedures) as link, asyncio.timeout(5):
         await link.start()
         await link.unregister([*link.registered, "com.example.unknown"])
-        assert link.registered == frozenset()
+        assert link.registered == {}
     assert len(fake_router.of(UNREGISTER)) == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shlex
 import shutil
@@ -46,6 +47,9 @@ async def _serve(settings: Settings, announce: Callable[[Component], None]) -> N
         await asyncio.gather(starting, return_exceptions=True)
         return
     starting.result()
+    # What has been loaded lives on: a full collection that looks at all of it stops every call.
+    gc.collect()
+    gc.freeze()
     try:
         announce(component)
         served = asyncio.ensure_future(component.run())

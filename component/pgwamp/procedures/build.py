@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,6 +24,9 @@ from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
+
+#: Procedures built between two breaths: calls go on while thousands are built anew.
+BREATH = 100
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,10 @@ async def build_exposure(
             )
         found[procedure.uri] = procedure
 
-    for procedure in _from_catalog(settings, naming, catalog, database):
+    for number, procedure in enumerate(_from_catalog(settings, naming, catalog, database)):
         add(procedure)
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
     for procedure in await _from_queries(settings, database, connection):
         add(procedure)
     expose = settings.expose

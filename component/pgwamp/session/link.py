@@ -222,9 +222,9 @@ class Link:
     # --- callee ---------------------------------------------------------------------------------
 
     @property
-    def registered(self) -> frozenset[str]:
-        """The procedures registered in this session."""
-        return frozenset(self._registrations)
+    def registered(self) -> Mapping[str, int]:
+        """The procedures registered in this session, each with the router's number for it."""
+        return {uri: registration.id for uri, registration in self._registrations.items()}
 
     async def serve(self, procedures: Mapping[str, Procedure]) -> None:
         """Serve exactly these from now on: register what is new, take back what is gone.
@@ -239,16 +239,16 @@ class Link:
         assert serving is not None
         async with self._registering:
             before, serving.procedures = serving.procedures, procedures
-            known = self.registered
+            known = self.registered.keys()
             try:
                 await self._register([uri for uri in procedures if uri not in known])
             except BaseException as error:
                 serving.procedures = before
-                await self.unregister(self.registered - known)
+                await self.unregister(self.registered.keys() - known)
                 if isinstance(error, TransportLost):
                     raise Lost("wamp.close.transport_lost", str(error)) from None
                 raise
-            await self.unregister(self.registered - procedures.keys())
+            await self.unregister(self.registered.keys() - procedures.keys())
 
     async def _register(self, uris: Sequence[str]) -> None:
         session, serving = self.session, self._serving
