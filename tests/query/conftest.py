@@ -47,9 +47,9 @@ class Bench:
         bound = asked.bound if isinstance(asked, Page) else asked
         return bound.rows(self.fetch(bound.statement.sql, *bound.parameters))
 
-    def scopes(self) -> dict[str, Scope]:
-        """What requests about the relations of the schema public can name, by relation."""
-        catalog = self.run(load_catalog(self.connection, ["public"], watched=False))
+    def scopes(self, schema: str = "public") -> dict[str, Scope]:
+        """What requests about the relations of a schema can name, by relation."""
+        catalog = self.run(load_catalog(self.connection, [schema], watched=False))
         scopes = Scopes(catalog, Graph(catalog, catalog.relations))
         return {relation.name: scopes.of(relation) for relation in catalog.relations}
 
