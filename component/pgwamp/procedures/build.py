@@ -74,12 +74,7 @@ async def build_exposure(
         add(procedure)
     add(batch_procedure(expose.prefix, found, database))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
-
-    functions = {
-        path: f"{routine.schema}.{routine.name}()"
-        for routine in catalog.routines
-        if (path := naming.exposed_path(routine.schema, routine.name))
-    }
+    functions = _functions(naming, catalog)
 
     async def describe(call: Call) -> Any:
         if not database.roles:
@@ -121,6 +116,15 @@ async def _from_queries(
             uri = f"{settings.expose.prefix}.{query.name}"
             procedures.append(query_procedure(uri, query, database, settings))
     return procedures
+
+
+def _functions(naming: Naming, catalog: Catalog) -> dict[str, str]:
+    """URI of each function -> its name, as :func:`usable_by` asks for it."""
+    return {
+        path: f"{routine.schema}.{routine.name}()"
+        for routine in catalog.routines
+        if (path := naming.exposed_path(routine.schema, routine.name))
+    }
 
 
 def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
