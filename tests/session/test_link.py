@@ -515,6 +515,15 @@ async def test_a_handler_is_cancelled_when_its_session_is_lost(fake_router: Fake
     assert errors == []
 
 
+async def test_a_lost_session_keeps_nobody_waiting_for_room(fake_router: FakeRouter) -> None:
+    async with _link(fake_router.url) as link, asyncio.timeout(5):
+        await link.start()
+        session = link.session
+        session.room.clear()
+        fake_router.cut()
+        await session.room.wait()
+
+
 @pytest.mark.parametrize("ending", ["result", "error", "progress"])
 async def test_a_handler_that_outlives_its_session_does_no_harm(
     fake_router: FakeRouter, ending: str

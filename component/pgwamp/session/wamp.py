@@ -112,6 +112,8 @@ class WampSession(Session):
             self.joined.exception()
         # asyncio sessions never fail these by themselves: callers would wait for ever.
         self._errback_outstanding_requests(TransportLost(str(self._reason)))  # type: ignore[no-untyped-call]
+        # Nothing more goes to this transport: there is nothing to wait for.
+        self.room.set()
         # A handler whose caller is gone would go on and keep its connection and locks.
         for invocation in list(self._invocations.values()):
             if not invocation.on_reply.done():
