@@ -25,7 +25,7 @@ hostile = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["
 NAMES = [
     "select", "order", "rows", "limit", "offset", "p0", "v", "w", "u", "q", "value", "and", "or",
     "not", "Mixed Case", 'quo"te', "it's", "100%", "%s", "a:b", ":p0", "$1", "?",
-    "back\\slash", "ünï", "dotted.desc", "new\nline", "count", "user", "[0]",
+    "back\\slash", "ünï", "dotted.desc", "new\nline", "count", "user", "[0]", "%(x)s", "%(p0)s",
 ]  # fmt: skip
 
 

@@ -38,7 +38,8 @@ class Item:
     cast: str = ""
 
     def __hash__(self) -> int:
-        return hash((self.label, self.field, self.aggregate, self.cast))
+        # Enough to tell most apart: it is asked for every column of every call.
+        return hash((self.label, self.aggregate))
 
 
 def all_columns(scope: Scope) -> tuple[Item, ...]:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.sql.functions import Function
@@ -29,8 +29,31 @@ from pgwamp.pgtypes import (
     loads_exact,
 )
 
-#: asyncpg's placeholders ($1, $2); the base dialect adds no casts of its own.
-DIALECT = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+class _Compiler(PGCompiler):
+    """Writes asyncpg's placeholders, $1 and $2.
+
+    SQLAlchemy's own way of doing so looks for ``%(name)s`` in the finished text, where a column
+    may be called that.
+    """
+
+    def __init__(self, *args: Any, **options: Any):
+        self.numbers: dict[str, int] = {}
+        super().__init__(*args, **options)
+
+    def bindparam_string(self, name: str, *_: Any, **__: Any) -> str:
+        """The placeholder of a parameter; one of the same name is the same parameter."""
+        return f"${self.numbers.setdefault(name, len(self.numbers) + 1)}"
+
+
+class _Dialect(PGDialect):
+    """PostgreSQL without a driver, and so without casts that a driver would need."""
+
+    statement_compiler = _Compiler
+    supports_statement_cache = False
+
+
+DIALECT = _Dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types whose cast to text is not what their output function writes.
 _CAST_DIFFERS = ("inet",)

@@ -52,14 +52,14 @@ def parse_order(
     if given is None:
         return ()
     return tuple(
-        _parse(scope, text, f"{path}[{index}]", values, {item.label for item in items})
+        OrderTerm(parse_field(scope, text, path, values))
+        if text in scope.columns
+        else _parse(scope, text, f"{path}[{index}]", values, {item.label for item in items})
         for index, text in enumerate(string_list(given, path))
     )
 
 
 def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[str]) -> OrderTerm:
-    if text in scope.columns:
-        return OrderTerm(parse_field(scope, text, path, values))
     # A column's name may hold dots, and so may a key of json: take away what is understood.
     name, descending, nulls = text, False, ""
     head, dot, suffix = name.rpartition(".")

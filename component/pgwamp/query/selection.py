@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pgwamp.catalog.graph import Relationship
 from pgwamp.errors import InvalidArgument
@@ -40,7 +42,7 @@ class Embed:
     spread: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selection:
     """A parsed request for rows; ``limit`` and ``offset`` are positions among the values."""
 
@@ -50,6 +52,13 @@ class Selection:
     limit: int | None = None
     offset: int | None = None
     embeds: tuple[Embed, ...] = ()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.items, self.where, self.order, self.limit, self.offset, self.embeds))
 
     @property
     def grouped(self) -> bool:
@@ -62,6 +71,18 @@ class Selection:
         for embed in self.embeds:
             found += embed.selection.labels() if embed.spread else [embed.label]
         return found
+
+
+#: Most calls ask for whole rows: what that means is made once for each scope.
+_WHOLE: WeakKeyDictionary[Scope, Selection] = WeakKeyDictionary()
+
+
+def whole(scope: Scope) -> Selection:
+    """All real columns, and nothing else."""
+    selection = _WHOLE.get(scope)
+    if selection is None:
+        selection = _WHOLE[scope] = Selection(all_columns(scope))
+    return selection
 
 
 class SelectionParser:
@@ -79,6 +100,8 @@ class SelectionParser:
         :param columns: the argument that names the columns.
         :raises InvalidArgument: naming the place.
         """
+        if all(request.get(name) is None for name in ("where", "include", "order", columns)):
+            return whole(self._scope)
         where = request.get("where")
         condition = (
             None
@@ -91,7 +114,8 @@ class SelectionParser:
             self._scope, request.get("order"), f"{self._path}order", self._values, items
         )
         selection = Selection(items, condition, order, embeds=embeds)
-        self._check(selection, columns)
+        if embeds or request.get(columns) is not None:
+            self._check(selection, columns)
         return selection
 
     def _items(self, given: Any, embeds: tuple[Embed, ...], name: str) -> tuple[Item, ...]:
@@ -103,12 +127,13 @@ class SelectionParser:
             return items
         # What is embedded under a column's name, such as that of a foreign key, takes its place.
         taken = {embed.label for embed in embeds if not embed.spread}
-        return tuple(item for item in all_columns(self._scope) if item.label not in taken)
+        items = whole(self._scope).items
+        return tuple(item for item in items if item.label not in taken) if taken else items
 
     def _check(self, selection: Selection, columns: str) -> None:
         labels = selection.labels()
-        twice = next((label for label in labels if labels.count(label) > 1), None)
-        if twice is not None:
+        if len(set(labels)) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
             raise InvalidArgument(
                 f"{self._path}{columns}",
                 f'"{twice}" would be there twice: name the columns that are wanted, '

@@ -101,7 +101,7 @@ def compile_statement(
     """
     given: dict[str, Any] = {"column_keys": []} if default_values else {}
     compiled: Any = clause.compile(dialect=DIALECT, **given)
-    return Statement(str(compiled), tuple(compiled.positiontup or ()), shape, hidden, counts)
+    return Statement(str(compiled), tuple(compiled.numbers), shape, hidden, counts)
 
 
 class StatementCache:
