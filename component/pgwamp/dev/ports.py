@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 
 LOOPBACK = "127.0.0.1"
 
@@ -18,6 +19,16 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def free_within(port: int, seconds: float) -> bool:
+    """Whether ``port`` is free or becomes so: a killed process holds it until all threads ended."""
+    deadline = time.monotonic() + seconds
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def any_free() -> int:

@@ -23,6 +23,7 @@ _TELLING = r"[Ee]rror|invalid|[Uu]nable|[Cc]ould not|failed"
 _FATAL = ("wamp.error.no_such_realm", "wamp.error.no_such_role")
 _TRY_AGAIN = 0.1  # seconds
 _REPORT_EVERY = 2.0  # seconds
+_PORT_PATIENCE = 1.0  # seconds
 
 
 class Router:
@@ -99,7 +100,7 @@ class Router:
             self._stop_leftovers()
             if self._port == 0:
                 self._port = ports.any_free()
-            elif not ports.is_free(self._port):
+            elif not ports.free_within(self._port, _PORT_PATIENCE):
                 raise StartError(
                     f"port {self._port}, where Crossbar is to listen, is taken:"
                     " stop the program that uses it, or choose another port"
