@@ -10,7 +10,7 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench lock clean \
-	environments component-environment crossbar-environment python
+	environments component-environment crossbar-environment bench-environment python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -28,19 +28,21 @@ lint: component-environment ## Check style, types and the direction of imports
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: environments ## Measure calls and events per second
+bench: environments bench-environment ## Measure calls per second, beside other ways of serving them
 	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m bench $(ARGS)
 
-lock: ## Take the newest versions that setup.cfg allows into both lock files
+lock: ## Take the newest versions that setup.cfg allows into the lock files
 	@test -x .venv-lock/bin/uv || { echo "Installing the resolver into .venv-lock ..."; \
 		$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip --quiet install uv; }
 	@echo "Locking requirements.txt ..."
 	@$(UV_COMPILE) --extra dev --extra test --extra lint -o requirements.txt setup.cfg
 	@echo "Locking crossbar/requirements.txt ..."
 	@$(UV_COMPILE) -o crossbar/requirements.txt crossbar/requirements.in
+	@echo "Locking bench/requirements.txt ..."
+	@$(UV_COMPILE) -o bench/requirements.txt bench/requirements.in
 
 clean: ## Remove the environments, caches and build results; the data of `make run` stays
-	@rm -rf .venv .venv-crossbar .venv-lock build dist component/*.egg-info .coverage .hypothesis \
+	@rm -rf .venv .venv-crossbar .venv-bench .venv-lock bench/postgraphile/node_modules build dist component/*.egg-info .coverage .hypothesis \
 		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -62,6 +64,16 @@ component-environment: python
 
 crossbar-environment: python
 	@$(call install,.venv-crossbar,crossbar/requirements.txt,Crossbar)
+
+# PostGraphile needs npm, and is left out without it; a Node.js that it runs on comes with it.
+bench-environment: python
+	@$(call install,.venv-bench,bench/requirements.txt,the web API to compare with)
+	@if ! command -v npm > /dev/null; then echo "npm is missing: PostGraphile is left out."; \
+	elif ! cmp -s bench/postgraphile/package-lock.json bench/postgraphile/node_modules/.lock; then \
+		echo "Installing PostGraphile to compare with ..."; \
+		(cd bench/postgraphile && npm ci --no-audit --no-fund > ../../.venv-bench/npm.log 2>&1 \
+			&& cp package-lock.json node_modules/.lock) \
+			|| echo "PostGraphile is left out: see .venv-bench/npm.log"; fi
 
 python:
 	@test -f .venv/.lock -a -f .venv-crossbar/.lock \

