@@ -25,7 +25,10 @@ Form = Literal[
 ]  # fmt: skip
 Converter = Callable[[Any], Any]
 
-_INTEGER_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
+_INTEGER_RANGES = {
+    name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for name, bits in {"smallint": 16, "integer": 32, "bigint": 64}.items()
+} | {"oid": (0, 2**32 - 1)}
 _NUMERIC = re.compile(
     r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII
 )
@@ -80,6 +83,7 @@ class Type:
         return self.name
 
 
+Binder = Callable[[Type, Any, str], Any]
 TEXT_TYPE = Type(25, "text", "text")
 
 
@@ -253,16 +257,14 @@ def bindable(of: Type, value: Any, path: str) -> Any:
     :param path: names the argument in an error, as in ``where.total.gte``.
     :raises InvalidArgument: the value does not fit the type.
     """
-    form = of.form
+    return binder(of)(of, value, path)
+
+
+def binder(of: Type) -> Binder:
+    """The function that does the work of :func:`bindable`, for many values of one type."""
     if of.representation is not None and of.representation.from_text is not None:
-        return _represented(of, value, path)
-    if form == "integer":
-        return _integer(of, value, path)
-    if form == "float":
-        return _float(of, value, path)
-    if form == "bytea":
-        return _bytes(of, value, path)
-    return text_form(of, value, path) if form != "boolean" else _boolean(of, value, path)
+        return _represented
+    return _BINDERS.get(of.form, text_form)
 
 
 def bindable_list(of: Type, values: Any, path: str) -> list[Any]:
@@ -272,24 +274,22 @@ def bindable_list(of: Type, values: Any, path: str) -> list[Any]:
     return [None if v is None else bindable(of, v, f"{path}[{i}]") for i, v in enumerate(values)]
 
 
-def writable(of: Type, value: Any, path: str) -> Any:
-    """As :func:`bindable`, for a value to be stored.
+def writer(of: Type) -> Binder:
+    """As :func:`binder`, for values to be stored.
 
     What the author of a domain reads from JSON is JSON text, whatever the domain is made of.
     """
     own = of.representation
     if own is None:
-        return bindable(of, value, path)
-    if own.from_json is None:
-        return text_form(of, value, path)
-    return json.dumps(_json_value(value, path), ensure_ascii=False)
+        return binder(of)
+    return text_form if own.from_json is None else _json_text
 
 
 def text_form(of: Type, value: Any, path: str) -> str:
     """``value`` as PostgreSQL's text input for type ``of``. Raises :class:`InvalidArgument`."""
     form = of.form
     if form == "json":
-        return json.dumps(_json_value(value, path), ensure_ascii=False)
+        return _json_text(of, value, path)
     if form in ("integer", "float", "boolean"):
         plain = bindable(of, value, path)
         return str(plain).lower() if form == "boolean" else str(plain)
@@ -308,12 +308,17 @@ def text_form(of: Type, value: Any, path: str) -> str:
         return _array_text(of.element, value, path)
     if form == "composite":
         return _composite_text(of, value, path)
+    text = _text(of, value, path)
+    if form == "enum" and text not in of.labels:
+        raise InvalidArgument(path, f"{text!r} is not one of {', '.join(of.labels)}")
+    return text
+
+
+def _text(of: Type, value: Any, path: str) -> str:
     if type(value) is not str:
         raise _mismatch(of, value, path)
     if "\x00" in value:
         raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
-    if form == "enum" and value not in of.labels:
-        raise InvalidArgument(path, f"{value!r} is not one of {', '.join(of.labels)}")
     if of.name == "uuid" and not _UUID.fullmatch(value):
         raise InvalidArgument(path, f"{value!r} is not a uuid")
     return value
@@ -339,16 +344,15 @@ _EXPECTED: dict[str, str] = {
 
 
 def _integer(of: Type, value: Any, path: str) -> int:
-    digits = type(value) is str and re.fullmatch(r"[+-]?\d{1,20}", value)
-    if digits or (type(value) is float and value.is_integer()):
-        value = int(value)
     if type(value) is not int:
-        raise _mismatch(of, value, path)
-    bits = _INTEGER_BITS.get(of.name)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 2**32 - 1)
+        digits = type(value) is str and re.fullmatch(r"[+-]?\d{1,20}", value)
+        if not digits and not (type(value) is float and value.is_integer()):
+            raise _mismatch(of, value, path)
+        value = int(value)
+    low, high = _INTEGER_RANGES[of.name]
     if not low <= value <= high:
         raise InvalidArgument(path, f"{value} is out of range for type {of.name}")
-    return value
+    return int(value)
 
 
 def _float(of: Type, value: Any, path: str) -> float:
@@ -398,6 +402,10 @@ def _numeric(of: Type, value: Any, path: str) -> str:
     if type(value) is float:
         return str(finite(value))
     raise _mismatch(of, value, path)
+
+
+def _json_text(_: Type, value: Any, path: str) -> str:
+    return json.dumps(_json_value(value, path), ensure_ascii=False)
 
 
 def _json_value(value: Any, path: str) -> Any:
@@ -470,3 +478,15 @@ def _quoted(text: Any) -> str:
     if text is None:
         return "NULL"
     return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+#: Forms whose values need no text of a special syntax.
+_BINDERS: dict[Form, Binder] = {
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "bytea": _bytes,
+    "numeric": _numeric,
+    "text": _text,
+    "literal": _text,
+}

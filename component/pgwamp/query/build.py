@@ -6,6 +6,7 @@ another. PostgREST and PostGraphile do the same with lateral joins.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,7 +155,8 @@ class Builder:
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)
-        return found, _converter(shape, embed.relationship.to_one, parsed=nested)
+        read = loads if _holds_json(embed.selection) else json.loads
+        return found, _converter(shape, embed.relationship.to_one, None if nested else read)
 
     def _exists(self, embed: Embed, source: Source) -> sa.ColumnElement[bool]:
         target, joins = related_rows(embed.relationship, source, self.names)
@@ -162,15 +164,21 @@ class Builder:
         return exists(target, joins)
 
 
-def _converter(shape: Shape, to_one: bool, *, parsed: bool) -> Converter | None:
-    """What to do to embedded rows, given as parsed JSON or as its text."""
+def _holds_json(selection: Selection) -> bool:
+    """Whether numbers of any length may be among the values; then they are looked for."""
+    own = any(item.kind.form == "json" or item.kind.representation for item in selection.items)
+    return own or any(_holds_json(embed.selection) for embed in selection.embeds)
+
+
+def _converter(shape: Shape, to_one: bool, read: Converter | None) -> Converter | None:
+    """What to do to embedded rows; ``read`` parses their text, where they are not parsed yet."""
 
     def one(row: Row) -> Row:
         return shape.finish([row])[0]
 
     finish: Converter = one if to_one else shape.finish
-    if parsed:
+    if read is None:
         return finish if shape else None
     if not shape:
-        return loads
-    return lambda text: finish(loads(text))
+        return read
+    return lambda text: finish(read(text))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import writable
+from pgwamp.pgtypes import writer
 from pgwamp.query.request import suggest
 
 #: Sets of columns in one call; each makes a statement of its own within the whole.
@@ -107,14 +107,15 @@ def _values(
         return f"{path}.{name}" if single else f"{path}[{index}].{name}"
 
     kind = writable_column(relation, name, place(indexes[0])).type
+    write = writer(kind)
     try:
         return [
-            None if (value := rows[index][name]) is None else writable(kind, value, "")
+            None if (value := rows[index][name]) is None else write(kind, value, "")
             for index in indexes
         ]
     except InvalidArgument:
         # Places are named only when one is wrong.
         for index in indexes:
             if rows[index][name] is not None:
-                writable(kind, rows[index][name], place(index))
+                write(kind, rows[index][name], place(index))
         raise
