@@ -37,6 +37,7 @@ class Relationship:
 
     :ivar pairs: column of the source, column of the target; empty with junction or routine.
     :ivar forward: the source holds the foreign key.
+    :ivar within: the keys lead from a table back to itself, or to a view of it.
     """
 
     source: Relation
@@ -45,13 +46,9 @@ class Relationship:
     pairs: Pairs = ()
     constraint: str = ""
     forward: bool = False
+    within: bool = False
     junction: Junction | None = None
     routine: Routine | None = None
-
-    @property
-    def is_self(self) -> bool:
-        """Whether it leads back to its own relation."""
-        return self.source.key == self.target.key
 
     def names(self) -> Iterator[str]:
         """What a request can call it."""
@@ -65,6 +62,10 @@ class Relationship:
         if self.forward and len(self.pairs) == 1:
             yield self.pairs[0][0]
 
+    def is_called(self, name: str) -> bool:
+        """Whether ``name`` is its target's, not that of a key on the way."""
+        return name in (self.target.name, f"{self.target.schema}.{self.target.name}")
+
     def hints(self) -> Iterator[str]:
         """What tells it from others of the same name."""
         if self.junction is not None:
@@ -73,22 +74,19 @@ class Relationship:
             if len(self.junction.target_pairs) == 1:
                 yield self.junction.target_pairs[0][1]
         elif self.routine is None:
-            yield self.constraint
             if len(self.pairs) == 1:
                 yield self.pairs[0][0 if self.forward else 1]
+            yield self.constraint
+            # A foreign key leads to a table, and to each view that shows the table's key.
+            yield self.target.name
 
-    def spelling(self) -> str:
-        """A key of ``include`` that means this one, for the list of candidates in an error."""
-        if self.routine is not None:
-            return self.routine.name
-        if self.junction is not None:
-            own = self.is_self
-            return f"{self.target.name}!" + (
-                self.junction.target_constraint if own else self.junction.relation.name
-            )
-        if self.is_self and self.forward:
-            return self.pairs[0][0] if len(self.pairs) == 1 else self.constraint
-        return f"{self.target.name}!{next(h for h in reversed([*self.hints()]))}"
+    def spellings(self) -> Iterator[str]:
+        """Keys of ``include`` that may mean this one, the plainest first."""
+        hints = list(self.hints())
+        yield from (f"{self.target.name}!{hint}" for hint in hints)
+        for name in self.names():
+            yield name
+            yield from (f"{name}!{hint}" for hint in hints)
 
 
 class Graph:
@@ -125,8 +123,11 @@ class Graph:
                 pairs = tuple(zip(columns, target_columns, strict=True))
                 back = tuple((theirs, ours) for ours, theirs in pairs)
                 one_to_one = any(set(unique) <= set(columns) for unique in source.unique)
-                self._add(Relationship(source, target, True, pairs, key.name, forward=True))
-                self._add(Relationship(target, source, one_to_one, back, key.name))
+                within = key.source == key.target
+                self._add(
+                    Relationship(source, target, True, pairs, key.name, forward=True, within=within)
+                )
+                self._add(Relationship(target, source, one_to_one, back, key.name, within=within))
 
     def _add_junctions(self, keys: Sequence[ForeignKey]) -> None:
         by_table: dict[int, list[ForeignKey]] = defaultdict(list)

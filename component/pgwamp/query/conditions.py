@@ -16,7 +16,7 @@ from pgwamp.query.expressions import (
     TEXT_ARRAY,
     PgType,
     function,
-    is_any_of,
+    is_null,
     list_parameter,
     parameter,
     quoted,
@@ -71,7 +71,7 @@ def condition(where: Condition, source: Source, names: Names) -> sa.ColumnElemen
         case Is(field, what):
             return _is(source.value(field), what)
         case OneOf(found, field):
-            return sa.or_(condition(found, source, names), source.value(field).is_(sa.null()))
+            return sa.or_(condition(found, source, names), is_null(source.value(field)))
         case Compare():
             return _compare(where, source.value(where.field), where.field.type)
         case Search():
@@ -85,7 +85,7 @@ def condition(where: Condition, source: Source, names: Names) -> sa.ColumnElemen
 
 def _is(value: sa.ColumnElement[Any], what: str) -> sa.ColumnElement[bool]:
     if what == "null":
-        return value.is_(sa.null())
+        return is_null(value)
     if what == "unknown":
         return value.op("IS", is_comparison=True)(sa.text("UNKNOWN"))
     return value.is_(sa.true() if what == "true" else sa.false())
@@ -98,7 +98,7 @@ def _compare(compare: Compare, value: sa.ColumnElement[Any], of: Type) -> sa.Col
     if of.form == "json":  # json has no equality, jsonb has
         value = sa.cast(value, JSONB)
     if compare.operator == "in":
-        return is_any_of(value, names[0], of)
+        return value == sa.any_(list_parameter(names[0], of))
     if compare.operator == "between":
         lower, upper = (parameter(name, of) for name in names)
         return value.between(lower, upper)
@@ -166,7 +166,7 @@ def related_rows(
         )
         found = Source(scope, rows)
         # A function that answers one row answers NULL as a row of nulls.
-        return found, [] if routine.returns_set else [sa.not_(found.row().is_(sa.null()))]
+        return found, [] if routine.returns_set else [sa.not_(is_null(found.row()))]
     clause = names.alias(relation)
     junction = relationship.junction
     if junction is None:

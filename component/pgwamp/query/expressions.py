@@ -126,12 +126,23 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     return sa.cast(sa.cast(bound, TEXT), PgType("jsonb" if of.form == "json" else of.name))
 
 
-def list_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
-    """A bound list of values of type ``of``, as an array; there is no array of arrays."""
+def list_parameter(name: str, of: Type) -> Any:
+    """The values of a bound list of values of type ``of``, as ANY and ALL take them."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
+    reader = None if of.representation is None else of.representation.from_text
+    if reader is not None or of.form == "array":
+        # There is no array of arrays, and what a function reads it reads one by one.
+        text = sa.func.unnest(sa.cast(bound, TEXT_ARRAY)).column_valued("u")
+        one = sa.cast(text, PgType(of.name)) if reader is None else function(reader, text)
+        return sa.select(one).scalar_subquery()
     if of.form not in (*_NATIVE, "float"):
         bound = sa.cast(bound, TEXT_ARRAY)
     return sa.cast(bound, PgType(("jsonb" if of.form == "json" else of.name) + "[]"))
+
+
+def is_null(value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """``IS NULL``, whose negation is not IS NOT NULL: a row can be neither."""
+    return value.op("IS", is_comparison=True)(sa.null())
 
 
 def rows_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
@@ -153,17 +164,6 @@ def from_rows(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     if of.form in (*_NATIVE, "float") and own is None:
         return value
     return sa.cast(value, PgType(of.name))
-
-
-def is_any_of(value: sa.ColumnElement[Any], name: str, of: Type) -> sa.ColumnElement[bool]:
-    """Whether ``value`` equals one of a bound list of values of type ``of``."""
-    own = of.representation
-    if of.form == "array" or (own is not None and own.from_text is not None):
-        text = sa.func.unnest(sa.cast(sa.bindparam(name), TEXT_ARRAY)).column_valued("u")
-        if own is not None and own.from_text is not None:
-            return value.in_(sa.select(function(own.from_text, text)))
-        return value.in_(sa.select(sa.cast(text, PgType(of.name))))
-    return value == sa.any_(list_parameter(name, of))
 
 
 def output(

@@ -151,15 +151,19 @@ class _Term:
     def beyond(self) -> sa.ColumnElement[bool]:
         """The value alone says that a row comes behind."""
         if self.bound is None:
-            return sa.false() if self._nulls_last else self.value.is_not(sa.null())
+            return sa.false() if self._nulls_last else self.value.is_distinct_from(sa.null())
         further = self.value.bool_op("<" if self.descending else ">")(self.bound)
         if self._nullable and self._nulls_last:
-            return sa.or_(further, self.value.is_(sa.null()))
+            return sa.or_(further, self.value.is_not_distinct_from(sa.null()))
         return further
 
     def same(self) -> sa.ColumnElement[bool]:
         """The value is the key's."""
-        return self.value.is_(sa.null()) if self.bound is None else self.value == self.bound
+        if self.bound is None:
+            # Not IS NULL: a row of nulls is a value, and ordered as one.
+            return self.value.is_not_distinct_from(sa.null())
+        same: sa.ColumnElement[bool] = self.value == self.bound
+        return same
 
 
 def _bound(term: OrderTerm, position: int | None) -> Any:

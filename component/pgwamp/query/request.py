@@ -11,7 +11,9 @@ from pgwamp.errors import CallError, InvalidArgument
 
 #: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
 _BAD_TEXT = ("22P02", "22007", "22008")
-_BAD_SEARCH = ("syntax error in tsquery", "text search configuration ")
+_BAD_SEARCH = ("syntax error in tsquery", "no operand in tsquery", "text search configuration ")
+#: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
+_BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
 
 
 def bind(
@@ -69,24 +71,32 @@ def string_list(value: Any, path: str) -> list[str]:
 def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
     """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
 
-    The server's message quotes the text it could not read; if exactly one argument is that text,
-    it is the one.
+    The server's message quotes the text it could not read, or says of what kind it was; if there
+    is exactly one such argument, it is the one.
     """
     try:
         yield
     except CallError as error:
         sqlstate, problem = error.details.get("sqlstate"), error.message
-        if sqlstate in _BAD_TEXT or problem.startswith(_BAD_SEARCH):
-            places = [place for place, text in _texts(request, "") if _quotes(problem, text)]
-            # The texts of a keyset are packed in its cursor.
-            if not places and request.get("after"):
-                places = ["after"]
-            if len(places) == 1:
-                raise InvalidArgument(places[0], problem, sqlstate=sqlstate) from None
+        places = [
+            place
+            for place, text in _texts(request, "")
+            if _is_about(problem, sqlstate, place, text)
+        ]
+        # The texts of a keyset are packed in its cursor.
+        if not places and sqlstate in _BAD_TEXT and request.get("after"):
+            places = ["after"]
+        if len(places) == 1:
+            raise InvalidArgument(places[0], problem, sqlstate=sqlstate) from None
         raise
 
 
-def _quotes(problem: str, text: str) -> bool:
+def _is_about(problem: str, sqlstate: Any, place: str, text: str) -> bool:
+    """Whether the server means the string ``text`` at ``place``."""
+    if sqlstate in _BAD_PATTERN:
+        return any(part in _BAD_PATTERN[sqlstate] for part in place.split("."))
+    if sqlstate not in _BAD_TEXT and not problem.startswith(_BAD_SEARCH):
+        return False
     return problem.endswith((f': "{text}"', f'configuration "{text}" does not exist'))
 
 

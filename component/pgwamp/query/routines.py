@@ -14,7 +14,7 @@ from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.build import Builder
-from pgwamp.query.expressions import PgType, function, output, parameter, quoted
+from pgwamp.query.expressions import PgType, function, is_null, output, parameter, quoted
 from pgwamp.query.request import integer
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
@@ -230,7 +230,7 @@ class _Overload:
         query, shape = builder.select(source, selection)
         if not self.routine.returns_set and of.form == "composite":
             # NULL in place of a row arrives as a row of nulls.
-            query = query.where(sa.not_(source.row().is_(sa.null())))
+            query = query.where(sa.not_(is_null(source.row())))
         hidden: tuple[str, ...] = ()
         if counted:
             again = self._source(given, builder)

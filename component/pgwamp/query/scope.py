@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from pgwamp.catalog.graph import Graph, Relationship
@@ -90,29 +90,47 @@ class Scope:
         match = _KEY.fullmatch(key)
         if match is None:
             raise InvalidArgument(path, 'expected a key such as "relation" or "alias:relation"')
-        name, hint = match["name"], match["hint"]
-        ways = self._scopes.graph.relationships(self.relation)
-        named = [way for way in ways if name in way.names()]
+        name = match["name"]
+        named, found = self._ways(name, match["hint"])
         if not named:
-            known = sorted({next(way.names()) for way in ways})
+            known = sorted({next(way.names()) for way in self._all_ways()})
             raise InvalidArgument(
                 path,
                 f'no relationship "{name}" of {self.relation.name}'
                 + (suggest(name, known) or "; it has none"),
             )
-        found = _narrow([way for way in named if hint is None or hint in way.hints()], name, hint)
         if len(found) != 1:
-            spelled = ", ".join(sorted({way.spelling() for way in found or named}))
-            problem = "more than one relationship fits" if found else f'none has the hint "{hint}"'
+            problem = (
+                "more than one relationship fits"
+                if found
+                else f'none has the hint "{match["hint"]}"'
+            )
+            spelled = ", ".join(sorted({self._spelling(way) for way in found or named}))
             raise InvalidArgument(path, f"{problem}; say which: {spelled}")
         label = match["alias"] or name.rpartition(".")[2]
         return checked_label(label, path), found[0]
 
+    def _all_ways(self) -> Sequence[Relationship]:
+        return self._scopes.graph.relationships(self.relation)
+
+    def _ways(self, name: str, hint: str | None) -> tuple[list[Relationship], list[Relationship]]:
+        """The relationships of a name, and those of them that its hint leaves."""
+        named = [way for way in self._all_ways() if name in way.names()]
+        hinted = [way for way in named if hint is None or hint in way.hints()]
+        return named, _narrow(hinted, name, hint)
+
+    def _spelling(self, way: Relationship) -> str:
+        """A key that means this relationship and no other."""
+        for key in way.spellings():
+            name, _, hint = key.partition("!")
+            if self._ways(name, hint or None)[1] == [way]:
+                return key
+        return way.target.name
+
     def has_relationship(self, key: str) -> bool:
         """Whether ``key`` could mean a relationship."""
         match = _KEY.fullmatch(key)
-        ways = self._scopes.graph.relationships(self.relation)
-        return match is not None and any(match["name"] in way.names() for way in ways)
+        return match is not None and any(match["name"] in way.names() for way in self._all_ways())
 
 
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
@@ -121,11 +139,13 @@ def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relat
         return ways
     if computed := [way for way in ways if way.routine is not None]:
         return computed
-    if own := [way for way in ways if way.forward and name in (way.pairs[0][0], way.constraint)]:
-        return own
+    own = [way for way in ways if way.forward and name in (way.pairs[0][0], way.constraint)]
+    if own or not any(way.is_called(name) for way in ways):
+        # A key leads to a table first, and to the views of it as well.
+        return [way for way in own or ways if way.target.kind == "table"] or own or ways
     if hint is not None:
         # Of a table that refers to itself: the column alone means the one row it points to.
-        return [way for way in ways if not (way.is_self and way.forward)]
+        return [way for way in ways if not (way.within and way.forward)]
     direct = [way for way in ways if way.junction is None]
     return direct if len(direct) == 1 else ways
 
