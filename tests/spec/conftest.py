@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Coroutine, Iterator
@@ -26,7 +27,7 @@ from tests.spec.cases import Case, Refusal
 Answer = TypeVar("Answer")
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 #: What no error may show.
-SECRETS = ("select ", "insert into", "cast(", "traceback", "$1")
+SECRETS = re.compile(r"select .* from |insert into|cast\(|traceback|\$1", re.DOTALL)
 ran: Counter[str] = Counter()
 
 
@@ -124,7 +125,7 @@ def refused(error: CallError, case: Refusal) -> None:
     assert error.details.get("argument", "") == case.argument, error
     assert case.says in error.message
     shown = f"{error.message} {error.details}".lower()
-    assert not [secret for secret in SECRETS if secret in shown]
+    assert not SECRETS.search(shown)
 
 
 def exact(value: Any) -> Any:

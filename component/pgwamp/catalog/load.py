@@ -151,6 +151,7 @@ def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> M
             found.setdefault(kind.name, kind)
             if kind.element is not None and kind.form == "array":
                 found.setdefault(f"{kind.element.name}[]", kind)
+                found.setdefault(f"{row['name'].removeprefix('_')}[]", kind)
     for spelled, name in _SPELLINGS.items():
         found.setdefault(spelled, found[name])
         found.setdefault(f"{spelled}[]", found[f"_{name}"])

@@ -81,7 +81,7 @@ def decode_key(order: tuple[OrderTerm, ...], cursor: Any, values: list[Any]) -> 
         return None
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, list) or not found or type(found[0]) is not int:
         raise InvalidArgument("after", "not a cursor; pass on what next held")

@@ -17,7 +17,8 @@ from pgwamp.query.request import string_list, suggest
 from pgwamp.query.scope import Scope
 from pgwamp.query.source import Source
 
-_RELATED = re.compile(r"(?P<key>[^()]+)\((?P<field>.+)\)", re.DOTALL)
+#: A cast, as in name::varchar(3), is none.
+_RELATED = re.compile(r"(?P<key>(?:(?!::)[^()])+)\((?P<field>.+)\)", re.DOTALL)
 _DIRECTIONS = ("asc", "desc")
 _NULLS = ("nullsfirst", "nullslast")
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.build import Builder
-from pgwamp.query.conditions import condition
 from pgwamp.query.expressions import parameter
 from pgwamp.query.keyset import (
     Key,
@@ -21,14 +20,12 @@ from pgwamp.query.keyset import (
     encode_key,
     key_values,
 )
-from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm
-from pgwamp.query.request import integer
+from pgwamp.query.request import limits
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
 from pgwamp.query.statement import Bound, Row, Statement, StatementCache, compile_statement
-from pgwamp.query.where import WhereParser
 
 SELECT_ARGUMENTS = (
     "where", "columns", "order", "limit", "offset", "after", "include", "count", "format",
@@ -90,17 +87,18 @@ class Reads:
         if keyset := "after" in request:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
             key = decode_key(selection.order, request["after"], values)
-        given = request.get("limit")
         # A page of a keyset is full with what may be answered, and the next one goes on.
-        most = self._max_rows if keyset else self._max_rows + 1
-        limit = most if given is None else min(integer(given, "limit"), most)
-        offset = integer(request.get("offset") or 0, "offset")
+        bounds = limits(request, self._max_rows if keyset else self._max_rows + 1)
         statement = self._cache.get(
             ("select", selection, keyset, key, counted),
             lambda: self._build_select(selection, keyset, key, counted),
         )
-        bound = statement.bind(values, {"limit": limit, "offset": offset})
-        return Page(bound, limit, selection.order if keyset else None, counted)
+        return Page(
+            statement.bind(values, bounds),
+            bounds["limit"] or 0,
+            selection.order if keyset else None,
+            counted,
+        )
 
     def stream(self, request: Mapping[str, Any], *, plain: bool = False) -> Bound:
         """All rows that match, for a reader that takes them bit by bit.
@@ -109,14 +107,11 @@ class Reads:
         """
         values: list[Any] = []
         selection = SelectionParser(self._scope, values).parse(request)
-        given = request.get("limit")
-        limit = None if given is None else integer(given, "limit")
-        offset = integer(request.get("offset") or 0, "offset")
         statement = self._cache.get(
             ("copy" if plain else "select", selection, False, None, False),
             lambda: self._build_select(selection, False, None, False, plain=plain),
         )
-        return statement.bind(values, {"limit": limit, "offset": offset})
+        return statement.bind(values, limits(request))
 
     def get(self, request: Mapping[str, Any]) -> Bound:
         """The row with a key: a scalar, or a dict (or list) for a composite key."""
@@ -131,20 +126,23 @@ class Reads:
     def count(self, request: Mapping[str, Any]) -> Bound:
         """How many rows match."""
         values: list[Any] = []
-        where = self._where(request, values)
-        return self._cache.get(("count", where), lambda: self._build_count(where)).bind(values)
+        matching = self._matching(request, values)
+        return self._cache.get(("count", matching), lambda: self._build_count(matching)).bind(
+            values
+        )
 
     def plan(self, request: Mapping[str, Any]) -> Bound:
         """The rows that match, to be explained and not to be run."""
         values: list[Any] = []
-        where = self._where(request, values)
+        matching = self._matching(request, values)
         return self._cache.get(
-            ("plan", where), lambda: self._build_count(where, sa.literal_column("1"))
+            ("plan", matching), lambda: self._build_count(matching, sa.literal_column("1"))
         ).bind(values)
 
-    def _where(self, request: Mapping[str, Any], values: list[Any]) -> Condition | None:
-        where = request.get("where")
-        return None if where is None else WhereParser(self._scope, values).parse(where)
+    def _matching(self, request: Mapping[str, Any], values: list[Any]) -> Selection:
+        """What decides which rows there are: the conditions, and related rows they must have."""
+        asked = {name: request.get(name) for name in ("where", "columns", "include")}
+        return SelectionParser(self._scope, values).parse(asked)
 
     def _key_values(self, key: Any) -> list[Any]:
         names = self._relation.primary_key
@@ -209,15 +207,13 @@ class Reads:
         return compile_statement(query, shape)
 
     def _build_count(
-        self, where: Condition | None, what: sa.ColumnElement[Any] | None = None
+        self, matching: Selection, what: sa.ColumnElement[Any] | None = None
     ) -> Statement:
         builder = Builder()
         source = Source(self._scope, builder.names.alias(self._relation))
         counted = sa.func.count().label("count") if what is None else what
         query = sa.select(counted).select_from(source.clause)
-        if where is not None:
-            query = query.where(condition(where, source, builder.names))
-        return compile_statement(query)
+        return compile_statement(query.where(*builder.conditions(source, matching)))
 
 
 def count_mode(given: Any, path: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwamp.errors import CallError, InvalidArgument
 
+_LARGEST = 2**63 - 1
 #: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
 _BAD_TEXT = ("22P02", "22007", "22008")
 _BAD_SEARCH = ("syntax error in tsquery", "no operand in tsquery", "text search configuration ")
@@ -52,10 +53,28 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def integer(value: Any, path: str, *, minimum: int = 0) -> int:
-    """A whole number of at least ``minimum``. Raises :class:`InvalidArgument`."""
+    """A whole number of at least ``minimum`` that a bigint holds.
+
+    :raises InvalidArgument: it is none.
+    """
     if type(value) is not int or value < minimum:
         raise InvalidArgument(path, f"expected a whole number of at least {minimum}")
+    if value > _LARGEST:
+        raise InvalidArgument(path, f"expected a whole number of at most {_LARGEST}")
     return value
+
+
+def limits(request: Mapping[str, Any], most: int | None = None) -> dict[str, int | None]:
+    """``limit`` and ``offset`` of a request, by the names of their parameters.
+
+    :param most: as many rows are wanted at most.
+    :raises InvalidArgument: naming the one that is no whole number.
+    """
+    given, offset = request.get("limit"), request.get("offset")
+    limit = most if given is None else integer(given, "limit")
+    if limit is not None and most is not None:
+        limit = min(limit, most)
+    return {"limit": limit, "offset": 0 if offset is None else integer(offset, "offset")}
 
 
 def string_list(value: Any, path: str) -> list[str]:

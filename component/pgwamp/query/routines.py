@@ -15,7 +15,7 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.build import Builder
 from pgwamp.query.expressions import PgType, function, is_null, output, parameter, quoted
-from pgwamp.query.request import integer
+from pgwamp.query.request import limits
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -129,13 +129,7 @@ class RoutineCalls:
             raise InvalidArgument("count", 'the rows of a function can only be counted: "exact"')
         if counted and selection.grouped:
             raise InvalidArgument("columns", "groups have no count")
-        most = None if endless else self._max_rows + 1
-        limit = request.get("limit")
-        if limit is None:
-            limit = most
-        else:
-            limit = integer(limit, "limit") if most is None else min(integer(limit, "limit"), most)
-        named = {"limit": limit, "offset": integer(request.get("offset") or 0, "offset")}
+        bounds = limits(request, None if endless else self._max_rows + 1)
         statement = self._cache.get(
             (self._overloads.index(overload), given, selection, counted, plain),
             lambda: overload.build(
@@ -144,7 +138,7 @@ class RoutineCalls:
         )
         routine = overload.routine
         is_value = not overload.has_rows and request.get("columns") is None
-        return RoutineCall(routine, statement.bind(values, named), is_value, counted)
+        return RoutineCall(routine, statement.bind(values, bounds), is_value, counted)
 
 
 class _Overload:

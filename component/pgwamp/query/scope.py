@@ -15,7 +15,9 @@ from pgwamp.query.request import suggest
 #: What an answer may call a value: it becomes a quoted name, but must not surprise.
 _LABEL = re.compile(r"[^\W\d][\w $-]*")
 _KEY = re.compile(r"(?:(?P<alias>[^:!]+):(?!:))?(?P<name>[^!]+)(?:!(?P<hint>.+))?", re.DOTALL)
-_MODIFIED = re.compile(r"(?P<name>[a-z]\w*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)")
+_MODIFIED = re.compile(r"(?P<name>[a-z][\w ]*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)")
+#: As SQL has it, these are of one character when nothing else is said.
+_CHARACTER = ("char", "character")
 #: Octets of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
 _LONGEST_NAME = 63
 
@@ -66,12 +68,16 @@ class Scope:
     def castable(self, name: str, path: str) -> tuple[Type, str]:
         """The type ``name`` and how a cast spells it. Raises :class:`InvalidArgument`."""
         types = self._scopes.catalog.castable
-        modified = _MODIFIED.fullmatch(name)
-        kind = types.get(modified["name"] if modified else name)
+        match = _MODIFIED.fullmatch(name)
+        plain, modifier = (match["name"], match["modifier"]) if match else (name, "")
+        kind = types.get("bpchar" if plain in _CHARACTER else plain)
         if kind is None:
             raise InvalidArgument(path, f'no type "{name}" to cast to{_suggest_type(name, types)}')
-        spelled = kind.domain or kind.name
-        return kind, f"{spelled}({modified['modifier']})" if modified else spelled
+        if plain in _CHARACTER and not modifier:
+            modifier = "1"
+        # As in timestamp(3) with time zone.
+        head, zone, tail = (kind.domain or kind.name).partition(" with")
+        return kind, f"{head}({modifier}){zone}{tail}" if modifier else f"{head}{zone}{tail}"
 
     def aggregate(self, name: str, of: Type) -> Type | None:
         """What an aggregate of values of type ``of`` gives, or None if it takes none such."""
@@ -79,8 +85,11 @@ class Scope:
             return of
         results = self._scopes.catalog.aggregates
         found = results.get((name, _base_oid(of, self._scopes.catalog)))
-        # varchar and the like are taken as text.
-        return results.get((name, TEXT_TYPE.oid)) if found is None and of.form == "text" else found
+        if found is None and of.form == "text":
+            # varchar and the like are taken as text.
+            found = results.get((name, TEXT_TYPE.oid))
+        # The least and the greatest value of a domain belong to it.
+        return of if found is not None and of.domain and name in ("min", "max") else found
 
     def relationship(self, key: str, path: str) -> tuple[str, Relationship]:
         """The label and the relationship that a key of ``include`` means.
