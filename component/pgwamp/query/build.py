@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.pgtypes import Converter, Type, loads
+from pgwamp.query.bounds import NO_BOUNDS
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.expressions import JSON, TEXT, PgType, function, output, quoted
@@ -52,10 +53,7 @@ class Builder:
             plain = [i for i in selection.items if not i.aggregate]
             query = query.group_by(*(source.value(i.field) for i in plain if i.field is not None))
         query = query.order_by(*self.order(source, selection))
-        if selection.limit is not None:
-            query = query.limit(sa.bindparam(f"p{selection.limit}", type_=sa.BigInteger))
-        if selection.offset is not None:
-            query = query.offset(sa.bindparam(f"p{selection.offset}", type_=sa.BigInteger))
+        query = selection.bounds.apply(query)
         if correlated:
             query = query.correlate_except(source.clause)
         return query, shape
@@ -140,7 +138,7 @@ class Builder:
     ) -> tuple[sa.ColumnElement[Any], Converter | None]:
         target, joins = related_rows(embed.relationship, source, self.names)
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
-        if embed.relationship.to_one and embed.selection.limit is None:
+        if embed.relationship.to_one and embed.selection.bounds == NO_BOUNDS:
             # A view can show the one row more than once.
             rows = rows.limit(sa.literal_column("1"))
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))

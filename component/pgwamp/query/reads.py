@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
+from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.expressions import parameter
 from pgwamp.query.keyset import (
@@ -21,7 +22,6 @@ from pgwamp.query.keyset import (
     key_values,
 )
 from pgwamp.query.order import OrderTerm
-from pgwamp.query.request import limits
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -88,14 +88,15 @@ class Reads:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
             key = decode_key(selection.order, request["after"], values)
         # A page of a keyset is full with what may be answered, and the next one goes on.
-        bounds = limits(request, self._max_rows if keyset else self._max_rows + 1)
+        most = self._max_rows if keyset else self._max_rows + 1
+        bounds, limit = parse_bounds(request, values, most=most)
         statement = self._cache.get(
-            ("select", selection, keyset, key, counted),
-            lambda: self._build_select(selection, keyset, key, counted),
+            ("select", selection, bounds, keyset, key, counted),
+            lambda: self._build_select(selection, bounds, keyset, key, counted),
         )
         return Page(
-            statement.bind(values, bounds),
-            bounds["limit"] or 0,
+            statement.bind(values),
+            limit or 0,
             selection.order if keyset else None,
             counted,
         )
@@ -107,11 +108,11 @@ class Reads:
         """
         values: list[Any] = []
         selection = SelectionParser(self._scope, values).parse(request)
-        statement = self._cache.get(
-            ("copy" if plain else "select", selection, False, None, False),
-            lambda: self._build_select(selection, False, None, False, plain=plain),
-        )
-        return statement.bind(values, limits(request))
+        bounds, _ = parse_bounds(request, values)
+        return self._cache.get(
+            ("copy" if plain else "select", selection, bounds, False, None, False),
+            lambda: self._build_select(selection, bounds, False, None, False, plain=plain),
+        ).bind(values)
 
     def get(self, request: Mapping[str, Any]) -> Bound:
         """The row with a key: a scalar, or a dict (or list) for a composite key."""
@@ -167,6 +168,7 @@ class Reads:
     def _build_select(
         self,
         selection: Selection,
+        bounds: Bounds,
         keyset: bool,
         key: Key | None,
         counted: bool,
@@ -186,9 +188,7 @@ class Reads:
         if counted:
             query = query.add_columns(self._all(builder, selection).label(_COUNT))
             hidden.append(_COUNT)
-        query = query.limit(sa.bindparam("limit", type_=sa.BigInteger))
-        query = query.offset(sa.bindparam("offset", type_=sa.BigInteger))
-        return compile_statement(query, shape, hidden=tuple(hidden))
+        return compile_statement(bounds.apply(query), shape, hidden=tuple(hidden))
 
     def _all(self, builder: Builder, selection: Selection) -> sa.ColumnElement[int]:
         """The number of rows on all pages."""

@@ -64,19 +64,6 @@ def integer(value: Any, path: str, *, minimum: int = 0) -> int:
     return value
 
 
-def limits(request: Mapping[str, Any], most: int | None = None) -> dict[str, int | None]:
-    """``limit`` and ``offset`` of a request, by the names of their parameters.
-
-    :param most: as many rows are wanted at most.
-    :raises InvalidArgument: naming the one that is no whole number.
-    """
-    given, offset = request.get("limit"), request.get("offset")
-    limit = most if given is None else integer(given, "limit")
-    if limit is not None and most is not None:
-        limit = min(limit, most)
-    return {"limit": limit, "offset": 0 if offset is None else integer(offset, "offset")}
-
-
 def string_list(value: Any, path: str) -> list[str]:
     """A list of strings; a single string is a list of one. Raises :class:`InvalidArgument`."""
     if isinstance(value, str):

@@ -13,9 +13,9 @@ from sqlalchemy.sql.operators import custom_op
 from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
+from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.expressions import PgType, function, is_null, output, parameter, quoted
-from pgwamp.query.request import limits
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -129,16 +129,16 @@ class RoutineCalls:
             raise InvalidArgument("count", 'the rows of a function can only be counted: "exact"')
         if counted and selection.grouped:
             raise InvalidArgument("columns", "groups have no count")
-        bounds = limits(request, None if endless else self._max_rows + 1)
+        bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
-            (self._overloads.index(overload), given, selection, counted, plain),
+            (self._overloads.index(overload), given, selection, bounds, counted, plain),
             lambda: overload.build(
-                given, selection, Builder(bigint_as_string=self._big, plain=plain), counted
+                given, selection, bounds, Builder(bigint_as_string=self._big, plain=plain), counted
             ),
         )
         routine = overload.routine
         is_value = not overload.has_rows and request.get("columns") is None
-        return RoutineCall(routine, statement.bind(values, bounds), is_value, counted)
+        return RoutineCall(routine, statement.bind(values), is_value, counted)
 
 
 class _Overload:
@@ -206,6 +206,7 @@ class _Overload:
         self,
         given: tuple[str | int, ...],
         selection: Selection,
+        bounds: Bounds,
         builder: Builder,
         counted: bool,
     ) -> Statement:
@@ -231,9 +232,7 @@ class _Overload:
             every = sa.select(sa.func.count()).select_from(again.clause)
             every = every.where(*builder.conditions(again, selection))
             query, hidden = query.add_columns(every.scalar_subquery().label(_COUNT)), (_COUNT,)
-        query = query.limit(sa.bindparam("limit", type_=sa.BigInteger))
-        query = query.offset(sa.bindparam("offset", type_=sa.BigInteger))
-        return compile_statement(query, shape, hidden=hidden)
+        return compile_statement(bounds.apply(query), shape, hidden=hidden)
 
     def _source(self, given: tuple[str | int, ...], builder: Builder) -> Source:
         columns = self.scope.relation.columns

@@ -7,17 +7,18 @@ functions and the ``returning`` of writes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pgwamp.catalog.graph import Relationship
 from pgwamp.errors import InvalidArgument
+from pgwamp.query.bounds import NO_BOUNDS, Bounds, parse_bounds
 from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
 from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm, parse_order
-from pgwamp.query.request import integer, suggest
+from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
 from pgwamp.query.where import WhereParser
 
@@ -44,13 +45,12 @@ class Embed:
 
 @dataclass(frozen=True)
 class Selection:
-    """A parsed request for rows; ``limit`` and ``offset`` are positions among the values."""
+    """A parsed request for rows; ``bounds`` are those of an embedded level."""
 
     items: tuple[Item, ...]
     where: Condition | None = None
     order: tuple[OrderTerm, ...] = ()
-    limit: int | None = None
-    offset: int | None = None
+    bounds: Bounds = NO_BOUNDS
     embeds: tuple[Embed, ...] = ()
 
     def __hash__(self) -> int:
@@ -58,7 +58,7 @@ class Selection:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.items, self.where, self.order, self.limit, self.offset, self.embeds))
+        return hash((self.items, self.where, self.order, self.bounds, self.embeds))
 
     @property
     def grouped(self) -> bool:
@@ -192,17 +192,10 @@ class SelectionParser:
         scope = self._scope.target(relationship)
         parser = SelectionParser(scope, self._values, f"{path}.", self._depth + 1)
         selection = parser.parse(request)
-        limit, offset = (self._bound(request.get(n), f"{path}.{n}") for n in ("limit", "offset"))
-        selection = Selection(
-            selection.items, selection.where, selection.order, limit, offset, selection.embeds
-        )
+        bounds, _ = parse_bounds(request, self._values, f"{path}.")
+        if bounds != NO_BOUNDS:
+            selection = replace(selection, bounds=bounds)
         return Embed(label, relationship, selection, inner, spread)
-
-    def _bound(self, value: Any, path: str) -> int | None:
-        if value is None:
-            return None
-        self._values.append(integer(value, path))
-        return len(self._values) - 1
 
 
 def _flag(value: Any, path: str) -> bool:
