@@ -156,6 +156,14 @@ def rows_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
     return sa.cast(bound, TEXT_ARRAY)
 
 
+def row_parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
+    """A bound value to be written, of the column's type."""
+    bound: sa.ColumnElement[Any] = sa.bindparam(name)
+    if of.form in (*_NATIVE, "float") and of.representation is None:
+        return sa.cast(bound, PgType(of.name))
+    return from_rows(sa.cast(bound, TEXT), of)
+
+
 def from_rows(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     """An element of :func:`rows_parameter` as a value of the column's type."""
     own = of.representation

@@ -16,21 +16,29 @@ _MOST_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that give the same columns; a single one is written without lists."""
+
+    columns: tuple[str, ...]
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Rows to write, in groups that give the same columns.
 
-    :ivar columns: of each group.
+    :ivar groups: what each of them is like.
     :ivar values: of each group, for each column, the values of all its rows.
     """
 
-    columns: tuple[tuple[str, ...], ...]
+    groups: tuple[Group, ...]
     values: tuple[tuple[list[Any], ...], ...]
 
-    def named(self) -> dict[str, list[Any]]:
-        """The lists of values by the names of their parameters."""
+    def named(self) -> dict[str, Any]:
+        """The lists of values, or the values of a single row, by the names of their parameters."""
         return {
-            f"w{group}_{index}": values
-            for group, lists in enumerate(self.values)
+            f"w{number}_{index}": values[0] if group.single else values
+            for number, (group, lists) in enumerate(zip(self.groups, self.values, strict=True))
             for index, values in enumerate(lists)
         }
 
@@ -50,7 +58,7 @@ def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -
     if not rows:
         # No rows insert nothing, by a statement that would insert every column.
         every = tuple(c.name for c in relation.columns if not c.generated)
-        return Rows((every,), (tuple([] for _ in every),))
+        return Rows((Group(every, False),), (tuple([] for _ in every),))
     if missing == "null":
         union = dict.fromkeys(name for row in rows for name in row)
         rows = [{name: row.get(name) for name in union} for row in rows]
@@ -70,12 +78,12 @@ def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -
         )  # fmt: skip
     if len(groups.get(frozenset(), ())) > 1:
         raise InvalidArgument(path, "empty rows can only be inserted one by one")
-    columns = tuple(tuple(rows[indexes[0]]) for indexes in groups.values())
+    found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups.values())
     return Rows(
-        columns,
+        found,
         tuple(
-            tuple(_values(relation, name, rows, indexes, path, single) for name in names)
-            for names, indexes in zip(columns, groups.values(), strict=True)
+            tuple(_values(relation, name, rows, indexes, path, single) for name in group.columns)
+            for group, indexes in zip(found, groups.values(), strict=True)
         ),
     )
 
