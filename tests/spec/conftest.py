@@ -34,18 +34,17 @@ ran: Counter[str] = Counter()
 class Desk:
     """The procedures of a database, and a loop to call them on.
 
-    :ivar statements: what was sent to the server since it was last cleared.
+    :ivar statements: what the last call sent to the server, without what says who is calling.
     """
 
-    def __init__(self, url: str, **sections: dict[str, Any]):
+    def __init__(self, url: str, **expose: Any):
         self.url = url
         self._runner = asyncio.Runner()
         self.statements: list[str] = []
         self._settings = Settings.load(
             None,
             database={"url": url, "pool_min": 1, "pool_max": 1},
-            expose={"prefix": "com.example", "schemas": ["public"]},
-            **sections,
+            expose={"prefix": "com.example", "schemas": ["public"], **expose},
         )
         self._database = Database(self._settings.database, self._settings.access, ["public"])
         self.run(self._open())
@@ -65,14 +64,20 @@ class Desk:
         self._procedures = exposure.procedures
 
     def _log(self, query: Any) -> None:
-        self.statements.append(query.query)
+        if "set_config(" not in query.query:
+            self.statements.append(query.query)
 
     async def _call(self, name: str, args: Any, kwargs: Any) -> Any:
         uri = f"com.example.{name}"
         call = Call(args, kwargs, Caller("realm1", uri))
         answer: Any = self._procedures[uri].handler(call)
         assert isinstance(answer, Awaitable)
-        return await answer
+        self.statements.clear()
+        try:
+            return await answer
+        finally:
+            # Loggers are called in the loop's next turn.
+            await asyncio.sleep(0)
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """What a procedure answers, with its keyword results if it has any."""

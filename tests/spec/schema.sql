@@ -194,6 +194,11 @@ insert into wide values
     (3, 1, null, null, null, 'Infinity', '-Infinity', 'Infinity', null, null, null, null, null, null,
      null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
      null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+create function same(wide) returns wide language sql stable as $$ select $1 $$;
+create function wides() returns setof wide language sql stable as $$ select * from wide $$;
+create function first_wide() returns wide language sql stable as $$ select w from wide as w where id = 1 $$;
+create function wide_rows() returns table (n int, w wide) language sql stable as
+    $$ select id, w from wide as w $$;
 
 -- Tables to write to ------------------------------------------------------------------------------
 

@@ -1,0 +1,131 @@
+"""A value is the same value wherever it is answered: selected, embedded, returned, in a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.servers import Addresses
+from tests.spec.conftest import Desk, exact, fresh_database
+
+#: What some columns of the first row are.
+VALUES = {
+    "big": 9223372036854775807, "small": -32768, "o": 4294967295, "r": 0.1, "d": 1e300,
+    "n": "12345678901234567890.000001", "t": 'q"\\\n', "c": "c  ", "b": b"\x00\xff",
+    "j": {"a": [1, 2.0, 1000.0]}, "jb": {"big": "123456789012345678901234567890"},
+    "day": "2024-02-29", "clock": "12:00:00.5", "zclock": "12:00:00+05:30",
+    "stamp": "2024-01-01 10:00:00", "zstamp": "2024-01-01 08:00:00+00", "gap": "P1DT2H",
+    "uid": "00000000-0000-0000-0000-00000000000a", "ip": "10.0.0.1", "net": "10.0.0.0/8",
+    "bits": "101", "spot": "(1,2.5)", "mood": "ok", "paint": "#0000ff", "cost": "1.00",
+    "home": {"street": 'a,"b', "zip": 1}, "homes": [{"street": "x", "zip": 1}, None],
+    "ints": [1, None], "bigs": [9007199254740993], "nums": ["1.50", "NaN"],
+    "floats": [1.0, "NaN", "Infinity"], "texts": ["a,b", None, "null"], "bytes": [b"\x00", None],
+    "stamps": ["2024-01-01 00:00:00+00"], "moods": ["sad", "happy"], "docs": [{"a": 1}, None],
+    "span": {"lower": "1", "upper": "5", "bounds": "[)"},
+    "period": {"lower": "2024-01-01 00:00:00+00", "upper": None, "bounds": "[)"},
+    "spans": [{"lower": "1", "upper": "3", "bounds": "[)"}], "words": "'a':1 'b':2",
+}  # fmt: skip
+#: Calls that answer the rows of ``wide`` in the order of their keys, and how to get at these.
+WAYS: dict[str, Any] = {
+    "embedded": lambda desk: desk.call(
+        "item.get", 1, columns=[], include={"wide": {"order": ["id"]}}
+    )["wide"],
+    "embedded two levels down": lambda desk: desk.call(
+        "person.get", 1, columns=[],
+        include={"item": {"order": "id", "columns": [], "include": {"wide": {"order": "id"}}}},
+    )["item"][0]["wide"],
+    "embedded as one row": lambda desk: [
+        row["same"] for row in desk.call(
+            "wide.select", order="id", columns=[], include={"same": {}}
+        )
+    ],
+    "spread": lambda desk: desk.call(
+        "wide.select", order="id", columns=[],
+        include={"same": {"columns": [*COLUMNS], "spread": True}},
+    ),
+    "spread further down": lambda desk: desk.call(
+        "item.get", 1, columns=[], include={"wide": {
+            "order": ["id"], "columns": [],
+            "include": {"same": {"columns": [*COLUMNS], "spread": True}},
+        }},
+    )["wide"],
+    "in a page": lambda desk: desk.call("wide.select", order="id", after=None)[0],
+    "counted": lambda desk: desk.call("wide.select", order="id", count="exact")[0],
+    "got": lambda desk: [desk.call("wide.get", key) for key in (1, 2, 3)],
+    "returned by a write": lambda desk: desk.tried(
+        "wide.update", {"small": None}, {}, order="id", returning=[*COLUMNS]
+    ),
+    "returned by a plain write": lambda desk: sorted(
+        desk.tried("wide.update", {"item": 1}, {}), key=lambda row: row["id"]
+    ),
+    "embedded in what a write returns": lambda desk: desk.tried(
+        "item.update", {"title": "x"}, {"id": 1}, returning=[], include={"wide": {"order": "id"}}
+    )[0]["wide"],
+    "returned by a function": lambda desk: desk.call("wides", order="id"),
+    "inside a row of a function": lambda desk: [
+        row["w"] for row in desk.call("wide_rows", order="n")
+    ],
+}  # fmt: skip
+#: Values that are not the same there: a representation is that of a column, not of a field.
+CHANGED = {"returned by a write": {"small"}, "inside a row of a function": {"paint"}}
+COLUMNS = ("id", "item", *VALUES, "money", "v")
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_is_answered_as_documented(desk: Desk, name: str) -> None:
+    assert exact(desk.call("wide.get", 1, columns=[name])) == exact({name: VALUES[name]})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_value_is_the_same_by_every_way(desk: Desk, way: str) -> None:
+    expected = desk.call("wide.select", columns=[*COLUMNS], order="id")
+    found = WAYS[way](desk)
+    assert len(found) == len(expected) == 3
+    for row, wanted in zip(found, expected, strict=True):
+        for name in set(row) - CHANGED.get(way, set()):
+            assert exact(row[name]) == exact(wanted[name]), name
+
+
+def test_a_single_row_of_a_function_is_the_same_too(desk: Desk) -> None:
+    assert exact(desk.call("first_wide")) == exact(desk.call("wide.get", 1))
+
+
+#: A point has no equality; a null, or a number that no serializer carries, changes inside json.
+NOT_FOUND = ("spot", "docs", "j", "jb")
+
+
+@pytest.mark.parametrize("name", [name for name in VALUES if name not in NOT_FOUND])
+def test_a_value_that_was_answered_finds_its_row(desk: Desk, name: str) -> None:
+    for key in (1, 2):
+        (row,) = desk.call("wide.select", {"id": key}, [name])
+        where = {name: {"in": [row[name]]}} if row[name] is not None else {name: None}
+        assert {"id": key} in desk.call("wide.select", where, ["id"]), row
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_that_was_answered_can_be_written(desk: Desk, name: str) -> None:
+    for key in (1, 2, 3):
+        (row,) = desk.call("wide.select", {"id": key}, [name])
+        (written,) = desk.tried("wide.update", row, {"id": 3}, returning=[name])
+        assert exact(written) == exact(row)
+        new = {"id": 9, **row}
+        assert exact(desk.tried("wide.insert", new, returning=["id", name])) == exact([new])
+
+
+@pytest.fixture(scope="module")
+def strings(addresses: Addresses) -> Iterator[Desk]:
+    """A desk for callers in JavaScript."""
+    with fresh_database(addresses) as url:
+        opened = Desk(url, bigint="string")
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bigint_is_a_string_by_every_way_where_that_is_set(strings: Desk, way: str) -> None:
+    row = WAYS[way](strings)[0]
+    assert row["big"] == "9223372036854775807"
+    assert row["bigs"] == ["9007199254740993"]
+    assert row["id"] == 1
