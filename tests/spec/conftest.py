@@ -28,13 +28,16 @@ Answer = TypeVar("Answer")
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 #: What no error may show.
 SECRETS = re.compile(r"select .* from |insert into|cast\(|traceback|\$1", re.DOTALL)
+#: What is sent beside a call's statement: its transaction and claims, and what asyncpg asks the
+#: first time that a connection meets a type.
+BESIDE = re.compile(r"set_config\(|^begin|^rollback|typeinfo_tree|'jit'")
 ran: Counter[str] = Counter()
 
 
 class Desk:
     """The procedures of a database, and a loop to call them on.
 
-    :ivar statements: what the last call sent to the server, without what says who is calling.
+    :ivar statements: what the last call sent to the server, without what goes beside it.
     """
 
     def __init__(self, url: str, **expose: Any):
@@ -64,7 +67,7 @@ class Desk:
         self._procedures = exposure.procedures
 
     def _log(self, query: Any) -> None:
-        if "set_config(" not in query.query:
+        if not BESIDE.search(query.query):
             self.statements.append(query.query)
 
     async def _call(self, name: str, args: Any, kwargs: Any) -> Any:
@@ -83,6 +86,11 @@ class Desk:
         """What a procedure answers, with its keyword results if it has any."""
         answer = self.run(self._call(name, args, kwargs))
         return (answer.value, dict(answer.kwargs)) if isinstance(answer, Result) else answer
+
+    def verbs(self, relation: str) -> set[str]:
+        """What can be done to a relation."""
+        start = f"com.example.{relation}."
+        return {uri.removeprefix(start) for uri in self._procedures if uri.startswith(start)}
 
     def tried(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`call`, and then all is as it was before."""

@@ -93,14 +93,9 @@ def compile_statement(
     *,
     hidden: tuple[str, ...] = (),
     counts: bool = False,
-    default_values: bool = False,
 ) -> Statement:
-    """Compile a Core construct for asyncpg.
-
-    :param default_values: an INSERT that names no column.
-    """
-    given: dict[str, Any] = {"column_keys": []} if default_values else {}
-    compiled: Any = clause.compile(dialect=DIALECT, **given)
+    """Compile a Core construct for asyncpg."""
+    compiled: Any = clause.compile(dialect=DIALECT)
     return Statement(str(compiled), tuple(compiled.numbers), shape, hidden, counts)
 
 

@@ -160,11 +160,14 @@ class Writes:
                 raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
         update = request.get("update")
         if update is None:
-            # A row that gives only its key is "updated" to itself, so that it is returned.
             ordered = dict.fromkeys(name for group in groups for name in group)
-            names = tuple(name for name in ordered if name not in columns) or columns
+            names = tuple(name for name in ordered if name not in columns)
         else:
             names = tuple(string_list(update, "update"))
+            if not names:
+                raise InvalidArgument(
+                    "update", 'name at least one column, or say resolution="ignore"'
+                )
             for name in names:
                 if name not in given:
                     raise InvalidArgument("update", f'the rows give no column "{name}"')
@@ -201,6 +204,8 @@ class Writes:
                 "rows", f"each row gives its key ({', '.join(key)}) and columns to set"
             )
         keys = list(zip(*(lists[columns.index(name)] for name in key), strict=True))
+        if any(None in given for given in keys):
+            raise InvalidArgument("rows", "a key is never null")
         if len(set(keys)) < len(keys):
             raise InvalidArgument("rows", "two rows have the same key")
         values: list[Any] = []
@@ -235,7 +240,7 @@ class Writes:
     def _insert(self, number: int, group: Group) -> Any:
         insert = postgresql.insert(table_of(self._relation))
         if not group.columns:
-            return insert
+            return insert.values({})
         table, values = self._source(number, group)
         source = sa.select(*values.values())
         if table is not None:
@@ -281,8 +286,7 @@ class Writes:
         plain = returning is not None and _is_plain(returning)
         if returning is not None and plain and len(writes) == 1:
             columns, shape = builder.columns(Source(self._scope, table), returning)
-            statement = writes[0].returning(*columns.values())
-            return compile_statement(statement, shape, default_values=_is_empty(writes[0]))
+            return compile_statement(writes[0].returning(*columns.values()), shape)
         every: list[Any] = [table.c[column.name] for column in self._relation.columns]
         if returning is None:
             every = [sa.literal_column("1").label("one")]
@@ -356,9 +360,11 @@ class Writes:
 def _on_conflict(insert: Any, columns: tuple[str, ...], conflict: Conflict) -> Any:
     if not conflict.merge:
         return insert.on_conflict_do_nothing(index_elements=list(conflict.columns))
+    # Where there is nothing to set, the row is updated to itself, so that it is returned.
+    update = [name for name in conflict.update if name in columns] or conflict.columns
     return insert.on_conflict_do_update(
         index_elements=list(conflict.columns),
-        set_={name: insert.excluded[name] for name in conflict.update if name in columns},
+        set_={name: insert.excluded[name] for name in update},
     )
 
 
@@ -366,7 +372,3 @@ def _is_plain(selection: Selection) -> bool:
     """Whether RETURNING itself can answer it."""
     computed = any(item.field is not None and item.field.computed for item in selection.items)
     return not (selection.embeds or selection.order or selection.grouped or computed)
-
-
-def _is_empty(write: Any) -> bool:
-    return isinstance(write, sa.Insert) and write.select is None
