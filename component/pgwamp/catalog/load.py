@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -84,7 +85,7 @@ async def load_catalog(
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
     names = list(schemas)
     relations = await connection.fetch(_sql("relations"), names)
-    views, bases = await _load_views(connection)
+    behind = await _load_behind(connection, [row["oid"] for row in relations])
     routines = await connection.fetch(_sql("routines"), names)
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
@@ -98,7 +99,7 @@ async def load_catalog(
     types = await load_types(connection, oids)
     return Catalog(
         server_version=version,
-        relations=tuple(_relation(row, types, views, bases) for row in relations),
+        relations=tuple(_relation(row, types, behind) for row in relations),
         routines=tuple(_routine(row, types) for row in routines),
         watched=tuple(
             WatchedRelation(
@@ -123,22 +124,26 @@ async def load_catalog(
 
 
 @dataclass(frozen=True)
-class _Base:
-    """A table that views show: names of its columns by number, and its keys."""
+class _Behind:
+    """What relations are made of.
 
-    columns: Mapping[str, str]
-    keys: Sequence[Mapping[str, Any]]
+    :ivar columns: of the tables that views show, the names of columns by number.
+    :ivar keys: of tables and materialized views: whether it is the primary key, and its columns.
+    """
+
+    views: Views
+    columns: Mapping[int, Mapping[str, str]]
+    keys: Mapping[int, Sequence[tuple[bool, tuple[str, ...]]]]
 
 
-async def _load_views(connection: Connection) -> tuple[Views, dict[int, _Base]]:
-    """What views show, and the tables behind them by oid."""
+async def _load_behind(connection: Connection, relations: Sequence[int]) -> _Behind:
     views = Views((row["oid"], row["rule"]) for row in await connection.fetch(_sql("views")))
-    tables = sorted(views.tables())
-    bases = await connection.fetch(_sql("bases"), tables) if tables else []
-    return views, {
-        row["oid"]: _Base(json.loads(row["columns"]), json.loads(row["keys"] or "[]"))
-        for row in bases
-    }
+    shown = sorted(views.tables())
+    bases = await connection.fetch(_sql("bases"), shown) if shown else []
+    keys: dict[int, list[tuple[bool, tuple[str, ...]]]] = defaultdict(list)
+    for row in await connection.fetch(_sql("keys"), sorted({*relations, *shown})):
+        keys[row["oid"]].append((row["primary"], tuple(row["columns"])))
+    return _Behind(views, {row["oid"]: json.loads(row["columns"]) for row in bases}, keys)
 
 
 def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
@@ -181,17 +186,10 @@ def _build_columns(row: Mapping[str, Any], types: Mapping[int, Type]) -> tuple[C
     return tuple(Column(**{**column, "type": types[column["type"]]}) for column in _columns(row))
 
 
-def _relation(
-    row: Mapping[str, Any],
-    types: Mapping[int, Type],
-    views: Views,
-    bases: Mapping[int, _Base],
-) -> Relation:
+def _relation(row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind) -> Relation:
     columns = _build_columns(row, types)
-    origins = _origins(row, columns, views, bases)
-    keys = json.loads(row["keys"] or "[]")
-    if row["simple"]:
-        keys = _inherited_keys(origins, bases)
+    origins = _origins(row, columns, behind)
+    keys = _inherited_keys(origins, behind) if row["simple"] else behind.keys.get(row["oid"], ())
     events = row["events"]
     return Relation(
         schema=row["schema"],
@@ -200,8 +198,8 @@ def _relation(
         columns=columns,
         oid=row["oid"],
         row_type=row["row_type"],
-        primary_key=next((tuple(k["columns"]) for k in keys if k["primary"]), ()),
-        unique=tuple(tuple(k["columns"]) for k in keys),
+        primary_key=next((names for primary, names in keys if primary), ()),
+        unique=tuple(names for _, names in keys),
         insertable=bool(events & _INSERT),
         updatable=bool(events & _UPDATE),
         deletable=bool(events & _DELETE),
@@ -212,31 +210,29 @@ def _relation(
 
 
 def _origins(
-    row: Mapping[str, Any],
-    columns: Sequence[Column],
-    views: Views,
-    bases: Mapping[int, _Base],
+    row: Mapping[str, Any], columns: Sequence[Column], behind: _Behind
 ) -> tuple[Origin, ...]:
     # Views have no dropped columns: the position is the number.
     return tuple(
-        Origin(columns[number - 1].name, table, bases[table].columns[str(column)])
-        for number, (table, column) in sorted(views.origins(row["oid"]).items())
-        if table in bases and column > 0
+        Origin(columns[number - 1].name, table, behind.columns[table][str(column)])
+        for number, (table, column) in sorted(behind.views.origins(row["oid"]).items())
+        if table in behind.columns and column > 0
     )
 
 
-def _inherited_keys(origins: Iterable[Origin], bases: Mapping[int, _Base]) -> list[dict[str, Any]]:
+def _inherited_keys(
+    origins: Iterable[Origin], behind: _Behind
+) -> list[tuple[bool, tuple[str, ...]]]:
     """The keys of the one table that a simple view shows, where it shows them whole."""
     shown: dict[tuple[int, str], str] = {}
     for origin in origins:
         shown.setdefault((origin.table, origin.table_column), origin.column)
-    found = []
-    for table in dict.fromkeys(table for table, _ in shown):
-        for key in bases[table].keys:
-            columns = [shown.get((table, name)) for name in key["columns"]]
-            if None not in columns:
-                found.append({"primary": key["primary"], "columns": columns})
-    return found
+    return [
+        (primary, tuple(shown[table, name] for name in names))
+        for table in dict.fromkeys(table for table, _ in shown)
+        for primary, names in behind.keys.get(table, ())
+        if all((table, name) in shown for name in names)
+    ]
 
 
 def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:

@@ -1,9 +1,4 @@
-"""PostgreSQL types, and how their values travel as neutral WAMP values.
-
-Only None, bool, int, float, str, bytes, list and dict leave or enter. What JSON cannot carry
-exactly (numeric, dates, uuid, ...) is a string in PostgreSQL's own ISO text form. This module is
-pure: it knows types and Python values, neither SQL nor connections.
-"""
+"""Values that enter: from the arguments of a call to parameters of a statement."""
 
 from __future__ import annotations
 
@@ -11,19 +6,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from pgwamp.errors import InvalidArgument
-
-#: How values of a type travel; ``literal`` is all that is a string in PostgreSQL's text form.
-Form = Literal[
-    "integer", "float", "boolean", "text", "bytea", "json", "numeric", "literal", "enum",
-    "array", "composite", "range", "multirange", "hstore",
-]  # fmt: skip
-Converter = Callable[[Any], Any]
+from pgwamp.pgtypes.outgoing import finite
+from pgwamp.pgtypes.types import Binder, Form, Type
 
 _INTEGER_RANGES = {
     name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -36,216 +25,6 @@ _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
 #: What rounds to the largest real, not to infinity.
 _LARGEST_REAL = 3.402823567797336e38
 _NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
-#: msgpack carries no larger integers; JSON values beyond are given as strings.
-_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
-_LONG_DIGITS = re.compile(r"\d{19}")
-
-
-@dataclass(frozen=True, slots=True)
-class Representation:
-    """Functions (schema, name) that a domain's author chose for its values as JSON and text.
-
-    :ivar to_json: makes what is answered.
-    :ivar from_json: reads what is written.
-    :ivar from_text: reads what is compared.
-    """
-
-    to_json: tuple[str, str] | None = None
-    from_json: tuple[str, str] | None = None
-    from_text: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """One PostgreSQL type.
-
-    :ivar name: as ``format_type`` writes it, without a modifier: fit for a cast.
-    :ivar form: how its values travel.
-    :ivar element: the element of an array, the subtype of a range or multirange.
-    :ivar fields: name and type of each field of a composite.
-    :ivar labels: of an enum.
-    :ivar domain: its own name if it is a domain; all else is that of the type below.
-    """
-
-    oid: int
-    name: str
-    form: Form
-    element: Type | None = None
-    fields: tuple[tuple[str, Type], ...] = ()
-    labels: tuple[str, ...] = ()
-    domain: str = ""
-    representation: Representation | None = None
-
-    def describe(self) -> str:
-        """The type as a person reads it in an error."""
-        if self.form == "enum":
-            return f"{self.name} ({', '.join(self.labels)})"
-        return self.name
-
-
-Binder = Callable[[Type, Any, str], Any]
-TEXT_TYPE = Type(25, "text", "text")
-
-
-# --- values that leave -------------------------------------------------------------------------
-
-
-class _Number(str):
-    """A JSON number with a fraction or exponent, kept as written until its type is known."""
-
-
-def loads_exact(text: str) -> Any:
-    """Parse JSON and keep every fraction exact, for :func:`from_json` to convert."""
-    return json.loads(text, parse_float=_Number)
-
-
-def loads(text: str) -> Any:
-    """Parse a json or jsonb value; integers that msgpack cannot carry become strings."""
-    if _LONG_DIGITS.search(text):
-        return json.loads(text, parse_int=_bounded_int)
-    return json.loads(text)
-
-
-def _bounded_int(text: str) -> int | str:
-    number = int(text)
-    return number if _INT_MIN <= number <= _INT_MAX else text
-
-
-def finite(number: float) -> float | str:
-    """NaN and the infinities as PostgreSQL writes them; no serializer carries them safely."""
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
-
-
-def float_from_text(text: str) -> float | str:
-    """A float in PostgreSQL's shortest text form; NaN and the infinities stay text."""
-    return text if text in _NONFINITE_NAMES else float(text)
-
-
-def bytes_from_hex(text: str) -> bytes:
-    """``\\x00ff`` as octets."""
-    return bytes.fromhex(text[2:])
-
-
-def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
-    """How a value of type ``of`` in PostgreSQL's JSON (``to_jsonb``) becomes neutral.
-
-    The input was parsed by :func:`loads_exact`; the result equals what a SELECT of the same
-    value gives.
-    """
-    convert = _converter(of, bigint_as_string)
-    return lambda value: None if value is None else convert(value)
-
-
-def _converter(of: Type, big: bool) -> Converter:
-    form = of.form
-    if form == "integer":
-        # JSON holds an oid as a string.
-        return str if big and of.name == "bigint" else int
-    if form == "float":
-        return lambda value: value if value in _NONFINITE_NAMES else float(value)
-    if form == "numeric":
-        return lambda value: str(value)
-    if form == "bytea":
-        return bytes_from_hex
-    if form == "json":
-        return _plain
-    if form in ("boolean", "text", "enum"):
-        return _same
-    if form == "array" and of.element is not None:
-        return _list_converter(_converter(of.element, big))
-    if form == "composite":
-        members = [(name, _converter(kind, big)) for name, kind in of.fields]
-        return lambda value: {
-            name: None if value.get(name) is None else convert(value[name])
-            for name, convert in members
-        }
-    if form == "range":
-        return range_from_text
-    if form == "multirange":
-        return lambda value: [range_from_text(part) for part in _RANGES.findall(value)]
-    if form == "hstore":
-        return _same
-    return _LITERALS.get(of.name, lambda value: value if type(value) is str else str(value))
-
-
-_NONFINITE_NAMES = ("NaN", "Infinity", "-Infinity")
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """A json value inside parsed JSON: fractions are floats again."""
-    if type(value) is _Number:
-        return float(value)
-    if type(value) is int:
-        return value if _INT_MIN <= value <= _INT_MAX else str(value)
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    if type(value) is dict:
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _list_converter(convert: Converter) -> Converter:
-    def convert_list(value: Any) -> Any:
-        if type(value) is list:
-            return [convert_list(item) for item in value]
-        return None if value is None else convert(value)
-
-    return convert_list
-
-
-def _timestamp(value: str) -> str:
-    return value.replace("T", " ", 1)
-
-
-def _zoned(value: str) -> str:
-    """JSON writes the zone as +00:00, PostgreSQL's text as +00 (minutes only if there are any)."""
-    head, sep, tail = value.partition("+00:00")
-    if sep:
-        return f"{head}+00{tail}".replace("T", " ", 1)
-    return re.sub(r"([+-]\d\d):00(?!:)", r"\1", value.replace("T", " ", 1))
-
-
-_LITERALS: dict[str, Converter] = {
-    "timestamp without time zone": _timestamp,
-    "timestamp with time zone": _zoned,
-    "time with time zone": lambda value: re.sub(r"([+-]\d\d):00(?!:)", r"\1", value),
-}
-
-_BOUND = r'(?:"(?:[^"\\]|\\.|"")*"|[^",\[\]()]*)'
-_RANGE = re.compile(rf"([\[(])({_BOUND}),({_BOUND})([\])])", re.DOTALL)
-_RANGES = re.compile(rf"empty|[\[(]{_BOUND},{_BOUND}[\])]", re.DOTALL)
-
-
-def range_from_text(text: str) -> dict[str, Any]:
-    """``[1,5)`` as ``{"lower": "1", "upper": "5", "bounds": "[)"}``; empty has bounds ``empty``.
-
-    Bounds are strings in the subtype's text form; an absent bound is None.
-    """
-    match = _RANGE.fullmatch(text)
-    if match is None:
-        return {"lower": None, "upper": None, "bounds": "empty"}
-    return {
-        "lower": _unquote(match[2]),
-        "upper": _unquote(match[3]),
-        "bounds": match[1] + match[4],
-    }
-
-
-def _unquote(bound: str) -> str | None:
-    if not bound:
-        return None
-    if bound[0] != '"':
-        return bound
-    return re.sub(r'\\(.)|""', lambda m: m[1] or '"', bound[1:-1], flags=re.DOTALL)
-
-
-# --- values that enter -------------------------------------------------------------------------
 
 
 def bindable(of: Type, value: Any, path: str) -> Any:

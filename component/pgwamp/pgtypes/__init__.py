@@ -1,0 +1,36 @@
+"""PostgreSQL types, and how their values travel as neutral WAMP values.
+
+Only None, bool, int, float, str, bytes, list and dict leave or enter. What JSON cannot carry
+exactly (numeric, dates, uuid, ...) is a string in PostgreSQL's own ISO text form. This package is
+pure: it knows types and Python values, neither SQL nor connections.
+"""
+
+from pgwamp.pgtypes.incoming import bindable, bindable_list, binder, writer
+from pgwamp.pgtypes.outgoing import (
+    bytes_from_hex,
+    finite,
+    float_from_text,
+    from_json,
+    loads,
+    loads_exact,
+)
+from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
+
+__all__ = [
+    "TEXT_TYPE",
+    "Binder",
+    "Converter",
+    "Form",
+    "Representation",
+    "Type",
+    "bindable",
+    "bindable_list",
+    "binder",
+    "bytes_from_hex",
+    "finite",
+    "float_from_text",
+    "from_json",
+    "loads",
+    "loads_exact",
+    "writer",
+]

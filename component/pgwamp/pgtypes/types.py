@@ -1,0 +1,62 @@
+"""What a type is: its name, how its values travel, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: How values of a type travel; ``literal`` is all that is a string in PostgreSQL's text form.
+Form = Literal[
+    "integer", "float", "boolean", "text", "bytea", "json", "numeric", "literal", "enum",
+    "array", "composite", "range", "multirange", "hstore",
+]  # fmt: skip
+#: What becomes of a fetched value.
+Converter = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """Functions (schema, name) that a domain's author chose for its values as JSON and text.
+
+    :ivar to_json: makes what is answered.
+    :ivar from_json: reads what is written.
+    :ivar from_text: reads what is compared.
+    """
+
+    to_json: tuple[str, str] | None = None
+    from_json: tuple[str, str] | None = None
+    from_text: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """One PostgreSQL type.
+
+    :ivar name: as ``format_type`` writes it, without a modifier: fit for a cast.
+    :ivar form: how its values travel.
+    :ivar element: the element of an array, the subtype of a range or multirange.
+    :ivar fields: name and type of each field of a composite.
+    :ivar labels: of an enum.
+    :ivar domain: its own name if it is a domain; all else is that of the type below.
+    """
+
+    oid: int
+    name: str
+    form: Form
+    element: Type | None = None
+    fields: tuple[tuple[str, Type], ...] = ()
+    labels: tuple[str, ...] = ()
+    domain: str = ""
+    representation: Representation | None = None
+
+    def describe(self) -> str:
+        """The type as a person reads it in an error."""
+        if self.form == "enum":
+            return f"{self.name} ({', '.join(self.labels)})"
+        return self.name
+
+
+#: A type, a value and its place in the call -> what a parameter takes.
+Binder = Callable[[Type, Any, str], Any]
+TEXT_TYPE = Type(25, "text", "text")
