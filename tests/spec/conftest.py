@@ -84,8 +84,7 @@ class Desk:
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """What a procedure answers, with its keyword results if it has any."""
-        answer = self.run(self._call(name, args, kwargs))
-        return (answer.value, dict(answer.kwargs)) if isinstance(answer, Result) else answer
+        return _plain(self.run(self._call(name, args, kwargs)))
 
     def verbs(self, relation: str) -> set[str]:
         """What can be done to a relation."""
@@ -102,7 +101,7 @@ class Desk:
         try:
             self.run(run())
         except _Enough as enough:
-            return enough.answer
+            return _plain(enough.answer)
 
     def check(self, case: Case | Refusal, *, undo: bool = False) -> None:
         """Call, and compare with what the case expects.
@@ -124,6 +123,10 @@ class Desk:
         """Disconnect."""
         self.run(self._database.stop())
         self._runner.close()
+
+
+def _plain(answer: Any) -> Any:
+    return (answer.value, dict(answer.kwargs)) if isinstance(answer, Result) else answer
 
 
 class _Enough(Exception):

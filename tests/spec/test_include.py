@@ -140,6 +140,12 @@ CASES = [
     Case("roster.select", {"columns": ["role"], "where": {"name": "Bob"},
                            "include": {"passport": {"columns": ["number"]}}},
          [{"role": "back", "passport": {"number": "P2"}}]),
+    one("person", 2, {"boss!roster": {"columns": ["role"], "order": ["role"]}},
+        {"boss": {"role": "keeper"}}),
+    one("person", 2, {"boss!roster": {"columns": ["role"], "order": ["role"], "limit": 2}},
+        {"boss": {"role": "keeper"}}),
+    one("person", 2, {"boss!roster": {"columns": ["role"], "order": ["role"], "offset": 1}},
+        {"boss": {"role": None}}),
     # Functions of a row: SETOF, ROWS 1, one row, NULL in place of one.
     one("person", 3, {"fans": NAMES}, {"fans": [ADA, BOB]}),
     one("person", 1, {"fans": NAMES}, {"fans": []}),

@@ -55,7 +55,7 @@ class RoutineProcedure:
         if call.progress is None:
             return self._csv(call) if csv else self._answer(call)
         bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=csv)
-        if not bound.routine.returns_set:
+        if not bound.routine.returns_set or bound.counted:
             return self._answer(call)
         return self._stream(call, bound, csv)
 
@@ -113,7 +113,7 @@ class RoutineProcedure:
         if routine.returns_set:
             if not bound.counted:
                 return answer
-            return Result(answer, {"count": bound.count(records) or 0})
+            return Result(answer, {"count": bound.count(records)})
         if routine.returns is None or routine.returns.name == "void" or not answer:
             return None
         return answer[0]

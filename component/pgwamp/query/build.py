@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.pgtypes import Converter, Type, loads
-from pgwamp.query.bounds import NO_BOUNDS
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.expressions import JSON, TEXT, PgType, function, output, quoted
@@ -138,9 +137,6 @@ class Builder:
     ) -> tuple[sa.ColumnElement[Any], Converter | None]:
         target, joins = related_rows(embed.relationship, source, self.names)
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
-        if embed.relationship.to_one and embed.selection.bounds == NO_BOUNDS:
-            # A view can show the one row more than once.
-            rows = rows.limit(sa.literal_column("1"))
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
         row = inner.table_valued()
         if embed.relationship.to_one:
@@ -150,6 +146,9 @@ class Builder:
                 sa.func.json_agg(row), sa.cast(sa.literal_column("'[]'"), JSON)
             )
         query = sa.select(value).select_from(inner)
+        if embed.relationship.to_one:
+            # A view can show the one row more than once.
+            query = query.limit(sa.literal_column("1"))
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)

@@ -25,7 +25,8 @@ from pgwamp.query.statement import Bound, Row, Shape, Statement, StatementCache,
 VALUE = "value"
 #: What a caller can ask of the rows of a function, by name, beside its own arguments.
 ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include", "count", "format")
-_COUNT = "count ..."
+#: Names beside the columns; what a request can name holds no dots.
+_COUNT, _FOUND = "count ...", "found ..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class RoutineCall:
     """A bound call of one overload.
 
     :ivar values: the answer is a list of plain values, not of rows.
-    :ivar counted: each record holds the number of all matching rows.
+    :ivar counted: each record holds the number of all matching rows, and whether it is one.
     """
 
     routine: Routine
@@ -48,15 +49,18 @@ class RoutineCall:
 
     def answer(self, records: Sequence[Any]) -> list[Any]:
         """The rows, or the values, of the answer."""
+        if self.counted:
+            records = [record for record in records if record[_FOUND]]
         return self.unwrapped(self.bound.rows(records))
 
     def unwrapped(self, rows: list[Row]) -> list[Any]:
         """The rows, or their only values where the routine returns no rows."""
         return [row[VALUE] for row in rows] if self.values else list(rows)
 
-    def count(self, records: Sequence[Any]) -> int | None:
-        """The number of all rows, or None when no record could hold it."""
-        return records[0][_COUNT] if self.counted and records else None
+    def count(self, records: Sequence[Any]) -> int:
+        """The number of all rows, of a counted call."""
+        number: int = records[0][_COUNT]
+        return number
 
 
 class RoutineCalls:
@@ -124,11 +128,7 @@ class RoutineCalls:
         plain: bool,
     ) -> RoutineCall:
         selection = SelectionParser(overload.scope, values).parse(request)
-        counted = request.get("count") in (True, "exact")
-        if request.get("count") and not counted:
-            raise InvalidArgument("count", 'the rows of a function can only be counted: "exact"')
-        if counted and selection.grouped:
-            raise InvalidArgument("columns", "groups have no count")
+        counted = self._counts(request, selection) and overload.routine.returns_set and not plain
         bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
             (self._overloads.index(overload), given, selection, bounds, counted, plain),
@@ -139,6 +139,14 @@ class RoutineCalls:
         routine = overload.routine
         is_value = not overload.has_rows and request.get("columns") is None
         return RoutineCall(routine, statement.bind(values), is_value, counted)
+
+    def _counts(self, request: Mapping[str, Any], selection: Selection) -> bool:
+        counted = request.get("count") in (True, "exact")
+        if request.get("count") and not counted:
+            raise InvalidArgument("count", 'the rows of a function can only be counted: "exact"')
+        if counted and selection.grouped:
+            raise InvalidArgument("columns", "groups have no count")
+        return counted
 
 
 class _Overload:
@@ -156,7 +164,6 @@ class _Overload:
             None,
         )
         self.scope = scopes.of(relation) if relation is not None else Scope(_rows(routine), scopes)
-        self._typed = relation is not None
 
     def values(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -222,17 +229,33 @@ class _Overload:
             shape = Shape(((VALUE, convert),)) if convert else Shape()
             return compile_statement(sa.select(value.label(VALUE)), shape)
         source = self._source(given, builder)
+        if counted:
+            return self._build_counted(source, selection, bounds, builder)
         query, shape = builder.select(source, selection)
         if not self.routine.returns_set and of.form == "composite":
             # NULL in place of a row arrives as a row of nulls.
             query = query.where(sa.not_(is_null(source.row())))
-        hidden: tuple[str, ...] = ()
-        if counted:
-            again = self._source(given, builder)
-            every = sa.select(sa.func.count()).select_from(again.clause)
-            every = every.where(*builder.conditions(again, selection))
-            query, hidden = query.add_columns(every.scalar_subquery().label(_COUNT)), (_COUNT,)
-        return compile_statement(bounds.apply(query), shape, hidden=hidden)
+        return compile_statement(bounds.apply(query), shape)
+
+    def _build_counted(
+        self, called: Source, selection: Selection, bounds: Bounds, builder: Builder
+    ) -> Statement:
+        """One call of the function, whose rows are both counted and answered.
+
+        The number stands beside each row, and beside none of them when the page is empty.
+        """
+        rows = sa.select(*called.clause.c).cte(builder.names.unused("f"))
+        source = Source(self.scope, rows, typed=False)
+        query, shape = builder.select(source, selection)
+        page = bounds.apply(query.add_columns(sa.true().label(_FOUND))).subquery(
+            builder.names.unused("r")
+        )
+        every = sa.select(sa.func.count().label(_COUNT)).select_from(rows)
+        number = every.where(*builder.conditions(source, selection)).subquery(
+            builder.names.unused("n")
+        )
+        both = sa.select(page, number).select_from(number.outerjoin(page, sa.true()))
+        return compile_statement(both, shape, hidden=(_FOUND, _COUNT))
 
     def _source(self, given: tuple[str | int, ...], builder: Builder) -> Source:
         columns = self.scope.relation.columns
@@ -249,19 +272,23 @@ class _Overload:
         return function((routine.schema, routine.name), *self._arguments(given))
 
     def _arguments(self, given: tuple[str | int, ...]) -> list[sa.ColumnElement[Any]]:
-        by_key: dict[str | int, Argument] = {
-            **dict(enumerate(self.routine.inputs)),
-            **{argument.name: argument for argument in self.routine.inputs},
-        }
-        arguments = []
-        for index, name in enumerate(given):
-            argument = by_key[name]
-            value = parameter(f"p{index}", argument.type)
-            if isinstance(name, str):
-                value = sa.column(quoted(name)).op("=>")(value)
-            if argument.mode == "variadic":
-                value = UnaryExpression(value, operator=custom_op("VARIADIC"))
-            arguments.append(value)
+        """The arguments in their declared order: by name from the first that has to be."""
+        arguments: list[sa.ColumnElement[Any]] = []
+        position, by_name = -1, False
+        for argument in self.routine.arguments:
+            if argument.is_input:
+                position += 1
+                key = position if position in given else argument.name
+                by_name = by_name or key is argument.name
+                if key not in given:
+                    continue
+                value = parameter(f"p{given.index(key)}", argument.type)
+            elif self.routine.kind == "procedure":
+                # CALL wants something in the place of an OUT argument.
+                value = sa.cast(sa.null(), PgType(argument.type.name))
+            else:
+                continue
+            arguments.append(_spelled(argument, value, by_name=by_name))
         return arguments
 
 
@@ -287,17 +314,22 @@ def _collected(routine: Routine, args: Sequence[Any]) -> Sequence[Any]:
     return [*args[:last], rest]
 
 
+def _spelled(
+    argument: Argument, value: sa.ColumnElement[Any], *, by_name: bool
+) -> sa.ColumnElement[Any]:
+    """``value``, ``name => value``, ``VARIADIC value`` or ``VARIADIC name => value``."""
+    variadic = argument.mode == "variadic"
+    if not (by_name and argument.name):
+        return UnaryExpression(value, operator=_VARIADIC) if variadic else value
+    name: sa.ColumnElement[Any] = sa.column(quoted(argument.name))
+    if variadic:
+        name = UnaryExpression(name, operator=_VARIADIC)
+    return name.op("=>")(value)
+
+
 def _call(routine: Routine, arguments: list[sa.ColumnElement[Any]]) -> Statement:
     """``CALL``: SQLAlchemy has no construct for it, so it begins with that of a function."""
-    outs = [a for a in routine.arguments if a.mode == "out"]
-    # An OUT argument needs a value in its place, and by name none of its own matters.
-    nulls = [
-        sa.column(quoted(a.name)).op("=>")(sa.cast(sa.null(), PgType(a.type.name)))
-        if a.name
-        else sa.cast(sa.null(), PgType(a.type.name))
-        for a in outs
-    ]
-    statement = compile_statement(function((routine.schema, routine.name), *arguments, *nulls))
+    statement = compile_statement(function((routine.schema, routine.name), *arguments))
     return Statement(f"CALL {statement.sql}", statement.parameters)
 
 
@@ -319,6 +351,8 @@ def _single(routine: Routine) -> tuple[Column, ...]:
 
 
 _TEXT = sa.Text()
+#: It binds closer than =>, which belongs to the whole.
+_VARIADIC: custom_op[Any] = custom_op("VARIADIC", precedence=100)
 
 
 def signature(routine: Routine) -> str:
