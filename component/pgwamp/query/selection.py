@@ -6,6 +6,7 @@ functions and the ``returning`` of writes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,6 +74,9 @@ class Selection:
         return found
 
 
+#: Parsed includes of each scope, by their JSON text; how many are kept, and how long a text.
+_EMBEDS: WeakKeyDictionary[Scope, dict[str, tuple[Embed, ...]]] = WeakKeyDictionary()
+_MOST_KNOWN, _LONGEST_KNOWN = 200, 4000
 #: Most calls ask for whole rows: what that means is made once for each scope.
 _WHOLE: WeakKeyDictionary[Scope, Selection] = WeakKeyDictionary()
 
@@ -108,7 +112,7 @@ class SelectionParser:
             if where is None
             else WhereParser(self._scope, self._values).parse(where, f"{self._path}where")
         )
-        embeds = self._embeds(request.get("include"))
+        embeds = self._known_embeds(request.get("include"))
         items = self._items(request.get(columns), embeds, columns)
         order = parse_order(
             self._scope, request.get("order"), f"{self._path}order", self._values, items
@@ -154,6 +158,28 @@ class SelectionParser:
                 )
 
     # --- include -------------------------------------------------------------------------------
+
+    def _known_embeds(self, given: Any) -> tuple[Embed, ...]:
+        """As :meth:`_embeds`; one that holds no values is parsed only once.
+
+        A client repeats its includes to the letter, and parsing three levels takes longer than
+        anything else that a call does here.
+        """
+        if not given or self._depth:
+            return self._embeds(given)
+        try:
+            spelled = json.dumps(given)
+        except (TypeError, ValueError):
+            return self._embeds(given)
+        known = _EMBEDS.setdefault(self._scope, {})
+        embeds = known.get(spelled)
+        if embeds is None:
+            before = len(self._values)
+            embeds = self._embeds(given)
+            small = len(spelled) <= _LONGEST_KNOWN and len(known) < _MOST_KNOWN
+            if len(self._values) == before and small:
+                known[spelled] = embeds
+        return embeds
 
     def _embeds(self, given: Any) -> tuple[Embed, ...]:
         path = f"{self._path}include"
