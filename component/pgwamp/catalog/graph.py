@@ -92,10 +92,16 @@ class Relationship:
 class Graph:
     """The relationships and computed columns of a catalog's relations.
 
-    :param reachable: the relations that may be read; others serve as junctions only.
+    :param reachable: the relations that may be read, as targets and as junctions.
+    :param routines: the functions that may be called; all of the catalog when missing.
     """
 
-    def __init__(self, catalog: Catalog, reachable: Iterable[Relation]):
+    def __init__(
+        self,
+        catalog: Catalog,
+        reachable: Iterable[Relation],
+        routines: Iterable[Routine] | None = None,
+    ):
         self._reachable = {relation.key for relation in reachable}
         self._sides = _Sides(catalog.relations)
         self._relationships: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
@@ -103,7 +109,7 @@ class Graph:
         for key in catalog.foreign_keys:
             self._add_foreign_key(key)
         self._add_junctions(catalog.foreign_keys)
-        self._add_routines(catalog)
+        self._add_routines(catalog, catalog.routines if routines is None else routines)
 
     def relationships(self, relation: Relation) -> Sequence[Relationship]:
         """Where one can go from ``relation``."""
@@ -144,7 +150,8 @@ class Graph:
         middles = self._sides.of(first.source, (*first.columns, *second.columns))
         for junction, columns in middles[:1]:
             near, far = columns[: len(first.columns)], columns[len(first.columns) :]
-            if not any(_links(set(unique), set(near), set(far)) for unique in junction.unique):
+            links = any(_links(set(unique), set(near), set(far)) for unique in junction.unique)
+            if not links or junction.key not in self._reachable:
                 continue
             for source, source_columns in self._sides.of(first.target, first.target_columns):
                 for target, target_columns in self._sides.of(second.target, second.target_columns):
@@ -156,9 +163,9 @@ class Graph:
                     )
                     self._add(Relationship(source, target, False, junction=middle))
 
-    def _add_routines(self, catalog: Catalog) -> None:
+    def _add_routines(self, catalog: Catalog, routines: Iterable[Routine]) -> None:
         by_row = {relation.row_type: relation for relation in catalog.relations}
-        for routine in catalog.routines:
+        for routine in routines:
             if routine.kind != "function" or len(routine.inputs) != 1:
                 continue
             source = by_row.get(routine.inputs[0].type.oid)
@@ -168,7 +175,7 @@ class Graph:
             if target is not None:
                 to_one = not routine.returns_set or routine.rows == 1
                 self._add(Relationship(source, target, to_one, routine=routine))
-            elif not routine.returns_set and not routine.columns:
+            elif not routine.returns_set and routine.returns.name != "record":
                 self._computed[source.key].setdefault(routine.name, routine)
 
 

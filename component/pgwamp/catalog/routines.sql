@@ -17,7 +17,12 @@ join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname = any ($1::text[])
     and p.prokind in ('f', 'p')
     and not p.prorettype = any ('{trigger,event_trigger,internal,language_handler}'::regtype[])
-    and not 'internal'::regtype = any (p.proargtypes::oid[])
+    -- Of polymorphic and other pseudo-types a caller can give no value, and a set of unknown rows
+    -- has no columns.
+    and not exists (
+        select from pg_type as t where t.oid = any (p.proargtypes::oid[]) and t.typtype = 'p'
+    )
+    and not (p.prorettype = 'record'::regtype and p.proretset and p.proargmodes is null)
     and not exists (
         select from pg_depend as d
         where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'

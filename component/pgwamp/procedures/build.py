@@ -89,7 +89,8 @@ def _from_catalog(
     settings: Settings, naming: Naming, catalog: Catalog, database: Database
 ) -> Iterator[Procedure]:
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
-    scopes = Scopes(catalog, Graph(catalog, reachable))
+    callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
+    scopes = Scopes(catalog, Graph(catalog, reachable, callable_))
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)
         if path is not None:

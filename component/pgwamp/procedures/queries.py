@@ -22,9 +22,9 @@ from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.procedures.streaming import stream_rows
-from pgwamp.query.expressions import DIALECT, outputs, parameter
+from pgwamp.query.expressions import DIALECT, outputs, parameter, quoted
 from pgwamp.query.request import bind, naming_arguments
-from pgwamp.query.statement import Bound, Shape, Statement
+from pgwamp.query.statement import Bound, Shape, Statement, compile_statement
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
@@ -34,7 +34,6 @@ _UNSUPPORTED = {
 }
 #: The semicolon, and comments after it.
 _END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
-_WRITES = re.compile(r"\s*(insert|update|delete|merge)\b", re.IGNORECASE)
 
 
 class _AsWritten:
@@ -49,14 +48,21 @@ class _AsWritten:
 class NamedQuery:
     """One query of a ``.sql`` file, prepared once to learn its types."""
 
-    def __init__(self, name: str, sql: str, operation: SQLOperationType, comment: str | None):
+    def __init__(
+        self,
+        name: str,
+        sql: str,
+        operation: SQLOperationType,
+        comment: str | None,
+        header: Sequence[str] = (),
+    ):
         self.name = name
         self.operation = operation
         self.comment = comment or None
         self._sql = _END.sub("", sql)
-        self.names = list(
-            dict.fromkeys(m["var_name"] for m in VAR_REF.finditer(sql) if m["var_name"])
-        )
+        #: In the order of the header, as ``name: rename(id, name)``, if it has one.
+        used = dict.fromkeys(m["var_name"] for m in VAR_REF.finditer(sql) if m["var_name"])
+        self.names = list(dict.fromkeys([*(n for n in header if n in used), *used]))
         self.types: list[Type] = []
         self.columns: tuple[Column, ...] = ()
         self.statement = Statement(self._sql, ())
@@ -102,23 +108,16 @@ class NamedQuery:
             cast = str(parameter("p", self.types[index]).compile(dialect=DIALECT))
             return cast.replace("$1", f"${index + 1}")
 
-        sql = self._render(placeholder)
-        selected, conversions = self._outputs(bigint_as_string)
-        if selected:
+        sql, shape = self._render(placeholder), Shape()
+        if self.columns:
+            table = sa.table("q", *(sa.column(quoted(column.name)) for column in self.columns))
+            expressions, conversions = outputs(
+                self.columns, lambda name: table.c[name], bigint_as_string=bigint_as_string
+            )
             # The developer's own SQL, wrapped so that the server writes values as they travel.
-            if _WRITES.match(sql):
-                sql = f"WITH q AS ({sql}\n) SELECT {selected} FROM q"
-            else:
-                sql = f"SELECT {selected} FROM ({sql}\n) AS q"
-        names = tuple(f"p{index}" for index in range(len(self.names)))
-        return Statement(sql, names, Shape(conversions))
-
-    def _outputs(self, bigint_as_string: bool) -> tuple[str, tuple[Any, ...]]:
-        table = sa.table("q", *(sa.column(column.name) for column in self.columns))
-        expressions, conversions = outputs(
-            self.columns, lambda name: table.c[name], bigint_as_string=bigint_as_string
-        )
-        return ", ".join(str(e.compile(dialect=DIALECT)) for e in expressions), conversions
+            answer = compile_statement(sa.select(*expressions).select_from(table)).sql
+            sql, shape = f"WITH q AS ({sql}\n) {answer}", Shape(conversions)
+        return Statement(sql, tuple(f"p{index}" for index in range(len(self.names))), shape)
 
 
 def read_queries(folder: Path) -> list[NamedQuery]:
@@ -138,7 +137,8 @@ def read_queries(folder: Path) -> list[NamedQuery]:
         function = getattr(queries, name)
         if name.endswith("_cursor") and name.removesuffix("_cursor") in queries.available_queries:
             continue
-        found.append(NamedQuery(name, function.sql, function.operation, function.__doc__))
+        header = getattr(function, "parameters", None) or ()
+        found.append(NamedQuery(name, function.sql, function.operation, function.__doc__, header))
     return found
 
 

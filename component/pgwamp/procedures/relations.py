@@ -60,7 +60,8 @@ class RelationProcedures:
 
         def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
             request = bind(names, call.args, call.kwargs, required=required)
-            if verb == "select" and call.progress is not None and not _is_page(request):
+            csv = verb == "select" and _is_csv(request)
+            if verb == "select" and call.progress is not None and (csv or not _is_page(request)):
                 return self._stream(call, request)
             return answer(call, request)
 
@@ -199,4 +200,8 @@ def _is_csv(request: Mapping[str, Any]) -> bool:
     form = request.get("format")
     if form not in (None, "rows", "csv"):
         raise InvalidArgument("format", 'expected "rows" or "csv"')
+    if form == "csv":
+        for name in ("after", "count"):
+            if name in request and request[name] is not False:
+                raise InvalidArgument(name, "CSV has no place for more than rows; leave it out")
     return form == "csv"

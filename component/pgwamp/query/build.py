@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pgwamp.pgtypes import Converter, Type, loads
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
-from pgwamp.query.expressions import JSON, TEXT, PgType, function, output, quoted
+from pgwamp.query.expressions import JSON, TEXT, PgType, WholeRow, function, output, quoted
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.source import Source
@@ -138,7 +138,7 @@ class Builder:
         target, joins = related_rows(embed.relationship, source, self.names)
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
-        row = inner.table_valued()
+        row = WholeRow(inner)
         if embed.relationship.to_one:
             value = sa.func.row_to_json(row)
         else:

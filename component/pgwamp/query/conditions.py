@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -100,16 +101,21 @@ def _compare(compare: Compare, value: sa.ColumnElement[Any], of: Type) -> sa.Col
     if compare.operator == "in":
         return value == sa.any_(list_parameter(names[0], of))
     if compare.operator == "between":
-        lower, upper = (parameter(name, of) for name in names)
+        lower, upper = (_comparable(name, of) for name in names)
         return value.between(lower, upper)
     if compare.quantifier:
         quantify = sa.any_ if compare.quantifier == "any" else sa.all_
         every: Any = quantify(list_parameter(names[0], of))
         return value.bool_op(_COMPARISONS[compare.operator])(every)
-    bound = parameter(names[0], of)
+    bound = _comparable(names[0], of)
     if compare.operator == "isdistinct":
         return value.is_distinct_from(bound)
     return value.bool_op(_COMPARISONS[compare.operator])(bound)
+
+
+def _comparable(name: str, of: Type) -> sa.ColumnElement[Any]:
+    """A bound value to compare with: json has no equality, jsonb has."""
+    return parameter(name, replace(of, name="jsonb") if of.form == "json" else of)
 
 
 def _pattern(
@@ -142,7 +148,7 @@ def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.Colu
         keys = sa.cast(sa.bindparam(name), TEXT_ARRAY if node.quantifier else TEXT)
         return value.bool_op(_KEYS[node.quantifier])(keys)
     kind = of.element if node.element and of.element is not None else of
-    return value.bool_op(_SETS[node.operator])(parameter(name, kind))
+    return value.bool_op(_SETS[node.operator])(_comparable(name, kind))
 
 
 def joined(source: Source, pairs: Pairs, clause: sa.FromClause) -> Iterator[sa.ColumnElement[bool]]:

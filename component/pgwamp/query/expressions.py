@@ -50,6 +50,8 @@ class _Dialect(PGDialect):
     """PostgreSQL without a driver, and so without casts that a driver would need."""
 
     statement_compiler = _Compiler
+    # Names come from the catalog: none is too long, and none may be cut.
+    max_identifier_length = 10_000
     supports_statement_cache = False
 
 
@@ -110,6 +112,26 @@ def _compile_call(call: Call, compiler: Any, **options: Any) -> str:
     return f"{qualified}{compiler.function_argspec(call, **options)}"
 
 
+class WholeRow(sa.ColumnElement[Any]):
+    """A row as one value, for a function: ``t1.*``.
+
+    The bare alias would mean a column of that name, if any table in reach has one.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, clause: sa.FromClause):
+        self.clause = clause
+
+
+@compiles(WholeRow)
+def _compile_whole_row(row: WholeRow, compiler: Any, **_: Any) -> str:
+    clause: Any = row.clause
+    if isinstance(clause, sa.TableClause):
+        return f"{compiler.preparer.format_table(clause)}.*"
+    return f"{compiler.preparer.quote(clause.name)}.*"
+
+
 def function(name: tuple[str, str], *arguments: Any) -> Call:
     """A call of a function of the catalog, by schema and name."""
     return Call(quoted(name[1]), *arguments, packagenames=(quoted(name[0]),))
@@ -123,7 +145,7 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
         return function(own.from_text, sa.cast(bound, TEXT))
     if of.form in (*_NATIVE, "float"):
         return sa.cast(bound, PgType(of.name))
-    return sa.cast(sa.cast(bound, TEXT), PgType("jsonb" if of.form == "json" else of.name))
+    return sa.cast(sa.cast(bound, TEXT), PgType(of.name))
 
 
 def list_parameter(name: str, of: Type) -> Any:

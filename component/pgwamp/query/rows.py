@@ -43,10 +43,18 @@ class Rows:
         }
 
 
-def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -> Rows:
+def parse_rows(
+    relation: Relation,
+    given: Any,
+    path: str,
+    missing: Any = None,
+    *,
+    key: tuple[str, ...] | None = None,
+) -> Rows:
     """A dict, or a list of dicts, to be written to ``relation``.
 
     :param missing: ``"default"`` lets rows differ in their columns, ``"null"`` completes them.
+    :param key: of rows that are there already; its columns are read, and not written.
     :raises InvalidArgument: naming the row and the column.
     """
     if missing not in (None, "default", "null"):
@@ -68,8 +76,8 @@ def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -
     if len(groups) > 1 and missing is None:
         first = min(indexes[0] for indexes in groups.values() if indexes[0])
         raise InvalidArgument(
-            f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the "
-            'same, or say missing="default" or missing="null"'
+            f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the same"
+            + (', or say missing="default" or missing="null"' if key is None else "")
         )  # fmt: skip
     if len(groups) > _MOST_GROUPS:
         raise InvalidArgument(
@@ -82,7 +90,10 @@ def parse_rows(relation: Relation, given: Any, path: str, missing: Any = None) -
     return Rows(
         found,
         tuple(
-            tuple(_values(relation, name, rows, indexes, path, single) for name in group.columns)
+            tuple(
+                _values(relation, name, rows, indexes, path, single, key or ())
+                for name in group.columns
+            )
             for group, indexes in zip(found, groups.values(), strict=True)
         ),
     )
@@ -108,13 +119,15 @@ def _values(
     indexes: Sequence[int],
     path: str,
     single: bool,
+    key: tuple[str, ...],
 ) -> list[Any]:
     """The values of one column, checked and ready to be parameters."""
 
     def place(index: int) -> str:
         return f"{path}.{name}" if single else f"{path}[{index}].{name}"
 
-    kind = writable_column(relation, name, place(indexes[0])).type
+    known = relation.by_name[name] if name in key else None
+    kind = (known or writable_column(relation, name, place(indexes[0]))).type
     write = writer(kind)
     try:
         return [

@@ -185,8 +185,10 @@ class SelectionParser:
         path = f"{self._path}include"
         if given is None:
             return ()
-        if isinstance(given, list | str):
-            given = dict.fromkeys([given] if isinstance(given, str) else given)
+        if isinstance(given, str):
+            given = [given]
+        if isinstance(given, list) and all(isinstance(key, str) for key in given):
+            given = dict.fromkeys(given)
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             raise InvalidArgument(path, 'expected a dict such as {"customer": {}}, or a list')
         if given and self._depth >= _MAX_DEPTH:
@@ -228,3 +230,25 @@ def _flag(value: Any, path: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise InvalidArgument(path, "expected true or false")
     return bool(value)
+
+
+def needed_columns(selection: Selection) -> list[str] | None:
+    """The real columns of a row that answering it takes; None where the whole row is an argument.
+
+    A role need not be allowed to read the others.
+    """
+    fields = [item.field for item in selection.items]
+    names: dict[str, None] = {}
+    for term in selection.order:
+        if term.relationship is None:
+            fields.append(term.field)
+    if any(field is not None and field.computed for field in fields):
+        return None
+    names.update((field.column, None) for field in fields if field is not None)
+    ways = [term.relationship for term in selection.order if term.relationship is not None]
+    for way in (*ways, *(embed.relationship for embed in selection.embeds)):
+        if way.routine is not None:
+            return None
+        pairs = way.pairs if way.junction is None else way.junction.source_pairs
+        names.update((ours, None) for ours, _ in pairs)
+    return list(names)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.catalog.model import Relation
-from pgwamp.query.expressions import DIALECT, TEXT, PgType, function, quoted, table_of
+from pgwamp.query.expressions import DIALECT, TEXT, PgType, WholeRow, function, quoted, table_of
 from pgwamp.query.fields import Field, Step
 from pgwamp.query.scope import Scope
 
@@ -34,9 +34,7 @@ class Source:
     def row(self) -> sa.ColumnElement[Any]:
         """The whole row, as an argument of a function."""
         if self._typed:
-            whole: Any = self.clause
-            row: sa.ColumnElement[Any] = whole.table_valued()
-            return row
+            return WholeRow(self.clause)
         relation = self.scope.relation
         values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.columns))
         return sa.cast(values, PgType(_spelled(relation)))

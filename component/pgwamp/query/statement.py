@@ -8,10 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter
 from pgwamp.query.expressions import DIALECT
 
 Row = dict[str, Any]
+#: The protocol counts them in 16 bits, of which asyncpg uses 15.
+_MOST_PARAMETERS = 32_767
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,15 @@ class Statement:
     counts: bool = False
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
-        """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``."""
+        """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.
+
+        :raises InvalidArgument: more than PostgreSQL takes in one statement.
+        """
+        if len(self.parameters) > _MOST_PARAMETERS:
+            raise InvalidArgument(
+                "arguments", f"{len(self.parameters)} values are more than one statement takes "
+                f"({_MOST_PARAMETERS}); give lists, as in {{\"in\": [...]}}"
+            )  # fmt: skip
         return Bound(
             self,
             [named[name] if name in named else values[int(name[1:])] for name in self.parameters],

@@ -20,7 +20,7 @@ from pgwamp.query.operators import Condition
 from pgwamp.query.request import string_list
 from pgwamp.query.rows import Group, parse_rows, writable_column
 from pgwamp.query.scope import Scope
-from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.selection import Selection, SelectionParser, needed_columns
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.where import WhereParser
@@ -196,7 +196,7 @@ class Writes:
         key = self._relation.primary_key
         if not key:
             raise InvalidArgument("rows", f"{self._relation.name} has no primary key; use where")
-        rows = parse_rows(self._relation, request["rows"], "rows")
+        rows = parse_rows(self._relation, request["rows"], "rows", key=key)
         (group,), (lists,) = rows.groups, rows.values
         columns = group.columns
         if any(name not in columns for name in key) or len(columns) == len(key):
@@ -287,9 +287,11 @@ class Writes:
         if returning is not None and plain and len(writes) == 1:
             columns, shape = builder.columns(Source(self._scope, table), returning)
             return compile_statement(writes[0].returning(*columns.values()), shape)
-        every: list[Any] = [table.c[column.name] for column in self._relation.columns]
-        if returning is None:
-            every = [sa.literal_column("1").label("one")]
+        needed = () if returning is None else needed_columns(returning)
+        if needed is None:
+            needed = [column.name for column in self._relation.columns]
+        every: list[Any] = [table.c[name] for name in needed]
+        every = every or [sa.literal_column("1").label("one")]
         written = [write.returning(*every).cte(builder.names.unused("w")) for write in writes]
         rows: Any = written[0]
         if len(written) > 1:
@@ -297,6 +299,8 @@ class Writes:
                 builder.names.unused("t", self._relation.by_name)
             )
         source = Source(self._scope, rows, typed=False)
+        if returning is None:
+            builder = Builder()  # a number of rows is a number, whatever bigint is
         query, shape = builder.select(source, returning or _COUNT)
         return compile_statement(query, shape, counts=returning is None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from pgwamp.settings import RouterSettings
 MAX_MESSAGE = 16 * 2**20
 #: Seconds until a router that does not answer is given up.
 PATIENCE = 5.0
+#: What WAMP allows as a URI, loosely.
+_URI = re.compile(r"([^\s.#]+\.)*[^\s.#]+")
 EventHandler = Callable[[str, list[Any], dict[str, Any]], None]
 
 
@@ -81,6 +84,9 @@ class Client:
 
         :raises CallError: with the URI, message and details that the callee answered.
         """
+        if not _URI.fullmatch(procedure):
+            # Autobahn would send it, and the router would end the session.
+            raise CallError(f"{procedure!r} is no URI", uri="wamp.error.invalid_uri")
         try:
             result = await self.link.session.call_procedure(
                 procedure, args, kwargs or {}, on_progress

@@ -1,0 +1,151 @@
+"""Names, privileges and types at the edges of what PostgreSQL allows."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from tests.conftest import Database
+from tests.procedures.conftest import Start
+
+INVALID = "wamp.error.invalid_argument"
+
+
+async def test_columns_called_like_our_aliases_are_only_columns(api: Start) -> None:
+    names = ["t1", "t2", "t3", "r1", "r2", "r3", "r4", "w1", "v"]
+    columns = ", ".join(f"{name} int default 7" for name in names)
+    call = await api(
+        f"create table probe (id int primary key, {columns})",
+        f"create table reading (id int primary key, probe_id int references probe, {columns})",
+        "create table orders (id int primary key, orders int)",
+        "create function twice(reading) returns int language sql stable as 'select $1.id * 2'",
+        "create function half(orders) returns int language sql stable as 'select $1.orders / 2'",
+        "insert into probe (id) values (1)",
+        "insert into reading (id, probe_id) values (5, 1)",
+        "insert into orders values (1, 6)",
+    )
+    include = {"reading": {"columns": ["id", "twice"]}}
+    rows = await call("probe.select", {"reading": {"twice": 10}}, ["id"], include=include)
+    assert rows == [{"id": 1, "reading": [{"id": 5, "twice": 10}]}]
+    (row,) = await call("reading.update", {"v": 1}, {"id": 5}, ["twice"],
+                        include={"probe": {"columns": ["t1"]}})  # fmt: skip
+    assert row == {"twice": 10, "probe": {"t1": 7}}
+    assert await call("orders.update", {"orders": 9}, {"half": 3}, ["half"]) == [{"half": 4}]
+    assert await call("orders.delete", {"half": 4}, False) == 1
+
+
+async def test_what_is_excluded_is_no_way_to_anything(api: Start) -> None:
+    call = await api(
+        "create table emp (id int primary key, salary int)",
+        "create table place (id int primary key)",
+        "create table secret_link (emp_id int references emp, place_id int references place, "
+        "primary key (emp_id, place_id))",
+        "create table ok_link (emp_id int references emp, place_id int references place, "
+        "primary key (emp_id, place_id))",
+        "create function secret_salary(emp) returns int language sql stable as 'select $1.salary'",
+        "create function secret_rows(emp) returns setof place language sql stable as "
+        "'select * from place'",
+        "insert into emp values (1, 100)",
+        expose={"exclude": ["secret_*"]},
+    )
+    error = await call.fails(INVALID, "emp.select", {}, ["secret_salary"])
+    assert "secret_" not in error.message.partition("in emp")[2]
+    await call.fails(INVALID, "emp.select", {"secret_salary": 100})
+    await call.fails(INVALID, "emp.select", include={"secret_rows": {}})
+    assert await call("emp.select", {}, ["id"], include={"place": {}}) == [{"id": 1, "place": []}]
+
+
+async def test_names_of_the_full_length_are_written_by_every_way(api: Start) -> None:
+    name = "n" * 63
+    call = await api(
+        f"create table it (id int primary key, {name} text)",
+        "create table part (id int primary key, it_id int references it)",
+    )
+    row = {"id": 1, name: "x"}
+    assert await call("it.insert", row, order=["id"], include={"part": {}}) == [{**row, "part": []}]
+    assert await call("it.upsert", [row, {"id": 2}], missing="default", order=[f"{name}.desc"],
+                      returning=[name]) == [{name: None}, {name: "x"}]  # fmt: skip
+
+
+async def test_a_role_needs_no_more_columns_than_it_asks_for(
+    api: Start, database: Database
+) -> None:
+    role = f"r_{uuid.uuid4().hex[:8]}"
+    call = await api(
+        f"create role {role}",
+        f"grant usage on schema public to {role}",
+        "create table parent (id int primary key)",
+        "create table doc (id int primary key generated always as identity, secret text, "
+        "body text, parent_id int references parent)",
+        f"grant select (id, body, parent_id), insert (body), update (body) on doc to {role}",
+        f"grant select on parent to {role}",
+        access={"roles": {"anonymous": role}},
+    )
+    try:
+        (row,) = await call("doc.insert", {"body": "o"}, ["id"], order="id")
+        found = await call("doc.update", {"body": "z"}, {"id": row["id"]}, ["body"],
+                           include={"parent": {}}, order=["id"])  # fmt: skip
+        assert found == [{"body": "z", "parent": None}]
+        assert await call("doc.update", {"body": "y"}, {"id": row["id"]}, False) == 1
+        await call.fails("wamp.error.not_authorized", "doc.insert", {"body": "o"}, order="id")
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_rows_are_updated_by_a_key_that_is_generated_always(api: Start) -> None:
+    call = await api(
+        "create table ident (id int primary key generated always as identity, v text)",
+        "insert into ident (v) values ('a'), ('b')",
+        expose={"bigint": "string"},
+    )
+    rows = [{"id": 1, "v": "x"}, {"id": 2, "v": "y"}]
+    assert await call("ident.update", rows=rows, order=["id"]) == rows
+    assert await call("ident.update", {"v": "z"}, {}, False) == 2
+    error = await call.fails(INVALID, "ident.update", rows=[{"id": 1, "v": "x"}, {"id": 2}])
+    assert "missing" not in error.message
+
+
+async def test_a_json_argument_is_json(api: Start, tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text(
+        "-- name: lengths(doc)$\nselect json_array_length(:doc);\n"
+        "-- name: swap(first, second)^\nselect :second::int as s, :first::int as f;\n"
+        "-- name: shapes\nselect int4range(1, 5) as span, row(1, 'x')::pair as both, "
+        "array[int4range(1, 2)] as spans;\n"
+    )
+    call = await api(
+        "create type pair as (n int, t text)",
+        "create function jf(doc json) returns text language sql immutable as "
+        "'select json_typeof(doc)'",
+        "create function poly(anyelement) returns anyelement language sql immutable as 'select $1'",
+        "create function unknown() returns setof record language sql stable as 'select 1, 2'",
+        expose={"queries": str(tmp_path)},
+    )
+    assert await call("jf", {"doc": {"a": 1}}) == "object"
+    assert await call("lengths", [1, 2, 3]) == 3
+    assert await call("swap", 10, 20) == {"s": 20, "f": 10}
+    span = {"lower": "1", "upper": "5", "bounds": "[)"}
+    assert await call("shapes") == [
+        {"span": span, "both": {"n": 1, "t": "x"}, "spans": [{**span, "upper": "2"}]}
+    ]
+    for name in ("poly", "unknown"):
+        await call.fails("wamp.error.no_such_procedure", name, 1)
+
+
+async def test_csv_says_no_more_than_rows(api: Start) -> None:
+    call = await api("create table t (id int primary key)")
+    for name in ("after", "count"):
+        error = await call.fails(INVALID, "t.select", format="csv", **{name: "exact"})
+        assert error.details["argument"] == name
+
+
+async def test_a_uri_that_is_none_does_not_end_the_session(api: Start) -> None:
+    call = await api("create table t (id int primary key)")
+    await call.fails("wamp.error.invalid_uri", "t 1.select")
+    assert await call("t.select") == []
+
+
+async def test_more_values_than_a_statement_takes_are_named(api: Start) -> None:
+    call = await api("create table t (id int primary key)")
+    error = await call.fails(INVALID, "t.count", {"or": [{"id": n} for n in range(40_000)]})
+    assert "40000 values" in error.message
+    assert await call("t.count", {"id": list(range(40_000))}) == 0
