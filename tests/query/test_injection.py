@@ -104,7 +104,10 @@ def test_a_hostile_string_as_a_value_is_only_a_value(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_table_and_column_of_any_name_work(bench: Bench, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
-    bench.execute(f"create table {quoted} (id int primary key, {quoted} text)")
+    bench.execute(
+        f"create table {quoted} (id int primary key, {quoted} text); "
+        f"create function more({quoted}) returns int language sql as 'select $1.id + 10'"
+    )
     try:
         relation = bench.scopes()[name]
         reads, writes = Reads(relation, max_rows=10), Writes(relation)
@@ -113,9 +116,14 @@ def test_a_table_and_column_of_any_name_work(bench: Bench, name: str) -> None:
         where = {name: "b"}
         assert bench.rows(reads.select({"where": where, "columns": [name]})) == [{name: "b"}]
         assert bench.rows(reads.select({"order": [f"{name}.desc"], "limit": 1})) == [two]
+        assert bench.rows(reads.select({"where": {"more": 12}, "columns": ["more"]})) == [
+            {"more": 12}
+        ]
         changed = {"id": 2, name: "c"}
+        given = {"values": {name: "b"}, "where": {"more": 12}, "returning": ["more", name]}
+        assert bench.rows(writes.update(given)) == [{"more": 12, name: "b"}]
         assert bench.rows(writes.update({"values": {name: "c"}, "where": where})) == [changed]
         assert bench.rows(writes.upsert({"rows": two, "update": [name]})) == [two]
         assert bench.rows(writes.delete({"where": where, "returning": [name]})) == [{name: "b"}]
     finally:
-        bench.execute(f"drop table {quoted}")
+        bench.execute(f"drop table {quoted} cascade")

@@ -107,6 +107,14 @@ CASES = [
                          "include": {"person!member": NAMES}},
          [{"title": "Bears", "person": []}, {"title": "Lions", "person": [ADA, BOB]},
           {"title": "Owls", "person": [ADA, CYD]}]),
+    # A foreign key comes before a junction; the junction has to be named.
+    Case("product.select", {"columns": ["sku"], "where": {"sku": "s1"}, "include": {
+        "maker:person": {"columns": ["name"]}, "raters:person!rating": NAMES}},
+         [{"sku": "s1", "maker": ADA, "raters": [BOB, CYD]}]),
+    Case("order.select", {"columns": ["id", "t:twice"], "order": ["next(twice).desc", "id"],
+                          "include": {"next": {"columns": ["order", "Total %s"]}}},
+         [{"id": 2, "t": 12, "next": None},
+          {"id": 1, "t": 10, "next": {"order": "b", "Total %s": 6}}]),
     # Self references, both ways and through a junction.
     one("person", 2, {"boss": NAME, "mentor": NAME}, {"boss": ADA, "mentor": ADA}),
     one("person", 1, {"boss": NAME}, {"boss": None}),

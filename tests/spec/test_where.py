@@ -120,6 +120,8 @@ ITEMS: list[tuple[dict[str, Any], list[int]]] = [
     ({"body": {"fts": {"query": "cats", "config": "english"}}}, [1, 4]),
     ({"body": {"fts": {"query": "cats", "config": "simple"}}}, []),
     ({"body": {"plfts": {"query": "fat rat", "config": "english"}}}, [2]),
+    ({"body": {"plfts": {"query": "rat fat", "config": "english"}}}, [2]),
+    ({"body": {"phfts": {"query": "rat fat", "config": "english"}}}, []),
     ({"body": {"phfts": {"query": "fat cats", "config": "english"}}}, [1]),
     ({"words": {"wfts": "cat -rat"}}, [1]),
     ({"words": {"not": {"wfts": "cat -rat"}}}, [2, 3, 4, 5]),
@@ -307,6 +309,8 @@ CASES = [
     Case("team.count", {"where": {"game!game_away": None}}, 1),
     Case("adult.count", {"where": {"passport": {"number": "P1"}}}, 1),
     Case("adult_name.count", {"where": {"member": {"role": "back"}}}, 1),
+    Case("passport.count", {"where": {"person!person": {"name": "Ada"}}}, 1),
+    Case("order.count", {"where": {"twice": {"gt": 10}, "order": "b", "next": None}}, 1),
     Case("entry.count", {"where": {"account": {"owner": 1}}}, 2),
 ]
 REFUSED = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,8 @@ _NULLS = ("nullsfirst", "nullslast")
 class OrderTerm:
     """One term of ``order``; an absent part is PostgreSQL's default.
 
-    :ivar field: what to order by: a field of the row, of the related row, or an item of the answer.
-    :ivar label: of an item of the answer, such as an aggregate.
+    :ivar field: what to order by: a field of the row or of the related row.
+    :ivar label: or the name of an aggregate in the answer.
     """
 
     field: Field | None
@@ -52,15 +53,18 @@ def parse_order(
     """
     if given is None:
         return ()
+    answered = {item.label: item for item in items}
     return tuple(
         OrderTerm(parse_field(scope, text, path, values))
         if text in scope.columns
-        else _parse(scope, text, f"{path}[{index}]", values, {item.label for item in items})
+        else _parse(scope, text, f"{path}[{index}]", values, answered)
         for index, text in enumerate(string_list(given, path))
     )
 
 
-def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[str]) -> OrderTerm:
+def _parse(
+    scope: Scope, text: str, path: str, values: list[Any], answered: Mapping[str, Item]
+) -> OrderTerm:
     # A column's name may hold dots, and so may a key of json: take away what is understood.
     name, descending, nulls = text, False, ""
     head, dot, suffix = name.rpartition(".")
@@ -69,8 +73,10 @@ def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[st
         head, dot, suffix = name.rpartition(".")
     if dot and suffix in _DIRECTIONS and name not in scope.columns:
         name, descending = head, suffix == "desc"
-    if name not in scope.columns and name in labels:
-        return OrderTerm(None, descending, nulls, label=name)
+    if name not in scope.columns and (item := answered.get(name)) is not None:
+        if item.aggregate:
+            return OrderTerm(None, descending, nulls, label=name)
+        return OrderTerm(item.field, descending, nulls)
     related = _RELATED.fullmatch(name)
     if related is not None and name not in scope.columns:
         _, relationship = scope.relationship(related["key"], path)
@@ -86,7 +92,7 @@ def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[st
     except InvalidArgument as problem:
         if "->" in name or "::" in name:
             raise
-        known = (*scope.columns, *labels)
+        known = (*scope.columns, *answered)
         raise InvalidArgument(
             path,
             f'no column "{name}" in {scope.relation.name}{suggest(name, known)} '
@@ -97,7 +103,7 @@ def _parse(scope: Scope, text: str, path: str, values: list[Any], labels: set[st
 def term_value(
     term: OrderTerm, field: Field, source: Source, names: Names
 ) -> sa.ColumnElement[Any]:
-    """What a term orders by, when it is no item of the answer."""
+    """What a term orders by, when it is no aggregate."""
     if term.relationship is None:
         return source.value(field)
     target, joins = related_rows(term.relationship, source, names)
