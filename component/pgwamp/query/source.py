@@ -33,9 +33,6 @@ class Source:
 
     def row(self) -> sa.ColumnElement[Any]:
         """The whole row, as an argument of a function."""
-        if isinstance(self.clause, sa.TableClause):
-            # Not its bare name, which may be a column's as well.
-            return sa.literal_column(f"{_spelled(self.scope.relation)}.*")
         if self._typed:
             return WholeRow(self.clause)
         relation = self.scope.relation
