@@ -176,13 +176,32 @@ def test_what_is_no_cursor_is_refused(desk: Desk, case: Refusal) -> None:
     desk.check(case)
 
 
-def test_a_cursor_is_good_for_its_own_order_only(desk: Desk) -> None:
-    _, also = desk.call("item.select", order=["title"], after=None, limit=1)
-    for order in (["title.desc"], ["amount"], ["title", "amount"], ["title.nullsfirst"], []):
+@pytest.mark.parametrize(
+    ("table", "order", "others"),
+    [
+        ("item", ["title"], [["title.desc"], ["amount"], ["title", "amount"], []]),
+        ("item", ["amount"], [["amount.nullsfirst"], ["amount::text"], ["amount::integer"]]),
+        ("item", ["data->>a"], [["data->>b"], ["data->a"], ["raw->>a"], ['data->>"0"']]),
+        ("item", ["data->0"], [['data->"0"'], ["data->1"], ["data"]]),
+        ("item", ["home->zip"], [["home->street"], ["home->>zip"]]),
+        ("item", ["tags->0"], [["tags->1"]]),
+        ("item", ["owner(name)"], [["owner(nick)"], ["title"]]),
+        ("person", ["chief(name)"], [["idol(name)"], ["boss(name)"]]),
+        ("person", ["boss(name)"], [["mentor(name)"]]),
+    ],
+)
+def test_a_cursor_is_good_for_its_own_order_only(
+    desk: Desk, table: str, order: list[str], others: list[list[str]]
+) -> None:
+    _, also = desk.call(f"{table}.select", order=order, after=None, limit=1)
+    for other in others:
         with pytest.raises(CallError, match="another order"):
-            desk.call("item.select", order=order, after=also["next"])
+            desk.call(f"{table}.select", order=other, after=also["next"])
+    # What else is asked for is no part of the order.
+    where = {"or": [{"id": {"gt": 0}}, {"id": -1}]}
+    desk.call(f"{table}.select", where=where, order=order, after=also["next"], columns=["id"])
     with pytest.raises(CallError, match="another order"):
-        desk.call("person.select", order=["name"], after=also["next"])
+        desk.call("team.select", after=also["next"])
 
 
 @pytest.mark.parametrize("value", ["x", "1' or '1'='1", 1, [], {"a": 1}, "a\x00", "9" * 30, True])

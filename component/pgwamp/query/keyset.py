@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,25 +56,37 @@ def complete_order(scope: Scope, order: tuple[OrderTerm, ...]) -> tuple[OrderTer
     )
 
 
-def fingerprint(order: tuple[OrderTerm, ...]) -> int:
-    """A short name of an order: a cursor is good for the order it was made with."""
-    spelled = repr([
-        (t.label, t.field and (t.field.column, t.field.steps, t.field.cast), t.descending, t.nulls,
-         t.relationship and (t.relationship.target.key, t.relationship.constraint))
-        for t in order
-    ])  # fmt: skip
-    return zlib.crc32(spelled.encode())
+def fingerprint(order: Iterable[OrderTerm], values: Sequence[Any] = ()) -> int:
+    """A short name of an order: a cursor is good for the order it was made with.
+
+    :param values: those of the call; keys into json are among them.
+    """
+    return zlib.crc32(repr([_spelled(term, values) for term in order]).encode())
 
 
-def encode_key(order: tuple[OrderTerm, ...], values: Sequence[str | None]) -> str:
-    """The cursor behind a row that has these values."""
-    text = json.dumps([fingerprint(order), *values], ensure_ascii=False, separators=(",", ":"))
+def _spelled(term: OrderTerm, values: Sequence[Any]) -> tuple[Any, ...]:
+    field, way = term.field, term.relationship
+    return (
+        field and (field.column, field.cast),
+        [(s.name, s.as_text, values[s.position] if s.position >= 0 else "") for s in field.steps]
+        if field
+        else (),
+        term.descending,
+        term.nulls,
+        way and (way.target.key, way.constraint, way.routine and way.routine.name),
+    )
+
+
+def encode_key(order: int, values: Sequence[str | None]) -> str:
+    """The cursor behind a row that has these values, in the order of this fingerprint."""
+    text = json.dumps([order, *values], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def decode_key(order: tuple[OrderTerm, ...], cursor: Any, values: list[Any]) -> Key | None:
+def decode_key(order: int, length: int, cursor: Any, values: list[Any]) -> Key | None:
     """The place that ``cursor`` means; None or an empty string is before the first row.
 
+    :param order: the fingerprint of the order that the call asks for, of ``length`` terms.
     :raises InvalidArgument: it is no cursor, or one of another order.
     """
     if cursor is None or cursor == "":
@@ -85,7 +97,7 @@ def decode_key(order: tuple[OrderTerm, ...], cursor: Any, values: list[Any]) -> 
         found = None
     if not isinstance(found, list) or not found or type(found[0]) is not int:
         raise InvalidArgument("after", "not a cursor; pass on what next held")
-    if found[0] != fingerprint(order) or len(found) != len(order) + 1:
+    if found[0] != order or len(found) != length + 1:
         raise InvalidArgument(
             "after", "comes from a call with another order; start again with null"
         )

@@ -19,9 +19,9 @@ from pgwamp.query.keyset import (
     complete_order,
     decode_key,
     encode_key,
+    fingerprint,
     key_values,
 )
-from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -42,13 +42,13 @@ class Page:
     """A bound ``select``, and what its answer says beside the rows.
 
     :ivar limit: how many rows make the page full.
-    :ivar keyset: the order that the next page goes on in, if it was asked for.
+    :ivar keyset: the fingerprint of the order that the next page goes on in, if there may be one.
     :ivar counted: each record holds the number of all matching rows.
     """
 
     bound: Bound
     limit: int
-    keyset: tuple[OrderTerm, ...] | None = None
+    keyset: int | None = None
     counted: bool = False
 
     def next(self, records: Sequence[Any]) -> str | None:
@@ -83,23 +83,20 @@ class Reads:
         counted = count_mode(request.get("count"), "count") == "exact"
         if selection.grouped and ("after" in request or request.get("count")):
             raise InvalidArgument("columns", "groups have neither a count nor a page after")
-        key = None
-        if keyset := "after" in request:
+        keyset = key = None
+        most = self._max_rows + 1
+        if "after" in request:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
-            key = decode_key(selection.order, request["after"], values)
-        # A page of a keyset is full with what may be answered, and the next one goes on.
-        most = self._max_rows if keyset else self._max_rows + 1
+            keyset = fingerprint(selection.order, values)
+            key = decode_key(keyset, len(selection.order), request["after"], values)
+            # Such a page is full with what may be answered, and the next one goes on.
+            most = self._max_rows
         bounds, limit = parse_bounds(request, values, most=most)
         statement = self._cache.get(
-            ("select", selection, bounds, keyset, key, counted),
-            lambda: self._build_select(selection, bounds, keyset, key, counted),
+            ("select", selection, bounds, keyset is not None, key, counted),
+            lambda: self._build_select(selection, bounds, keyset is not None, key, counted),
         )
-        return Page(
-            statement.bind(values),
-            limit or 0,
-            selection.order if keyset else None,
-            counted,
-        )
+        return Page(statement.bind(values), limit or 0, keyset, counted)
 
     def stream(self, request: Mapping[str, Any], *, plain: bool = False) -> Bound:
         """All rows that match, for a reader that takes them bit by bit.
