@@ -34,6 +34,12 @@ _INCLUDE = {
     "description": "related rows by relation, alias:relation or relation!hint; each with "
     "columns, where, order, limit, offset, include, inner, spread",
 }
+#: Keyword results of a select that asks for count or after.
+_PAGE = {
+    "type": "object",
+    "properties": {"count": {"type": "integer"}, "next": {"type": ["string", "null"]}},
+    "required": [],
+}
 _COMMON: dict[str, dict[str, Any]] = {
     "where": {"type": "object", "description": "conditions on columns, and, or, not"},
     "columns": {**_STRINGS, "description": "columns to answer; all when missing"},
@@ -138,7 +144,7 @@ def relation_description(
         result = row
     elif verb == "count":
         result = {"type": "integer"}
-    return {
+    described: dict[str, Any] = {
         "uri": uri,
         "kind": "relation",
         "relation": f"{relation.schema}.{relation.name}",
@@ -147,6 +153,9 @@ def relation_description(
         "arguments": arguments,
         "result": result,
     }
+    if verb == "select":
+        described["keywords"] = _PAGE
+    return described
 
 
 def routine_description(uri: str, overloads: Sequence[Routine]) -> dict[str, Any]:

@@ -62,6 +62,10 @@ async function main(session: autobahn.Session) {
   const total: string = await call(session, "com.example.total", [["1.5", "2"]]);
   const nothing: null = await call(session, "com.example.ping");
   const counted: number = await call(session, "com.example.orders.count", [{ status: "open" }]);
+  const page = await call(session, "com.example.orders.select", [], { count: "exact", limit: 1 });
+  const all: number | undefined = page.kwargs.count;
+  const rowsOfPage: { id: number }[] = page.args[0];
+  void [all, rowsOfPage];
   const status = (order: OrdersRow): "open" | "paid" | "shipped" | "canceled" => order.status;
 
   const nasty = await call(session, `${NASTY}insert` as const, [
