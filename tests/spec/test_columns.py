@@ -285,6 +285,10 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 REFUSED = [
     *(Refusal(f"{table}.select", kwargs, arg, says) for table, kwargs, arg, says in REFUSALS),
+    Refusal("item.select", {"where": {}}, "where", "given twice", [{"id": 1}]),
+    Refusal(
+        "item.count", {}, "arguments", "3 given, at most 2 allowed: where, mode", [{}, "exact", 1]
+    ),
     Refusal("item.count", {"mode": "fast"}, "mode", "exact, planned, estimated"),
     Refusal("person.get", {}, "key", "missing"),
     Refusal("person.get", {"key": "x"}, "key.id", "expected an integer"),

@@ -128,7 +128,9 @@ class RoutineCalls:
         plain: bool,
     ) -> RoutineCall:
         selection = SelectionParser(overload.scope, values).parse(request)
-        counted = self._counts(request, selection) and overload.routine.returns_set and not plain
+        if plain and request.get("count"):
+            raise InvalidArgument("count", "CSV has no place for more than rows; leave it out")
+        counted = self._counts(request, selection) and overload.routine.returns_set
         bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
             (self._overloads.index(overload), given, selection, bounds, counted, plain),
