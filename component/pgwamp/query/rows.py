@@ -70,14 +70,36 @@ def parse_rows(
     if missing == "null":
         union = dict.fromkeys(name for row in rows for name in row)
         rows = [{name: row.get(name) for name in union} for row in rows]
+    groups = list(_groups(rows, path, missing is None, written=key is None).values())
+    found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups)
+    return Rows(
+        found,
+        tuple(
+            tuple(
+                _values(relation, name, rows, indexes, path, single, key or ())
+                for name in group.columns
+            )
+            for group, indexes in zip(found, groups, strict=True)
+        ),
+    )
+
+
+def _groups(
+    rows: Sequence[Mapping[str, Any]], path: str, alike: bool, *, written: bool
+) -> Mapping[frozenset[str], list[int]]:
+    """The positions of the rows that give the same columns.
+
+    :param alike: all of them have to.
+    :param written: they are new rows.
+    """
     groups: dict[frozenset[str], list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault(frozenset(row), []).append(index)
-    if len(groups) > 1 and missing is None:
+    if len(groups) > 1 and alike:
         first = min(indexes[0] for indexes in groups.values() if indexes[0])
         raise InvalidArgument(
             f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the same"
-            + (', or say missing="default" or missing="null"' if key is None else "")
+            + (', or say missing="default" or missing="null"' if written else "")
         )  # fmt: skip
     if len(groups) > _MOST_GROUPS:
         raise InvalidArgument(
@@ -86,17 +108,7 @@ def parse_rows(
         )  # fmt: skip
     if len(groups.get(frozenset(), ())) > 1:
         raise InvalidArgument(path, "empty rows can only be inserted one by one")
-    found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups.values())
-    return Rows(
-        found,
-        tuple(
-            tuple(
-                _values(relation, name, rows, indexes, path, single, key or ())
-                for name in group.columns
-            )
-            for group, indexes in zip(found, groups.values(), strict=True)
-        ),
-    )
+    return groups
 
 
 def writable_column(relation: Relation, name: Any, path: str) -> Column:

@@ -15,9 +15,9 @@ from pgwamp.pgtypes import Type
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
+from pgwamp.query.conflict import Conflict, parse_conflict
 from pgwamp.query.expressions import from_rows, quoted, row_parameter, rows_parameter, table_of
 from pgwamp.query.operators import Condition
-from pgwamp.query.request import string_list
 from pgwamp.query.rows import Group, parse_rows, writable_column
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser, needed_columns
@@ -34,15 +34,6 @@ DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
 #: The temporary table that CSV goes through; each session has its own.
 _STAGE = "pgwamp_csv"
 _COUNT = Selection((Item("count", None, Type(20, "bigint", "integer"), "count"),))
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """What an upsert does with a row that is there already."""
-
-    columns: tuple[str, ...]
-    merge: bool
-    update: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +95,7 @@ class Writes:
     def upsert(self, request: Mapping[str, Any]) -> Bound:
         """Insert, or update the row that is in the way."""
         rows = parse_rows(self._relation, request.get("rows"), "rows", request.get("missing"))
-        groups = tuple(group.columns for group in rows.groups)
-        given = {name for columns in groups for name in columns}
-        conflict = self._conflict(request, groups, given)
+        conflict = parse_conflict(self._relation, request, [g.columns for g in rows.groups])
         values: list[Any] = []
         returning = self._returning(request, values)
         return self._cache.get(
@@ -147,46 +136,6 @@ class Writes:
             "order": request.get("order"),
         }
         return SelectionParser(self._scope, values).parse(wanted, "returning")
-
-    def _conflict(
-        self, request: Mapping[str, Any], groups: tuple[tuple[str, ...], ...], given: set[str]
-    ) -> Conflict:
-        columns = self._conflict_columns(request.get("conflict"))
-        resolution = "merge" if request.get("resolution") is None else request["resolution"]
-        if resolution not in ("merge", "ignore"):
-            raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
-        for name in columns:
-            if not all(name in group for group in groups):
-                raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
-        update = request.get("update")
-        if update is None:
-            ordered = dict.fromkeys(name for group in groups for name in group)
-            names = tuple(name for name in ordered if name not in columns)
-        else:
-            names = tuple(string_list(update, "update"))
-            if not names:
-                raise InvalidArgument(
-                    "update", 'name at least one column, or say resolution="ignore"'
-                )
-            for name in names:
-                if name not in given:
-                    raise InvalidArgument("update", f'the rows give no column "{name}"')
-        return Conflict(columns, resolution == "merge", names)
-
-    def _conflict_columns(self, given: Any) -> tuple[str, ...]:
-        relation = self._relation
-        if given is None:
-            if not relation.primary_key:
-                raise InvalidArgument("conflict", f"{relation.name} has no primary key: name the "
-                                                  "columns of a unique constraint")  # fmt: skip
-            return relation.primary_key
-        names = tuple(string_list(given, "conflict"))
-        if not any(set(names) == set(unique) for unique in relation.unique):
-            known = "; ".join(", ".join(unique) for unique in relation.unique) or "none"
-            raise InvalidArgument(
-                "conflict", f"no unique constraint on {', '.join(names)} (unique are: {known})"
-            )
-        return names
 
     def _update_rows(self, request: Mapping[str, Any]) -> Bound:
         """Different values for each row, in one statement: each row gives its key."""
@@ -248,7 +197,7 @@ class Writes:
         return insert.from_select(list(group.columns), source, include_defaults=False)
 
     def _upsert(self, number: int, group: Group, conflict: Conflict) -> Any:
-        return _on_conflict(self._insert(number, group), group.columns, conflict)
+        return conflict.resolved(self._insert(number, group), group.columns)
 
     def _build_update(
         self, group: Group, where: Condition, returning: Selection | None
@@ -319,7 +268,7 @@ class Writes:
         relation = self._relation
         if not upsert and relation.kind == "table" and not relation.row_security:
             return Load(data, relation.schema, relation.name, columns)
-        conflict = self._conflict(request, (columns,), set(columns)) if upsert else None
+        conflict = parse_conflict(relation, request, [columns]) if upsert else None
         return Load(
             data,
             None,
@@ -357,19 +306,8 @@ class Writes:
             list(columns), sa.select(*staged.c), include_defaults=False
         )
         if conflict is not None:
-            insert = _on_conflict(insert, columns, conflict)
+            insert = conflict.resolved(insert, columns)
         return self._finish([insert], None).sql
-
-
-def _on_conflict(insert: Any, columns: tuple[str, ...], conflict: Conflict) -> Any:
-    if not conflict.merge:
-        return insert.on_conflict_do_nothing(index_elements=list(conflict.columns))
-    # Where there is nothing to set, the row is updated to itself, so that it is returned.
-    update = [name for name in conflict.update if name in columns] or conflict.columns
-    return insert.on_conflict_do_update(
-        index_elements=list(conflict.columns),
-        set_={name: insert.excluded[name] for name in update},
-    )
 
 
 def _is_plain(selection: Selection) -> bool:

@@ -1,0 +1,81 @@
+"""What an upsert does with rows that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.catalog.model import Relation
+from pgwamp.errors import InvalidArgument
+from pgwamp.query.request import string_list
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What happens to a row that is in the way.
+
+    :ivar columns: of the unique key that says which row is in the way.
+    :ivar merge: it is updated; otherwise it stays as it is.
+    :ivar update: the columns that are set then.
+    """
+
+    columns: tuple[str, ...]
+    merge: bool
+    update: tuple[str, ...]
+
+    def resolved(self, insert: Any, columns: Sequence[str]) -> Any:
+        """An INSERT of these columns, with ON CONFLICT."""
+        if not self.merge:
+            return insert.on_conflict_do_nothing(index_elements=list(self.columns))
+        # Where there is nothing to set, the row is updated to itself, so that it is returned.
+        update = [name for name in self.update if name in columns] or self.columns
+        return insert.on_conflict_do_update(
+            index_elements=list(self.columns),
+            set_={name: insert.excluded[name] for name in update},
+        )
+
+
+def parse_conflict(
+    relation: Relation, request: Mapping[str, Any], groups: Sequence[tuple[str, ...]]
+) -> Conflict:
+    """``conflict``, ``resolution`` and ``update`` of a request.
+
+    :param groups: the sets of columns that rows give.
+    :raises InvalidArgument: naming the argument.
+    """
+    columns = _key(relation, request.get("conflict"))
+    resolution = "merge" if request.get("resolution") is None else request["resolution"]
+    if resolution not in ("merge", "ignore"):
+        raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
+    for name in columns:
+        if not all(name in group for group in groups):
+            raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
+    given = dict.fromkeys(name for group in groups for name in group)
+    update = request.get("update")
+    if update is None:
+        names = tuple(name for name in given if name not in columns)
+        return Conflict(columns, resolution == "merge", names)
+    names = tuple(string_list(update, "update"))
+    if not names:
+        raise InvalidArgument("update", 'name at least one column, or say resolution="ignore"')
+    for name in names:
+        if name not in given:
+            raise InvalidArgument("update", f'the rows give no column "{name}"')
+    return Conflict(columns, resolution == "merge", names)
+
+
+def _key(relation: Relation, given: Any) -> tuple[str, ...]:
+    """The columns of the unique key that is meant."""
+    if given is None:
+        if not relation.primary_key:
+            raise InvalidArgument("conflict", f"{relation.name} has no primary key: name the "
+                                              "columns of a unique constraint")  # fmt: skip
+        return relation.primary_key
+    names = tuple(string_list(given, "conflict"))
+    if not any(set(names) == set(unique) for unique in relation.unique):
+        known = "; ".join(", ".join(unique) for unique in relation.unique) or "none"
+        raise InvalidArgument(
+            "conflict", f"no unique constraint on {', '.join(names)} (unique are: {known})"
+        )
+    return names
