@@ -84,6 +84,7 @@ class Desk:
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """What a procedure answers, with its keyword results if it has any."""
+        ran["calls"] += 1
         return _plain(self.run(self._call(name, args, kwargs)))
 
     def verbs(self, relation: str) -> set[str]:
@@ -93,6 +94,8 @@ class Desk:
 
     def tried(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`call`, and then all is as it was before."""
+
+        ran["calls"] += 1
 
         async def run() -> Any:
             async with self._database.together(Caller("realm1", "batch"), "read committed"):
