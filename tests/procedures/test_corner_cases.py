@@ -55,6 +55,21 @@ async def test_what_is_excluded_is_no_way_to_anything(api: Start) -> None:
     assert await call("emp.select", {}, ["id"], include={"place": {}}) == [{"id": 1, "place": []}]
 
 
+async def test_a_composite_is_a_computed_column_too(api: Start) -> None:
+    call = await api(
+        "create type pair as (n int, t text)",
+        "create table it (id int primary key, name text)",
+        "create function facts(it) returns pair language sql stable as "
+        "'select row($1.id, $1.name)::pair'",
+        "insert into it values (1, 'x')",
+    )
+    assert await call("it.select", {"facts->t": "x"}, ["facts", "n:facts->n"]) == [
+        {"facts": {"n": 1, "t": "x"}, "n": 1}
+    ]
+    error = await call.fails(INVALID, "it.select", order=["nope"])
+    assert "allowed: id, name, facts (" in error.message
+
+
 async def test_names_of_the_full_length_are_written_by_every_way(api: Start) -> None:
     name = "n" * 63
     call = await api(

@@ -92,7 +92,7 @@ def _parse(
     except InvalidArgument as problem:
         if "->" in name or "::" in name:
             raise
-        known = (*scope.columns, *answered)
+        known = dict.fromkeys((*scope.columns, *answered))
         raise InvalidArgument(
             path,
             f'no column "{name}" in {scope.relation.name}{suggest(name, known)} '
