@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -68,8 +69,8 @@ class Event(Base):
         PrimaryKeyConstraint("id", "slot"),
         CheckConstraint("op in ('insert', 'update', 'delete', 'truncate')", name="event_op_check"),
         CheckConstraint(
-            "num_nonnulls(relation_schema, relation, op) = "
-            "case when topic is null then 3 else 0 end",
+            "num_nonnulls(relation_schema, relation, op) = 3 "
+            "or num_nonnulls(relation_schema, relation, op) = 0 and topic is not null",
             name="event_source_check",
         ),
         # Which events a snapshot shows: found by transaction, read in order of id.
@@ -88,7 +89,7 @@ class Event(Base):
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=text("clock_timestamp()")
     )
-    #: Null for a captured change: the publisher names its topic from the relation.
+    #: Null for a captured change without a template: the publisher names its topic.
     topic: Mapped[str | None] = mapped_column(Text)
     relation_schema: Mapped[str | None] = mapped_column(Text)
     relation: Mapped[str | None] = mapped_column(Text)
@@ -96,6 +97,15 @@ class Event(Base):
     args: Mapped[list[Any] | None] = mapped_column(JSONB)
     kwargs: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     options: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    #: Of a captured change; json and not jsonb, which would be converted twice and holds less.
+    key: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    new: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    old: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    changed: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    #: Octets of the values, also when they were too many to be kept.
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    #: True if the commit did not wait for the disk, so that a crash may undo it; else null.
+    deferred: Mapped[bool | None] = mapped_column(Boolean)
 
 
 class Retention(Base):

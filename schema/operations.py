@@ -1,6 +1,7 @@
 """Alembic operations for an application's migrations: watch a table, and stop watching it.
 
     op.watch_table("orders")
+    op.watch_table("orders", schema="shop", old="full", batch=True)
     op.unwatch_table("orders", schema="shop")
 
 Both run the SQL functions of the same meaning and work in offline (``--sql``) mode too.
@@ -8,6 +9,8 @@ Both run the SQL functions of the same meaning and work in offline (``--sql``) m
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from alembic.autogenerate.render import renderers
@@ -38,9 +41,21 @@ class WatchTableOp(_TableOperation):
 
     name = "watch_table"
 
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        schema: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        former: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(table_name, schema=schema)
+        self.options = {k: v for k, v in (options or {}).items() if v is not None}
+        self.former = former
+
     @classmethod
     def watch_table(
-        cls, operations: Operations, table_name: str, *, schema: str | None = None
+        cls, operations: Operations, table_name: str, *, schema: str | None = None, **options: Any
     ) -> None:
         """Publish the committed changes of a table from now on.
 
@@ -48,12 +63,23 @@ class WatchTableOp(_TableOperation):
 
         :param table_name: a table with a primary key.
         :param schema: where the search path does not find it.
+        :param options: of ``wamp.watch``: ``columns old when topic eligible_authid
+            eligible_authrole batch retain``. They replace those of before.
         """
-        operations.invoke(cls(table_name, schema=schema))
+        operations.invoke(cls(table_name, schema=schema, options=options))
 
-    def reverse(self) -> UnwatchTableOp:
-        """What undoes it."""
-        return UnwatchTableOp(self.table_name, schema=self.schema)
+    def reverse(self) -> UnwatchTableOp | WatchTableOp:
+        """What undoes it: other options, if it was watched before."""
+        if self.former is None:
+            return UnwatchTableOp(self.table_name, schema=self.schema, options=self.options)
+        return WatchTableOp(
+            self.table_name, schema=self.schema, options=self.former, former=self.options
+        )
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """As ``alembic check`` and ``compare_metadata()`` show it."""
+        difference = super().to_diff_tuple()
+        return (*difference, self.options) if self.options or self.former else difference
 
 
 @Operations.register_operation("unwatch_table")
@@ -61,6 +87,16 @@ class UnwatchTableOp(_TableOperation):
     """``wamp.unwatch``: publish the changes of a table no longer."""
 
     name = "unwatch_table"
+
+    def __init__(
+        self,
+        table_name: str,
+        *,
+        schema: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(table_name, schema=schema)
+        self.options = options
 
     @classmethod
     def unwatch_table(
@@ -76,7 +112,7 @@ class UnwatchTableOp(_TableOperation):
 
     def reverse(self) -> WatchTableOp:
         """What undoes it."""
-        return WatchTableOp(self.table_name, schema=self.schema)
+        return WatchTableOp(self.table_name, schema=self.schema, options=self.options)
 
 
 @Operations.implementation_for(WatchTableOp)
@@ -87,7 +123,10 @@ def _watch(operations: Operations, operation: WatchTableOp) -> None:
             "create it with: pgwamp db upgrade"
         )
     relation = operations.inline_literal(_relation(operations, operation))
-    operations.execute(select(func.wamp.watch(relation)))
+    arguments = [relation]
+    if operation.options:
+        arguments.append(operations.inline_literal(json.dumps(operation.options)))
+    operations.execute(select(func.wamp.watch(*arguments)))
 
 
 @Operations.implementation_for(UnwatchTableOp)
@@ -102,7 +141,7 @@ def _has_wamp_schema(operations: Operations) -> bool:
     context = operations.migration_context
     if context.as_sql or context.connection is None:
         return True
-    query = text("select to_regprocedure('wamp.watch(regclass)') is not null")
+    query = text("select to_regprocedure('wamp.unwatch(regclass)') is not null")
     return bool(context.connection.scalar(query))
 
 
@@ -112,7 +151,14 @@ def _relation(operations: Operations, operation: _TableOperation) -> str:
     return ".".join(quote(part) for part in parts if part)
 
 
-@renderers.dispatch_for(_TableOperation)
+@renderers.dispatch_for(WatchTableOp)
+def _render_watch(autogen_context: AutogenContext, operation: WatchTableOp) -> str:
+    call = _render(autogen_context, operation)
+    options = "".join(f", {name}={value!r}" for name, value in operation.options.items())
+    return f"{call[:-1]}{options})"
+
+
+@renderers.dispatch_for(UnwatchTableOp)
 def _render(autogen_context: AutogenContext, operation: _TableOperation) -> str:
     prefix = autogen_context.opts["alembic_module_prefix"] or ""
     arguments = repr(str(operation.table_name))

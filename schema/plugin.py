@@ -3,10 +3,12 @@
 A table is marked on its model,
 
     __table_args__ = {"info": {"pgwamp": {"watch": True}}}
+    __table_args__ = {"info": {"pgwamp": {"watch": {"old": "full", "batch": True}}}}
 
 and ``alembic revision --autogenerate`` compares the marks with the view ``wamp.watched``: it
-writes ``op.watch_table`` for a marked table that is not watched, and ``op.unwatch_table`` for a
-watched table whose model is not marked. A watched table without a model is left alone.
+writes ``op.watch_table`` for a marked table that is not watched, or with other options, and
+``op.unwatch_table`` for a watched table whose model is not marked. A watched table without a model
+is left alone.
 
 An application that compares all schemas (``include_schemas=True``) does not get to see the
 ``wamp`` schema, which has migrations of its own. ``autogenerate_plugins=["alembic.autogenerate.*",
@@ -20,7 +22,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, text
 
@@ -85,39 +87,43 @@ def _compare_watched(
         if not autogen_context.run_object_filters(table, table.name, "table", False, None):
             continue
         schema, name = table.schema, str(table.name)
-        marked = is_marked(table)
-        if marked and _key(autogen_context, schema, name) not in watched:
-            upgrade_ops.ops.append(WatchTableOp(name, schema=schema))
-        elif not marked and _key(autogen_context, schema, name) in watched:
-            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema))
+        marked = marked_options(table)
+        former = watched.get(_key(autogen_context, schema, name))
+        if marked is not None and marked != former:
+            upgrade_ops.ops.append(WatchTableOp(name, schema=schema, options=marked, former=former))
+        elif marked is None and former is not None:
+            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema, options=former))
     # Dropping a table ends its watch; saying so lets the downgrade bring both back.
     dropped = [
-        UnwatchTableOp(operation.table_name, schema=operation.schema)
+        UnwatchTableOp(operation.table_name, schema=operation.schema, options=former)
         for operation in upgrade_ops.ops
         if isinstance(operation, DropTableOp)
-        and _key(autogen_context, operation.schema, operation.table_name) in watched
+        and (former := watched.get(_key(autogen_context, operation.schema, operation.table_name)))
+        is not None
     ]
     upgrade_ops.ops[:0] = dropped
     return PriorityDispatchResult.CONTINUE
 
 
-def _watched(autogen_context: AutogenContext) -> set[tuple[str, str]]:
-    """Schema and name of each watched table; none if there is no ``wamp`` schema yet."""
+def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str, Any]]:
+    """Schema and name of each watched table, and its options; none without a ``wamp`` schema."""
     connection = autogen_context.connection
     if connection is None or not connection.scalar(
         text("select to_regclass('wamp.watched') is not null")
     ):
-        return set()
-    rows = connection.execute(text("select relation_schema, relation_name from wamp.watched"))
-    return {(schema, name) for schema, name in rows}
+        return {}
+    rows = connection.execute(
+        text("select relation_schema, relation_name, options from wamp.watched")
+    )
+    return {(schema, name): options for schema, name, options in rows}
 
 
 def _key(autogen_context: AutogenContext, schema: str | None, name: str) -> tuple[str, str]:
     return (schema or autogen_context.inspector.default_schema_name or "public", str(name))
 
 
-def is_marked(table: Table) -> bool:
-    """Whether ``info={"pgwamp": {"watch": True}}`` stands on the table.
+def marked_options(table: Table) -> dict[str, Any] | None:
+    """The options in ``info={"pgwamp": {"watch": ...}}``; None for a table that is not marked.
 
     Raises ``alembic.util.CommandError`` if ``info["pgwamp"]`` has any other key or value.
     """
@@ -136,8 +142,12 @@ def is_marked(table: Table) -> bool:
                 f'table {table.fullname}: unknown key "{key}" in info["pgwamp"] ({hint})'
             )
     watch = marks.get("watch", False)
-    if not isinstance(watch, bool):
+    if not isinstance(watch, bool | Mapping):
         raise CommandError(
-            f'table {table.fullname}: info["pgwamp"]["watch"] must be True or False, not {watch!r}'
+            f'table {table.fullname}: info["pgwamp"]["watch"] must be True, False or a dict of '
+            f"options, not {watch!r}"
         )
-    return watch
+    if isinstance(watch, bool):
+        return {} if watch else None
+    # As the database keeps them.
+    return {k: v for k, v in watch.items() if v is not None}

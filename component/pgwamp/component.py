@@ -60,7 +60,11 @@ class Component:
             settings.router, max_bytes=settings.limits.max_bytes, serving=self._serving
         )
         self.publisher = Publisher(
-            settings.database.direct_dsn(), self.link, self.shapes, settings.events
+            settings.database.direct_dsn(),
+            self.link,
+            self.shapes,
+            settings.events,
+            max_bytes=settings.limits.max_bytes,
         )
         self.reloader = Reloader(settings.database.direct_dsn(), self.reload)
         try:

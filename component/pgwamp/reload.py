@@ -17,7 +17,7 @@ from pgwamp import logs
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import PgwampError, Unavailable
-from pgwamp.events.waker import CHANNEL
+from pgwamp.events.leader import CHANNEL
 from pgwamp.session import Lost
 
 log = logs.get(__name__)

@@ -11,7 +11,29 @@ begin
     language plpgsql
     set search_path = pg_catalog, pg_temp
     as $$
+    declare
+        changed regclass;
     begin
+        begin
+            -- A watched table follows at once, with its new columns, key and partitions.
+            if tg_event = 'ddl_command_end' and to_regprocedure('wamp.refresh(regclass)') is not null then
+                for changed in
+                    select distinct w.relation
+                    from pg_event_trigger_ddl_commands() as c
+                    join wamp.watched as w
+                        on w.relation = c.objid or w.relation = pg_partition_root(c.objid::regclass)
+                    where c.classid = 'pg_class'::regclass
+                loop
+                    perform wamp.refresh(changed);
+                end loop;
+            end if;
+        exception
+            -- A column that the options of its watch name cannot go: the message says so.
+            when undefined_column then
+                raise;
+            when others then
+                raise warning 'a watched table was not adapted to its change: %', sqlerrm;
+        end;
         -- What comes and goes without changing the API is passed over: temporary tables, our own.
         if tg_tag in ('REFRESH MATERIALIZED VIEW', 'REINDEX') then
             return;
@@ -25,8 +47,11 @@ begin
             -- Of equal notifications a transaction sends one.
             perform pg_notify('pgwamp', 'reload');
         end if;
-    exception when others then
-        raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
+    exception
+        when undefined_column then
+            raise;
+        when others then
+            raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
     end
     $$;
     alter function wamp.ddl_changed() owner to current_user;

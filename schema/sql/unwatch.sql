@@ -3,16 +3,20 @@ create or replace function wamp.unwatch(relation regclass) returns void
 language plpgsql
 as $$
 declare
-    name text;
+    trigger_name text;
+    member regclass;
+    capture text;
 begin
-    foreach name in array array['wamp_insert', 'wamp_update', 'wamp_delete', 'wamp_truncate']
+    for trigger_name, member, capture in
+        select t.tgname, t.tgrelid::regclass, p.proname
+        from pg_catalog.pg_trigger as t
+        join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+        where t.tgname like 'wamp\_%' and p.pronamespace = 'wamp'::regnamespace
+            and t.tgrelid in (
+                select relation union all select relid from pg_catalog.pg_partition_tree(relation))
     loop
-        if exists (
-            select from pg_catalog.pg_trigger
-            where tgrelid = relation and tgname = name and not tgisinternal
-        ) then
-            execute format('drop trigger %I on %s', name, relation);
-        end if;
+        execute format('drop trigger %I on %s', trigger_name, member);
     end loop;
+    perform wamp.drop_captures();
 end
 $$;

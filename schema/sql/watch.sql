@@ -1,14 +1,16 @@
--- Publish the committed changes of a table: wamp.watch('orders').
+-- Publish the committed changes of a table:
+--     select wamp.watch('orders');
+--     select wamp.watch('orders', '{"topic": "com.example.orders.{op}.{customer_id}"}');
 --
--- Calling it again is harmless, and refreshes the key columns after the key has changed.
-create or replace function wamp.watch(relation regclass) returns void
+-- Calling it again replaces the options; it is also how a partition made later is watched, and how
+-- the key is read again after it has changed. See wamp.refresh.
+create or replace function wamp.watch(relation regclass, options jsonb default '{}') returns void
 language plpgsql
 as $$
 declare
     kind constant "char" := (select relkind from pg_catalog.pg_class where oid = relation);
     home constant oid := (select relnamespace from pg_catalog.pg_class where oid = relation);
-    key_columns constant text[] := wamp.key_columns(relation);
-    arguments text;
+    identity constant "char" := (select relreplident from pg_catalog.pg_class where oid = relation);
 begin
     if kind not in ('r', 'p') then
         raise exception '% is not a table', relation
@@ -20,37 +22,34 @@ begin
             using errcode = 'wrong_object_type',
                 hint = 'Writing an event would write another, without end.';
     end if;
-    if not pg_catalog.has_function_privilege('wamp.capture()', 'execute') then
+    if exists (
+        select from pg_catalog.pg_partition_ancestors(relation) as a
+        where a.relid <> relation and a.relid in (select w.relation from wamp.watched as w)
+    ) then
+        raise exception '% is a partition of a watched table', relation
+            using errcode = 'wrong_object_type',
+                hint = 'Its changes are already published, as those of the whole table.';
+    end if;
+    if not pg_catalog.has_function_privilege('wamp.define_capture(regclass, jsonb, name)', 'execute') then
         raise exception 'role % may not watch tables', current_user
             using errcode = 'insufficient_privilege',
-                hint = format(
+                hint = pg_catalog.format(
                     'Let the owner of the schema wamp run: '
-                    'GRANT EXECUTE ON FUNCTION wamp.capture() TO %I', current_user);
+                    'GRANT EXECUTE ON FUNCTION wamp.define_capture(regclass, jsonb, name) TO %I', current_user);
     end if;
-    if key_columns is null then
+    if wamp.key_columns(relation) is null and identity <> 'f' then
         raise exception '% has no primary key', relation
             using errcode = 'object_not_in_prerequisite_state',
-                hint = 'Add a primary key, or name a unique index with '
-                    'ALTER TABLE ... REPLICA IDENTITY USING INDEX.';
+                hint = 'Add a primary key, or name a unique index with ALTER TABLE ... REPLICA IDENTITY '
+                    'USING INDEX, or let whole rows say which they were with REPLICA IDENTITY FULL.';
     end if;
-    arguments := (
-        select string_agg(quote_literal(c), ', ' order by position)
-        from unnest(key_columns) with ordinality as k (c, position)
-    );
-    execute format(
-        'create or replace trigger wamp_insert after insert on %s '
-        'referencing new table as new_rows '
-        'for each statement execute function wamp.capture(%s)', relation, arguments);
-    execute format(
-        'create or replace trigger wamp_update after update on %s '
-        'referencing old table as old_rows new table as new_rows '
-        'for each statement execute function wamp.capture(%s)', relation, arguments);
-    execute format(
-        'create or replace trigger wamp_delete after delete on %s '
-        'referencing old table as old_rows '
-        'for each statement execute function wamp.capture(%s)', relation, arguments);
-    execute format(
-        'create or replace trigger wamp_truncate after truncate on %s '
-        'for each statement execute function wamp.capture(%s)', relation, arguments);
+    if wamp.key_columns(relation) is null and options ->> 'old' <> 'full' then
+        raise exception 'old must be "full": % has no key', relation
+            using errcode = 'invalid_parameter_value',
+                hint = 'Only the whole former row says which row it was.';
+    end if;
+    options := wamp.watch_options(relation, options);
+    perform wamp.lay_triggers(relation, options, wamp.define_capture(relation, options, current_user));
+    perform wamp.drop_captures();
 end
 $$;

@@ -34,13 +34,7 @@ class Function(NamedTuple):
 FUNCTIONS = (
     Function("cluster", "()", "Names this database in this cluster", public=False),
     Function("key_columns", "(regclass)", "The columns that identify a row of a table"),
-    Function("project", "(jsonb, text[])", "The named members of a JSON object"),
     Function("wake", "()", "Wake the publisher if it sleeps"),
-    # Not for everyone: it runs with its owner's rights, and the JSON of a row can run functions
-    # that belong to the owner of a column's type.
-    Function("capture", "()", "The trigger of a watched table", public=False),
-    Function("watch", "(regclass)", "Publish the committed changes of a table"),
-    Function("unwatch", "(regclass)", "Publish the changes of a table no longer"),
     Function(
         "publish", "(text, jsonb, jsonb, jsonb)", "Publish an event when the transaction commits"
     ),
@@ -73,9 +67,7 @@ def downgrade() -> None:
     op.execute("REVOKE USAGE ON SCHEMA wamp FROM PUBLIC")
     op.execute("DROP VIEW wamp.watched")
     for function in reversed(FUNCTIONS):
-        # The triggers of watched tables go with their function, whoever owns the tables.
-        cascade = " CASCADE" if function.file == "capture" else ""
-        op.execute(f"DROP FUNCTION wamp.{function.file}{function.arguments}{cascade}")
+        op.execute(f"DROP FUNCTION wamp.{function.file}{function.arguments}")
     op.drop_table("publisher", schema="wamp")
     op.drop_table("retention", schema="wamp")
     op.drop_table("event", schema="wamp")

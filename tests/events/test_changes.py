@@ -103,7 +103,7 @@ async def test_interleaved_transactions_are_read_once_in_any_page_size(
                 committed.update(pending[which])
         if rng.random() < 0.3:
             page = await read_page(reader, position, rng.randint(1, 6))
-            read += [json.loads(r["kwargs"])["key"]["id"] for r in page.records]
+            read += [json.loads(r["key"])["id"] for r in page.records]
             position = page.end
     for which, transaction in open_transactions.items():
         await transaction.commit()
@@ -111,7 +111,7 @@ async def test_interleaved_transactions_are_read_once_in_any_page_size(
     more = True
     while more:
         page = await read_page(reader, position, 5)
-        read += [json.loads(r["kwargs"])["key"]["id"] for r in page.records]
+        read += [json.loads(r["key"])["id"] for r in page.records]
         more = page.more or position.polling is not None
         position = page.end
     assert sorted(read) == sorted(committed)
@@ -187,20 +187,37 @@ async def test_a_cursor_from_before_what_retention_removed_has_expired(
     assert [e["key"]["id"] for e in rest] == [2]
 
 
-@given(
-    st.builds(
-        Position,
-        st.just("5:9:5,7"),
-        st.sampled_from([None, "8:12:", "8:12:8,9,10," + ",".join(map(str, range(11, 200)))]),
-        st.integers(0, 2**60),
-    )
-)
-def test_a_cursor_survives_its_encoding(position: Position) -> None:
+LONG = "8:212:8,9,10," + ",".join(map(str, range(11, 200)))
+
+
+@given(st.sampled_from([None, "8:12:", "8:12:8,9", LONG]), st.integers(0, 2**60))
+def test_a_cursor_survives_its_encoding(polling: str | None, last_id: int) -> None:
+    position = Position("5:9:5,7", polling, last_id if polling else 0, newest=300)
     decoded = decode_cursor(position.encode("6b0-41"), "6b0-41")
-    assert decoded.seen == position.seen
-    assert decoded.polling == position.polling
-    if position.polling is not None:
-        assert decoded.last_id == position.last_id
+    assert (decoded.seen, decoded.polling, decoded.last_id) == (
+        position.seen,
+        polling,
+        position.last_id,
+    )
+
+
+@given(st.integers(1, 30), st.sets(st.integers(1, 29)), st.integers(0, 40))
+def test_a_cursor_sees_nothing_beyond_what_is_on_disk(
+    xmax: int, running: set[int], newest: int
+) -> None:
+    running = {x for x in running if x < xmax}
+    seen = f"{min(running, default=xmax)}:{xmax}:{','.join(map(str, sorted(running)))}"
+    cut = Position(seen, newest=newest).durable().seen
+    for xid in range(1, 40):
+        before = xid < xmax and xid not in running
+        assert visible(xid, cut) == (before and xid <= newest)
+
+
+def visible(xid: int, snapshot: str) -> bool:
+    """As pg_visible_in_snapshot."""
+    xmin, xmax, running = snapshot.split(":")
+    assert int(xmin) <= int(xmax)
+    return xid < int(xmax) and str(xid) not in running.split(",")
 
 
 @given(st.one_of(st.text(max_size=60), st.binary(max_size=60).map(

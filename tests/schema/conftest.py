@@ -69,11 +69,16 @@ class Database:
 
     def events(self, relation: str | None = None) -> list[tuple[str, dict[str, Any]]]:
         """Operation and kwargs of the captured changes, the oldest first."""
-        return self.query(
-            "select op, kwargs from wamp.event "
+        rows = self.query(
+            "select op, key, new, old, changed from wamp.event "
             "where op is not null and relation = coalesce(%s, relation) order by id",
             relation,
         )
+        names = ("key", "new", "old", "changed")
+        return [
+            (op, {n: v for n, v in zip(names, values, strict=True) if v is not None})
+            for op, *values in rows
+        ]
 
 
 @pytest.fixture(scope="session")

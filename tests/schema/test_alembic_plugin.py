@@ -287,7 +287,7 @@ def test_the_comparison_runs_once_and_can_be_turned_off(
     [
         ('{"pgwamp": {"wacht": True}}', 'unknown key "wacht".*did you mean "watch"'),
         ('{"pgwamp": {"else": 1}}', 'unknown key "else".*known: watch'),
-        ('{"pgwamp": {"watch": "yes"}}', "must be True or False, not 'yes'"),
+        ('{"pgwamp": {"watch": "yes"}}', "must be True, False or a dict of options, not 'yes'"),
         ('{"pgwamp": True}', "must be a dict"),
     ],
 )

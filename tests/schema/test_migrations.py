@@ -228,7 +228,7 @@ def test_what_everyone_may_do_and_may_not(wamp_database: Database) -> None:
         "select proname::text from pg_proc where pronamespace = 'wamp'::regnamespace "
         "and not has_function_privilege(oid, 'execute') order by 1",
     )
-    assert functions == [("capture",), ("cluster",), ("rotate",)]
+    assert functions == [("cluster",), ("define_capture",), ("rotate",)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(guest, "select nextval('wamp.event_id_seq')")
 

@@ -10,6 +10,8 @@ from .conftest import GUEST, Database, query
 
 AWAKE = "(20599, 2)"
 
+DEFINE = "wamp.define_capture(regclass, jsonb, name)"
+
 
 def hint(caught: pytest.ExceptionInfo[psycopg2.Error]) -> str:
     return caught.value.diag.message_hint or ""
@@ -173,7 +175,7 @@ def test_watch_refuses_the_tables_that_events_are_written_to(wamp_database: Data
 
 def test_only_the_owner_of_a_table_can_watch_it(wamp_database: Database) -> None:
     wamp_database.query("create table orders (id int primary key)")
-    wamp_database.query(f"grant execute on function wamp.capture() to {GUEST}")
+    wamp_database.query(f"grant execute on function {DEFINE} to {GUEST}")
 
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(wamp_database.connect(GUEST), "select wamp.watch('orders')")
@@ -188,15 +190,18 @@ def test_a_role_must_be_trusted_to_watch_tables_of_its_own(wamp_database: Databa
     query(guest, "create table theirs.orders (id int primary key)")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege) as caught:
         query(guest, "select wamp.watch('theirs.orders')")
-    assert hint(caught).endswith(f"GRANT EXECUTE ON FUNCTION wamp.capture() TO {GUEST}")
+    assert hint(caught).endswith(f"GRANT EXECUTE ON FUNCTION {DEFINE} TO {GUEST}")
+    wamp_database.query("create table ours (id int primary key)")
+    wamp_database.query("select wamp.watch('ours')")
+    capture = wamp_database.value("select tgfoid::regproc::text from pg_trigger limit 1")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(
             guest,
             "create trigger mine after insert on theirs.orders "
-            "for each statement execute function wamp.capture('id')",
+            f"for each statement execute function {capture}('{{}}')",
         )
 
-    wamp_database.query(f"grant execute on function wamp.capture() to {GUEST}")
+    wamp_database.query(f"grant execute on function {DEFINE} to {GUEST}")
     query(guest, "select wamp.watch('theirs.orders')")
     query(guest, "insert into theirs.orders values (1)")
     assert len(wamp_database.events()) == 1
@@ -285,12 +290,19 @@ def test_a_cluster_is_named_by_system_and_database(
     )
 
 
-def test_project_keeps_what_is_named(wamp_database: Database) -> None:
-    row = """'{"a": 1, "b": null, "c": [2]}'"""
-
-    assert wamp_database.value(f"select wamp.project({row}, '{{a,b}}')") == {"a": 1, "b": None}
-    assert wamp_database.value(f"select wamp.project({row}, '{{}}')") == {}
-    assert wamp_database.value("select wamp.project(null, '{a}')") is None
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("'plain-1_~'", "plain-1_~"),
+        ("'a.b c#%'", "a%2Eb%20c%23%25"),
+        ("'é😀'", "%C3%A9%F0%9F%98%80"),
+        ("''", "-"),
+        ("null", "-"),
+        ("repeat('x', 300)", "x" * 200),
+    ],
+)
+def test_a_value_becomes_one_part_of_a_uri(wamp_database: Database, value: str, part: str) -> None:
+    assert wamp_database.value(f"select wamp.uri_part({value})") == part
 
 
 # rotate

@@ -103,7 +103,11 @@ async def load_catalog(
         routines=tuple(_routine(row, types) for row in routines),
         watched=tuple(
             WatchedRelation(
-                row["schema"], row["name"], _build_columns(row, types), tuple(row["key"] or ())
+                row["schema"],
+                row["name"],
+                _build_columns(row, types),
+                tuple(row["key"] or ()),
+                json.loads(row["options"]),
             )
             for row in watches
         ),

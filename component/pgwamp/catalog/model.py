@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pgwamp.pgtypes import Type
 
@@ -123,12 +123,16 @@ class Routine:
 
 @dataclass(frozen=True)
 class WatchedRelation:
-    """A watched table's columns and key, whether or not it is exposed: events need them."""
+    """A watched table's columns and key, whether or not it is exposed: events need them.
+
+    :ivar options: of ``wamp.watch``, as they were given.
+    """
 
     schema: str
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

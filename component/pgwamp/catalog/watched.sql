@@ -3,6 +3,7 @@ select
     w.relation_schema as schema,
     w.relation_name as name,
     w.key_columns as key,
+    w.options::text as options,
     (
         select json_agg(json_build_object(
             'name', a.attname,

@@ -33,7 +33,7 @@ class Channels:
 
     def _on_notify(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         args, kwargs = parse_payload(str(payload))
-        event = Event(0, self._channels[channel], args, kwargs, {}, is_change=False)
+        event = Event(0, self._channels[channel], args, kwargs, {})
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
@@ -45,7 +45,9 @@ class Channels:
             events = [await self._queue.get()]
             while not self._queue.empty():
                 events.append(self._queue.get_nowait())
-            await self._window.publish(events)
+            for event in events:
+                await self._window.send(event)
+            await self._window.drain()
 
 
 def parse_payload(payload: str) -> tuple[list[Any] | None, dict[str, Any] | None]:

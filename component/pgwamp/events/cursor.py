@@ -11,12 +11,14 @@ from __future__ import annotations
 import base64
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pgwamp.errors import CursorExpired, InvalidArgument
 
 _SNAPSHOT = r"[1-9]\d*:[1-9]\d*:(?:\d+(?:,\d+)*)?"
-_TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/(?:({_SNAPSHOT})/(\d+))?")
+_TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/({_SNAPSHOT})?")
+_ID = re.compile(r"\d{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +28,49 @@ class Position:
     :ivar seen: everything visible in this snapshot was read.
     :ivar polling: of what is visible in this one but not in ``seen``, ids up to ``last_id`` were
         read; None between polls.
+    :ivar newest: the newest transaction that is known to have left an event, or to be older than
+        one that did: its commit is on disk.
     """
 
     seen: str
     polling: str | None = None
     last_id: int = 0
+    newest: int = 0
+
+    def durable(self) -> Position:
+        """The same position in words that stay true when PostgreSQL crashes.
+
+        A transaction that wrote nothing lasting may have its id given out again after a crash. A
+        snapshot would take the second one for seen, so it ends with the newest transaction whose
+        events were read; what was visible beyond had no events.
+        """
+        return Position(
+            _up_to(self.seen, self.newest),
+            None if self.polling is None else _up_to(self.polling, self.newest),
+            self.last_id,
+            self.newest,
+        )
 
     def encode(self, cluster: str) -> str:
         """The cursor that a subscriber keeps: opaque, and good only for this database."""
-        return encode_cursor(f"{cluster}/{self.seen}/", self.polling, self.last_id)
+        if self.polling is None:
+            return _pack(f"{cluster}/{_up_to(self.seen, self.newest)}/")
+        return cursors(self, cluster)(self.last_id)
 
 
-def encode_cursor(head: str, polling: str | None, last_id: int) -> str:
-    """As :meth:`Position.encode`; ``head`` is the same for all events of a page."""
-    tail = "" if polling is None else f"{polling}/{last_id}"
-    raw = (head + tail).encode()
-    packed = zlib.compress(raw, 1) if len(raw) > 200 else raw
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+def cursors(position: Position, cluster: str) -> Callable[[int], str]:
+    """Makes the cursors of a page: each is its id after what all of them have in common.
+
+    :param position: within the poll that the page belongs to.
+    """
+    position = position.durable()
+    head = _pack(f"{cluster}/{position.seen}/{position.polling}")
+    return lambda last_id: f"{head}.{last_id}"
+
+
+def newest_of(snapshot: str) -> int:
+    """The last transaction that can be visible in a snapshot."""
+    return int(snapshot.split(":")[1]) - 1
 
 
 def decode_cursor(cursor: object, cluster: str) -> Position:
@@ -53,20 +81,42 @@ def decode_cursor(cursor: object, cluster: str) -> Position:
     """
     if not isinstance(cursor, str):
         raise InvalidArgument("since", "expected a cursor, as an event or an answer carried it")
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        text = (_inflate(raw) if raw[:1] == b"\x78" else raw).decode()
-    except (ValueError, zlib.error):
-        text = ""
-    match = _TEXT.fullmatch(text)
-    if match is None:
+    head, dot, last_id = cursor.partition(".")
+    match = _TEXT.fullmatch(_unpack(head))
+    if match is None or bool(dot) != bool(match[3]) or (dot and not _ID.fullmatch(last_id)):
         raise InvalidArgument("since", "not a cursor; pass one on as an event carried it")
     if match[1] != cluster:
         raise CursorExpired(
             "the cursor comes from another database; leave out since to start at the oldest "
             "event kept, or select the rows and go on from a new cursor"
         )
-    return Position(match[2], match[3], int(match[4] or 0))
+    newest = max(newest_of(snapshot) for snapshot in (match[2], match[3]) if snapshot)
+    return Position(match[2], match[3], int(last_id or 0), newest)
+
+
+def _up_to(snapshot: str, newest: int) -> str:
+    """A snapshot in which no transaction after ``newest`` is visible."""
+    xmin, xmax, running = snapshot.split(":")
+    if int(xmax) <= newest + 1:
+        return snapshot
+    end = newest + 1
+    kept = ",".join(x for x in running.split(",") if x and int(x) < end)
+    return f"{min(int(xmin), end)}:{end}:{kept}"
+
+
+def _pack(text: str) -> str:
+    raw = text.encode()
+    packed = zlib.compress(raw, 1) if len(raw) > 100 else raw
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def _unpack(head: str) -> str:
+    """The text of a cursor's head; nothing if it is none."""
+    try:
+        raw = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
+        return (_inflate(raw) if raw[:1] == b"\x78" else raw).decode()
+    except (ValueError, zlib.error):
+        return ""
 
 
 def _inflate(raw: bytes) -> bytes:

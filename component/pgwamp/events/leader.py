@@ -15,20 +15,57 @@ from typing import Any
 import asyncpg
 
 from pgwamp.database import connect_directly
-from pgwamp.events.waker import CHANNEL, LEADER, LOCK_CLASS
 
+#: What wakes a publisher, and what instances tell each other.
+CHANNEL = "pgwamp"
+#: Keys of the advisory locks; that of the second one is in waker.
+LOCK_CLASS, LEADER = 20599, 1
 #: Seconds between tries; a leader that stops in order says so, and is followed at once.
 RETRY = 1.0
 RELEASED = "released"
 
 
+class Lead:
+    """The connection that the lead hangs on: for one statement at a time, in turn."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]):
+        self.connection = connection
+        self._turn = asyncio.Lock()
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]:
+        """As asyncpg's."""
+        async with self._turn:
+            return await self.connection.fetch(query, *args)
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """As asyncpg's."""
+        async with self._turn:
+            return await self.connection.fetchval(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """As asyncpg's."""
+        async with self._turn:
+            return await self.connection.fetchrow(query, *args)
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """As asyncpg's."""
+        async with self._turn:
+            return await self.connection.execute(query, *args)
+
+
 @asynccontextmanager
-async def leadership(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """Wait until this instance leads; yields the connection that the lead hangs on."""
+async def leadership(dsn: str) -> AsyncIterator[Lead]:
+    """Wait until this instance leads."""
     connection = await connect_directly(
         dsn,
         application_name="pgwamp publisher",
-        synchronous_commit="local",
+        # A position that a crash undoes only means that some events are published again.
+        synchronous_commit="off",
+        # The statements are few, and good with their indexes: plan them once, however little the
+        # planner can know of a snapshot that is a parameter.
+        plan_cache_mode="force_generic_plan",
+        enable_seqscan="off",
+        jit="off",
         # The server notices a leader that vanished without closing within about ten seconds.
         tcp_keepalives_idle="5",
         tcp_keepalives_interval="2",
@@ -36,7 +73,7 @@ async def leadership(dsn: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     )
     try:
         await _wait_for_lead(connection)
-        yield connection
+        yield Lead(connection)
         await connection.execute(
             "select pg_advisory_unlock_all(), pg_notify($1, $2)", CHANNEL, RELEASED
         )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pgwamp.catalog import WatchedRelation
-from pgwamp.events.cursor import encode_cursor
 from pgwamp.events.reader import Page
 from pgwamp.naming import Naming
-from pgwamp.pgtypes import Converter, Type, from_json, loads, loads_exact
+from pgwamp.pgtypes import Converter, Type, from_json, is_same_in_json, loads, loads_exact
 
 _UNKNOWN = from_json(Type(0, "json", "json"))
-#: What a change carries of its row.
-_VALUES = ("new", "old")
+#: What a change carries of its row, and those that are left out when it is too large.
+_ROWS, _VALUES = ("key", "new", "old"), ("new", "old")
+#: What the changes of a batch have in common.
+_COMMON = ("schema", "table", "op")
+
+
+#: Changes that travel in one event of a table that is watched with ``batch``, at most.
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,9 @@ class Event:
     """One event, ready to publish.
 
     :ivar topic: None when the relation's name cannot be part of a topic.
-    :ivar kwargs: of a change: ``id cursor schema table op key new old changed at xid``.
+    :ivar kwargs: of a change: ``id cursor schema table op key new old changed at xid``; of several
+        in one event ``id cursor schema table op rows``.
+    :ivar cursor_of: of a change: makes the cursor after an id of its page.
     """
 
     id: int
@@ -30,14 +37,60 @@ class Event:
     args: list[Any] | None
     kwargs: dict[str, Any] | None
     options: Mapping[str, Any]
-    is_change: bool
+    cursor_of: Callable[[int], str] | None = None
 
-    def without_values(self) -> Event:
-        """The same event without the row's values, marked ``truncated``."""
-        kwargs = {**(self.kwargs or {}), "truncated": True}
-        for name in _VALUES:
-            kwargs.pop(name, None)
-        return Event(self.id, self.topic, None, kwargs, self.options, self.is_change)
+    @property
+    def is_change(self) -> bool:
+        """Whether it is a captured change, and not of ``wamp.publish`` or a channel."""
+        return self.cursor_of is not None
+
+    def smaller(self) -> list[Event]:
+        """The same in events that take less, or none if there is nothing to leave out.
+
+        Several changes are sent in two events, and one comes without the row's values, marked
+        ``truncated``: it can be read by its key.
+        """
+        if self.cursor_of is None or self.kwargs is None or "truncated" in self.kwargs:
+            return []
+        rows: list[dict[str, Any]] | None = self.kwargs.get("rows")
+        if rows is None:
+            return [replace(self, kwargs=_without_values(self.kwargs))]
+        if len(rows) > 1:
+            middle = len(rows) // 2
+            parts = [rows[:middle], rows[middle:]]
+        elif "truncated" in rows[0]:
+            return []
+        else:
+            parts = [[_without_values(rows[0])]]
+        return [self.of_rows(part) for part in parts]
+
+    def of_rows(self, rows: list[dict[str, Any]]) -> Event:
+        """An event of these changes, which have what they have in common with this one."""
+        assert self.kwargs is not None
+        assert self.cursor_of is not None
+        last = rows[-1]["id"]
+        common = {name: self.kwargs[name] for name in _COMMON}
+        return replace(
+            self,
+            id=last,
+            kwargs={"id": last, "cursor": self.cursor_of(last), **common, "rows": rows},
+        )
+
+
+def _without_values(change: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in change.items() if k not in _VALUES} | {"truncated": True}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How the values of one watched relation become neutral; columns not named stay as they are."""
+
+    columns: frozenset[str]
+    converters: Sequence[tuple[str, Converter]]
+    batch: bool
+
+
+_NO_SHAPE = _Shape(frozenset(), (), False)
 
 
 class Shapes:
@@ -56,39 +109,61 @@ class Shapes:
         self._naming = naming
         self._load = load
         self._big = bigint_as_string
-        self._columns: dict[tuple[str, str], dict[str, Converter]] = {}
+        self._shapes: dict[tuple[str, str], _Shape] = {}
 
     def use(self, relations: Sequence[WatchedRelation]) -> None:
         """Take over the watched relations of a freshly loaded catalog."""
-        self._columns = {
-            (relation.schema, relation.name): {
-                column.name: from_json(column.type, bigint_as_string=self._big)
-                for column in relation.columns
-            }
+        self._shapes = {
+            (relation.schema, relation.name): _Shape(
+                frozenset(column.name for column in relation.columns),
+                [
+                    (column.name, from_json(column.type, bigint_as_string=self._big))
+                    for column in relation.columns
+                    if not is_same_in_json(column.type, bigint_as_string=self._big)
+                ],
+                bool(relation.options.get("batch")),
+            )
             for relation in relations
         }
 
     async def events(self, page: Page, cluster: str) -> list[Event]:
-        """The events of a page."""
-        head = f"{cluster}/{page.start.seen}/"
-        parsed = [
-            (record, loads_exact(record["kwargs"]) if record["op"] else None)
-            for record in page.records
-        ]
-        if any(self._lacks(record, change) for record, change in parsed if change is not None):
-            self.use(await self._load())
-        return [
-            self._published(record)
-            if change is None
-            else self._change(record, change, encode_cursor(head, page.polling, record["id"]))
-            for record, change in parsed
-        ]
+        """The events of a page, one by one."""
+        cursor_of = page.cursors(cluster)
+        return [await self._event(record, cursor_of) for record in page.records]
 
-    def _lacks(self, record: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
-        known = self._columns.get((record["relation_schema"], record["relation"]))
-        if known is None:
-            return True
-        return any(column not in known for name in _VALUES for column in (change.get(name) or ()))
+    async def batches(self, page: Page, cluster: str) -> AsyncIterator[Event]:
+        """The events of a page as they are published: with several changes in one where asked."""
+        cursor_of = page.cursors(cluster)
+        rows: list[dict[str, Any]] = []
+        first: Event | None = None
+        for record in page.records:
+            event = await self._event(record, cursor_of)
+            if first is not None and (not _alike(first, event) or len(rows) == BATCH):
+                yield _batch(first, rows)
+                first, rows = None, []
+            if not self._is_batched(record):
+                yield event
+            else:
+                first = first or event
+                rows.append(event.kwargs or {})
+        if first is not None:
+            yield _batch(first, rows)
+
+    def _is_batched(self, record: Mapping[str, Any]) -> bool:
+        shape = self._shapes.get((record["relation_schema"], record["relation"]))
+        return shape is not None and shape.batch and record["op"] != "truncate"
+
+    async def _event(self, record: Mapping[str, Any], cursor_of: Callable[[int], str]) -> Event:
+        if record["op"] is None:
+            return self._published(record)
+        rows = {name: loads_exact(record[name]) for name in _ROWS if record[name] is not None}
+        shape = self._shapes.get((record["relation_schema"], record["relation"]))
+        if shape is None or not all(shape.columns.issuperset(row) for row in rows.values()):
+            self.use(await self._load())
+            shape = self._shapes.get((record["relation_schema"], record["relation"]), _NO_SHAPE)
+        for row in rows.values():
+            _convert(row, shape)
+        return self._change(record, rows, cursor_of)
 
     def _published(self, record: Mapping[str, Any]) -> Event:
         """An event of ``wamp.publish``, as it was given."""
@@ -98,27 +173,61 @@ class Shapes:
             args=loads(record["args"]) if record["args"] else None,
             kwargs=loads(record["kwargs"]) if record["kwargs"] else None,
             options=loads(record["options"]) if record["options"] else {},
-            is_change=False,
         )
 
-    def _change(self, record: Mapping[str, Any], change: dict[str, Any], cursor: str) -> Event:
+    def _change(
+        self,
+        record: Mapping[str, Any],
+        rows: Mapping[str, dict[str, Any]],
+        cursor_of: Callable[[int], str],
+    ) -> Event:
         schema, table, op = record["relation_schema"], record["relation"], record["op"]
-        columns = self._columns.get((schema, table), {})
         kwargs: dict[str, Any] = {
             "id": record["id"],
-            "cursor": cursor,
+            "cursor": cursor_of(record["id"]),
             "schema": schema,
             "table": table,
             "op": op,
+            **rows,
         }
-        for name in ("key", *_VALUES):
-            row = change.get(name)
-            if row is not None:
-                # A column dropped since is given as its JSON reads.
-                kwargs[name] = {c: columns.get(c, _UNKNOWN)(v) for c, v in row.items()}
-        if "changed" in change:
-            kwargs["changed"] = change["changed"]
+        if record["changed"] is not None:
+            kwargs["changed"] = record["changed"]
         kwargs["at"] = record["created_at"]
         kwargs["xid"] = record["xid"]
-        topic = record["topic"] or self._naming.topic(schema, table, op)
-        return Event(record["id"], topic, None, kwargs, {}, is_change=True)
+        if record["truncated"]:
+            kwargs["truncated"] = True
+        return Event(
+            record["id"],
+            record["topic"] or self._naming.topic(schema, table, op),
+            None,
+            kwargs,
+            loads(record["options"]) if record["options"] else {},
+            cursor_of,
+        )
+
+
+def _convert(row: dict[str, Any], shape: _Shape) -> None:
+    for name, convert in shape.converters:
+        value = row.get(name)
+        if value is not None:
+            row[name] = convert(value)
+    if not shape.columns.issuperset(row):
+        # A column dropped since is given as its JSON reads.
+        for name in row.keys() - shape.columns:
+            row[name] = _UNKNOWN(row[name])
+
+
+def _alike(first: Event, event: Event) -> bool:
+    """Whether both may travel in one event."""
+    one, other = first.kwargs or {}, event.kwargs or {}
+    return (
+        event.is_change
+        and first.topic == event.topic
+        and first.options == event.options
+        and all(one[name] == other[name] for name in _COMMON)
+    )
+
+
+def _batch(first: Event, rows: list[dict[str, Any]]) -> Event:
+    said_once = (*_COMMON, "cursor")
+    return first.of_rows([{k: v for k, v in row.items() if k not in said_once} for row in rows])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
 from pgwamp.errors import CursorExpired
-from pgwamp.events.cursor import Position
+from pgwamp.events.cursor import Position, cursors, newest_of
 
-_SQL = files("pgwamp.events") / "sql"
-_POLL = (_SQL / "poll.sql").read_text(encoding="utf-8")
-_PAGE = (_SQL / "page.sql").read_text(encoding="utf-8")
-_OLDEST = (_SQL / "oldest.sql").read_text(encoding="utf-8")
+
+def _read(name: str) -> str:
+    return (files("pgwamp.events") / "sql" / name).read_text(encoding="utf-8")
+
+
+_EVENTS = _read("events.sql")
+_POLL = _read("poll.sql").replace("{events}", _EVENTS)
+_PAGE = _read("page.sql").replace("{events}", _EVENTS)
+_OLDEST = _read("oldest.sql")
+#: Octets of values that a page has, unless its first event alone has more.
+PAGE_BYTES = 2_000_000
 #: Flushes the WAL up to here, and writes next to nothing.
 _FLUSH = "select pg_logical_emit_message(true, 'pgwamp', '')"
 
@@ -31,16 +38,20 @@ class Page:
     """Some events in order, and the position after each.
 
     :ivar start: the position before the first.
-    :ivar polling: the snapshot of the poll that these events belong to.
     :ivar end: the position after the last.
     :ivar more: whether further events are already there.
     """
 
     records: Sequence[Mapping[str, Any]]
     start: Position
-    polling: str
     end: Position
     more: bool
+    #: The snapshot of the poll that these events belong to.
+    polling: str
+
+    def cursors(self, cluster: str) -> Callable[[int], str]:
+        """Makes the cursor after an event of this page of its id."""
+        return cursors(Position(self.start.seen, self.polling, 0, self.end.newest), cluster)
 
 
 async def read_page(
@@ -48,42 +59,57 @@ async def read_page(
     position: Position,
     limit: int,
     relation: tuple[str, str] | None = None,
+    *,
+    max_bytes: int = PAGE_BYTES,
+    largest: int = PAGE_BYTES,
 ) -> Page:
     """The next page after ``position``, of one relation or of everything.
 
     When it returns, a cursor made of it stays exact even if PostgreSQL crashes at once.
 
+    :param limit: events at most.
+    :param max_bytes: octets of values at most, but for those of the first event.
+    :param largest: octets of values of one event at most; beyond, it comes without them.
     :raises CursorExpired: events after the position were already removed by retention.
     """
-    schema, name = relation or (None, None)
-    if position.polling is None:
-        rows = await connection.fetch(_POLL, position.seen, limit, schema, name)
-        polling: str = rows[0]["snapshot"]
+    arguments = (position.seen, limit, *(relation or (None, None)), max_bytes, largest)
+    polling = position.polling
+    if polling is None:
+        rows = await connection.fetch(_POLL, *arguments)
     else:
-        polling = position.polling
-        rows = await connection.fetch(
-            _PAGE, position.seen, limit, schema, name, polling, position.last_id
-        )
+        rows = await connection.fetch(_PAGE, *arguments, polling, position.last_id)
     if rows[0]["expired"]:
         raise CursorExpired(
             "events after this cursor are no longer kept; leave out since to start at the "
             "oldest event kept, or select the rows and go on from a new cursor"
         )
-    # A snapshot that was handed out before is durable already.
-    if position.polling is None and not rows[0]["durable"]:
-        await flush(connection)
+    newest = max(position.newest, int(rows[0]["known"]) - 1)
+    if polling is None:
+        polling = str(rows[0]["snapshot"])
+        # Of the whole poll and not of the page: the end of a snapshot must not part transactions
+        # one of which waited for the other.
+        newest = max(newest, int(rows[0]["newest"] or 0))
+        if rows[0]["deferred"]:
+            await flush(connection)
     records = [row for row in rows if row["id"] is not None]
-    more = len(records) == limit
-    end = Position(position.seen, polling, records[-1]["id"]) if more else Position(polling)
-    return Page(records, position, polling, end, more)
+    more = bool(records) and (len(records) == limit or len(records) < records[0]["found"])
+    end = (
+        Position(position.seen, polling, records[-1]["id"], newest)
+        if more
+        else Position(polling, newest=newest)
+    )
+    return Page(records, position, end, more, polling)
 
 
 async def oldest_position(connection: Connection) -> Position:
     """The position before the oldest event that is kept."""
     rows = await connection.fetch(_OLDEST)
-    return Position(rows[0][0])
+    return Position(rows[0][0], newest=newest_of(rows[0][0]))
 
 
 async def flush(connection: Connection) -> None:
-    """Return when everything that was committed or rolled back so far is on disk."""
+    """Return when everything that was committed so far is on disk.
+
+    With ``synchronous_commit = off`` a commit is visible before that, and a crash may undo it.
+    """
     await connection.execute(_FLUSH)

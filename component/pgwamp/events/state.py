@@ -3,52 +3,57 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
-
-import asyncpg
 
 from pgwamp import logs
-from pgwamp.events.cursor import Position
+from pgwamp.events.cursor import Position, newest_of
+from pgwamp.events.leader import CHANNEL, Lead
 
 log = logs.get(__name__)
+#: What the leader notifies of when it has published a page.
+PUBLISHED = "published"
 
 
-async def load_position(connection: asyncpg.Connection[Any]) -> tuple[Position, str]:
+async def load_position(lead: Lead) -> tuple[Position, str]:
     """Where publishing left off, and the name of this database.
 
     After a restore into another database the transaction ids of the stored cursor mean nothing:
     publishing then starts with what is committed from now on.
     """
-    row = await connection.fetchrow(
+    row = await lead.fetchrow(
         "select published::text, polled::text, last_id, cluster, wamp.cluster() as here "
         "from wamp.publisher"
     )
     assert row is not None
     here: str = row["here"]
     if row["cluster"] == here:
-        return Position(row["published"], row["polled"], row["last_id"] or 0), here
+        newest = max(newest_of(s) for s in (row["published"], row["polled"]) if s)
+        return Position(row["published"], row["polled"], row["last_id"] or 0, newest), here
     log.warning("the stored cursor is of another database; publishing starts from now", here=here)
-    now = await connection.fetchval(
+    now = await lead.fetchval(
         "update wamp.publisher set published = pg_current_snapshot(), polled = null, "
         "last_id = null, cluster = $1, published_at = now() returning published::text",
         here,
     )
-    return Position(now), here
+    return Position(now, newest=newest_of(now)), here
 
 
-async def store_position(connection: asyncpg.Connection[Any], position: Position) -> None:
-    """Remember that everything up to ``position`` is published."""
-    await connection.execute(
+async def store_position(lead: Lead, position: Position) -> None:
+    """Remember that everything up to ``position`` is published, and tell the other instances."""
+    position = position.durable()
+    await lead.execute(
         "update wamp.publisher set published = $1::text::pg_snapshot, "
-        "polled = $2::text::pg_snapshot, last_id = $3, published_at = now()",
+        "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
+        "returning pg_notify($4, $5)",
         position.seen,
         position.polling,
         position.last_id or None,
+        CHANNEL,
+        PUBLISHED,
     )
 
 
-async def rotate(connection: asyncpg.Connection[Any], retain: timedelta) -> None:
+async def rotate(lead: Lead, retain: timedelta) -> None:
     """Empty the oldest partition of events when its time has come."""
-    slot = await connection.fetchval("select wamp.rotate($1)", retain)
+    slot = await lead.fetchval("select wamp.rotate($1)", retain)
     if slot is not None:
         log.info("retention emptied a partition", slot=slot)

@@ -14,9 +14,10 @@ from typing import Any
 
 import asyncpg
 
-#: Keys of the advisory locks; ``schema/sql/wake.sql`` probes AWAKE.
-LOCK_CLASS, LEADER, AWAKE = 20599, 1, 2
-CHANNEL = "pgwamp"
+from pgwamp.events.leader import CHANNEL, LOCK_CLASS, Lead
+
+#: The advisory lock of a publisher that is awake; ``schema/sql/wake.sql`` probes it.
+AWAKE = 2
 #: Longest sleep, in seconds: the belt beside the braces.
 LONGEST_SLEEP = 5.0
 #: Pauses between polls while awake with nothing to do, and while waiting for open transactions.
@@ -34,15 +35,16 @@ select array(
 class Waker:
     """The sleep protocol on the publisher's own connection."""
 
-    def __init__(self, connection: asyncpg.Connection[Any]):
-        self._connection = connection
+    def __init__(self, lead: Lead):
+        self._lead = lead
         self._signal = asyncio.Event()
         self._closed = False
 
     async def start(self) -> None:
         """Listen; from here on no notification is missed."""
-        self._connection.add_termination_listener(self._on_closed)
-        await self._connection.add_listener(CHANNEL, self._on_notify)
+        connection = self._lead.connection
+        connection.add_termination_listener(self._on_closed)
+        await connection.add_listener(CHANNEL, self._on_notify)
 
     def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         if not payload:
@@ -58,7 +60,7 @@ class Waker:
 
     async def awake(self) -> None:
         """Tell writers not to notify. A probe may hold the lock for a moment: try again."""
-        while not await self._connection.fetchval(  # noqa: ASYNC110 (another process holds it)
+        while not await self._lead.fetchval(  # noqa: ASYNC110 (another process holds it)
             "select pg_try_advisory_lock($1, $2)", LOCK_CLASS, AWAKE
         ):
             await asyncio.sleep(SHORT_PAUSE / 4)
@@ -66,11 +68,11 @@ class Waker:
     async def may_sleep(self) -> None:
         """Tell writers to notify from now on; then poll, and :meth:`running` is to be asked."""
         self._signal.clear()
-        await self._connection.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
+        await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
 
     async def running(self, among: list[str] | None = None) -> list[str]:
         """The transactions in progress now, or those of ``among`` that still are."""
-        running: list[str] = await self._connection.fetchval(_STILL_RUNNING, among)
+        running: list[str] = await self._lead.fetchval(_STILL_RUNNING, among)
         return running
 
     @property

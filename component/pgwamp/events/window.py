@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pgwamp import logs
@@ -15,55 +15,77 @@ from pgwamp.session import Link, PublishRefused, acknowledged
 log = logs.get(__name__)
 #: Events sent but not acknowledged. Unbounded, they would block the loop for seconds.
 WINDOW = 64
+_ELIGIBLE = ("eligible", "eligible_authid", "eligible_authrole")
+
+Mark = Callable[[], Awaitable[None]]
 
 
 class Window:
-    """Sends events through the link; counts those that nobody could ever receive."""
+    """Sends events through the link; counts those that nobody could ever receive.
+
+    Every method raises :class:`pgwamp.session.Lost` when the session ends: then some of what was
+    sent may not have been published.
+    """
 
     def __init__(self, link: Link, size: int = WINDOW):
         self._link = link
         self._size = size
+        self._under_way: deque[tuple[Event, asyncio.Future[Any]] | Mark] = deque()
+        self._sent = 0
         self.published = 0
         self.refused = 0
 
-    async def publish(self, events: Iterable[Event]) -> None:
-        """Return when all are acknowledged.
+    async def send(self, event: Event) -> None:
+        """Send an event; waits only while too many are on the way.
 
-        An event that the router refuses for good (a topic it does not allow) is reported and
-        passed over: it must not hold up all others, and stays readable by ``changes``.
-
-        :raises pgwamp.session.Lost: the session ended; some may not have been published.
+        One that the router refuses for good (a topic it does not allow) is reported and passed
+        over: it must not hold up all others, and stays readable by ``changes``.
         """
-        under_way: deque[tuple[Event, asyncio.Future[Any]]] = deque()
-        try:
-            for event in events:
-                if len(under_way) >= self._size:
-                    await self._settle(*under_way.popleft())
-                if event.topic is not None:
-                    self._send(event, under_way)
-            while under_way:
-                await self._settle(*under_way.popleft())
-        finally:
-            for _, reply in under_way:
-                reply.cancel()
+        while self._sent >= self._size:
+            await self._settle()
+        # Crossbar takes an empty list for no list, and would send to everybody.
+        if event.topic is not None and not any(event.options.get(n) == [] for n in _ELIGIBLE):
+            self._send(event)
 
-    def _send(self, event: Event, under_way: deque[tuple[Event, asyncio.Future[Any]]]) -> None:
+    def mark(self, mark: Mark) -> None:
+        """Await ``mark`` when all that was sent so far is acknowledged."""
+        self._under_way.append(mark)
+
+    async def drain(self) -> None:
+        """Return when all that was sent is acknowledged."""
+        while self._under_way:
+            await self._settle()
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        for item in self._under_way:
+            if isinstance(item, tuple):
+                item[1].cancel()
+        self._under_way.clear()
+
+    def _send(self, event: Event) -> None:
+        assert event.topic is not None
         try:
-            under_way.append((event, self._reply(event)))
+            reply = self._link.publish(event.topic, event.args, event.kwargs, event.options)
         except PayloadTooLarge:
-            if not event.is_change or "truncated" in (event.kwargs or {}):
+            smaller = event.smaller()
+            if not smaller:
                 self._refuse(event, "larger than limits.max_bytes")
-                return
-            log.warning("event too large, published without values", id=event.id, topic=event.topic)
-            self._send(event.without_values(), under_way)
+            for part in smaller:
+                self._send(part)
         except PublishRefused as error:
             self._refuse(event, str(error))
+        else:
+            self._under_way.append((event, reply))
+            self._sent += 1
 
-    def _reply(self, event: Event) -> asyncio.Future[Any]:
-        assert event.topic is not None
-        return self._link.publish(event.topic, event.args, event.kwargs, event.options)
-
-    async def _settle(self, event: Event, reply: asyncio.Future[Any]) -> None:
+    async def _settle(self) -> None:
+        item = self._under_way.popleft()
+        if not isinstance(item, tuple):
+            await item()
+            return
+        event, reply = item
+        self._sent -= 1
         try:
             await acknowledged(reply)
             self.published += 1

@@ -11,6 +11,7 @@ from pgwamp.pgtypes.outgoing import (
     finite,
     float_from_text,
     from_json,
+    is_same_in_json,
     loads,
     loads_exact,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "finite",
     "float_from_text",
     "from_json",
+    "is_same_in_json",
     "loads",
     "loads_exact",
     "writer",

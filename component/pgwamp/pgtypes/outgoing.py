@@ -62,6 +62,13 @@ def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
     return lambda value: None if value is None else convert(value)
 
 
+def is_same_in_json(of: Type, *, bigint_as_string: bool = False) -> bool:
+    """Whether :func:`from_json` of this type leaves every value as it is."""
+    if of.form == "integer":
+        return of.name in ("smallint", "integer") or (of.name == "bigint" and not bigint_as_string)
+    return of.form in ("boolean", "text", "enum") or of.name in ("uuid", "date")
+
+
 def _converter(of: Type, big: bool) -> Converter:
     form = of.form
     if form == "integer":

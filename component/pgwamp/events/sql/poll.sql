@@ -1,42 +1,44 @@
 -- The first page of a poll: what is visible now and was not visible in snapshot $1.
 --
 -- Two index scans on (xid, id): transactions that began after the snapshot, and those that were
--- in progress in it. durable says whether the WAL behind this snapshot is flushed: before that, a
--- crash could let PostgreSQL give the same transaction ids to other transactions, and a cursor
--- would take those for seen.
+-- in progress in it and have ended since. newest is the last transaction of the whole poll, and
+-- deferred says whether one of them may not be on disk. All transactions before known are, if they
+-- left anything: one after them has been published.
 with now as materialized (
     select
         pg_current_snapshot() as snapshot,
-        pg_current_wal_insert_lsn() as written
+        array(
+            select running
+            from pg_snapshot_xip($1::text::pg_snapshot) as running
+            where pg_visible_in_snapshot(running, pg_current_snapshot())
+        ) as ended
+),
+difference as not materialized (
+    select * from wamp.event where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+    union all
+    select * from wamp.event where xid = any (array(select unnest(ended) from now))
+),
+fresh as materialized (
+    select *
+    from difference
+    where $3::text is null or (relation_schema = $3 and relation = $4::text)
+    order by id
+    limit $2
 )
 select
     now.snapshot::text as snapshot,
-    (select pg_current_wal_flush_lsn() >= now.written) as durable,
     (
         select pruned >= pg_snapshot_xmax($1::text::pg_snapshot)
             or pg_snapshot_xmin($1::text::pg_snapshot) <> '1'::xid8 and exists (
-                select from pg_snapshot_xip($1::text::pg_snapshot) as running
-                where running <= pruned and pg_visible_in_snapshot(running, now.snapshot)
+                select from unnest(now.ended) as x where x <= pruned
             )
         from wamp.retention
     ) as expired,
+    (select pg_snapshot_xmax(published)::text from wamp.publisher) as known,
+    (select xid::text from difference order by xid desc limit 1) as newest,
+    exists (select from difference where deferred) as deferred,
     e.*
 from now
 left join lateral (
-    select
-        n.id, n.xid::text as xid, (n.created_at at time zone 'UTC')::text || '+00' as created_at, n.topic,
-        n.relation_schema, n.relation, n.op,
-        n.args::text as args, n.kwargs::text as kwargs, n.options::text as options
-    from (
-        select *
-        from wamp.event
-        where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-        union all
-        select *
-        from wamp.event
-        where xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot)))
-    ) as n
-    where $3::text is null or (n.relation_schema = $3 and n.relation = $4::text)
-    order by n.id
-    limit $2
+{events}
 ) as e on true

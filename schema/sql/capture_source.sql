@@ -1,0 +1,244 @@
+-- The body of the function that captures the changes of a table; see define_capture.
+--
+-- One INSERT ... SELECT writes the events of all rows of a statement. Old and new rows of an UPDATE
+-- are paired by position: PostgreSQL appends both to their transition tables at the same moment, so
+-- that also an update of the key has its old row beside the new one. Only when a row moves to
+-- another partition, and a trigger there refuses it, are there more old rows than new ones: then all
+-- count as deleted and inserted.
+--
+-- A row is in sight of those whom its topic and its eligibility name, if its condition (when) holds.
+-- One that comes into sight is inserted, one that goes out of sight is deleted, whatever the
+-- statement was: whoever folds the events has the rows that they may see.
+--
+-- Nothing that goes wrong here (half a gigabyte of text, a column that is no longer there) fails the
+-- write: the events then carry keys only, and if that fails too, one event says that something
+-- changed. Their size marks them as truncated.
+create or replace function wamp.capture_source(relation regclass, options jsonb) returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $generator$
+declare
+    -- In octets; no router takes more, so that more is not even written to the outbox.
+    bound constant int := 16777216;
+    key_columns constant text[] := coalesce(wamp.key_columns(relation), '{}');
+    -- Without a key, only the former row says which it was.
+    old_form constant text := case when key_columns = '{}' then 'full'
+        else coalesce(options ->> 'old', 'changed') end;
+    columns constant text[] := array(select jsonb_array_elements_text(options -> 'columns'));
+    eligible constant boolean := options ?| '{eligible_authid,eligible_authrole}';
+    retained constant text := case when (options ->> 'retain')::boolean then '{"retain": true}' end;
+    measured constant text :=
+        'coalesce(pg_column_size(e.new), 0)::bigint + coalesce(pg_column_size(e.old), 0) as size) as s';
+    unmeasured constant text := '2147483647 as size) as s';
+    shown text := 'row_to_json(r.*)';
+    deleted text;
+    compared text;
+    key text := 'null::json';
+    topic text := 'null::text';
+    event_options text := 'null::jsonb';
+    audience text;
+    condition text;
+    side text;
+    same text;
+    difference text;
+    head text;
+    tail text;
+    insertion text;
+    deletion text;
+    modification text;
+begin
+    if columns <> '{}' or exists (
+        select from pg_attribute
+        where attrelid = relation and attgenerated = 'v' and not attisdropped
+    ) then
+        shown := wamp.row_source(relation, columns);
+    end if;
+    deleted := case when old_form in ('changed', 'full') then shown else 'null::json' end;
+    if key_columns <> '{}' then
+        key := (
+            select format('json_build_object(%s)',
+                string_agg(format('%L, r.%I', c, c), ', ' order by position))
+            from unnest(key_columns) with ordinality as k (c, position));
+    end if;
+    if options ? 'topic' then
+        topic := (
+            select string_agg(
+                case when m[1] is null then format('%L', m[2])
+                    when m[1] = 'op' then '''{op}'''
+                    else format('wamp.uri_part(r.%I::text)', m[1]) end,
+                ' || ' order by position)
+            from regexp_matches(options ->> 'topic', '\{([^{}]+)\}|([^{}]+)', 'g')
+                with ordinality as t (m, position));
+    end if;
+    if eligible or (options ->> 'retain')::boolean then
+        event_options := (
+            select format('jsonb_build_object(%s)', string_agg(format('%L, %s', o.key,
+                case when o.key = 'retain' then 'true'
+                    else format('to_jsonb(array_remove(%s, null))', case
+                        when t.typelem <> 0 then format('coalesce(r.%I::text[], ''{}'')', o.value)
+                        else format('array[r.%I::text]', o.value) end)
+                    end), ', '))
+            from jsonb_each_text(options) as o
+            left join (pg_attribute as a join pg_type as t on t.oid = a.atttypid)
+                on a.attrelid = relation and a.attname = o.value and o.key like 'eligible%'
+            where o.key like 'eligible%' or o.key = 'retain' and o.value = 'true');
+    end if;
+
+    -- Whatever depends on the columns of a row is computed beside nothing but that row.
+    audience := format('%s as topic, %s as options, %s as key', topic, event_options, key);
+    condition := ' as r' || coalesce(' where (' || (options ->> 'when') || ') is true', '');
+    side := format('select row_number() over () as position, %s as visible, %s, %s as shown',
+        coalesce('(' || (options ->> 'when') || ') is true', 'true'), audience, shown);
+    if columns = '{}' then
+        compared := 'shown';
+    else
+        side := side || format(', %s as compared', wamp.row_source(relation, columns || key_columns));
+        compared := 'compared';
+    end if;
+
+    head := format(
+        'insert into wamp.event (slot, deferred, relation_schema, relation, op, topic, options, key, '
+        'changed, new, old, size) '
+        'select (select slot from wamp.retention), '
+        '(select nullif(current_setting(''synchronous_commit'') = ''off'', false)), table_schema, '
+        'table_name, e.op, replace(e.topic, ''{op}'', rtrim(e.op, ''e'') || ''ed''), e.options, e.key, e.changed, '
+        'case when size <= %s then e.new end, case when size <= %1$s then e.old end, size from ',
+        bound);
+    insertion := '(select ''insert'' as op, topic, options, key, null::text[] as changed, '
+        'shown as new, null::json as old, position from (';
+    deletion := format(
+        '(select ''delete'' as op, topic, options, key, null::text[] as changed, '
+        'null::json as new, %s as old, position from (', deleted);
+    insertion := '(select ''insert'' as op, ' || audience || ', null::text[] as changed, '
+        'null::json as old, ';
+    deletion := '(select ''delete'' as op, ' || audience || ', null::text[] as changed, '
+        'null::json as new, ';
+    -- The fence (offset 0) keeps the JSON from being made once for each time it is named.
+    tail := condition || ' offset 0) as e, lateral (select ';
+
+    -- Both rows are of one type, so that their members come in the same order.
+    difference := format(
+        'select %s as old, coalesce(array_agg(c.name), ''{}'') as changed '
+        'from rows from (json_each(o.%s), json_each(n.%2$s)) as c (name, was, same_name, is_now) '
+        'where c.was::text is distinct from c.is_now::text',
+        case old_form
+            when 'full' then '(select o.' || compared || ')'
+            when 'changed' then 'coalesce(json_object_agg(c.name, c.was), ''{}'')'
+            when 'key' then format('coalesce(json_object_agg(c.name, c.was) '
+                'filter (where c.name = any (%L::text[])), ''{}'')', key_columns)
+            else 'null::json' end,
+        compared);
+    -- Keys that change hands within a statement (1 to 2, 2 to 3) are deleted first, and then inserted:
+    -- then there are fewer different keys than rows and changed keys together.
+    same := concat_ws(' and ',
+        case when eligible or options ? 'topic' then
+            'n.topic is not distinct from o.topic and n.options is not distinct from o.options' end,
+        '(n.key::text is not distinct from o.key::text'
+            || case when old_form = 'none' then ')' else 
+            ' or (select count(*) from (select key::text from n union select key::text from o) as k) '
+            '= (select count(*) + count(*) filter (where n.key::text <> o.key::text) '
+            'from n full join o on o.position = n.position))' end);
+    modification := format(
+        'with n as materialized (%s from new_rows as r), o as materialized (%1$s from old_rows as r) ',
+        side)
+        || head || format(
+        '(select n.position, p.* from n full join o on o.position = n.position '
+        'cross join lateral (%1$s) as d '
+        'cross join lateral ('
+        'select 1 as part, ''update'' as op, n.topic, n.options, n.key, n.shown as new, d.old, '
+        'd.changed where n.visible and o.visible and %2$s and %3$s '
+        'union all select 2, ''delete'', o.topic, o.options, o.key, null, %4$s, null '
+        'where o.visible and not (n.visible and %2$s) '
+        'union all select 3, ''insert'', n.topic, n.options, n.key, n.shown, null, null '
+        'where n.visible and not (o.visible and %2$s)'
+        ') as p offset 0) as e, lateral (select %5$s '
+        'order by part <> 2, position, part',
+        difference, same, case when columns = '{}' then 'true' else 'd.changed <> ''{}''' end,
+        case when old_form in ('changed', 'full') then 'o.shown' else 'null::json' end, measured);
+
+    -- The full joins keep the planner, which may have planned for a statement of one row, from
+    -- joining in a nested loop.
+    return format($body$
+#variable_conflict use_column
+declare
+    table_schema text := tg_table_schema;
+    table_name text := tg_table_name;
+    problem text;
+begin
+    if tg_nargs = 2 then
+        select n.nspname, c.relname into table_schema, table_name
+        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = pg_partition_root(tg_relid);
+    end if;
+    begin
+        if tg_op = 'INSERT' then
+            %1$s;
+        elsif tg_op = 'DELETE' then
+            %2$s;
+        elsif tg_op = 'UPDATE' then
+            if (select count(*) from old_rows) = (select count(*) from new_rows) then
+                %3$s;
+            else
+                %2$s;
+                %1$s;
+            end if;
+        elsif tg_when = 'AFTER' then
+            perform set_config('wamp.truncating', '', true);
+            insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
+            select slot, nullif(current_setting('synchronous_commit') = 'off', false),
+                table_schema, table_name,
+                'truncate', %4$L, 0
+            from wamp.retention;
+        elsif tg_nargs = 1 then
+            perform set_config('wamp.truncating', tg_relid::text, true);
+        elsif current_setting('wamp.truncating', true)
+            is distinct from pg_partition_root(tg_relid)::oid::text
+        then
+            -- Of one partition alone: the table has other rows, so these are deleted.
+            execute %5$L || tg_relid::regclass || %6$L using table_schema, table_name;
+        end if;
+    exception when others then
+        get stacked diagnostics problem = message_text;
+        raise warning 'pgwamp publishes a change of %% without its values: %%',
+            tg_relid::regclass, problem;
+        begin
+            -- Perhaps a column has another name now; the next statement will find it.
+            perform wamp.redefine_capture(coalesce(pg_partition_root(tg_relid), tg_relid));
+        exception when others then
+            null;
+        end;
+        begin
+            if tg_op in ('UPDATE', 'DELETE') then
+                %7$s;
+            end if;
+            if tg_op in ('UPDATE', 'INSERT') then
+                %8$s;
+            end if;
+        exception when others then
+            insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
+            select slot, nullif(current_setting('synchronous_commit') = 'off', false),
+                table_schema, table_name,
+                lower(tg_op), %9$L, 2147483647
+            from wamp.retention;
+        end;
+    end;
+    -- As wamp.wake, which tells why.
+    if found and pg_try_advisory_lock_shared(20599, 2) then
+        perform pg_advisory_unlock_shared(20599, 2);
+        perform pg_notify('pgwamp', '');
+    end if;
+    return null;
+end
+$body$,
+        head || insertion || shown || ' as new from new_rows' || tail || measured,
+        head || deletion || deleted || ' as old from old_rows' || tail || measured,
+        modification,
+        retained,
+        replace(head, 'table_schema, table_name', '$1, $2') || deletion || deleted || ' as old from ',
+        tail || measured,
+        head || deletion || 'null::json as old from old_rows' || tail || unmeasured,
+        head || insertion || 'null::json as new from new_rows' || tail || unmeasured,
+        case when eligible then '{"eligible_authid": []}' else retained end);
+end
+$generator$;

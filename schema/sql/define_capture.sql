@@ -1,0 +1,46 @@
+-- Makes the function that captures the changes of a table, and returns its name.
+--
+-- Each watched table has one, made for its key and its options: its statements are prepared once in a
+-- session, and nothing is looked up when a row is written. A function that the table's trigger has
+-- already is replaced, so that a renamed or restored table keeps its own.
+--
+-- The settings make values read the same whatever the writing session has set: the JSON of a
+-- timestamptz, interval, bytea, float or range depends on them.
+create or replace function wamp.define_capture(relation regclass, options jsonb, grantee name)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    name text := (
+        select p.proname
+        from pg_trigger as t
+        join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
+        where t.tgrelid = relation and t.tgname = 'wamp_insert');
+begin
+    if name is null then
+        name := format('capture_%s', nextval('wamp.event_id_seq'));
+    end if;
+    -- Better said now than when a row is written.
+    if options ? 'when' then
+        begin
+            execute format('select from %s as r where (%s) is true limit 0', relation, options ->> 'when');
+        exception when others then
+            raise exception 'when: %', sqlerrm
+                using errcode = sqlstate,
+                    hint = 'Write an SQL condition over the columns of the table; functions and types '
+                        'of your own with their schema.';
+        end;
+    end if;
+    execute format(
+        'create or replace function wamp.%I() returns trigger language plpgsql security definer '
+        'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO'' '
+        'set intervalstyle = ''iso_8601'' set bytea_output = ''hex'' set extra_float_digits = 1 '
+        'as %L', name, wamp.capture_source(relation, options));
+    -- Whoever makes the triggers needs it; to others it would be a way to write events.
+    execute format('revoke execute on function wamp.%I() from public', name);
+    execute format('grant execute on function wamp.%I() to %I', name, grantee);
+    return name;
+end
+$$;

@@ -1,0 +1,42 @@
+-- The triggers of a watched table, and of its partitions: a statement fires those of the table that
+-- it names, so that of the whole table or of one partition, never both.
+--
+-- The options are the first argument of each, and their only record, so that nothing can disagree
+-- with them. A second one marks a partition: TRUNCATE of it alone deletes rows of the table, and they
+-- are published while they can still be read.
+create or replace function wamp.lay_triggers(relation regclass, options jsonb, capture text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    member regclass;
+    arguments text;
+    fired text;
+begin
+    for member in
+        select relation
+        union all
+        select p.relid from pg_partition_tree(relation) as p where p.relid <> relation
+            and (select relkind from pg_class where oid = p.relid) in ('r', 'p')
+    loop
+        arguments := quote_literal(options) || case when member = relation then '' else ', ''partition''' end;
+        for fired in
+            select unnest(array[
+                'wamp_insert after insert on %s referencing new table as new_rows',
+                'wamp_update after update on %s referencing old table as old_rows new table as new_rows',
+                'wamp_delete after delete on %s referencing old table as old_rows'])
+            union all
+            select 'wamp_truncate after truncate on %s' where member = relation
+            union all
+            select 'wamp_truncate_before before truncate on %s'
+            where (select relkind = 'p' or relispartition from pg_class where oid = relation)
+                or member <> relation
+        loop
+            execute format(
+                'create or replace trigger ' || fired || ' for each statement execute function wamp.%I(%s)',
+                member, capture, arguments);
+        end loop;
+    end loop;
+end
+$$;
