@@ -216,6 +216,8 @@ class LimitSettings(_Section):
     call_timeout: float = Field(30, gt=0)
     #: Calls served at a time; further ones wait their turn.
     concurrency: int = Field(64, ge=1)
+    #: Calls that go on until their caller cancels them, such as follow; further ones are refused.
+    followers: int = Field(1000, ge=1)
 
 
 class LogSettings(_Section):

@@ -41,10 +41,14 @@ class Procedure:
     """Something to register.
 
     :ivar neutral: the handler's values are neutral by construction and are not checked again.
+    :ivar endless: its progressive results have no end of their own: quiet for as long as nothing
+        happens, they count towards ``limits.followers`` instead of ``limits.concurrency``, and
+        ``limits.call_timeout`` does not end them.
     :ivar description: one entry of ``describe``.
     """
 
     uri: str
     handler: Handler
     neutral: bool = True
+    endless: bool = False
     description: Mapping[str, Any] = field(default_factory=dict)

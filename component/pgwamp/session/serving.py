@@ -13,7 +13,15 @@ from autobahn.wamp.types import CallDetails, CallResult
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.errors import CallError, Canceled, Internal, NoSuchProcedure, Timeout, TooManyRows
+from pgwamp.errors import (
+    CallError,
+    Canceled,
+    Internal,
+    NoSuchProcedure,
+    Timeout,
+    TooManyRows,
+    Unavailable,
+)
 from pgwamp.neutral import find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
@@ -21,6 +29,8 @@ from pgwamp.settings import LimitSettings
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in; with a space it meets no caller's keyword.
 DETAILS = "call details"
+_CANCELED = "the call was canceled"
+_STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
 Endpoint = Callable[..., Awaitable[Any]]
 Send = Callable[[Any], None]
@@ -45,9 +55,14 @@ class Serving:
         self._realm = realm
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._running: set[asyncio.Task[Any]] = set()
+        self._endless: set[asyncio.Task[Any]] = set()
+        self._draining = False
 
     async def drain(self, seconds: float) -> None:
-        """Wait for the calls under way, at most so long."""
+        """Wait for the calls under way, at most so long; those without an end are ended."""
+        self._draining = True
+        for task in self._endless:
+            task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
@@ -75,22 +90,29 @@ class Serving:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
                 # Always answered: a callee that swallows an interrupt leaves its caller waiting.
-                raise _application_error(Canceled("the call was canceled")) from None
+                end = Unavailable(_STOPPING) if self._ended(task) else Canceled(_CANCELED)
+                raise _application_error(end) from None
             except Exception:
                 log.exception("procedure failed", procedure=uri)
                 raise _application_error(Internal()) from None
             finally:
                 self._running.discard(task)
+                self._endless.discard(task)
 
         return endpoint
+
+    def _ended(self, task: asyncio.Task[Any]) -> bool:
+        """Whether :meth:`drain` ended it, and not its caller."""
+        return self._draining and task in self._endless
 
     async def _serve(self, uri: str, call: Call, progress: Send | None, room: Room) -> Any:
         procedure = self.procedures.get(uri)
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
+        seconds = None if procedure.endless else self._limits.call_timeout
         try:
-            async with asyncio.timeout(self._limits.call_timeout) as deadline, self._slots:
+            async with asyncio.timeout(seconds) as deadline, self._slot(procedure):
                 if progress is not None:
                     call = replace(call, progress=self._sender(procedure, progress, room, deadline))
                 answer = procedure.handler(call)
@@ -113,6 +135,24 @@ class Serving:
                 _require_neutral(procedure, part)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
 
+    @asynccontextmanager
+    async def _slot(self, procedure: Procedure) -> AsyncIterator[None]:
+        if not procedure.endless:
+            async with self._slots:
+                yield
+            return
+        if self._draining:
+            raise Unavailable(_STOPPING)
+        if len(self._endless) >= self._limits.followers:
+            raise Unavailable(
+                f"{self._limits.followers} calls without an end are under way already "
+                "(limits.followers); end some of them, or try again later"
+            )
+        task = asyncio.current_task()
+        assert task is not None
+        self._endless.add(task)
+        yield
+
     def _sender(
         self, procedure: Procedure, progress: Send, room: Room, deadline: asyncio.Timeout
     ) -> Callable[[Any], Awaitable[None]]:
@@ -125,7 +165,9 @@ class Serving:
             # Let the loop write it, and serve others, before the next is made.
             await asyncio.sleep(0)
             await room()
-            deadline.reschedule(asyncio.get_running_loop().time() + self._limits.call_timeout)
+            if not procedure.endless:
+                now = asyncio.get_running_loop().time()
+                deadline.reschedule(now + self._limits.call_timeout)
 
         return send
 
