@@ -12,8 +12,9 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
+from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
-from pgwamp.events import Publisher, Shapes, changes_procedures
+from pgwamp.events import Feed, Publisher, Shapes, changes_procedures
 from pgwamp.naming import Naming
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.reload import Reloader
@@ -49,6 +50,8 @@ class Component:
         self.shapes = Shapes(
             self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
         )
+        self.listener = Listener(settings.database.direct_dsn())
+        self.feed = Feed(self.database, self.listener, self.shapes, self.naming)
         self._serving: Serving | None = None
         self.catalog = Catalog(0)
         self.exposure = Exposure({}, {})
@@ -66,11 +69,12 @@ class Component:
             settings.events,
             max_bytes=settings.limits.max_bytes,
         )
-        self.reloader = Reloader(settings.database.direct_dsn(), self.reload)
+        self.reloader = Reloader(self.listener, self.reload)
         try:
             await self.database.start(self._patience)
             # Listen first, then read: no change falls in between.
-            await self.reloader.start()
+            self.reloader.start()
+            await self.listener.start()
             await self.load()
             self._serving.procedures = self.exposure.procedures
             await self.link.start()
@@ -100,6 +104,7 @@ class Component:
             await self.link.unregister(self.link.registered)
             await self._serving.drain(DRAIN)
         await self.link.stop()
+        await self.listener.stop()
         await self.database.stop()
 
     async def _watched(self) -> Sequence[WatchedRelation]:

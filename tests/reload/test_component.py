@@ -18,7 +18,7 @@ NO_PROCEDURE = "wamp.error.no_such_procedure"
 ITEM = "create table item (id int primary key, name text)"
 LISTENER = (
     "select pg_terminate_backend(pid) from pg_stat_activity "
-    "where datname = current_database() and application_name = 'pgwamp reload'"
+    "where datname = current_database() and application_name = 'pgwamp listener'"
 )
 SLEEPING = (
     "select exists (select from pg_stat_activity "
@@ -290,7 +290,7 @@ async def test_a_database_without_event_triggers_is_no_obstacle(
     database.execute("drop function wamp.ddl_changed() cascade")
     component = await serve()
     assert component.link.is_up
-    listening = "select count(*) from pg_stat_activity where application_name = 'pgwamp reload' "
+    listening = "select count(*) from pg_stat_activity where application_name = 'pgwamp listener' "
     connection = await connect_directly(database.url)
     try:
         count = await connection.fetchval(listening + "and datname = current_database()")

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pgwamp import reload as reload_module
+from pgwamp.database import listener as listener_module
+from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
 from pgwamp.reload import Reloader
 from pgwamp.session import Lost
@@ -22,13 +24,16 @@ NOTIFY = "notify pgwamp, 'reload'"
 
 @asynccontextmanager
 async def listening(dsn: str, reload: Callable[[], Awaitable[None]]) -> AsyncIterator[Reloader]:
-    reloader = Reloader(dsn, reload)
+    listener = Listener(dsn)
+    reloader = Reloader(listener, reload)
     async with asyncio.timeout(20):
-        await reloader.start()
+        reloader.start()
+        await listener.start()
         try:
             yield reloader
         finally:
             await reloader.stop()
+            await listener.stop()
 
 
 def through(proxy: Proxy, database: Database) -> str:
@@ -117,8 +122,8 @@ async def test_a_defect_does_not_end_it(database: Database) -> None:
 async def test_a_connection_that_is_dead_without_a_word_is_found(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reload_module, "PROBE_EVERY", 0.2)
-    monkeypatch.setattr(reload_module, "PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr(listener_module, "PROBE_EVERY", 0.2)
+    monkeypatch.setattr(listener_module, "PROBE_TIMEOUT", 0.2)
     reloads = Reloads()
     async with Proxy(database.url) as proxy, listening(through(proxy, database), reloads.count):
         assert reloads.ended == 0
@@ -156,7 +161,7 @@ async def test_stopping_ends_a_reload_and_a_reconnect_and_may_be_repeated(
         await reloader.stop()
         assert ended.is_set()
     async with asyncio.timeout(5):
-        unreachable = Reloader("postgresql://nobody@127.0.0.1:1/nowhere", forever)
+        unreachable = Listener("postgresql://nobody@127.0.0.1:1/nowhere")
         await unreachable.stop()
         await unreachable.start()
         await unreachable.stop()

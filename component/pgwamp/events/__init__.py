@@ -5,8 +5,9 @@ snapshot cursor has not seen -> the publisher sends it through the session, ackn
 stores the cursor. ``replay`` answers ``changes`` from the same pages.
 """
 
+from pgwamp.events.feed import Feed
 from pgwamp.events.payload import Shapes
 from pgwamp.events.publisher import Publisher
 from pgwamp.events.replay import changes_procedures
 
-__all__ = ["Publisher", "Shapes", "changes_procedures"]
+__all__ = ["Feed", "Publisher", "Shapes", "changes_procedures"]

@@ -15,9 +15,8 @@ from typing import Any
 import asyncpg
 
 from pgwamp.database import connect_directly
+from pgwamp.database.listener import CHANNEL
 
-#: What wakes a publisher, and what instances tell each other.
-CHANNEL = "pgwamp"
 #: Keys of the advisory locks; that of the second one is in waker.
 LOCK_CLASS, LEADER = 20599, 1
 #: Seconds between tries; a leader that stops in order says so, and is followed at once.

@@ -101,6 +101,14 @@ async def read_page(
     return Page(records, position, end, more, polling)
 
 
+async def current_position(connection: Connection) -> Position:
+    """The position after everything that is committed now."""
+    rows = await connection.fetch("select pg_current_snapshot()::text")
+    # Whatever had ended by then, with or without events.
+    await flush(connection)
+    return Position(rows[0][0], newest=newest_of(rows[0][0]))
+
+
 async def oldest_position(connection: Connection) -> Position:
     """The position before the oldest event that is kept."""
     rows = await connection.fetch(_OLDEST)

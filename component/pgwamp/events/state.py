@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pgwamp import logs
+from pgwamp.database.listener import CHANNEL, PUBLISHED
 from pgwamp.events.cursor import Position, newest_of
-from pgwamp.events.leader import CHANNEL, Lead
+from pgwamp.events.leader import Lead
 
 log = logs.get(__name__)
-#: What the leader notifies of when it has published a page.
-PUBLISHED = "published"
 
 
 async def load_position(lead: Lead) -> tuple[Position, str]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import asyncpg
 
-from pgwamp.events.leader import CHANNEL, LOCK_CLASS, Lead
+from pgwamp.database.listener import CHANNEL
+from pgwamp.events.leader import LOCK_CLASS, Lead
 
 #: The advisory lock of a publisher that is awake; ``schema/sql/wake.sql`` probes it.
 AWAKE = 2

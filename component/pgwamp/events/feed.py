@@ -1,0 +1,237 @@
+"""The feed: one reader for everybody in this instance who follows events.
+
+It runs only while somebody is attached. The publisher's ``published`` wakes it, so that it reads
+once for a page that was published, however many follow; a slow poll of its own is the belt.
+Committed is enough: it does not ask what was published.
+
+**Attaching is exact.** Whoever wants everything from some position on attaches first, and then
+reads by pages, as ``changes`` does, until a snapshot P that is taken after attaching. Whatever the
+feed brings was committed before P or not: what P sees was read by pages and is passed over, what P
+does not see is new. Nothing else can be missing: what the feed had read before the attachment was
+visible to it then, and so is to P. :class:`pgwamp.events.joint.Joint` does this.
+
+**Cursors.** A page of the feed is a part of the difference of two of its snapshots, and the cursors
+of its events say so. They hold for a follower too as soon as the first of the two covers P: by then
+he has read exactly what the feed has. Before that a cursor counts from P instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.database import Database
+from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.database.listener import PUBLISHED, Listener
+from pgwamp.errors import CursorExpired, Unavailable
+from pgwamp.events.change import Change, complete, outline
+from pgwamp.events.cursor import Position
+from pgwamp.events.payload import Shapes
+from pgwamp.events.reader import Page, current_position, read_page
+from pgwamp.naming import Naming
+
+log = logs.get(__name__)
+#: Events of a page at most, and octets that a page should have.
+PAGE, PAGE_OCTETS = 200, 4 * 1024 * 1024
+#: What may wait for one attachment, in events and octets. All share the same batches.
+WAITING, WAITING_OCTETS = 10 * PAGE, 4 * PAGE_OCTETS
+#: Seconds between polls when nobody says that something was published.
+BELT = 5.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+_PASSING = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable)
+
+
+class Overrun(Exception):
+    """An attachment was not read fast enough, or the feed cannot go on from where it was.
+
+    Nothing is lost: read by pages from the last position, and attach again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The changes of one page of the feed, in order.
+
+    :ivar start: the position before the first.
+    :ivar polling: the snapshot of the poll that they belong to.
+    :ivar end: the position after the last.
+    """
+
+    changes: Sequence[Change]
+    start: Position
+    polling: str
+    end: Position
+    octets: int
+
+
+class Attachment:
+    """What the feed has for one follower; bounded, and dropped as a whole when it is too much."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+        self._waiting = 0
+        self._octets = 0
+        self._signal = asyncio.Event()
+        self._overrun = False
+
+    async def next(self) -> list[Change]:
+        """The changes that are next; waits for one. Raises :class:`Overrun`."""
+        return list((await self.batch()).changes)
+
+    async def batch(self) -> Batch:
+        """As :meth:`next`, with the positions. Raises :class:`Overrun`."""
+        while not self._batches:
+            if self._overrun:
+                raise Overrun
+            self._signal.clear()
+            await self._signal.wait()
+        batch = self._batches.popleft()
+        self._waiting -= len(batch.changes)
+        self._octets -= batch.octets
+        return batch
+
+    def put(self, batch: Batch) -> bool:
+        """False when there is no room for it: then it waits for nothing any more."""
+        waiting, octets = self._waiting + len(batch.changes), self._octets + batch.octets
+        if self._batches and (waiting > WAITING or octets > WAITING_OCTETS):
+            self.overrun()
+            return False
+        self._batches.append(batch)
+        self._waiting, self._octets = waiting, octets
+        self._signal.set()
+        return True
+
+    def overrun(self) -> None:
+        """Drop what waits, and say so to whoever reads."""
+        self._batches.clear()
+        self._overrun = True
+        self._signal.set()
+
+
+class Feed:
+    """Reads new events while somebody is attached, and gives each page to all.
+
+    :param listener: hears ``published``, and when its connection was lost.
+    """
+
+    def __init__(self, database: Database, listener: Listener, shapes: Shapes, naming: Naming):
+        self._database = database
+        self._listener = listener
+        self._shapes = shapes
+        self._naming = naming
+        self._attachments: set[Attachment] = set()
+        self._signal = asyncio.Event()
+        self._starting = asyncio.Lock()
+        self._users = 0
+        self._task: asyncio.Task[None] | None = None
+        self._position = Position("")
+        self._page_size = PAGE
+        self.cluster = ""
+
+    @asynccontextmanager
+    async def attach(self) -> AsyncIterator[Attachment]:
+        """Whatever is committed from now on, and perhaps some of what was just before.
+
+        :raises Unavailable: the database is away.
+        """
+        attachment = Attachment()
+        self._users += 1
+        try:
+            await self._start()
+            self._attachments.add(attachment)
+            yield attachment
+        finally:
+            self._attachments.discard(attachment)
+            self._users -= 1
+            if not self._users:
+                await self._stop()
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._task is None:
+                await self._begin()
+                self._listener.add(self._hear)
+                self._task = asyncio.create_task(self._run(), name="pgwamp feed")
+
+    async def _stop(self) -> None:
+        if self._task is not None:
+            self._listener.remove(self._hear)
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _begin(self) -> None:
+        async with self._database.connection(read_only=False) as connection:
+            self._position = await current_position(connection)
+            self.cluster = await connection.fetchval("select wamp.cluster()")
+
+    def _hear(self, payload: str | None) -> None:
+        if payload is None or payload == PUBLISHED:
+            self._signal.set()
+
+    async def _run(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                await self._poll()
+                delay = FIRST_DELAY
+                await self._wait(BELT)
+                continue
+            except _PASSING as error:
+                log.warning("the feed lost the database, trying again", error=str(error))
+            except CursorExpired:
+                await self._begin_again()
+            except Exception:
+                # Whoever replays from his own position gets the error, instead of silence.
+                log.exception("the feed failed")
+                await self._begin_again()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._signal.wait(), seconds)
+
+    async def _begin_again(self) -> None:
+        """Go on from now, when that is possible again; all replay what is in between."""
+        # Nobody attaches meanwhile: he would miss what is between his start and the new one.
+        async with self._starting:
+            for attachment in self._attachments:
+                attachment.overrun()
+            self._attachments.clear()
+            try:
+                await self._begin()
+            except _PASSING as error:
+                log.warning("the feed lost the database, trying again", error=str(error))
+
+    async def _poll(self) -> None:
+        """Read until there is nothing new."""
+        more = True
+        while more:
+            self._signal.clear()
+            # The connection goes back before anybody is told.
+            async with self._database.connection(read_only=False) as connection:
+                page = await read_page(connection, self._position, self._page_size)
+            if page.records:
+                self._give(await self._batch(page))
+            # A rest of a poll says nothing about what was committed since.
+            more = page.more or self._position.polling is not None
+            self._position = page.end
+            await asyncio.sleep(0)
+
+    async def _batch(self, page: Page) -> Batch:
+        outlines = [outline(record, self._naming) for record in page.records]
+        octets = sum(change.octets for change in outlines)
+        # Large rows: fewer at a time.
+        self._page_size = max(1, min(PAGE, PAGE_OCTETS * len(outlines) // octets))
+        changes = await complete(page, outlines, self._shapes, self.cluster)
+        return Batch(changes, page.start, page.polling, page.end, octets)
+
+    def _give(self, batch: Batch) -> None:
+        self._attachments = {a for a in self._attachments if a.put(batch)}

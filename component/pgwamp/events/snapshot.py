@@ -1,0 +1,36 @@
+"""PostgreSQL's snapshots, as ``pg_current_snapshot()`` writes them, in Python.
+
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which transactions had ended at a moment.
+
+    :ivar xmin: every transaction before it had ended.
+    :ivar xmax: neither it nor any later one had.
+    :ivar running: those in between that had not.
+    """
+
+    xmin: int
+    xmax: int
+    running: frozenset[int]
+
+    @classmethod
+    def parse(cls, text: str) -> Snapshot:
+        """``xmin:xmax:running,running,...``"""
+        xmin, xmax, running = text.split(":")
+        return cls(int(xmin), int(xmax), frozenset(map(int, running.split(",") if running else ())))
+
+    def sees(self, xid: int) -> bool:
+        """Whether the transaction had ended, as ``pg_visible_in_snapshot`` says."""
+        return xid < self.xmin or (xid < self.xmax and xid not in self.running)
+
+    def covers(self, other: Snapshot) -> bool:
+        """Whether it was taken no earlier than ``other``: it sees all that the other one sees."""
+        return self.xmax >= other.xmax and not any(map(other.sees, self.running))
