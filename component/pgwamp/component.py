@@ -14,11 +14,11 @@ from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
 from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
-from pgwamp.events import Feed, Publisher, Shapes, changes_procedures
+from pgwamp.events import Feed, Publisher, Shapes, event_procedures
 from pgwamp.naming import Naming
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.reload import Reloader
-from pgwamp.session import Link, Procedure, Serving
+from pgwamp.session import Link, Serving
 from pgwamp.settings import Settings
 
 log = logs.get(__name__)
@@ -150,27 +150,18 @@ class Component:
                 catalog,
                 self.database,
                 connection,
-                self._changes(catalog, cluster),
+                list(
+                    event_procedures(
+                        self._settings,
+                        catalog,
+                        self.database,
+                        self.shapes,
+                        self.feed,
+                        cluster=cluster,
+                    )
+                ),
             )
         return catalog, exposure
-
-    def _changes(self, catalog: Catalog, cluster: str) -> list[Procedure]:
-        """``changes`` for every exposed table: those watched later have it at once."""
-        tables = [
-            (path, relation.schema, relation.name)
-            for relation in catalog.relations
-            if relation.kind == "table"
-            and (path := self.naming.exposed_path(relation.schema, relation.name))
-        ]
-        return list(
-            changes_procedures(
-                tables,
-                self.database,
-                self.shapes,
-                cluster=cluster,
-                max_rows=self._settings.limits.max_rows,
-            )
-        )
 
     async def _require_schemas(self, connection: asyncpg.Connection[Any]) -> None:
         schemas = list(self._settings.expose.schemas)

@@ -114,6 +114,18 @@ class CursorExpired(CallError):
 
     uri = "pgwamp.error.cursor_expired"
 
+    def __init__(self, problem: str):
+        super().__init__(
+            f"{problem}; start over with follow and snapshot=true, which begins with the rows of "
+            "the table, or with changes and no since, which begins with the oldest event kept"
+        )
+
+
+class NotWatched(CallError):
+    """Nothing is published of the changes of this table."""
+
+    uri = "pgwamp.error.not_watched"
+
 
 class Internal(CallError):
     """A defect in pgwamp or in a Python procedure; details are in the component's log."""

@@ -7,6 +7,7 @@ Python code hands over is checked here; what comes from PostgreSQL is neutral by
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 #: Levels of lists and dicts; the pure Python JSON reader of some peers gives up at about 300.
@@ -61,3 +62,17 @@ def _foreign_text(text: str) -> str | None:
         except UnicodeEncodeError:
             return "holds half a character (a surrogate), which is not valid Unicode"
     return None
+
+
+def most_octets(value: Any) -> int:
+    """How much a neutral value takes in a message at most, in octets, whatever the serializer."""
+    if isinstance(value, str):
+        return 2 + len(json.dumps(value, ensure_ascii=False).encode())
+    if isinstance(value, bytes):
+        # As base64, with the NUL before it escaped.
+        return 8 + (len(value) + 2) // 3 * 4
+    if isinstance(value, list | tuple):
+        return 9 + sum(2 + most_octets(item) for item in value)
+    if isinstance(value, dict):
+        return 9 + sum(4 + most_octets(key) + most_octets(item) for key, item in value.items())
+    return 25

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -21,6 +28,15 @@ from pgwamp.settings import AccessSettings, DatabaseSettings
 
 Answer = TypeVar("Answer")
 
+_SELECTABLE = """
+select n.nspname as schema, c.relname as name
+from unnest($2::text[], $3::text[]) as r (schema, name)
+join pg_namespace as n on n.nspname = r.schema
+join pg_class as c on c.relnamespace = n.oid and c.relname = r.name
+where has_schema_privilege($1, n.oid, 'usage')
+    and has_table_privilege($1, c.oid, 'select')
+    and not c.relrowsecurity
+"""
 #: The transaction that the calls of a batch share.
 _SHARED: ContextVar[Connection | None] = ContextVar("shared transaction", default=None)
 
@@ -65,6 +81,13 @@ class Database:
         """
         return self._pools.connection(read_only=read_only)
 
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[Connection]:
+        """As :meth:`connection` to the primary, with what goes wrong as errors of a call."""
+        with _call_errors():
+            async with self._pools.connection(read_only=False) as connection:
+                yield connection
+
     async def require_select(
         self, connection: asyncpg.Connection[Any], caller: Caller, schema: str, name: str
     ) -> None:
@@ -75,20 +98,27 @@ class Database:
 
         :raises NotAuthorized: the role has no SELECT, or the relation has row level security.
         """
-        role = self.roles.of(caller)
-        if role is None:
-            return
-        allowed = await connection.fetchval(
-            "select has_table_privilege($1, c.oid, 'select') and not c.relrowsecurity "
-            "from pg_class as c where c.oid = to_regclass(format('%I.%I', $2::text, $3::text))",
-            role.name,
-            schema,
-            name,
-        )
-        if not allowed:
+        if not await self.selectable(connection, caller, [(schema, name)]):
             raise NotAuthorized(
                 f"the changes of {name} are only for roles that may SELECT all of its rows"
             )
+
+    async def selectable(
+        self,
+        connection: asyncpg.Connection[Any],
+        caller: Caller,
+        relations: Collection[tuple[str, str]],
+    ) -> Collection[tuple[str, str]]:
+        """Those relations of which the caller's role may read all rows; without roles all.
+
+        :raises NotAuthorized: the caller is not disclosed or not mapped.
+        """
+        role = self.roles.of(caller)
+        if role is None:
+            return relations
+        schemas, names = zip(*relations, strict=True) if relations else ((), ())
+        rows = await connection.fetch(_SELECTABLE, role.name, list(schemas), list(names))
+        return {(row["schema"], row["name"]) for row in rows}
 
     async def fetch(
         self,
@@ -166,6 +196,13 @@ class Database:
         """
         with _call_errors():
             async with self._transaction(caller, read_only) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def snapshot(self, caller: Caller) -> AsyncIterator[Connection]:
+        """As :meth:`transaction`, with one view of the primary from its beginning to its end."""
+        with _call_errors():
+            async with self._begun(caller, False, "repeatable read") as connection:
                 yield connection
 
     @asynccontextmanager

@@ -2,12 +2,13 @@
 
 The way of an event: a trigger writes it to ``wamp.event`` -> the reader pages through what its
 snapshot cursor has not seen -> the publisher sends it through the session, acknowledged, and
-stores the cursor. ``replay`` answers ``changes`` from the same pages.
+stores the cursor. ``changes`` answers the same pages again (``replay``), and ``follow`` goes on
+from there with what the ``feed`` reads once for everybody.
 """
 
 from pgwamp.events.feed import Feed
 from pgwamp.events.payload import Shapes
+from pgwamp.events.procedures import event_procedures
 from pgwamp.events.publisher import Publisher
-from pgwamp.events.replay import changes_procedures
 
-__all__ = ["Feed", "Publisher", "Shapes", "changes_procedures"]
+__all__ = ["Feed", "Publisher", "Shapes", "event_procedures"]

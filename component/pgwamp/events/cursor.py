@@ -86,10 +86,7 @@ def decode_cursor(cursor: object, cluster: str) -> Position:
     if match is None or bool(dot) != bool(match[3]) or (dot and not _ID.fullmatch(last_id)):
         raise InvalidArgument("since", "not a cursor; pass one on as an event carried it")
     if match[1] != cluster:
-        raise CursorExpired(
-            "the cursor comes from another database; leave out since to start at the oldest "
-            "event kept, or select the rows and go on from a new cursor"
-        )
+        raise CursorExpired("the cursor comes from another database")
     newest = max(newest_of(snapshot) for snapshot in (match[2], match[3]) if snapshot)
     return Position(match[2], match[3], int(last_id or 0), newest)
 

@@ -37,6 +37,8 @@ from pgwamp.events.reader import Page, current_position, read_page
 from pgwamp.naming import Naming
 
 log = logs.get(__name__)
+#: Payload of the notification that follows DDL, of which GRANT and REVOKE are.
+_DDL = "reload"
 #: Events of a page at most, and octets that a page should have.
 PAGE, PAGE_OCTETS = 200, 4 * 1024 * 1024
 #: What may wait for one attachment, in events and octets. All share the same batches.
@@ -118,6 +120,7 @@ class Feed:
     """Reads new events while somebody is attached, and gives each page to all.
 
     :param listener: hears ``published``, and when its connection was lost.
+    :ivar schema: another number whenever the schema, and with it privileges, may have changed.
     """
 
     def __init__(self, database: Database, listener: Listener, shapes: Shapes, naming: Naming):
@@ -133,6 +136,7 @@ class Feed:
         self._position = Position("")
         self._page_size = PAGE
         self.cluster = ""
+        self.schema = 0
 
     @asynccontextmanager
     async def attach(self) -> AsyncIterator[Attachment]:
@@ -174,6 +178,8 @@ class Feed:
     def _hear(self, payload: str | None) -> None:
         if payload is None or payload == PUBLISHED:
             self._signal.set()
+        if payload is None or payload == _DDL:
+            self.schema += 1
 
     async def _run(self) -> None:
         delay = FIRST_DELAY

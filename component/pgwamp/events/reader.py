@@ -79,10 +79,7 @@ async def read_page(
     else:
         rows = await connection.fetch(_PAGE, *arguments, polling, position.last_id)
     if rows[0]["expired"]:
-        raise CursorExpired(
-            "events after this cursor are no longer kept; leave out since to start at the "
-            "oldest event kept, or select the rows and go on from a new cursor"
-        )
+        raise CursorExpired("events after this cursor are no longer kept")
     newest = max(position.newest, int(rows[0]["known"]) - 1)
     if polling is None:
         polling = str(rows[0]["snapshot"])

@@ -1,80 +1,123 @@
-"""``changes``: what a subscriber missed, from its last cursor on."""
+"""Reading events again, from a cursor on: what ``changes`` answers and ``follow`` begins with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument
-from pgwamp.events.cursor import decode_cursor
-from pgwamp.events.payload import Event, Shapes
-from pgwamp.events.reader import oldest_position, read_page
-from pgwamp.query.request import bind, integer
-from pgwamp.session import Call, Procedure, Result
+from pgwamp.events.change import Change, complete, outline
+from pgwamp.events.cursor import Position
+from pgwamp.events.payload import Shapes
+from pgwamp.events.reader import Connection, read_page
+from pgwamp.events.wanted import Wanted
+from pgwamp.naming import Naming
+from pgwamp.neutral import most_octets
 
-ARGUMENTS = ("since", "limit")
-
-
-def changes_procedures(
-    relations: Iterable[tuple[str, str, str]],
-    database: Database,
-    shapes: Shapes,
-    *,
-    cluster: str,
-    max_rows: int,
-) -> Iterator[Procedure]:
-    """``changes`` of each relation, given as URI, schema and name."""
-    for path, schema, name in relations:
-        yield _changes(f"{path}.changes", (schema, name), database, shapes, cluster, max_rows)
+#: Events read at a time.
+PAGE = 200
+#: Events looked at for one answer: a caller who may have few of them waits no longer than this.
+MOST = 20_000
+#: No serializer makes more of JSON's text: a float in an array has 9 octets instead of 4.
+_GROWTH = 3
 
 
-def _changes(
-    uri: str,
-    relation: tuple[str, str],
-    database: Database,
-    shapes: Shapes,
-    cluster: str,
-    max_rows: int,
-) -> Procedure:
-    async def handler(call: Call) -> Result:
-        request = bind(ARGUMENTS, call.args, call.kwargs)
-        since = request.get("since")
-        position = None if since is None else decode_cursor(since, cluster)
-        given = request.get("limit")
-        limit = max_rows if given is None else integer(given, "limit", minimum=1)
-        if limit > max_rows:
-            raise InvalidArgument("limit", f"at most {max_rows} (limits.max_rows)")
-        events: list[Event] = []
-        # On the primary also when there is a replica: cursors are about its transactions.
-        async with database.connection(read_only=False) as connection:
-            await database.require_select(connection, call.caller, *relation)
-            if position is None:
-                position = await oldest_position(connection)
-            while True:
-                page = await read_page(connection, position, limit - len(events), relation)
-                events += await shapes.events(page, cluster)
-                # After the rest of a poll comes what was committed since.
-                finished = page.more or position.polling is None
-                position = page.end
-                if finished:
-                    break
-        return Result(
-            [event.kwargs for event in events],
-            {"next": position.encode(cluster), "more": page.more},
-        )
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some events in order, and where to go on.
 
-    return Procedure(
-        uri,
-        handler,
-        description={
-            "uri": uri,
-            "kind": "changes",
-            "relation": ".".join(relation),
-            "description": "events after a cursor; kwargs next and more say how to go on",
-            "arguments": [
-                {"name": "since", "required": False, "schema": {"type": "string"}},
-                {"name": "limit", "required": False, "schema": {"type": "integer", "minimum": 1}},
-            ],
-            "result": {"type": "array", "items": {"type": "object"}},
-        },
-    )
+    :ivar more: whether there may be further events already.
+    """
+
+    changes: list[Change]
+    end: Position
+    more: bool
+
+
+class Parcel:
+    """What goes into one message.
+
+    :param limit: events at most.
+    :param room: octets that several events may have; a single one may have ``most``, and comes
+        without its values if it has more.
+    """
+
+    def __init__(self, limit: int, room: int, most: int):
+        self._limit = limit
+        self._room = room
+        self._most = most
+        self._octets = 0
+        self.changes: list[Change] = []
+
+    def add(self, change: Change) -> bool:
+        """False if there is no room for it here."""
+        octets = self._weigh(change)
+        if octets > self._most:
+            change = change.without_values()
+            octets = self._weigh(change)
+        full = len(self.changes) >= self._limit or self._octets + octets > self._room
+        if self.changes and full:
+            return False
+        self._octets += octets
+        self.changes.append(change)
+        return True
+
+    def _weigh(self, change: Change) -> int:
+        octets = _GROWTH * change.octets + len(change.kwargs["cursor"])
+        return octets if octets <= self._room else most_octets(change.kwargs)
+
+
+class Replay:
+    """Reads on from a position, as far as one answer goes.
+
+    :param max_bytes: of a message; the rest of the answer takes an eighth of it.
+    """
+
+    def __init__(self, shapes: Shapes, naming: Naming, cluster: str, *, max_bytes: int):
+        self._shapes = shapes
+        self._naming = naming
+        self._most = max_bytes - max_bytes // 8
+        self.cluster = cluster
+
+    def parcel(self, limit: int, room: int | None = None) -> Parcel:
+        """An empty one."""
+        return Parcel(limit, self._most if room is None else min(room, self._most), self._most)
+
+    def parcels(self, changes: Iterable[Change], limit: int, room: int) -> Iterator[list[Change]]:
+        """Changes in as many parcels as they need."""
+        parcel = self.parcel(limit, room)
+        for change in changes:
+            if not parcel.add(change):
+                yield parcel.changes
+                parcel = self.parcel(limit, room)
+                parcel.add(change)
+        if parcel.changes:
+            yield parcel.changes
+
+    async def read(
+        self, connection: Connection, position: Position, wanted: Wanted, parcel: Parcel
+    ) -> Stretch:
+        """What is wanted after ``position``, until the parcel is full or there is no more.
+
+        :raises CursorExpired: events after the position were already removed by retention.
+        """
+        seen = 0
+        while True:
+            page = await read_page(connection, position, PAGE, wanted.relation)
+            outlines = [outline(record, self._naming) for record in page.records]
+            chosen = [change for change in outlines if change in wanted]
+            for change in await complete(page, chosen, self._shapes, self.cluster):
+                if not parcel.add(change):
+                    here = Position(page.start.seen, page.polling, change.id - 1, page.end.newest)
+                    return Stretch(parcel.changes, here, True)
+            # After the rest of a poll comes what was committed since.
+            more = page.more or position.polling is not None
+            position = page.end
+            seen += len(outlines)
+            if not more or seen >= MOST:
+                return Stretch(parcel.changes, position, more)
+
+
+def as_sent(changes: Iterable[Change]) -> list[Mapping[str, Any]]:
+    """The events as they are sent."""
+    return [change.kwargs for change in changes]

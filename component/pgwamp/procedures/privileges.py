@@ -16,6 +16,7 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "delete": frozenset({"delete"}),
     # As Database.require_select has it.
     "changes": frozenset({"every row"}),
+    "follow": frozenset({"every row"}),
 }
 _SELECT = frozenset({"select"})
 # Runs as the caller's role: privileges are those of current_user.

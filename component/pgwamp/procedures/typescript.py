@@ -30,6 +30,7 @@ _CHANGES = {
     "truncate": "Truncated",
 }
 _ANY_ROW = "{ [name: string]: unknown }"
+_ANY_EVENT = f"(Changed<{_ANY_ROW}> | Published)[]"
 #: Keyword results of ``changes``.
 _RESUME: Schema = {
     "properties": {"next": {"type": "string"}, "more": {"type": "boolean"}},
@@ -81,7 +82,8 @@ def _procedure(types: _Types, rows: Mapping[str, str], entry: Mapping[str, Any])
     result = types.of(entry["result"]) if "result" in entry else "unknown"
     keywords = entry.get("keywords")
     if entry["kind"] == "changes":
-        result = f"Changed<{rows.get(entry['relation'], _ANY_ROW)}>[]"
+        relation = entry.get("relation")
+        result = f"Changed<{rows.get(relation, _ANY_ROW)}>[]" if relation else _ANY_EVENT
         keywords = keywords or _RESUME
     ways = entry.get("overloads") or [entry.get("arguments", [])]
     forms = []

@@ -29,6 +29,10 @@ export type Deleted<Row> = Change & { op: "delete"; key: Partial<Row> } & Whole<
 export type Truncated = Change & { op: "truncate" };
 export type Changed<Row> = Inserted<Row> | Updated<Row> | Deleted<Row> | Truncated;
 
+/** An event of `wamp.publish`, as `changes` answers it. */
+export type Published = { op: "publish"; topic: string } & Omit<Change, "schema" | "table"> &
+  Whole<{ args: unknown[]; kwargs: { [name: string]: unknown } }>;
+
 /** How Autobahn hands over a value that has keyword results beside it. */
 export interface WithKeywords<Value, Keywords> {
   args: [Value];

@@ -98,17 +98,22 @@ class Reads:
         )
         return Page(statement.bind(values), limit or 0, keyset, counted)
 
-    def stream(self, request: Mapping[str, Any], *, plain: bool = False) -> Bound:
+    def stream(
+        self, request: Mapping[str, Any], *, plain: bool = False, condition: str = ""
+    ) -> Bound:
         """All rows that match, for a reader that takes them bit by bit.
 
         :param plain: the values as PostgreSQL writes them, for COPY.
+        :param condition: SQL of the schema's owner, over the relation's columns.
         """
         values: list[Any] = []
         selection = SelectionParser(self._scope, values).parse(request)
         bounds, _ = parse_bounds(request, values)
         return self._cache.get(
-            ("copy" if plain else "select", selection, bounds, False, None, False),
-            lambda: self._build_select(selection, bounds, False, None, False, plain=plain),
+            ("copy" if plain else "select", selection, bounds, False, None, False, condition),
+            lambda: self._build_select(
+                selection, bounds, False, None, False, plain=plain, condition=condition
+            ),
         ).bind(values)
 
     def get(self, request: Mapping[str, Any]) -> Bound:
@@ -171,10 +176,13 @@ class Reads:
         counted: bool,
         *,
         plain: bool = False,
+        condition: str = "",
     ) -> Statement:
         builder = Builder(bigint_as_string=self._big, plain=plain)
         source = Source(self._scope, builder.names.alias(self._relation))
         query, shape = builder.select(source, selection)
+        if condition:
+            query = query.where(sa.literal_column(f"({condition})", sa.Boolean).is_(sa.true()))
         hidden = []
         if keyset:
             values = builder.order_values(source, selection)

@@ -1,0 +1,36 @@
+"""Results of any size in flat memory: rows from a cursor in the server, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from pgwamp.database.pools import Connection
+
+#: Rows of the first chunk; the size of each tells how many the next one takes.
+_FIRST_ROWS, _MOST_ROWS = 20, 1000
+#: Octets of text that a chunk should have.
+_CHUNK = 128 * 1024
+
+
+async def fetch_chunks(
+    connection: Connection, sql: str, parameters: Sequence[Any]
+) -> AsyncGenerator[list[Any]]:
+    """The records of a statement, some at a time, within a transaction; of none, an empty list."""
+    size, sent = _FIRST_ROWS, False
+    cursor = await connection.cursor(sql, *parameters)
+    while True:
+        records = await cursor.fetch(size)
+        # An empty list at the end only where there is nothing else.
+        if records or not sent:
+            yield records
+            sent = True
+        if len(records) < size:
+            return
+        # At least one octet for a value: rows of numbers have a size too.
+        octets = sum(
+            len(value) if isinstance(value, str | bytes) else 8
+            for record in records
+            for value in record.values()
+        )
+        size = max(1, min(_MOST_ROWS, 2 * size, _CHUNK * len(records) // max(octets, 1)))

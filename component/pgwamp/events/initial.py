@@ -1,0 +1,70 @@
+"""The rows that a follow begins with: those that its events would have made, at one moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from pgwamp.access import Caller
+from pgwamp.catalog import Relation
+from pgwamp.database import Database, fetch_chunks
+from pgwamp.errors import InvalidArgument
+from pgwamp.events.cursor import Position, newest_of
+from pgwamp.events.reader import flush
+from pgwamp.query.reads import Reads
+from pgwamp.query.scope import Scope, Scopes
+from pgwamp.query.statement import Bound
+
+_ELIGIBLE = ("eligible_authid", "eligible_authrole")
+
+#: The rows of a moment, some at a time, and the position of that moment.
+Rows = tuple[AsyncIterator[list[Any]], Position]
+
+
+class Initial:
+    """Reads the rows of tables, as ``select`` answers them."""
+
+    def __init__(self, scopes: Scopes, *, bigint_as_string: bool):
+        self._scopes = scopes
+        self._big = bigint_as_string
+        self._beginning = asyncio.Lock()
+
+    @asynccontextmanager
+    async def rows(
+        self, database: Database, caller: Caller, relation: Relation, options: Mapping[str, Any]
+    ) -> AsyncIterator[Rows]:
+        """All rows that are published of a table, in one view of it.
+
+        :param options: those that it is watched with.
+        :raises InvalidArgument: each caller gets other rows.
+        """
+        bound = self._statement(relation, options)
+        async with AsyncExitStack() as stack:
+            # One at a time takes two connections, or all could wait for the second one for ever.
+            async with self._beginning, database.connection(read_only=False) as other:
+                connection = await stack.enter_async_context(database.snapshot(caller))
+                seen = await connection.fetchval("select pg_current_snapshot()::text")
+                # Whatever had ended by then, with or without events.
+                await flush(other)
+            chunks = fetch_chunks(connection, bound.statement.sql, bound.parameters)
+            position = Position(seen, newest=newest_of(seen))
+            yield (bound.rows(records) async for records in chunks), position
+
+    def _statement(self, relation: Relation, options: Mapping[str, Any]) -> Bound:
+        """Of ``columns`` the rows have these and the key; of ``when`` there are no others."""
+        for name in _ELIGIBLE:
+            if name in options:
+                raise InvalidArgument(
+                    "snapshot",
+                    f"{relation.name} is watched with {name}, and its rows are not for everybody: "
+                    "follow without it, and then select the rows",
+                )
+        shown = {*options.get("columns", relation.by_name), *relation.primary_key}
+        columns = tuple(column for column in relation.columns if column.name in shown)
+        scope = Scope(replace(relation, columns=columns), self._scopes)
+        # It is the memory that bounds them, and not their number.
+        reads = Reads(scope, max_rows=0, bigint_as_string=self._big)
+        return reads.stream({}, condition=options.get("when", ""))

@@ -1,0 +1,310 @@
+"""``follow``: from a cursor, from now on or from the rows of a table, and then live."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pgwamp.errors import CallError
+from pgwamp.events import feed as feed_module
+from pgwamp.events import follow as follow_module
+from tests.conftest import Connect, Database, Serve
+from tests.events.following import Follower
+
+ITEM = (
+    "create table item (id int primary key, name text)",
+    "select wamp.watch('item')",
+)
+
+
+async def test_it_begins_now_or_after_a_cursor_and_goes_on_live(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "insert into item values (1)")
+    await serve()
+    client = await connect()
+    uri = f"{prefix}.item.follow"
+    now = await Follower(client, uri).begun()
+    assert now.items[0]["events"] == []
+    database.execute("insert into item values (2)", "insert into item values (3)")
+    assert await now.keys(2) == [2, 3]
+    assert now.events[0]["new"] == {"id": 2, "name": None}
+    after = Follower(client, uri, since=now.events[0]["cursor"])
+    assert await after.keys(1) == [3]
+    database.execute("insert into item values (4)")
+    assert await after.keys(2) == [3, 4]
+    assert await now.keys(3) == [2, 3, 4]
+
+
+async def test_every_cursor_goes_on_exactly_there(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    cursors: list[tuple[str, int]] = [(follower.items[0]["cursor"], 0)]
+    slow = await database.connect()
+    transaction = slow.transaction()
+    await transaction.start()
+    await slow.execute("insert into item values (100), (101)")
+    database.execute("insert into item values (1), (2)", "insert into item values (3)")
+    await follower.keys(3)
+    await transaction.commit()
+    await slow.close()
+    ids = [event["id"] for event in (await follower.until(lambda f: len(f.events) == 5)).events]
+    cursors += [(event["cursor"], n + 1) for n, event in enumerate(follower.events)]
+    seen = 0
+    for item in follower.items:
+        seen += len(item["events"])
+        cursors.append((item["cursor"], seen))
+    for cursor, number in cursors:
+        rest = await client.call(f"{prefix}.item.changes", [cursor])
+        assert sorted(event["id"] for event in rest) == sorted(ids[number:])
+
+
+async def test_a_snapshot_goes_on_without_a_gap(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "insert into item select n, 'x' from generate_series(1, 3000) as n")
+    await serve()
+    client = await connect()
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        """Changes in every way, as fast as one writer can."""
+        connection = await database.connect()
+        number = 3000
+        while not stop.is_set():
+            number += 1
+            await connection.execute(f"insert into item values ({number}, 'new')")
+            await connection.execute(
+                f"update item set name = 'y{number}' where id = {number - 2000}"
+            )
+            await connection.execute(f"delete from item where id = {number - 2500}")
+        await connection.close()
+
+    writing = asyncio.create_task(write())
+    followers = [Follower(client, f"{prefix}.item.follow", snapshot=True) for _ in range(3)]
+    for follower in followers:
+        await follower.until(lambda f: len(f.events) > 50, 30)
+    stop.set()
+    await writing
+    database.execute("insert into item values (-1)")
+    expected = {row["id"]: row for row in await _select_all(client, prefix)}
+    for follower in followers:
+        await follower.until(lambda f: f.events[-1]["key"] == {"id": -1}, 30)
+        assert len(follower.rows) >= 2900
+        assert fold(follower) == expected
+
+
+async def _select_all(client: Any, prefix: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    await client.call(f"{prefix}.item.select", [], {}, rows.extend)
+    return rows
+
+
+def fold(follower: Follower) -> dict[int, dict[str, Any]]:
+    """The table that a follower knows."""
+    rows = {row["id"]: row for row in follower.rows}
+    for event in follower.events:
+        key = event["key"]["id"]
+        # Each once and in order: an insert is new, the others are about what is there.
+        assert (event["op"] == "insert") == (key not in rows)
+        if event["op"] == "delete":
+            del rows[key]
+        else:
+            rows[key] = event["new"]
+    return rows
+
+
+async def test_a_snapshot_reads_as_select_does(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table odd (id bigint primary key, amount numeric, at timestamptz, raw bytea, "
+        "data jsonb, span int4range, twice bigint generated always as (id * 2) stored)",
+        "insert into odd values (1, 1.50, '2024-01-01', '\\x00ff', '{\"a\": [1]}', '[1,5)')",
+        "insert into odd (id) values (2)",
+        "create table empty (id int primary key)",
+        "select wamp.watch('odd'), wamp.watch('empty')",
+    )
+    await serve()
+    client = await connect()
+    odd = await Follower(client, f"{prefix}.odd.follow", snapshot=True).begun()
+    assert odd.rows == await client.call(f"{prefix}.odd.select")
+    empty = await Follower(client, f"{prefix}.empty.follow", snapshot=True).begun()
+    assert [set(item) for item in empty.items] == [{"rows"}, {"events", "cursor"}]
+    assert empty.rows == []
+
+
+async def test_a_follower_outlives_the_call_timeout_and_the_database(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    nap = "create function nap() returns int language sql as 'select 1 from pg_sleep(9)'"
+    database.execute(*ITEM, nap)
+    await serve(limits={"call_timeout": 0.5, "concurrency": 1})
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    with pytest.raises(CallError, match="call_timeout"):
+        await client.call(f"{prefix}.nap")  # which has the only slot, and began later
+    for number in range(3):
+        database.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()",
+            f"insert into item values ({number})",
+        )
+        assert await follower.keys(number + 1, 20) == list(range(number + 1))
+
+
+async def test_who_does_not_keep_up_misses_nothing(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "WAITING", 50)
+    database.execute(*ITEM)
+    component = await serve()
+    client = await connect()
+    overruns = 0
+    gate = asyncio.Event()
+    live = follow_module._Follow._live
+
+    async def held(self: Any, attachment: Any, joint: Any) -> Any:
+        """Takes nothing until the gate opens, as if the router had no room."""
+        nonlocal overruns
+        await gate.wait()
+        try:
+            async for item in live(self, attachment, joint):
+                yield item
+        except feed_module.Overrun:
+            overruns += 1
+            raise
+
+    monkeypatch.setattr(follow_module._Follow, "_live", held)
+    slow = await Follower(client, f"{prefix}.item.follow").begun()
+    async with component.feed.attach() as attachment:
+        for start in range(0, 400, 40):
+            database.execute(
+                f"insert into item select n from generate_series({start}, {start + 39}) as n"
+            )
+            async with asyncio.timeout(10):
+                seen = 0
+                while seen < 40:
+                    seen += len(await attachment.next())
+    gate.set()
+    assert await slow.keys(400) == list(range(400))
+    assert overruns == 1
+
+
+async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow_module, "QUIET", 0.2)
+    database.execute(*ITEM, "create table other (id int primary key)", "select wamp.watch('other')")
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    first = follower.cursor
+    database.execute("insert into other values (1)")
+    await follower.until(lambda f: f.cursor != first)
+    assert follower.events == []
+
+
+async def test_a_caller_who_leaves_or_cancels_frees_the_feed(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    component = await serve()
+    staying, leaving = await connect(), await connect()
+    one = await Follower(staying, f"{prefix}.item.follow").begun()
+    two = await Follower(leaving, f"{prefix}.item.follow").begun()
+    database.execute("insert into item values (1)")
+    assert await one.keys(1) == await two.keys(1) == [1]
+    await leaving.link.stop()
+    one.reply.cancel()
+    async with asyncio.timeout(10):
+        while component.feed._attachments:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(0.01)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "pgwamp feed"]
+
+
+async def test_a_component_that_stops_says_so(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    component = await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    async with asyncio.timeout(10):
+        await component.stop()
+    error = await follower.error()
+    assert error.uri == "pgwamp.error.unavailable"
+    await serve()
+    database.execute("insert into item values (1)")
+    again = Follower(client, f"{prefix}.item.follow", since=follower.cursor)
+    assert await again.keys(1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "uri", "text"),
+    [
+        ({"since": "x"}, "wamp.error.invalid_argument", "since: not a cursor"),
+        ({"since": "x", "snapshot": True}, "wamp.error.invalid_argument", "give one of the two"),
+        ({"snapshot": 1}, "wamp.error.invalid_argument", "snapshot: expected true or false"),
+        ({"topic": "x"}, "wamp.error.invalid_argument", "topic: unknown argument"),
+    ],
+)
+async def test_a_wrong_argument_is_named(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    arguments: dict[str, Any],
+    uri: str,
+    text: str,
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    error = await Follower(await connect(), f"{prefix}.item.follow", **arguments).error()
+    assert error.uri == uri
+    assert text in error.message
+
+
+async def test_a_call_that_could_never_answer_says_how_to_call(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "create table plain (id int primary key)")
+    await serve()
+    client = await connect()
+    with pytest.raises(CallError, match="receive_progress") as caught:
+        await client.call(f"{prefix}.item.follow")
+    assert caught.value.uri == "wamp.error.invalid_argument"
+    error = await Follower(client, f"{prefix}.plain.follow").error()
+    assert error.uri == "pgwamp.error.not_watched"
+    assert "wamp.watch('plain')" in error.message
+
+
+async def test_an_expired_cursor_says_how_to_start_over(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    follower.reply.cancel()
+    database.execute(
+        "insert into item values (1)",
+        "update wamp.retention set pruned = (select max(xid) from wamp.event)",
+    )
+    error = await Follower(client, f"{prefix}.item.follow", since=follower.cursor).error()
+    assert error.uri == "pgwamp.error.cursor_expired"
+    assert "snapshot=true" in error.message
