@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pgwamp.component import Component
 from pgwamp.events import feed as feed_module
 from pgwamp.events.change import Change, outline
-from pgwamp.events.cursor import Position, decode_cursor
+from pgwamp.events.cursor import Position, decode_cursor, newest_of
 from pgwamp.events.feed import Attachment, Batch, Overrun
 from pgwamp.events.joint import Joint
 from pgwamp.events.reader import current_position, read_page
@@ -269,18 +269,18 @@ def test_the_joint_misses_nothing_and_repeats_nothing_from_any_cursor(
         return [n for n, *_ in events if later.sees(n) and not earlier.sees(n) and n > last_id]
 
     end = snapshot(30)
-    joint = Joint(Position(snapshot(replayed)), CLUSTER)
+    joint = Joint(_at(snapshot(replayed)), CLUSTER)
     received = new("1:1:", snapshot(replayed))
     positions = [(joint.position, list(received))]
     seen = snapshot(attached)
     for polling in map(snapshot, polls):
         numbers = new(seen, polling)
-        start = Position(seen)
+        start = _at(seen)
         for first in range(0, len(numbers), size):
             part = numbers[first : first + size]
             full = len(part) == size
-            page_end = Position(seen, polling, part[-1]) if full else Position(polling)
-            changes = [_change(n, Position(seen, polling, n)) for n in part]
+            page_end = _at(seen, polling, part[-1]) if full else _at(polling)
+            changes = [_change(n, _at(seen, polling, n)) for n in part]
             for change in joint.take(Batch(changes, start, polling, page_end, 0)):
                 received.append(change.id)
                 cursor = decode_cursor(change.kwargs["cursor"], CLUSTER)
@@ -294,6 +294,10 @@ def test_the_joint_misses_nothing_and_repeats_nothing_from_any_cursor(
         if position.polling is not None:
             rest += new(position.seen, position.polling, position.last_id)
         assert sorted(so_far + rest) == [n for n, *_ in events]
+
+
+def _at(seen: str, polling: str | None = None, last_id: int = 0) -> Position:
+    return Position(seen, polling, last_id, max(map(newest_of, filter(None, (seen, polling)))))
 
 
 def _change(number: int, after: Position) -> Change:
