@@ -146,3 +146,17 @@ class Publisher(Base):
     published_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=text("now()")
     )
+
+
+class Component(Base):
+    """What each component lets ``wamp.publish`` do; it says so at every start."""
+
+    __tablename__ = "component"
+    __table_args__ = ({"comment": "What each component, by its prefix, lets wamp.publish do"},)
+
+    #: Its ``expose.prefix``.
+    prefix: Mapped[str] = mapped_column(Text, primary_key=True)
+    #: Topics; one that ends with a dot stands for all below it.
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    #: PostgreSQL roles that it gave EXECUTE.
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
 from pgwamp import migrations
+from pgwamp.backlog import MOST_COUNTED, Backlog, read_backlog
 from pgwamp.component import require_schema
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
 from pgwamp.errors import PgwampError, StartError
+from pgwamp.events import rules_obstacle
 from pgwamp.session import Link
 from pgwamp.settings import Settings
 
 OLDEST_VERSION = 140000
+#: Seconds that an event may wait before it is a finding.
+LONGEST_WAIT = 30.0
 
 
 class Finding(NamedTuple):
     """Something wrong: in which part, and one line that says what and names the cure.
 
-    With ``advice`` nothing is wrong, but something could be better.
+    As ``advice`` nothing is wrong, but something could be better; a ``fact`` is only good to know.
     """
 
     part: str
     problem: str
-    advice: bool = False
+    level: Literal["wrong", "advice", "fact"] = "wrong"
 
 
 async def check_all(settings: Settings) -> list[Finding]:
-    """Look at everything; a component would start and work if there is nothing but advice."""
+    """Look at everything; a component would start and work if nothing of it is wrong."""
     findings: list[Finding] = []
     for require in (settings.require_database, settings.require_exposure):
         try:
@@ -100,10 +104,40 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
                 "schema",
                 "the API follows DDL only on NOTIFY pgwamp, 'reload': end migrations with it, or "
                 "run 'pgwamp db upgrade' once as a superuser, who may create event triggers",
-                advice=True,
+                level="advice",
             )
         )
+    if obstacle := await rules_obstacle(connection, settings):
+        findings.append(Finding("events", obstacle))
+    try:
+        findings.append(_judge(await read_backlog(connection)))
+    except asyncpg.InsufficientPrivilegeError:
+        problem = (
+            "the user may not see how publishing stands: "
+            "GRANT EXECUTE ON FUNCTION wamp.backlog() to it"
+        )
+        findings.append(Finding("events", problem, level="advice"))
     return findings
+
+
+def _judge(backlog: Backlog) -> Finding:
+    """Whether publishing keeps up."""
+    more = " or more" if backlog.events == MOST_COUNTED else ""
+    kept = (
+        f"kept since {backlog.kept_since[:19]} UTC, {backlog.bytes / 2**20:,.0f} MiB"
+        if backlog.kept_since
+        else "none kept"
+    )
+    state = f"{backlog.events:,}{more} waiting to be published, {kept}"
+    if backlog.oldest <= LONGEST_WAIT:
+        leader = "an instance publishes" if backlog.leader else "no instance runs"
+        return Finding("events", f"{leader}; {state}", level="fact")
+    cure = (
+        "look for errors in the log of the instance that publishes"
+        if backlog.leader
+        else "nobody publishes: start 'pgwamp run', or look why its log does not say 'publishing'"
+    )
+    return Finding("events", f"the oldest has waited for {backlog.oldest:,.0f} s; {state}; {cure}")
 
 
 _FOLLOWS_DDL = """

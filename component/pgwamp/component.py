@@ -14,7 +14,7 @@ from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
 from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
-from pgwamp.events import Feed, Publisher, Shapes, event_procedures
+from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedures
 from pgwamp.naming import Naming
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.reload import Reloader
@@ -76,6 +76,8 @@ class Component:
             self.reloader.start()
             await self.listener.start()
             await self.load()
+            async with self.database.connection(read_only=False) as connection:
+                await allow_publish(connection, settings)
             self._serving.procedures = self.exposure.procedures
             await self.link.start()
             await self.publisher.start()

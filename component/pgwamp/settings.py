@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -31,24 +30,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pgwamp.errors import SettingsError
+from pgwamp.formats import Channel, Duration, Prefix, RouterUrl, Topic, Topics
 
 ENV_PREFIX = "PGWAMP_"
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
-#: One part of a WAMP URI in strict form (lower case, digits, underscore).
-URI_PART = re.compile(r"[0-9a-z_]+")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _duration(value: object) -> object:
-    """``"72h"``, ``"90m"``, ``"7d"``, ``"30s"`` or a number of seconds."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match:
-            return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
-        raise ValueError('expected a duration such as "72h", "90m", "7d" or "30s"')
-    return value
 
 
 def _database_url(value: SecretStr) -> SecretStr:
@@ -57,27 +43,6 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _prefix(value: str) -> str:
-    if not all(URI_PART.fullmatch(part) for part in value.split(".")):
-        raise ValueError(
-            'expected dot-separated lower-case parts, such as "com.example", '
-            f"without a dot at the end; got {value!r}"
-        )
-    if value.split(".")[0] == "wamp":
-        raise ValueError('a prefix that begins with "wamp." belongs to the router')
-    return value
-
-
-def _router_url(value: str) -> str:
-    if not re.match(r"(wss?|rss?)://[^/]|rs\+unix:///", value):
-        raise ValueError(
-            "expected ws://host:port/path, wss://..., rs://host:port, rss://... "
-            f"or rs+unix:///path/of/socket; got {value!r}"
-        )
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
@@ -168,7 +133,7 @@ class RouterAuth(_Section):
 class RouterSettings(_Section):
     """``[router]``: the WAMP router and the realm to join."""
 
-    url: Annotated[str, AfterValidator(_router_url)] = "ws://127.0.0.1:8080/ws"
+    url: RouterUrl = "ws://127.0.0.1:8080/ws"
     realm: str = Field("realm1", min_length=1)
     serializer: Literal["cbor", "msgpack", "json"] = "cbor"
     auth: RouterAuth = RouterAuth()
@@ -177,7 +142,7 @@ class RouterSettings(_Section):
 class ExposeSettings(_Section):
     """``[expose]``: what of the database becomes procedures, under which prefix."""
 
-    prefix: Annotated[str, AfterValidator(_prefix)] = "com.example"
+    prefix: Prefix = "com.example"
     schemas: tuple[str, ...] = ()
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
@@ -200,9 +165,13 @@ class AccessSettings(_Section):
 
 
 class EventSettings(_Section):
-    """``[events]``: plain LISTEN channels, and how long events are kept."""
+    """``[events]``: what ``wamp.publish`` may do, LISTEN channels, how long events are kept."""
 
-    channels: Mapping[str, str] = Field(default_factory=dict)
+    #: Beside what is below the prefix: topics, or with a dot at the end all below one.
+    publish_topics: tuple[Topics, ...] = ()
+    #: PostgreSQL roles that get EXECUTE.
+    publish_roles: tuple[str, ...] = ()
+    channels: Mapping[Channel, Topic] = Field(default_factory=dict)
     retain: Duration = timedelta(hours=72)
 
 

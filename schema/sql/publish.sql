@@ -1,6 +1,7 @@
 -- Publish an event when this transaction commits:
 --     select wamp.publish('com.example.hello', '["world"]', '{"loud": true}');
--- The event's id is returned. Two equal publishes are two events.
+-- The event's id is returned. Two equal publishes are two events. What could not be published is
+-- refused here, while there is still somebody to tell.
 create or replace function wamp.publish(
     topic text,
     args jsonb default null,
@@ -12,42 +13,18 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    unknown text;
     event_id bigint;
 begin
-    if topic is null or topic !~ '^[^\s.#]+(\.[^\s.#]+)*$' then
-        raise exception 'topic % is not a WAMP URI', coalesce(quote_literal(topic), 'null')
-            using errcode = 'invalid_parameter_value',
-                hint = 'Write parts separated by dots, such as com.example.hello.';
+    perform wamp.require_topic(topic);
+    perform wamp.require_payload(args, kwargs);
+    if options is not null then
+        perform wamp.require_options(options);
     end if;
-    if topic ~ '^wamp(\.|$)' then
-        raise exception 'topic % belongs to the router', quote_literal(topic)
-            using errcode = 'insufficient_privilege',
-                hint = 'Topics that begin with wamp. are reserved; use your own prefix.';
-    end if;
-    if jsonb_typeof(args) <> 'array' then
-        raise exception 'args must be a JSON array' using errcode = 'invalid_parameter_value';
-    end if;
-    if jsonb_typeof(kwargs) <> 'object' then
-        raise exception 'kwargs must be a JSON object' using errcode = 'invalid_parameter_value';
-    end if;
-    if jsonb_typeof(options) <> 'object' then
-        raise exception 'options must be a JSON object' using errcode = 'invalid_parameter_value';
-    end if;
-    select string_agg(key, ', ') into unknown
-    from jsonb_object_keys(options) as key
-    where key not in (
-        'acknowledge', 'exclude_me', 'retain',
-        'exclude', 'exclude_authid', 'exclude_authrole',
-        'eligible', 'eligible_authid', 'eligible_authrole');
-    if unknown is not null then
-        raise exception 'unknown options: %', unknown
-            using errcode = 'invalid_parameter_value',
-                hint = 'Allowed are acknowledge, exclude_me, retain, exclude, exclude_authid, '
-                    'exclude_authrole, eligible, eligible_authid and eligible_authrole.';
-    end if;
-    insert into wamp.event (slot, topic, args, kwargs, options)
-    values ((select slot from wamp.retention), topic, args, kwargs, options)
+    insert into wamp.event (slot, topic, args, kwargs, options, size, deferred)
+    values (
+        (select slot from wamp.retention), topic, args, kwargs, options,
+        coalesce(pg_column_size(args), 0)::bigint + coalesce(pg_column_size(kwargs), 0),
+        nullif(current_setting('synchronous_commit') = 'off', false))
     returning id into event_id;
     perform wamp.wake();
     return event_id;

@@ -143,9 +143,11 @@ async def test_a_router_that_is_not_there_is_named(run: Run) -> None:
 
 async def test_check_finds_nothing_wrong_with_a_good_set_up(run: Run) -> None:
     code, out, err = await run("check")
-    assert (code, out.strip()) == (0, "everything is in order"), err
+    fact, verdict = out.strip().splitlines()
+    assert (code, verdict) == (0, "everything is in order"), err
+    assert fact.startswith("events: no instance runs; 0 waiting to be published, none kept")
     code, out, _ = await run("check", "--json")
-    assert (code, json.loads(out)) == (0, [])
+    assert (code, [finding["level"] for finding in json.loads(out)]) == (0, ["fact"])
 
 
 @pytest.mark.parametrize("change", ["drop event trigger", "alter event trigger"])
@@ -155,14 +157,71 @@ async def test_check_says_that_ddl_is_not_followed_and_the_cure(
     off = " disable" if change.startswith("alter") else ""
     database.execute(f"{change} wamp_sql_drop{off}")
     code, out, err = await run("check")
-    advice, verdict = out.strip().splitlines()
+    advice, _, verdict = out.strip().splitlines()
     assert (code, verdict) == (0, "everything is in order"), err
     assert advice.startswith("advice: ")
     for part in ("NOTIFY pgwamp, 'reload'", "pgwamp db upgrade", "superuser"):
         assert part in advice
     code, out, _ = await run("check", "--json")
     assert code == 0
-    assert [finding["advice"] for finding in json.loads(out)] == [True]
+    assert [finding["level"] for finding in json.loads(out)] == ["advice", "fact"]
+
+
+async def test_check_finds_events_that_nobody_publishes(
+    run: Run, database: Database, environment: dict[str, str], tmp_path: Path
+) -> None:
+    database.execute("select wamp.publish('a.b')")
+    assert (await run("check"))[0] == 0, "a moment is no finding"
+    database.execute("update wamp.event set created_at = now() - interval '2 hours'")
+    code, out, _ = await run("check")
+    line = one_line(out)
+    assert code == 1
+    assert "has waited for 7,2" in line
+    assert "1 waiting to be published" in line
+    assert "start 'pgwamp run'" in line
+    component = Pgwamp("run", environment=environment, folder=tmp_path)
+    await component.start()
+    try:
+        async with asyncio.timeout(20):
+            while code:
+                code, out, _ = await run("check")
+    finally:
+        await component.stop()
+    assert "events: an instance publishes; 0 waiting" in out
+
+
+async def test_check_names_the_grant_that_publish_rules_need(
+    run: Run, database: Database, prefix: str
+) -> None:
+    code, out, _ = await run("check", PGWAMP_EVENTS__PUBLISH_ROLES='["nobody"]')
+    assert code == 1
+    assert 'publish_roles: the database has no role "nobody": create it' in out
+    role = f"runner_{database.name}"
+    database.execute(
+        f"create role {role} login",
+        f"grant select, update on all tables in schema wamp to {role}",
+    )
+    try:
+        url = database.url.replace("//postgres@", f"//{role}@")
+        code, out, _ = await run("check", DATABASE_URL=url)
+        assert code == 1
+        for object_ in ("wamp.allow_publish(text,text[],text[])", "wamp.backlog()"):
+            assert f"GRANT EXECUTE ON FUNCTION {object_} TO" in out.replace(" to it", " TO it")
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_an_upgrade_makes_the_rules_of_a_prefix_that_is_configured(
+    run: Run, database: Database, prefix: str
+) -> None:
+    connection = await database.connect()
+    topics = "select topics from wamp.component"
+    code, _, err = await run("db", "upgrade", PGWAMP_EXPOSE__PREFIX="")
+    assert (code, await connection.fetch(topics)) == (0, []), err
+    code, _, err = await run("db", "upgrade", PGWAMP_EVENTS__PUBLISH_TOPICS='["org.partner."]')
+    assert code == 0, err
+    assert await connection.fetchval(topics) == [f"{prefix}.", "org.partner."]
+    await connection.close()
 
 
 async def test_every_form_of_database_url_is_accepted(run: Run, database: Database) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from pgwamp import migrations
-from pgwamp.cli.context import AsJson, dumps, load_settings
+from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
 from pgwamp.errors import SettingsError
+from pgwamp.events import allow_publish
 from pgwamp.settings import Settings
 
 app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_is_help=True)
@@ -23,9 +24,24 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to; the newest by default.")] = "head",
 ) -> None:
     """Create the wamp schema, or bring it up to date."""
-    dsn = _dsn()
+    settings = load_settings(database=True)
+    dsn = settings.database.direct_dsn()
     migrations.upgrade(dsn, revision, report=typer.echo)
+    # Only a prefix that somebody chose: that of another component may be meant to come.
+    if (
+        "prefix" in settings.expose.model_fields_set
+        and migrations.current(dsn) == migrations.head()
+    ):
+        run_async(_allow_publish(settings))
     typer.echo(f"the wamp schema is at revision {migrations.current(dsn)}")
+
+
+async def _allow_publish(settings: Settings) -> None:
+    connection = await connect(settings)
+    try:
+        await allow_publish(connection, settings)
+    finally:
+        await connection.close()
 
 
 @app.command()

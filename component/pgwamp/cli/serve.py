@@ -168,12 +168,15 @@ def check(as_json: AsJson = False) -> None:
         findings = [Finding("settings", str(error))]
     except PgwampError as error:
         findings = [Finding("start", str(error))]
-    wrong = [finding for finding in findings if not finding.advice]
+    wrong = [finding for finding in findings if finding.level == "wrong"]
     if as_json:
         typer.echo(dumps([finding._asdict() for finding in findings]))
     else:
         for finding in findings:
-            typer.echo(f"{'advice' if finding.advice else finding.part}: {finding.problem}")
+            if wrong and finding.level == "fact":
+                continue  # what is to be done stands alone
+            part = "advice" if finding.level == "advice" else finding.part
+            typer.echo(f"{part}: {finding.problem}")
         if not wrong:
             typer.echo("everything is in order")
     raise typer.Exit(1 if wrong else 0)

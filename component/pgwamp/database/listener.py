@@ -10,9 +10,9 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+from pgwamp.formats import OWN_CHANNEL as CHANNEL
 
 log = logs.get(__name__)
-CHANNEL = "pgwamp"
 #: Payload of the notification that follows each published page.
 PUBLISHED = "published"
 #: Seconds between connects.

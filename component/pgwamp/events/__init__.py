@@ -10,5 +10,13 @@ from pgwamp.events.feed import Feed
 from pgwamp.events.payload import Shapes
 from pgwamp.events.procedures import event_procedures
 from pgwamp.events.publisher import Publisher
+from pgwamp.events.rules import allow_publish, rules_obstacle
 
-__all__ = ["Feed", "Publisher", "Shapes", "event_procedures"]
+__all__ = [
+    "Feed",
+    "Publisher",
+    "Shapes",
+    "allow_publish",
+    "event_procedures",
+    "rules_obstacle",
+]

@@ -1,0 +1,84 @@
+"""What the values of settings look like: durations, URIs, channels.
+
+Each is a type for pydantic, whose error says what was expected; the caller adds the key's name.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+#: One part of a WAMP URI in strict form (lower case, digits, underscore).
+URI_PART = re.compile(r"[0-9a-z_]+")
+#: What WAMP allows as a URI, in loose form.
+TOPIC = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
+#: Where writers wake the publisher, and DDL asks for a reload.
+OWN_CHANNEL = "pgwamp"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    """``"72h"``, ``"90m"``, ``"7d"``, ``"30s"`` or a number of seconds."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match:
+            return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+        raise ValueError('expected a duration such as "72h", "90m", "7d" or "30s"')
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not all(URI_PART.fullmatch(part) for part in value.split(".")):
+        raise ValueError(
+            'expected dot-separated lower-case parts, such as "com.example", '
+            f"without a dot at the end; got {value!r}"
+        )
+    if value.split(".")[0] == "wamp":
+        raise ValueError('a prefix that begins with "wamp." belongs to the router')
+    return value
+
+
+def _router_url(value: str) -> str:
+    if not re.match(r"(wss?|rss?)://[^/]|rs\+unix:///", value):
+        raise ValueError(
+            "expected ws://host:port/path, wss://..., rs://host:port, rss://... "
+            f"or rs+unix:///path/of/socket; got {value!r}"
+        )
+    return value
+
+
+def _topic(value: str) -> str:
+    if not TOPIC.fullmatch(value):
+        raise ValueError(f'expected a topic such as "com.example.news"; got {value!r}')
+    if value.split(".")[0] == "wamp":
+        raise ValueError('topics that begin with "wamp." belong to the router')
+    return value
+
+
+def _topics(value: str) -> str:
+    """A topic, or with a dot at the end all below it."""
+    _topic(value.removesuffix("."))
+    return value
+
+
+def _channel(value: str) -> str:
+    if not 0 < len(value.encode()) <= 63 or "\0" in value:
+        raise ValueError(
+            f"{value!r} is no name of a channel: PostgreSQL takes 1 to 63 bytes, and cuts the rest"
+        )
+    if value == OWN_CHANNEL:
+        raise ValueError(f'the channel "{value}" is pgwamp\'s own')
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+RouterUrl = Annotated[str, AfterValidator(_router_url)]
+Topic = Annotated[str, AfterValidator(_topic)]
+#: A topic, or with a dot at the end all below it.
+Topics = Annotated[str, AfterValidator(_topics)]
+Channel = Annotated[str, AfterValidator(_channel)]

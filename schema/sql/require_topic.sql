@@ -1,0 +1,32 @@
+-- Raise unless wamp.publish may use this topic: a URI, not one of the router's own, and one that a
+-- component has said it publishes to. Before the first component has started, any other will do.
+create or replace function wamp.require_topic(topic text) returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The router ends the whole session over white space of any kind, also where \s of this
+    -- database's locale is ASCII only.
+    if topic is null or topic !~ '^[^\s.#]+(\.[^\s.#]+)*$' or topic ~
+        '[\u001c-\u001f\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' then
+        raise exception 'topic % is not a WAMP URI', coalesce(quote_literal(topic), 'null')
+            using errcode = 'invalid_parameter_value',
+                hint = 'Write parts separated by dots, such as com.example.hello.';
+    end if;
+    if topic ~ '^wamp(\.|$)' then
+        raise exception 'topic % belongs to the router', quote_literal(topic)
+            using errcode = 'insufficient_privilege',
+                hint = 'Topics that begin with wamp. are reserved; use your own prefix.';
+    end if;
+    if exists (select from wamp.component) and not exists (
+        select from wamp.component as c, unnest(c.topics) as allowed
+        where topic = allowed or (right(allowed, 1) = '.' and starts_with(topic, allowed))
+    ) then
+        raise exception 'topic % is not one that this database publishes to', quote_literal(topic)
+            using errcode = 'insufficient_privilege',
+                hint = 'Publish below the prefix of the component, or add the topic to '
+                    'events.publish_topics of pgwamp.toml and start the component again.';
+    end if;
+end
+$$;

@@ -1,0 +1,104 @@
+"""What wamp.publish may do is what the components say that run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from pgwamp.errors import SettingsError, StartError
+from tests.conftest import Connect, Database, Events, MakeSettings, Serve
+
+RIGHT = "select has_function_privilege($1, 'wamp.publish(text, jsonb, jsonb, jsonb)', 'execute')"
+
+
+@pytest.fixture
+def web(database: Database) -> Iterator[str]:
+    """A role of the test's own."""
+    name = f"web_{database.name}"
+    database.execute(f"create role {name}")
+    yield name
+    database.execute(f"drop owned by {name}", f"drop role {name}")
+
+
+async def test_a_component_says_at_its_start_where_may_be_published(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute("select wamp.publish('org.elsewhere.x')")
+    await serve(events={"publish_topics": [f"{prefix}2.", "org.partner"]})
+    for topic in ("org.elsewhere.x", f"{prefix}3.x", prefix, "org.partner.x"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="publishes to"):
+            database.execute(f"select wamp.publish('{topic}')")
+    client = await connect()
+    for topic in (f"{prefix}.x", f"{prefix}2.x"):
+        await client.subscribe(topic, events)
+        database.execute(f"select wamp.publish('{topic}')", "select wamp.publish('org.partner')")
+    await events.count(2)
+
+
+async def test_components_with_different_prefixes_share_a_database(
+    serve: Serve, database: Database, prefix: str
+) -> None:
+    await serve()
+    second = await serve(expose={"prefix": f"{prefix}.other"}, events={"publish_topics": ["a.b"]})
+    await second.stop()
+    await serve(expose={"prefix": f"{prefix}_other"})
+    database.execute(*(f"select wamp.publish('{t}')" for t in (f"{prefix}.x", "a.b")))
+
+
+async def test_a_role_publishes_while_the_configuration_names_it(
+    serve: Serve, database: Database, web: str
+) -> None:
+    connection = await database.connect()
+    for roles in ([], [web], []):
+        component = await serve(events={"publish_roles": roles})
+        assert await connection.fetchval(RIGHT, web) is bool(roles)
+        await component.stop()
+    await connection.close()
+
+
+async def test_a_role_that_is_not_there_ends_the_start(serve: Serve) -> None:
+    with pytest.raises(StartError, match='publish_roles: the database has no role "nobody"'):
+        await serve(events={"publish_roles": ["nobody"]})
+
+
+async def test_a_user_without_the_right_is_told_the_grant(
+    serve: Serve, database: Database, web: str
+) -> None:
+    database.execute(
+        f"alter role {web} login",
+        f"grant select, update on all tables in schema wamp to {web}",
+        f"grant execute on function wamp.cluster(), wamp.rotate(interval) to {web}",
+    )
+    url = database.url.replace("//postgres@", f"//{web}@")
+    assert web in url
+    grant = f"GRANT EXECUTE ON FUNCTION wamp.allow_publish(text,text[],text[]) TO {web}"
+    with pytest.raises(StartError) as caught:
+        await serve(database={"url": url})
+    assert grant in str(caught.value)
+    database.execute(grant)
+    await serve(database={"url": url}, events={"publish_roles": [web]})
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"),
+    [
+        ({"publish_topics": ["org..x"]}, "expected a topic"),
+        ({"publish_topics": ["."]}, "expected a topic"),
+        ({"publish_topics": ["wamp."]}, "belong to the router"),
+        ({"channels": {"legacy": "com.example."}}, "expected a topic"),
+        ({"channels": {"legacy": "wamp.legacy"}}, "belong to the router"),
+        ({"channels": {"": "com.example.x"}}, "1 to 63 bytes"),
+        ({"channels": {"x" * 64: "com.example.x"}}, "1 to 63 bytes"),
+        ({"channels": {"ü" * 32: "com.example.x"}}, "1 to 63 bytes"),
+        ({"channels": {"pgwamp": "com.example.x"}}, "pgwamp's own"),
+    ],
+)
+def test_a_wrong_topic_or_channel_is_refused_with_its_key(
+    make_settings: MakeSettings, events: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        make_settings(events=events)
+    assert problem in str(caught.value)
+    assert str(caught.value).startswith(f"events.{next(iter(events))}.")
