@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator
 #: One part of a WAMP URI in strict form (lower case, digits, underscore).
 URI_PART = re.compile(r"[0-9a-z_]+")
 #: What WAMP allows as a URI, in loose form.
-TOPIC = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
+URI = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
 #: Where writers wake the publisher, and DDL asks for a reload.
 OWN_CHANNEL = "pgwamp"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
@@ -52,7 +52,7 @@ def _router_url(value: str) -> str:
 
 
 def _topic(value: str) -> str:
-    if not TOPIC.fullmatch(value):
+    if not URI.fullmatch(value):
         raise ValueError(f'expected a topic such as "com.example.news"; got {value!r}')
     if value.split(".")[0] == "wamp":
         raise ValueError('topics that begin with "wamp." belong to the router')

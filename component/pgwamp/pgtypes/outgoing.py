@@ -11,7 +11,8 @@ from pgwamp.pgtypes.types import Converter, Type
 
 #: msgpack carries no larger integers; JSON values beyond are given as strings.
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
-_LONG_DIGITS = re.compile(r"\d{19}")
+#: Whether a text may hold a number that is larger than 64 bits or than a double.
+_LARGE = re.compile(r"\d(?:\d{18}|[eE]\+?\d{3})")
 
 
 class _Number(str):
@@ -20,19 +21,31 @@ class _Number(str):
 
 def loads_exact(text: str) -> Any:
     """Parse JSON and keep every fraction exact, for :func:`from_json` to convert."""
-    return json.loads(text, parse_float=_Number)
+    try:
+        return json.loads(text, parse_float=_Number)
+    except ValueError:
+        # Python makes no integer of more than 4300 digits; PostgreSQL has numbers of 131072.
+        return json.loads(text, parse_int=_Number, parse_float=_Number)
 
 
 def loads(text: str) -> Any:
-    """Parse a json or jsonb value; integers that msgpack cannot carry become strings."""
-    if _LONG_DIGITS.search(text):
-        return json.loads(text, parse_int=_bounded_int)
+    """Parse a json or jsonb value; numbers that no serializer carries become strings."""
+    if _LARGE.search(text):
+        return json.loads(text, parse_int=_bounded_int, parse_float=_bounded_float)
     return json.loads(text)
 
 
 def _bounded_int(text: str) -> int | str:
+    # No more digits than 64 bits have, and the sign.
+    if len(text) > 20:
+        return text
     number = int(text)
     return number if _INT_MIN <= number <= _INT_MAX else text
+
+
+def _bounded_float(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def finite(number: float) -> float | str:
@@ -111,7 +124,8 @@ def _same(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """A json value inside parsed JSON: fractions are floats again."""
     if type(value) is _Number:
-        return float(value)
+        text = str(value)
+        return _bounded_int(text) if text.lstrip("-").isdigit() else _bounded_float(text)
     if type(value) is int:
         return value if _INT_MIN <= value <= _INT_MAX else str(value)
     if type(value) is list:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from autobahn.wamp.exception import ApplicationError, TransportLost
 from autobahn.wamp.types import CallResult, EventDetails, SubscribeOptions
 
 from pgwamp.errors import CallError, StartError, Unavailable
+from pgwamp.formats import URI
 from pgwamp.session.link import Link
 from pgwamp.session.wamp import Lost
 from pgwamp.settings import RouterSettings
@@ -18,8 +18,6 @@ from pgwamp.settings import RouterSettings
 MAX_MESSAGE = 16 * 2**20
 #: Seconds until a router that does not answer is given up.
 PATIENCE = 5.0
-#: What WAMP allows as a URI, loosely.
-_URI = re.compile(r"([^\s.#]+\.)*[^\s.#]+")
 EventHandler = Callable[[str, list[Any], dict[str, Any]], None]
 
 
@@ -84,7 +82,7 @@ class Client:
 
         :raises CallError: with the URI, message and details that the callee answered.
         """
-        if not _URI.fullmatch(procedure):
+        if not URI.fullmatch(procedure):
             # Autobahn would send it, and the router would end the session.
             raise CallError(f"{procedure!r} is no URI", uri="wamp.error.invalid_uri")
         try:

@@ -20,6 +20,7 @@ from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
 
 from pgwamp import logs
 from pgwamp.errors import StartError
+from pgwamp.formats import URI
 from pgwamp.session.procedure import Procedure
 from pgwamp.session.serving import DETAILS, Serving
 from pgwamp.session.transports import CONNECT_TIMEOUT, open_transport
@@ -304,6 +305,9 @@ class Link:
         """
         if not self.is_up:
             raise Lost("wamp.close.transport_lost")
+        if not URI.fullmatch(topic):
+            # Autobahn would send it, and the router would end the session: again after each join.
+            raise PublishRefused("not a valid topic")
         try:
             return self.session.publish_event(topic, args, kwargs, options)
         except TransportLost as error:

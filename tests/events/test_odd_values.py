@@ -1,0 +1,91 @@
+"""Values that no serializer or router takes as they are: none of them holds up the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgwamp.pgtypes import Type, from_json, loads, loads_exact
+from tests.conftest import Connect, Database, Events, Serve
+
+DIGITS = "9" * 5000
+BEYOND = "1" + "0" * 400
+SENT = (
+    f"[{2**63}, {-(2**63)}, {2**64 - 1}, {2**64}, {-(2**63) - 1}, {DIGITS}, {BEYOND}.5, -1e999, "
+    "1.10, 1e-400, 0.1234567890123456789, 12345678901234567890123.5]"
+)
+RECEIVED = [
+    2**63,
+    -(2**63),
+    2**64 - 1,
+    str(2**64),
+    str(-(2**63) - 1),
+    DIGITS,
+    f"{BEYOND}.5",
+    "-1" + "0" * 999,
+    1.1,
+    0.0,
+    0.12345678901234568,
+    1.2345678901234567e22,
+]
+
+
+@pytest.mark.parametrize("serializer", ["cbor", "msgpack", "json"])
+async def test_numbers_arrive_as_numbers_if_they_can_and_else_as_strings(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    events: Events,
+    serializer: str,
+) -> None:
+    await serve(router={"serializer": serializer})
+    client = await connect("json")
+    await client.subscribe(f"{prefix}.numbers", events)
+    database.execute(f"select wamp.publish('{prefix}.numbers', '{SENT}', '{{\"all\": {SENT}}}')")
+    await events.count(1)
+    assert events.received == [(f"{prefix}.numbers", RECEIVED, {"all": RECEIVED})]
+
+
+async def test_a_change_with_thousands_of_digits_is_published(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(
+        "create table item (id int primary key, price numeric, facts jsonb, size float8)",
+        "select wamp.watch('item')",
+    )
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    database.execute(
+        f"insert into item values (1, {DIGITS}, '{SENT}', 1e300)",
+        "insert into item values (2, 1.50, '[1.50]', 1)",
+    )
+    large, small = await events.count(2)
+    assert large["new"] == {"id": 1, "price": DIGITS, "facts": RECEIVED, "size": 1e300}
+    assert small["new"] == {"id": 2, "price": "1.50", "facts": [1.5], "size": 1.0}
+
+
+@pytest.mark.parametrize("digits", [18, 20, 400, 5000])
+@pytest.mark.parametrize("form", ["{}", "-{}", "{}.5", "[{}]", "{}e10", "{}e400"])
+def test_json_reads_the_same_alone_and_in_a_row(form: str, digits: int) -> None:
+    text = form.format("7" * digits)
+    assert loads(text) == from_json(Type(0, "json", "json"))(loads_exact(text))
+
+
+async def test_a_topic_that_would_end_the_session_is_refused(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    component = await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.x", events)
+    session = component.link.session
+    database.execute(
+        "insert into wamp.event (slot, topic) "
+        f"select slot, '{prefix}.a' || chr(160) || 'b' from wamp.retention",
+        f"select wamp.publish('{prefix}.x')",
+    )
+    await events.count(1)
+    database.execute(f"select wamp.publish('{prefix}.x', '[2]')")
+    await events.count(2)
+    assert [args for _, args, _ in events.received] == [[], [2]], "none comes again"
+    assert component.link.session is session
