@@ -10,11 +10,15 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.backlog import read_backlog
 from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
+from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
 from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedures
+from pgwamp.exporter import Exporter
+from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.reload import Reloader
@@ -24,6 +28,8 @@ from pgwamp.settings import Settings
 log = logs.get(__name__)
 #: Seconds to wait for a database that does not answer yet, as at the boot of a machine.
 PATIENCE = 30.0
+#: Seconds that whoever asks for metrics waits for the database.
+LOOK = 2.0
 #: Seconds that calls under way get to finish when the component stops.
 DRAIN = 5.0
 
@@ -53,12 +59,14 @@ class Component:
         self.listener = Listener(settings.database.direct_dsn())
         self.feed = Feed(self.database, self.listener, self.shapes, self.naming)
         self._serving: Serving | None = None
+        self.metrics = Metrics()
+        self.exporter = Exporter(settings.metrics, self._page)
         self.catalog = Catalog(0)
         self.exposure = Exposure({}, {})
 
     async def __aenter__(self) -> Component:
         settings = self._settings
-        self._serving = Serving(settings.limits, settings.router.realm)
+        self._serving = Serving(settings.limits, settings.router.realm, metrics=self.metrics)
         self.link = Link(
             settings.router, max_bytes=settings.limits.max_bytes, serving=self._serving
         )
@@ -67,8 +75,10 @@ class Component:
             self.link,
             self.shapes,
             settings.events,
+            self.metrics,
             max_bytes=settings.limits.max_bytes,
         )
+        self.metrics.watch_leading(self.publisher.leading.is_set)
         self.reloader = Reloader(self.listener, self.reload)
         try:
             await self.database.start(self._patience)
@@ -78,6 +88,7 @@ class Component:
             await self.load()
             async with self.database.connection(read_only=False) as connection:
                 await allow_publish(connection, settings)
+            await self.exporter.start()
             self._serving.procedures = self.exposure.procedures
             await self.link.start()
             await self.publisher.start()
@@ -100,6 +111,7 @@ class Component:
         """
         if self._serving is None:
             return
+        await self.exporter.stop()
         await self.reloader.stop()
         await self.publisher.stop()
         if self.link.is_up:
@@ -108,6 +120,19 @@ class Component:
         await self.link.stop()
         await self.listener.stop()
         await self.database.stop()
+
+    async def _page(self) -> bytes:
+        """Metrics, with what is only known by looking."""
+        self.metrics.pools(self.database.usage())
+        try:
+            async with (
+                asyncio.timeout(LOOK),
+                self.database.connection(read_only=False) as connection,
+            ):
+                self.metrics.backlog(await read_backlog(connection))
+        except (Unavailable, *CONNECTION_ERRORS, asyncpg.PostgresError):
+            self.metrics.backlog(None)
+        return self.metrics.render()
 
     async def _watched(self) -> Sequence[WatchedRelation]:
         async with self.database.connection(read_only=False) as connection:

@@ -189,6 +189,14 @@ class LimitSettings(_Section):
     followers: int = Field(1000, ge=1)
 
 
+class MetricsSettings(_Section):
+    """``[metrics]``: a page for Prometheus."""
+
+    #: 0 is off.
+    port: int = Field(0, ge=0, le=65535)
+    host: str = Field("127.0.0.1", min_length=1)
+
+
 class LogSettings(_Section):
     """``[log]``: structured logs on standard error."""
 
@@ -230,6 +238,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     events: EventSettings = EventSettings()
     limits: LimitSettings = LimitSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     dev: DevSettings = DevSettings()
 

@@ -10,9 +10,10 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
-from pgwamp.formats import OWN_CHANNEL as CHANNEL
+from pgwamp.formats import OWN_CHANNEL
 
 log = logs.get(__name__)
+CHANNEL = OWN_CHANNEL
 #: Payload of the notification that follows each published page.
 PUBLISHED = "published"
 #: Seconds between connects.

@@ -108,6 +108,14 @@ class Pools:
             except (*CONNECTION_ERRORS, asyncpg.PostgresError):
                 pool.terminate()
 
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """Connections in use and open, of the pools ``read`` and ``write``."""
+        sizes = {ro: (pool.get_size(), pool.get_idle_size()) for ro, pool in self._pools.items()}
+        return {
+            "read" if read_only else "write": (size - idle, size)
+            for read_only, (size, idle) in sizes.items()
+        }
+
     async def _open(self, dsn: str, *, read_only: bool) -> asyncpg.Pool[Any]:
         settings = {} if self._settings.pooled else self._startup_settings(read_only)
         return await asyncpg.create_pool(

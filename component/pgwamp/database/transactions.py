@@ -74,6 +74,10 @@ class Database:
         """Close every connection, at once if they do not close within a few seconds."""
         await self._pools.stop()
 
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """Connections in use and open, of the pools ``read`` and ``write``."""
+        return self._pools.usage()
+
     def connection(self, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
         """A connection for the component's own use, as the user of ``database.url``.
 

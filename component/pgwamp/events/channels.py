@@ -11,25 +11,40 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.events.payload import Event
 from pgwamp.events.window import Window
+from pgwamp.metrics import Metrics
+from pgwamp.neutral import find_foreign
 from pgwamp.pgtypes import loads
 
 log = logs.get(__name__)
-#: Notifications waiting to be published; further ones are dropped, and that is logged.
+#: Notifications waiting to be published; further ones are dropped.
 BACKLOG = 10_000
 
 
 class Channels:
-    """Publishes the notifications of some channels while this instance leads."""
+    """Publishes the notifications of some channels while this instance leads.
 
-    def __init__(self, channels: Mapping[str, str], window: Window):
+    PostgreSQL keeps no notification, so there is nothing to catch up with: what comes while too
+    many wait, or waits when the lead ends, is dropped, and the log says so once for all of it.
+    """
+
+    def __init__(self, channels: Mapping[str, str], metrics: Metrics):
         self._channels = channels
-        self._window = window
+        self._metrics = metrics
         self._queue: asyncio.Queue[Event] = asyncio.Queue(BACKLOG)
+        self._under_way = 0
+        self._dropped = 0
+        self._deaf_since: float | None = None
 
     async def start(self, connection: asyncpg.Connection[Any]) -> None:
         """Listen to all of them on the leader's connection."""
         for channel in self._channels:
             await connection.add_listener(channel, self._on_notify)
+        if self._channels and self._deaf_since is not None:
+            log.error(
+                "channels were not heard, what was sent to them is lost",
+                channels=list(self._channels),
+                seconds=round(asyncio.get_running_loop().time() - self._deaf_since, 3),
+            )
 
     def _on_notify(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         args, kwargs = parse_payload(str(payload))
@@ -37,26 +52,56 @@ class Channels:
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            log.error("notification dropped, too many are waiting", channel=channel)
+            if not self._dropped:
+                log.error("notifications dropped, too many are waiting", channel=channel)
+            self._dropped += 1
+            self._metrics.notifications_dropped()
 
-    async def run(self) -> None:
+    async def run(self, window: Window) -> None:
         """Publish what comes, until cancelled."""
-        while True:
-            events = [await self._queue.get()]
-            while not self._queue.empty():
-                events.append(self._queue.get_nowait())
-            for event in events:
-                await self._window.send(event)
-            await self._window.drain()
+        try:
+            while True:
+                events = [await self._queue.get()]
+                while not self._queue.empty():
+                    events.append(self._queue.get_nowait())
+                self._under_way = len(events)
+                self._report()
+                for event in events:
+                    await window.send(event)
+                await window.drain()
+                self._under_way = 0
+        finally:
+            window.close()
+            self._end()
+
+    def _report(self) -> None:
+        """There is room again: how many a burst has cost."""
+        if self._dropped:
+            log.error("notifications were dropped, too many were waiting", number=self._dropped)
+            self._dropped = 0
+
+    def _end(self) -> None:
+        # Of those under way some may have arrived; sent again, they would come twice.
+        lost = self._queue.qsize() + self._under_way
+        self._queue, self._under_way = asyncio.Queue(BACKLOG), 0
+        self._deaf_since = asyncio.get_running_loop().time()
+        self._report()
+        if lost:
+            log.error("notifications dropped, this instance publishes no longer", number=lost)
+            self._metrics.notifications_dropped(lost)
 
 
 def parse_payload(payload: str) -> tuple[list[Any] | None, dict[str, Any] | None]:
-    """A JSON object becomes kwargs, a JSON array args, any other text args[0]."""
-    if payload[:1] in ("{", "["):
+    """A JSON object becomes kwargs, a JSON array args, any other text args[0].
+
+    Numbers read as in calls. JSON that WAMP cannot carry (nested deeper than 100 levels, half a
+    character) stays the text that it is. Of keys that are there twice the last one counts.
+    """
+    if payload.lstrip(" \t\r\n")[:1] in ("{", "["):
         try:
             value = loads(payload)
-        except ValueError:
-            pass
-        else:
+        except (ValueError, RecursionError):
+            return [payload], None
+        if find_foreign(value) is None:
             return (None, value) if isinstance(value, dict) else (value, None)
     return [payload], None

@@ -19,6 +19,7 @@ from pgwamp.events.payload import Shapes
 from pgwamp.events.state import load_position, rotate
 from pgwamp.events.waker import Waker
 from pgwamp.events.window import Window
+from pgwamp.metrics import Metrics
 from pgwamp.session import Link, Lost
 from pgwamp.settings import EventSettings
 
@@ -37,13 +38,22 @@ class Publisher:
     """
 
     def __init__(
-        self, dsn: str, link: Link, shapes: Shapes, settings: EventSettings, *, max_bytes: int
+        self,
+        dsn: str,
+        link: Link,
+        shapes: Shapes,
+        settings: EventSettings,
+        metrics: Metrics,
+        *,
+        max_bytes: int,
     ):
         self._dsn = dsn
         self._link = link
         self._shapes = shapes
         self._settings = settings
+        self._metrics = metrics
         self._max_bytes = max_bytes
+        self._channels = Channels(settings.channels, metrics)
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._waker: Waker | None = None
@@ -92,18 +102,20 @@ class Publisher:
         async with leadership(self._dsn) as lead:
             waker = self._waker = Waker(lead)
             await waker.start()
-            channels = Channels(self._settings.channels, Window(self._link))
-            await channels.start(lead.connection)
+            await self._channels.start(lead.connection)
             position, cluster = await load_position(lead)
             log.info("publishing", position=position.seen)
             self.leading.set()
-            await _first(self._publish(lead, waker, position, cluster), channels.run())
+            await _first(
+                self._publish(lead, waker, position, cluster),
+                self._channels.run(Window(self._link, self._metrics)),
+            )
 
     async def _publish(self, lead: Lead, waker: Waker, position: Position, cluster: str) -> None:
         """Publish page after page, each while the next one is read."""
         chores = partial(self._look_after, lead)
         pages = Pages(lead, waker, position, self._stopping, self._max_bytes, chores)
-        window = Window(self._link)
+        window = Window(self._link, self._metrics)
         reading = asyncio.create_task(pages.read(), name="pgwamp reader")
         try:
             while (page := await pages.next()) is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgwamp import logs
 from pgwamp.errors import PayloadTooLarge
 from pgwamp.events.payload import Event
+from pgwamp.metrics import Metrics
 from pgwamp.session import Link, PublishRefused, acknowledged
 
 log = logs.get(__name__)
@@ -20,20 +21,26 @@ _ELIGIBLE = ("eligible", "eligible_authid", "eligible_authrole")
 Mark = Callable[[], Awaitable[None]]
 
 
+class _Sent(NamedTuple):
+    event: Event
+    reply: asyncio.Future[Any]
+    at: float
+
+
 class Window:
-    """Sends events through the link; counts those that nobody could ever receive.
+    """Sends events through the link; what becomes of each is counted.
 
     Every method raises :class:`pgwamp.session.Lost` when the session ends: then some of what was
     sent may not have been published.
     """
 
-    def __init__(self, link: Link, size: int = WINDOW):
+    def __init__(self, link: Link, metrics: Metrics, size: int = WINDOW):
         self._link = link
+        self._metrics = metrics
         self._size = size
-        self._under_way: deque[tuple[Event, asyncio.Future[Any]] | Mark] = deque()
+        self._now = asyncio.get_running_loop().time
+        self._under_way: deque[_Sent | Mark] = deque()
         self._sent = 0
-        self.published = 0
-        self.refused = 0
 
     async def send(self, event: Event) -> None:
         """Send an event; waits only while too many are on the way.
@@ -59,8 +66,8 @@ class Window:
     def close(self) -> None:
         """Wait for nothing any more."""
         for item in self._under_way:
-            if isinstance(item, tuple):
-                item[1].cancel()
+            if isinstance(item, _Sent):
+                item.reply.cancel()
         self._under_way.clear()
 
     def _send(self, event: Event) -> None:
@@ -71,27 +78,28 @@ class Window:
             smaller = event.smaller()
             if not smaller:
                 self._refuse(event, "larger than limits.max_bytes")
+            elif len(smaller) == 1:
+                self._metrics.event_truncated()
             for part in smaller:
                 self._send(part)
         except PublishRefused as error:
             self._refuse(event, str(error))
         else:
-            self._under_way.append((event, reply))
+            self._under_way.append(_Sent(event, reply, self._now()))
             self._sent += 1
 
     async def _settle(self) -> None:
         item = self._under_way.popleft()
-        if not isinstance(item, tuple):
+        if not isinstance(item, _Sent):
             await item()
             return
-        event, reply = item
         self._sent -= 1
         try:
-            await acknowledged(reply)
-            self.published += 1
+            await acknowledged(item.reply)
+            self._metrics.event_published(self._now() - item.at)
         except PublishRefused as error:
-            self._refuse(event, str(error))
+            self._refuse(item.event, str(error))
 
     def _refuse(self, event: Event, reason: str) -> None:
-        self.refused += 1
+        self._metrics.event_refused()
         log.error("event refused", id=event.id, topic=event.topic, reason=reason)

@@ -16,13 +16,13 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
-from pgwamp.procedures.privileges import usable_by
+from pgwamp.procedures.privileges import describe_procedure
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import query_procedure, read_queries
 from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.query.scope import Scopes
-from pgwamp.session import Call, Procedure
+from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
 #: Procedures built between two breaths: calls go on while thousands are built anew.
@@ -75,13 +75,7 @@ async def build_exposure(
     add(batch_procedure(expose.prefix, found, database))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
     functions = _functions(naming, catalog)
-
-    async def describe(call: Call) -> Any:
-        if not database.roles:
-            return description
-        return await usable_by(call.caller, description, functions, database)
-
-    add(Procedure(f"{expose.prefix}.describe", describe))
+    add(describe_procedure(description, functions, database))
     return Exposure(found, description)
 
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgwamp.access import Caller
+from pgwamp.backlog import read_backlog
 from pgwamp.database import Database
+from pgwamp.errors import InvalidArgument
+from pgwamp.query.request import bind
+from pgwamp.session import Call, Procedure
 
 #: The privileges on its relation that a verb needs; all others, and topics, need SELECT.
 _NEEDED: Mapping[str, frozenset[str]] = {
@@ -43,6 +47,31 @@ where n.nspname || '.' || p.proname || '()' = any ($2::text[])
     and has_schema_privilege(n.oid, 'usage')
     and has_function_privilege(p.oid, 'execute')
 """
+
+
+def describe_procedure(
+    description: Mapping[str, Any], functions: Mapping[str, str], database: Database
+) -> Procedure:
+    """``describe``; with ``status`` it says how publishing stands, too.
+
+    The API changes with the schema only, and its description can be kept; the status cannot, so
+    it is there when asked for.
+    """
+
+    async def describe(call: Call) -> Mapping[str, Any]:
+        status = bind(("status",), call.args, call.kwargs).get("status", False)
+        if not isinstance(status, bool):
+            raise InvalidArgument("status", "true or false")
+        answer = description
+        if database.roles:
+            answer = await usable_by(call.caller, description, functions, database)
+        if status:
+            # On the primary, which knows the leader; as the caller, whose EXECUTE decides.
+            async with database.transaction(call.caller, read_only=False) as connection:
+                answer = {**answer, "events": (await read_backlog(connection)).as_dict()}
+        return answer
+
+    return Procedure(f"{description['prefix']}.describe", describe)
 
 
 async def usable_by(

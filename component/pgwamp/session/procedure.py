@@ -52,3 +52,8 @@ class Procedure:
     neutral: bool = True
     endless: bool = False
     description: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What it is, as its description says; what has none describes the others."""
+        return str(self.description.get("kind", "describe"))

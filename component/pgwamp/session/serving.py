@@ -22,6 +22,7 @@ from pgwamp.errors import (
     TooManyRows,
     Unavailable,
 )
+from pgwamp.metrics import Metrics
 from pgwamp.neutral import find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
@@ -48,11 +49,17 @@ class Serving:
     """
 
     def __init__(
-        self, limits: LimitSettings, realm: str, procedures: Mapping[str, Procedure] | None = None
+        self,
+        limits: LimitSettings,
+        realm: str,
+        procedures: Mapping[str, Procedure] | None = None,
+        *,
+        metrics: Metrics | None = None,
     ):
         self.procedures: Mapping[str, Procedure] = procedures or {}
         self._limits = limits
         self._realm = realm
+        self._metrics = metrics or Metrics()
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._running: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
@@ -84,8 +91,14 @@ class Serving:
             task = asyncio.current_task()
             assert task is not None
             self._running.add(task)
+            known = self.procedures.get(uri)
+            kind = known.kind if known else "gone"
+            self._metrics.call_began(kind)
+            failed = True
             try:
-                return await self._serve(uri, Call(args, kwargs, caller), details.progress, room)
+                result = await self._serve(uri, Call(args, kwargs, caller), details.progress, room)
+                failed = False
+                return result
             except CallError as error:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
@@ -98,6 +111,7 @@ class Serving:
             finally:
                 self._running.discard(task)
                 self._endless.discard(task)
+                self._metrics.call_ended(kind, failed=failed)
 
         return endpoint
 
