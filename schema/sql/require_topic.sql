@@ -19,9 +19,11 @@ begin
             using errcode = 'insufficient_privilege',
                 hint = 'Topics that begin with wamp. are reserved; use your own prefix.';
     end if;
-    if exists (select from wamp.component) and not exists (
-        select from wamp.component as c, unnest(c.topics) as allowed
-        where topic = allowed or (right(allowed, 1) = '.' and starts_with(topic, allowed))
+    if not (
+        select coalesce(bool_or(
+            topic = allowed or (right(allowed, 1) = '.' and starts_with(topic, allowed))
+        ), true)
+        from wamp.component as c, unnest(c.topics) as allowed
     ) then
         raise exception 'topic % is not one that this database publishes to', quote_literal(topic)
             using errcode = 'insufficient_privilege',

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 
+from pgwamp import migrations
 from pgwamp.errors import SettingsError, StartError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
 
@@ -61,6 +62,12 @@ async def test_a_role_publishes_while_the_configuration_names_it(
 async def test_a_role_that_is_not_there_ends_the_start(serve: Serve) -> None:
     with pytest.raises(StartError, match='publish_roles: the database has no role "nobody"'):
         await serve(events={"publish_roles": ["nobody"]})
+
+
+async def test_a_schema_that_is_too_old_ends_the_start(serve: Serve, database: Database) -> None:
+    migrations.downgrade(database.url, "0002")
+    with pytest.raises(StartError, match="too old: run 'pgwamp db upgrade'"):
+        await serve()
 
 
 async def test_a_user_without_the_right_is_told_the_grant(
