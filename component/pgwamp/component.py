@@ -57,7 +57,13 @@ class Component:
             self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
         )
         self.listener = Listener(settings.database.direct_dsn())
-        self.feed = Feed(self.database, self.listener, self.shapes, self.naming)
+        self.feed = Feed(
+            self.database,
+            self.listener,
+            self.shapes,
+            self.naming,
+            max_bytes=settings.limits.max_bytes,
+        )
         self._serving: Serving | None = None
         self.metrics = Metrics()
         self.exporter = Exporter(settings.metrics, self._page)

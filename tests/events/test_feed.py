@@ -53,10 +53,10 @@ async def test_two_attachments_share_one_reader(
 ) -> None:
     polls = 0
 
-    async def counted(*args: Any) -> Any:
+    async def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal polls
         polls += 1
-        return await read_page(*args)
+        return await read_page(*args, **kwargs)
 
     monkeypatch.setattr(feed_module, "read_page", counted)
     async with component.feed.attach() as one:
@@ -252,9 +252,9 @@ def histories(draw: st.DrawFn) -> tuple[list[tuple[int, int, int]], int, int, li
     return events, attached, replayed, polls
 
 
-@given(histories(), st.integers(1, 4))
+@given(histories(), st.integers(1, 4), st.booleans())
 def test_the_joint_misses_nothing_and_repeats_nothing_from_any_cursor(
-    history: tuple[list[tuple[int, int, int]], int, int, list[int]], size: int
+    history: tuple[list[tuple[int, int, int]], int, int, list[int]], size: int, from_now: bool
 ) -> None:
     events, attached, replayed, polls = history
 
@@ -268,24 +268,31 @@ def test_the_joint_misses_nothing_and_repeats_nothing_from_any_cursor(
         earlier, later = Snapshot.parse(seen), Snapshot.parse(polling)
         return [n for n, *_ in events if later.sees(n) and not earlier.sees(n) and n > last_id]
 
-    end = snapshot(30)
-    joint = Joint(_at(snapshot(replayed)), CLUSTER)
-    received = new("1:1:", snapshot(replayed))
-    positions = [(joint.position, list(received))]
-    seen = snapshot(attached)
+    def kept(position: Position) -> Position:
+        """As a subscriber keeps it."""
+        return decode_cursor(position.encode(CLUSTER), CLUSTER)
+
+    end, replay, seen = snapshot(30), snapshot(replayed), snapshot(attached)
+    received = new("1:1:", replay)
+    read = newest_of(replay) if from_now else max(received, default=0)
+    joint = Joint(Position(replay, newest=read), CLUSTER)
+    positions = [(kept(joint.position), list(received))]
+    newest = newest_of(seen)
     for polling in map(snapshot, polls):
         numbers = new(seen, polling)
-        start = _at(seen)
+        newest = max([newest, *numbers])
+        start = Position(seen, newest=newest)
         for first in range(0, len(numbers), size):
             part = numbers[first : first + size]
-            full = len(part) == size
-            page_end = _at(seen, polling, part[-1]) if full else _at(polling)
-            changes = [_change(n, _at(seen, polling, n)) for n in part]
+            ended = Position(polling, newest=newest)
+            further = Position(seen, polling, part[-1], newest)
+            page_end = further if len(part) == size else ended
+            changes = [_change(n, Position(seen, polling, n, newest)) for n in part]
             for change in joint.take(Batch(changes, start, polling, page_end, 0)):
                 received.append(change.id)
                 cursor = decode_cursor(change.kwargs["cursor"], CLUSTER)
                 positions.append((cursor, list(received)))
-            positions.append((joint.position, list(received)))
+            positions.append((kept(joint.position), list(received)))
             start = page_end
         seen = polling
     assert sorted(received) == [n for n, *_ in events]
@@ -294,10 +301,6 @@ def test_the_joint_misses_nothing_and_repeats_nothing_from_any_cursor(
         if position.polling is not None:
             rest += new(position.seen, position.polling, position.last_id)
         assert sorted(so_far + rest) == [n for n, *_ in events]
-
-
-def _at(seen: str, polling: str | None = None, last_id: int = 0) -> Position:
-    return Position(seen, polling, last_id, max(map(newest_of, filter(None, (seen, polling)))))
 
 
 def _change(number: int, after: Position) -> Change:

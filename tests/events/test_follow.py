@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -138,6 +139,77 @@ async def test_a_snapshot_reads_as_select_does(
     empty = await Follower(client, f"{prefix}.empty.follow", snapshot=True).begun()
     assert [set(item) for item in empty.items] == [{"rows"}, {"events", "cursor"}]
     assert empty.rows == []
+
+
+WATCHED_WITH = [
+    {"columns": ["name"]},
+    {"when": "amount > 50"},
+    {"columns": ["name", "amount"], "when": "name like '%5%' and amount <> 77"},
+    {"old": "none", "topic": "{prefix}.part.{op}.{id}"},
+    {"when": "name ~ '^.[135]' and not amount % 7 = 0", "old": "full"},
+]
+
+
+@pytest.mark.parametrize("options", WATCHED_WITH, ids=json.dumps)
+async def test_a_snapshot_has_what_its_events_would_have_made(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    options: dict[str, Any],
+) -> None:
+    watch = json.dumps(options).replace("{prefix}", prefix).replace("'", "''")
+    database.execute(
+        "create table part (id int primary key, name text, amount int)",
+        f"select wamp.watch('part', '{watch}')",
+    )
+    await serve()
+    client = await connect()
+    early = await Follower(client, f"{prefix}.part.follow", snapshot=True).begun()
+    assert early.rows == []
+    database.execute(
+        "insert into part select n, 'p' || n, n from generate_series(1, 100) as n",
+        "update part set amount = 200 - amount, name = 'q' || id where id % 3 = 0",
+        "delete from part where id % 10 = 4",
+    )
+    late = await Follower(client, f"{prefix}.part.follow", snapshot=True).begun()
+    assert 0 < len(late.rows) <= 90
+    database.execute(
+        "update part set id = -id, amount = amount + 1 where id % 5 = 0",
+        "insert into part values (1000, 'p5', 60)",
+    )
+    for follower in (early, late):
+        await follower.until(lambda f: any(e["key"] == {"id": 1000} for e in f.events))
+    assert table(early) == table(late)
+
+
+def table(follower: Follower) -> dict[int, dict[str, Any]]:
+    """What a follower knows of each key, without the key where it is not among the columns."""
+    rows = {row["id"]: row for row in follower.rows}
+    for event in follower.events:
+        key = event["key"]["id"]
+        if event["op"] == "delete":
+            del rows[key]
+            continue
+        if event["op"] == "update":
+            del rows[event["old"].get("id", key) if "old" in event else key]
+        rows[key] = {"id": key, **event["new"]}
+    return rows
+
+
+async def test_rows_that_are_not_for_everybody_are_refused(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table own (id int primary key, owner text)",
+        """select wamp.watch('own', '{"eligible_authid": "owner"}')""",
+    )
+    await serve()
+    client = await connect()
+    error = await Follower(client, f"{prefix}.own.follow", snapshot=True).error()
+    assert error.uri == "wamp.error.invalid_argument"
+    assert "snapshot: own is watched with eligible_authid" in error.message
+    await Follower(client, f"{prefix}.own.follow").begun()
 
 
 async def test_a_follower_outlives_the_call_timeout_and_the_database(

@@ -33,16 +33,16 @@ from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.events.change import Change, complete, outline
 from pgwamp.events.cursor import Position
 from pgwamp.events.payload import Shapes
-from pgwamp.events.reader import Page, current_position, read_page
+from pgwamp.events.reader import PAGE_BYTES, Page, current_position, read_page
 from pgwamp.naming import Naming
 
 log = logs.get(__name__)
 #: Payload of the notification that follows DDL, of which GRANT and REVOKE are.
 _DDL = "reload"
-#: Events of a page at most, and octets that a page should have.
-PAGE, PAGE_OCTETS = 200, 4 * 1024 * 1024
+#: Events of a page at most.
+PAGE = 200
 #: What may wait for one attachment, in events and octets. All share the same batches.
-WAITING, WAITING_OCTETS = 10 * PAGE, 4 * PAGE_OCTETS
+WAITING, WAITING_OCTETS = 10 * PAGE, 8 * PAGE_BYTES
 #: Seconds between polls when nobody says that something was published.
 BELT = 5.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
@@ -120,23 +120,32 @@ class Feed:
     """Reads new events while somebody is attached, and gives each page to all.
 
     :param listener: hears ``published``, and when its connection was lost.
+    :param max_bytes: of a message: a row that is larger comes without its values.
     :ivar schema: another number whenever the schema, and with it privileges, may have changed.
     """
 
-    def __init__(self, database: Database, listener: Listener, shapes: Shapes, naming: Naming):
+    def __init__(
+        self,
+        database: Database,
+        listener: Listener,
+        shapes: Shapes,
+        naming: Naming,
+        *,
+        max_bytes: int,
+    ):
         self._database = database
-        self._listener = listener
         self._shapes = shapes
         self._naming = naming
+        self._max_bytes = max_bytes
         self._attachments: set[Attachment] = set()
         self._signal = asyncio.Event()
         self._starting = asyncio.Lock()
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._position = Position("")
-        self._page_size = PAGE
         self.cluster = ""
         self.schema = 0
+        listener.add(self._hear)
 
     @asynccontextmanager
     async def attach(self) -> AsyncIterator[Attachment]:
@@ -160,12 +169,10 @@ class Feed:
         async with self._starting:
             if self._task is None:
                 await self._begin()
-                self._listener.add(self._hear)
                 self._task = asyncio.create_task(self._run(), name="pgwamp feed")
 
     async def _stop(self) -> None:
         if self._task is not None:
-            self._listener.remove(self._hear)
             task, self._task = self._task, None
             task.cancel()
             await asyncio.wait({task})
@@ -223,7 +230,7 @@ class Feed:
             self._signal.clear()
             # The connection goes back before anybody is told.
             async with self._database.connection(read_only=False) as connection:
-                page = await read_page(connection, self._position, self._page_size)
+                page = await read_page(connection, self._position, PAGE, largest=self._max_bytes)
             if page.records:
                 self._give(await self._batch(page))
             # A rest of a poll says nothing about what was committed since.
@@ -234,8 +241,6 @@ class Feed:
     async def _batch(self, page: Page) -> Batch:
         outlines = [outline(record, self._naming) for record in page.records]
         octets = sum(change.octets for change in outlines)
-        # Large rows: fewer at a time.
-        self._page_size = max(1, min(PAGE, PAGE_OCTETS * len(outlines) // octets))
         changes = await complete(page, outlines, self._shapes, self.cluster)
         return Batch(changes, page.start, page.polling, page.end, octets)
 

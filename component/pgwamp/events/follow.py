@@ -26,7 +26,6 @@ from pgwamp.events.joint import Joint
 from pgwamp.events.reader import current_position, flush
 from pgwamp.events.replay import Replay, as_sent
 from pgwamp.events.sources import Everything, Table
-from pgwamp.events.wanted import Wanted
 from pgwamp.query.request import bind
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
@@ -107,6 +106,8 @@ class _Follow:
         self._relation = relation
         self._caller = caller
         self._since, self._topic = request.get("since"), request.get("topic")
+        self._asked: int | None = None
+        self._sent: Position | None = None
         self._snapshot = request.get("snapshot", False)
         if not isinstance(self._snapshot, bool):
             raise InvalidArgument("snapshot", "expected true or false")
@@ -121,7 +122,7 @@ class _Follow:
         if self._since is not None:
             position = decode_cursor(self._since, common.replay.cluster)
         async with self._connection() as connection:
-            self._wanted = await self._ask(connection)
+            await self._ask(connection)
             options: Mapping[str, Any] = {}
             if isinstance(self._source, Table):
                 options = await self._source.options(connection)
@@ -149,6 +150,7 @@ class _Follow:
                 more = True
                 while more:
                     async with self._connection() as connection:
+                        await self._ask(connection)
                         parcel = common.replay.parcel(ITEM, ITEM_OCTETS)
                         stretch = await common.replay.read(
                             connection, position, self._wanted, parcel
@@ -165,35 +167,35 @@ class _Follow:
                     position = joint.position
 
     async def _live(self, attachment: Attachment, joint: Joint) -> AsyncGenerator[Item]:
-        feed, sent = self._common.feed, joint.position
-        schema = feed.schema
         while True:
             try:
                 async with asyncio.timeout(QUIET):
                     batch = await attachment.batch()
             except TimeoutError:
-                if joint.position != sent:
-                    sent = joint.position
-                    yield self._item([], sent)
+                if joint.position != self._sent:
+                    yield self._item([], joint.position)
                 continue
-            if feed.schema != schema:
-                schema = feed.schema
+            if self._asked != self._common.feed.schema:
                 async with self._connection() as connection:
-                    self._wanted = await self._ask(connection)
+                    await self._ask(connection)
             changes = [change for change in joint.take(batch) if change in self._wanted]
             parcels = list(self._common.replay.parcels(changes, ITEM, ITEM_OCTETS))
             for parcel in parcels[:-1]:
                 yield {"events": as_sent(parcel), "cursor": parcel[-1].kwargs["cursor"]}
             if parcels:
-                sent = joint.position
-                yield self._item(parcels[-1], sent)
+                yield self._item(parcels[-1], joint.position)
 
-    async def _ask(self, connection: asyncpg.Connection[Any]) -> Wanted:
-        return await self._source.wanted(
-            self._common.database, connection, self._caller, self._topic
-        )
+    async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
+        """Ask what the caller may have, at first and when privileges may have changed."""
+        schema = self._common.feed.schema
+        if schema != self._asked:
+            self._wanted = await self._source.wanted(
+                self._common.database, connection, self._caller, self._topic
+            )
+            self._asked = schema
 
     def _item(self, changes: Sequence[Change], position: Position) -> Item:
+        self._sent = position
         cursor = position.encode(self._common.replay.cluster)
         return {"events": as_sent(changes), "cursor": cursor}
 

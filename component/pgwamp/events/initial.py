@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ from pgwamp.catalog import Relation
 from pgwamp.database import Database, fetch_chunks
 from pgwamp.errors import InvalidArgument
 from pgwamp.events.cursor import Position, newest_of
-from pgwamp.events.reader import flush
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.statement import Bound
@@ -30,7 +28,6 @@ class Initial:
     def __init__(self, scopes: Scopes, *, bigint_as_string: bool):
         self._scopes = scopes
         self._big = bigint_as_string
-        self._beginning = asyncio.Lock()
 
     @asynccontextmanager
     async def rows(
@@ -42,16 +39,13 @@ class Initial:
         :raises InvalidArgument: each caller gets other rows.
         """
         bound = self._statement(relation, options)
-        async with AsyncExitStack() as stack:
-            # One at a time takes two connections, or all could wait for the second one for ever.
-            async with self._beginning, database.connection(read_only=False) as other:
-                connection = await stack.enter_async_context(database.snapshot(caller))
-                seen = await connection.fetchval("select pg_current_snapshot()::text")
-                # Whatever had ended by then, with or without events.
-                await flush(other)
+        async with database.snapshot(caller) as connection:
+            seen = await connection.fetchval("select pg_current_snapshot()::text")
             chunks = fetch_chunks(connection, bound.statement.sql, bound.parameters)
-            position = Position(seen, newest=newest_of(seen))
-            yield (bound.rows(records) async for records in chunks), position
+            yield (
+                (bound.rows(records) async for records in chunks),
+                Position(seen, newest=newest_of(seen)),
+            )
 
     def _statement(self, relation: Relation, options: Mapping[str, Any]) -> Bound:
         """Of ``columns`` the rows have these and the key; of ``when`` there are no others."""

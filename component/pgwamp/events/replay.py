@@ -103,7 +103,7 @@ class Replay:
         """
         seen = 0
         while True:
-            page = await read_page(connection, position, PAGE, wanted.relation)
+            page = await read_page(connection, position, PAGE, wanted.relation, largest=self._most)
             outlines = [outline(record, self._naming) for record in page.records]
             chosen = [change for change in outlines if change in wanted]
             for change in await complete(page, chosen, self._shapes, self.cluster):

@@ -15,11 +15,8 @@ from pgwamp.events.wanted import Wanted
 from pgwamp.naming import Naming
 from pgwamp.pgtypes import loads
 
-# The view has options where a table can be watched with some.
 _WATCHED = """
-select coalesce((to_jsonb(w.*) -> 'options')::text, '{}') as options
-from wamp.watched as w
-where w.relation_schema = $1 and w.relation_name = $2
+select options::text from wamp.watched where relation_schema = $1 and relation_name = $2
 """
 _TABLES = """
 select n.nspname, c.relname

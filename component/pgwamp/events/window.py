@@ -78,8 +78,6 @@ class Window:
             smaller = event.smaller()
             if not smaller:
                 self._refuse(event, "larger than limits.max_bytes")
-            elif len(smaller) == 1:
-                self._metrics.event_truncated()
             for part in smaller:
                 self._send(part)
         except PublishRefused as error:
@@ -87,6 +85,9 @@ class Window:
         else:
             self._under_way.append(_Sent(event, reply, self._now()))
             self._sent += 1
+            if "truncated" in (event.kwargs or {}) and event.is_change:
+                self._metrics.event_truncated()
+                log.warning("event too large, published without values", id=event.id)
 
     async def _settle(self) -> None:
         item = self._under_way.popleft()

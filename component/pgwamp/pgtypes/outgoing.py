@@ -25,7 +25,11 @@ def loads_exact(text: str) -> Any:
         return json.loads(text, parse_float=_Number)
     except ValueError:
         # Python makes no integer of more than 4300 digits; PostgreSQL has numbers of 131072.
-        return json.loads(text, parse_int=_Number, parse_float=_Number)
+        return json.loads(text, parse_int=_exact_int, parse_float=_Number)
+
+
+def _exact_int(text: str) -> int | str:
+    return int(text) if len(text) <= 20 else _Number(text)
 
 
 def loads(text: str) -> Any:

@@ -1,0 +1,339 @@
+"""``changes`` and ``follow`` of everything under the prefix, and who may have which events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from pgwamp.access import Caller
+from pgwamp.component import Component
+from pgwamp.errors import CallError
+from pgwamp.events import replay as replay_module
+from pgwamp.session import Call
+from tests.conftest import Connect, Database, MakeSettings, Serve
+from tests.events.following import Follower
+
+TABLES = (
+    "create table item (id int primary key)",
+    "create table client (id int primary key)",
+    "create schema hidden",
+    "create table hidden.secret (id int primary key)",
+    "select wamp.watch('item'), wamp.watch('client'), wamp.watch('hidden.secret')",
+)
+
+
+def publish(topic: str, **options: Any) -> str:
+    return f"select wamp.publish('{topic}', '[1]', '{{\"a\": 2}}', '{json.dumps(options)}')"
+
+
+def brief(events: list[Mapping[str, Any]]) -> list[Any]:
+    return [(e["op"], e.get("table"), e.get("key", {}).get("id"), e.get("topic")) for e in events]
+
+
+async def test_everything_comes_in_one_order(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*TABLES)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.follow").begun()
+    database.execute(
+        "insert into item values (1)",
+        publish(f"{prefix}.hello"),
+        "insert into client values (2)",
+        "insert into hidden.secret values (3)",
+        publish("com.example.elsewhere"),
+        "delete from item",
+    )
+    expected = [
+        ("insert", "item", 1, None),
+        ("publish", None, None, f"{prefix}.hello"),
+        ("insert", "client", 2, None),
+        ("delete", "item", 1, None),
+    ]
+    await follower.until(lambda f: len(f.events) == 4)
+    events, answer = await client.call_full(f"{prefix}.changes")
+    assert brief(events) == brief(follower.events) == expected
+    assert events == follower.events or _without_cursors(events) == _without_cursors(
+        follower.events
+    )
+    published = events[1]
+    assert (published["args"], published["kwargs"]) == ([1], {"a": 2})
+    assert set(published) == {"id", "cursor", "op", "topic", "args", "kwargs", "at", "xid"}
+    for position, event in enumerate(events):
+        rest = await client.call(f"{prefix}.changes", [event["cursor"]])
+        assert brief(rest) == expected[position + 1 :]
+    assert await client.call(f"{prefix}.changes", [answer["next"]]) == []
+    paged: list[Any] = []
+    since, more = None, True
+    while more:
+        page, answer = await client.call_full(f"{prefix}.changes", [since, 1])
+        paged += page
+        since, more = answer["next"], answer["more"]
+    assert brief(paged) == expected
+
+
+def _without_cursors(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in event.items() if k != "cursor"} for event in events]
+
+
+async def test_a_topic_narrows_it(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*TABLES)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.follow", topic=f"{prefix}.item.").begun()
+    database.execute(
+        "insert into client values (1)",
+        "insert into item values (2)",
+        publish(f"{prefix}.item.checked"),
+        publish(f"{prefix}.items"),
+        "delete from item",
+    )
+    await follower.until(lambda f: len(f.events) == 3)
+    expected = ["insert", "publish", "delete"]
+    assert [event["op"] for event in follower.events] == expected
+    answered = await client.call(f"{prefix}.changes", [], {"topic": f"{prefix}.item."})
+    assert [event["op"] for event in answered] == expected
+    deleted = await client.call(f"{prefix}.changes", [], {"topic": f"{prefix}.item.deleted"})
+    assert [event["op"] for event in deleted] == ["delete"]
+    for wrong in ("com.elsewhere.", f"{prefix}x.", "", 1):
+        with pytest.raises(CallError, match=r"^topic: expected what topics begin with"):
+            await client.call(f"{prefix}.changes", [], {"topic": wrong})
+
+
+async def test_a_table_of_later_is_followed_too(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.follow").begun()
+    database.execute(*TABLES, "insert into item values (1)")
+    assert await follower.keys(1) == [1]
+
+
+async def test_few_events_among_many_are_found_in_bounded_steps(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replay_module, "MOST", 100)
+    monkeypatch.setattr(replay_module, "PAGE", 50)
+    database.execute(
+        *TABLES,
+        "insert into client select n from generate_series(1, 175) as n",
+        "insert into item values (1)",
+        "insert into client select n from generate_series(200, 375) as n",
+        "insert into item values (2)",
+    )
+    await serve()
+    client = await connect()
+    found, since, more, steps = [], None, True, 0
+    while more:
+        events, answer = await client.call_full(
+            f"{prefix}.changes", [since], {"topic": f"{prefix}.item."}
+        )
+        found += [event["key"]["id"] for event in events]
+        since, more, steps = answer["next"], answer["more"], steps + 1
+    assert found == [1, 2]
+    assert steps == 4
+
+
+# --- who may have them --------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def load(make_settings: MakeSettings) -> AsyncIterator[Callable[..., Awaitable[Component]]]:
+    """A component without a router, whose handlers are called as anybody."""
+    started: list[Component] = []
+
+    async def start(**sections: Any) -> Component:
+        component = Component(make_settings(**sections))
+        await component.database.start()
+        started.append(component)
+        await component.listener.start()
+        await component.load()
+        return component
+
+    yield start
+    for component in started:
+        await component.listener.stop()
+        await component.database.stop()
+
+
+class Somebody:
+    """A caller of a component's handlers."""
+
+    def __init__(self, component: Component, authid: str | None, authrole: str | None = None):
+        self._component = component
+        self._caller = Caller("realm1", "x", 7, authid, authrole)
+
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        prefix = self._component.naming._settings.prefix
+
+        async def progress(_: Any) -> None:
+            """Never called: the generator is read."""
+
+        call = Call(args, kwargs, self._caller, progress)
+        return self._component.exposure.procedures[f"{prefix}.{name}"].handler(call)
+
+    async def changes(self, name: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """The events of a call of changes."""
+        value: list[dict[str, Any]] = (await self._call(f"{name}changes", *args, **kwargs)).value
+        return value
+
+    def follow(self, name: str, **kwargs: Any) -> Following:
+        """A call of follow."""
+        return Following(self._call(f"{name}follow", **kwargs))
+
+
+class Following:
+    """The events of a call of follow, as they are asked for."""
+
+    def __init__(self, items: AsyncGenerator[Mapping[str, Any]]):
+        self._items = items
+
+    async def events(self, number: int) -> list[Mapping[str, Any]]:
+        """The next events, so many and what comes with them; of none, until it has begun."""
+        events: list[Mapping[str, Any]] = []
+        async with asyncio.timeout(10):
+            async for item in self._items:
+                events += item["events"]
+                if len(events) >= number:
+                    break
+        return events
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "alice": {"eligible_authid": ["alice"]},
+    "either": {"eligible_authid": ["alice", "bob"]},
+    "staff": {"eligible_authrole": ["staff"]},
+    "bob of staff": {"eligible_authid": ["bob"], "eligible_authrole": ["staff"]},
+    "not alice": {"exclude_authid": ["alice"]},
+    "not staff": {"exclude_authrole": ["staff"]},
+    "nobody": {"eligible_authid": []},
+    "a session": {"eligible": [7]},
+    "not a session": {"exclude": [7]},
+}
+
+
+@pytest.mark.parametrize(
+    ("authid", "authrole", "expected"),
+    [
+        ("alice", "user", {"all", "alice", "either", "not staff", "not a session"}),
+        ("bob", "staff", {"all", "either", "staff", "bob of staff", "not alice", "not a session"}),
+        ("carol", "user", {"all", "not alice", "not staff", "not a session"}),
+        (None, None, {"all", "not a session"}),
+    ],
+)
+async def test_events_go_to_whom_they_are_eligible(
+    load: Callable[..., Awaitable[Component]],
+    database: Database,
+    prefix: str,
+    authid: str | None,
+    authrole: str | None,
+    expected: set[str],
+) -> None:
+    database.execute(*TABLES)
+    component = await load()
+    caller = Somebody(component, authid, authrole)
+    following = caller.follow("")
+    assert await following.events(0) == []
+    database.execute(
+        *(
+            publish(f"{prefix}.{name.replace(' ', '_')}", **options)
+            for name, options in OPTIONS.items()
+        ),
+        # As a table that is watched with eligible_authid writes it.
+        "insert into item values (1)",
+        """update wamp.event set options = '{"eligible_authid": ["dave"]}' where op = 'insert'""",
+        "notify pgwamp, 'published'",
+    )
+    for events in (await caller.changes(""), await following.events(len(expected))):
+        topics = {event.get("topic", "").rpartition(".")[2].replace("_", " ") for event in events}
+        assert topics == expected
+    assert await caller.changes("item.") == []
+    assert len(await Somebody(component, "dave").changes("item.")) == 1
+
+
+async def test_pages_for_the_eligible_are_full(
+    load: Callable[..., Awaitable[Component]], database: Database
+) -> None:
+    database.execute(
+        *TABLES,
+        "insert into item select n from generate_series(1, 1000) as n",
+        "update wamp.event set options = case when id % 100 = 0 "
+        """then '{"eligible_authid": ["alice"]}' else '{"eligible_authid": ["bob"]}' end::jsonb""",
+    )
+    component = await load()
+    events = await Somebody(component, "alice").changes("item.", limit=7)
+    assert len(events) == 7
+    rest = await Somebody(component, "alice").changes("item.", events[-1]["cursor"])
+    assert len({event["id"] for event in events + rest}) == len(events) + len(rest) == 10
+
+
+async def test_with_roles_there_is_what_the_role_may_read(
+    load: Callable[..., Awaitable[Component]],
+    database: Database,
+    prefix: str,
+) -> None:
+    role = f"role_{uuid.uuid4().hex[:8]}"
+    database.execute(
+        *TABLES,
+        "create table own (id int primary key)",
+        "alter table own enable row level security",
+        "select wamp.watch('own')",
+        f"create role {role}",
+        f"grant select on item, own to {role}",
+        "insert into item values (1)",
+        "insert into client values (2)",
+        "insert into own values (3)",
+        publish(f"{prefix}.hello"),
+    )
+    try:
+        component = await load(access={"roles": {"user": role}})
+        caller = Somebody(component, "alice", "user")
+        assert brief(await caller.changes("")) == [("insert", "item", 1, None)]
+        with pytest.raises(CallError, match="may not call"):
+            await Somebody(component, "eve", "guest").changes("")
+        for name in ("client.", "own."):
+            with pytest.raises(CallError, match="only for roles"):
+                await caller.follow(name).events(0)
+        following = caller.follow("")
+        assert await following.events(0) == []
+        published = "notify pgwamp, 'published'"
+        database.execute("insert into client values (3)", "insert into item values (4)", published)
+        assert brief(await following.events(1)) == [("insert", "item", 4, None)]
+        granted = f"grant select on client to {role}"
+        database.execute(granted, "insert into client values (5)", published)
+        assert brief(await following.events(1)) == [("insert", "client", 5, None)]
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_a_revoked_privilege_ends_a_follow(
+    load: Callable[..., Awaitable[Component]], database: Database
+) -> None:
+    role = f"role_{uuid.uuid4().hex[:8]}"
+    database.execute(*TABLES, f"create role {role}", f"grant select on item to {role}")
+    try:
+        component = await load(access={"roles": {"user": role}})
+        following = Somebody(component, "alice", "user").follow("item.")
+        assert await following.events(0) == []
+        database.execute(
+            f"revoke select on item from {role}",
+            "insert into item values (1)",
+            "notify pgwamp, 'published'",
+        )
+        with pytest.raises(CallError, match="only for roles"):
+            await following.events(1)
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")

@@ -1,0 +1,111 @@
+"""An answer fits into a message: pages end earlier, and an event alone over it has no values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import cbor2
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwamp.neutral import most_octets
+from tests.conftest import Connect, Database, Serve
+from tests.events.following import Follower
+
+LIMIT = 200_000
+ITEM = (
+    "create table item (id int primary key, body text, raw bytea, numbers float8[])",
+    "select wamp.watch('item')",
+)
+
+neutral = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+@given(neutral)
+def test_no_serializer_takes_more(value: Any) -> None:
+    most = most_octets(value)
+    assert len(cbor2.dumps(value)) <= most
+    assert len(msgpack.packb(value)) <= most
+    text = json.dumps(value, ensure_ascii=False, default=lambda raw: "\0" + _base64(raw))
+    assert len(text.encode()) <= most
+
+
+def _base64(raw: bytes) -> str:
+    return "x" * ((len(raw) + 2) // 3 * 4)
+
+
+@pytest.mark.parametrize("serializer", ["cbor", "json", "msgpack"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "repeat('x', 15000), null, null",
+        "repeat('\U0001f600', 4000), null, null",
+        "repeat(chr(1), 3000), null, null",
+        "null, decode(repeat('ab', 12000), 'hex'), null",
+        "null, null, array(select 0.5::float8 from generate_series(1, 4000))",
+    ],
+    ids=["ascii", "unicode", "control", "bytes", "floats"],
+)
+async def test_a_page_ends_before_it_is_too_large(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    values: str,
+    serializer: str,
+) -> None:
+    insert = f"insert into item select n, {values} from generate_series(1, 60) as n"
+    database.execute(*ITEM, insert)
+    await serve(limits={"max_bytes": LIMIT}, router={"serializer": serializer})
+    client = await connect(serializer)
+    found: list[int] = []
+    since, more, pages = None, True, 0
+    while more:
+        events, answer = await client.call_full(f"{prefix}.item.changes", [since])
+        assert all("truncated" not in event and "new" in event for event in events)
+        found += [event["key"]["id"] for event in events]
+        since, more, pages = answer["next"], answer["more"], pages + 1
+    assert found == list(range(1, 61))
+    assert 60 // 13 <= pages < 60
+
+
+async def test_an_event_over_the_limit_comes_without_values(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        *ITEM,
+        "insert into item values (1, 'small')",
+        f"insert into item values (2, repeat('x', {LIMIT * 3 // 4}))",
+        f"insert into item values (3, repeat('x', {LIMIT}))",
+        "insert into item values (4, 'small')",
+    )
+    await serve(limits={"max_bytes": LIMIT})
+    client = await connect()
+    _, answer = await client.call_full(f"{prefix}.item.changes", [], {"limit": 1})
+    follower = Follower(client, f"{prefix}.item.follow", since=answer["next"])
+    await follower.until(lambda f: len(f.events) == 3)
+    events, since, more = [], answer["next"], True
+    while more:
+        page, answer = await client.call_full(f"{prefix}.item.changes", [since])
+        events += page
+        since, more = answer["next"], answer["more"]
+    for received in (events, follower.events):
+        assert [event["key"]["id"] for event in received] == [2, 3, 4]
+        assert [event.get("truncated") for event in received] == [None, True, None]
+        assert len(received[0]["new"]["body"]) == LIMIT * 3 // 4
+        assert "new" not in received[1]
+    database.execute(f"insert into item values (5, repeat('x', {LIMIT}))")
+    await follower.until(lambda f: len(f.events) == 4)
+    assert follower.events[-1]["truncated"] is True
