@@ -67,12 +67,6 @@ class Event(Base):
     __tablename__ = "event"
     __table_args__ = (
         PrimaryKeyConstraint("id", "slot"),
-        CheckConstraint("op in ('insert', 'update', 'delete', 'truncate')", name="event_op_check"),
-        CheckConstraint(
-            "num_nonnulls(relation_schema, relation, op) = 3 "
-            "or num_nonnulls(relation_schema, relation, op) = 0 and topic is not null",
-            name="event_source_check",
-        ),
         # Which events a snapshot shows: found by transaction, read in order of id.
         Index("event_xid_id_idx", "xid", "id"),
         {

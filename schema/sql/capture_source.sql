@@ -226,7 +226,7 @@ begin
     -- As wamp.wake, which tells why.
     if found and pg_try_advisory_lock_shared(20599, 2) then
         perform pg_advisory_unlock_shared(20599, 2);
-        perform pg_notify('pgwamp', '');
+        perform wamp.wake();
     end if;
     return null;
 end

@@ -18,6 +18,10 @@ declare
         from pg_trigger as t
         join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
         where t.tgrelid = relation and t.tgname = 'wamp_insert');
+    -- Types whose JSON is the same under all settings.
+    plain constant regtype[] := '{bool,int2,int4,int8,numeric,text,varchar,bpchar,"char",name,uuid,'
+        'date,timestamp,json,jsonb}';
+    settings text;
 begin
     if name is null then
         name := format('capture_%s', nextval('wamp.event_id_seq'));
@@ -33,11 +37,25 @@ begin
                         'of your own with their schema.';
         end;
     end if;
+    -- Each setting costs as much as a column, so that only what has to be set is set.
+    settings := case
+        when options ?| '{when,topic,eligible_authid,eligible_authrole}' or exists (
+            select from pg_attribute as a
+            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+                and a.atttypid <> all (plain || '{timestamptz}')
+        ) then
+            'set timezone = ''UTC'' set datestyle = ''ISO'' set intervalstyle = ''iso_8601'' '
+            'set bytea_output = ''hex'' set extra_float_digits = 1'
+        when exists (
+            select from pg_attribute as a
+            where a.attrelid = relation and a.atttypid = 'timestamptz'::regtype and not a.attisdropped
+        ) then 'set timezone = ''UTC'''
+        else ''
+    end;
     execute format(
         'create or replace function wamp.%I() returns trigger language plpgsql security definer '
-        'set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO'' '
-        'set intervalstyle = ''iso_8601'' set bytea_output = ''hex'' set extra_float_digits = 1 '
-        'as %L', name, wamp.capture_source(relation, options));
+        'set search_path = pg_catalog, pg_temp %s as %L',
+        name, settings, wamp.capture_source(relation, options));
     -- Whoever makes the triggers needs it; to others it would be a way to write events.
     execute format('revoke execute on function wamp.%I() from public', name);
     execute format('grant execute on function wamp.%I() to %I', name, grantee);

@@ -124,7 +124,7 @@ def test_the_migrated_schema_is_that_of_the_models(wamp_database: Database) -> N
         "alter table wamp.publisher alter column published type text",
         "drop index wamp.event_xid_id_idx",
         "comment on table wamp.event is 'else'",
-        "alter table wamp.event drop constraint event_op_check",
+        "alter table wamp.retention drop constraint retention_single_check",
         "create table wamp.more (id int)",
     ],
 )

@@ -8,6 +8,7 @@ from psycopg2.extensions import connection as Connection
 
 from .conftest import GUEST, Database, query
 
+LEADER = "(20599, 1)"
 AWAKE = "(20599, 2)"
 
 DEFINE = "wamp.define_capture(regclass, jsonb, name)"
@@ -221,9 +222,10 @@ def notified(listener: Connection) -> list[str]:
 
 @pytest.fixture
 def listener(wamp_database: Database) -> Connection:
-    """A connection that listens as a sleeping publisher does."""
+    """A connection that leads and listens as a sleeping publisher does."""
     connection = wamp_database.connect()
     query(connection, "listen pgwamp")
+    query(connection, f"select pg_advisory_lock{LEADER}")
     return connection
 
 
@@ -254,12 +256,19 @@ def test_an_awake_publisher_is_not_notified(wamp_database: Database, listener: C
     assert notified(listener) == [""]
 
 
+def test_without_a_publisher_nobody_notifies(wamp_database: Database, listener: Connection) -> None:
+    query(listener, f"select pg_advisory_unlock{LEADER}")
+    wamp_database.query("select wamp.publish('a.b')")
+    assert notified(listener) == []
+
+
 def test_waking_leaves_no_lock_behind(wamp_database: Database) -> None:
     writer = wamp_database.connect()
     query(writer, "begin")
     query(writer, "select wamp.publish('a.b')")
 
-    assert wamp_database.value(f"select pg_try_advisory_lock{AWAKE}")
+    for lock in (AWAKE, LEADER):
+        assert wamp_database.value(f"select pg_try_advisory_lock{lock}")
 
 
 def test_a_statement_without_events_wakes_nobody(

@@ -33,7 +33,7 @@ from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.events.change import Change, complete, outline
 from pgwamp.events.cursor import Position
 from pgwamp.events.payload import Shapes
-from pgwamp.events.reader import PAGE_BYTES, Page, current_position, read_page
+from pgwamp.events.reader import PAGE_BYTES, ByIndex, Page, current_position, read_page
 from pgwamp.naming import Naming
 
 log = logs.get(__name__)
@@ -230,7 +230,9 @@ class Feed:
             self._signal.clear()
             # The connection goes back before anybody is told.
             async with self._database.connection(read_only=False) as connection:
-                page = await read_page(connection, self._position, PAGE, largest=self._max_bytes)
+                page = await read_page(
+                    ByIndex(connection), self._position, PAGE, largest=self._max_bytes
+                )
             if page.records:
                 self._give(await self._batch(page))
             # A rest of a poll says nothing about what was committed since.

@@ -16,12 +16,21 @@ import asyncpg
 
 from pgwamp.database import connect_directly
 from pgwamp.database.listener import CHANNEL
+from pgwamp.events.reader import BY_INDEX
 
 #: Keys of the advisory locks; that of the second one is in waker.
 LOCK_CLASS, LEADER = 20599, 1
 #: Seconds between tries; a leader that stops in order says so, and is followed at once.
 RETRY = 1.0
 RELEASED = "released"
+_IS_LED = """
+select exists (
+    select from pg_locks
+    where locktype = 'advisory' and classid::bigint = $1::int and objid::bigint = $2::int
+        and objsubid = 2 and mode = 'ExclusiveLock' and granted
+        and database = (select oid from pg_database where datname = current_database())
+)
+"""
 
 
 class Lead:
@@ -60,11 +69,8 @@ async def leadership(dsn: str) -> AsyncIterator[Lead]:
         application_name="pgwamp publisher",
         # A position that a crash undoes only means that some events are published again.
         synchronous_commit="off",
-        # The statements are few, and good with their indexes: plan them once, however little the
-        # planner can know of a snapshot that is a parameter.
         plan_cache_mode="force_generic_plan",
-        enable_seqscan="off",
-        jit="off",
+        **BY_INDEX,
         # The server notices a leader that vanished without closing within about ten seconds.
         tcp_keepalives_idle="5",
         tcp_keepalives_interval="2",
@@ -91,7 +97,9 @@ async def _wait_for_lead(connection: asyncpg.Connection[Any]) -> None:
     await connection.add_listener(CHANNEL, on_notify)
     # Trying is cheap; waiting in pg_advisory_lock would hold a snapshot and stop vacuum.
     while not await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_CLASS, LEADER):
+        # Without a leader it was only a writer, who looks whether there is one.
+        led = await connection.fetchval(_IS_LED, LOCK_CLASS, LEADER)
         with suppress(TimeoutError):
-            await asyncio.wait_for(released.wait(), RETRY)
+            await asyncio.wait_for(released.wait(), RETRY if led else 0.001)
         released.clear()
     await connection.remove_listener(CHANNEL, on_notify)

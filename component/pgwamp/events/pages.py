@@ -13,8 +13,8 @@ from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
 PAGE, AHEAD = 500, 2
-#: Empty polls before going to sleep.
-IDLE_POLLS = 3
+#: Empty polls before going to sleep, and wake-ups in a row before staying awake.
+IDLE_POLLS, BUSY = 3, 8
 
 
 class Pages:
@@ -43,6 +43,8 @@ class Pages:
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(AHEAD)
         self._failure: BaseException | None = None
+        #: Whether the last poll found anything.
+        self._found = False
 
     @property
     def waiting(self) -> int:
@@ -66,49 +68,64 @@ class Pages:
         await self._chores()
 
     async def read(self) -> None:
-        """Read until stopped. :meth:`next` raises what goes wrong."""
+        """Read until stopped. :meth:`next` raises what goes wrong.
+
+        While little happens, each event wakes the sleeping publisher, and is read at once. When the
+        next one always comes before it sleeps again, it stays awake, and nobody wakes it.
+        """
+        waker = self._waker
         try:
+            # Whoever wrote before somebody led did not look for one to wake.
+            unsure = await self._stay_awake()
             while not self._stopping.is_set():
-                # Before anything else, so that a wake-up is answered at once.
-                await self._poll()
-                await self._waker.awake()
-                idle = 0
-                while idle < IDLE_POLLS and not self._stopping.is_set():
-                    idle = 0 if await self._poll() else idle + 1
-                    if idle:
-                        await asyncio.sleep(SHORT_PAUSE)
-                await self._rest()
+                busy, pause = 0, SHORT_PAUSE
+                while busy < BUSY and not self._stopping.is_set():
+                    waker.clear()
+                    while await self._poll():
+                        pass
+                    if waker.signalled:
+                        busy += 1
+                        continue
+                    busy = 0
+                    if unsure:
+                        await waker.sleep(pause)
+                        pause = min(pause * 1.5, LONG_PAUSE)
+                        unsure = await waker.running(unsure)
+                    else:
+                        await self._chores()
+                        await waker.sleep(LONGEST_SLEEP)
+                unsure = await self._stay_awake()
         except Exception as error:
             self._failure = error
         finally:
             self._pages.put_nowait(None)
 
+    async def _stay_awake(self) -> list[str]:
+        """Read without being woken, until there is nothing for a while.
+
+        Answers the transactions that may have seen us awake: until they have ended, there is
+        nobody to wake us. Whoever begins later will.
+        """
+        await self._waker.awake()
+        idle = 0
+        while idle < IDLE_POLLS and not self._stopping.is_set():
+            more = await self._poll()
+            idle = 0 if more or self._found else idle + 1
+            if idle:
+                await asyncio.sleep(SHORT_PAUSE)
+        await self._waker.may_sleep()
+        return await self._waker.running()
+
     async def _poll(self) -> bool:
-        """Read one page; False if there was nothing."""
+        """Read one page; whether there is more already."""
         await self._room.acquire()
         page = await read_page(self._lead, self._position, PAGE, largest=self._largest)
+        # After the rest of a poll comes what was committed since.
+        more = page.more or self._position.polling is not None
         self._position = page.end
-        if page.records:
+        self._found = bool(page.records)
+        if self._found:
             self._pages.put_nowait(page)
         else:
             self._room.release()
-        return bool(page.records)
-
-    async def _rest(self) -> None:
-        """Go to sleep so that no wake-up is lost, and sleep."""
-        waker = self._waker
-        await waker.may_sleep()
-        # Asked before the poll: what ran at any moment before its snapshot may have seen the
-        # lock held, and whoever starts later will not.
-        running = await waker.running()
-        pause = SHORT_PAUSE
-        found = await self._poll()
-        while running and not found and not waker.signalled and not self._stopping.is_set():
-            await waker.sleep(pause)
-            pause = min(pause * 1.5, LONG_PAUSE)
-            running = await waker.running(running)
-            found = await self._poll()
-        if found or waker.signalled or self._stopping.is_set():
-            return
-        await self._chores()
-        await waker.sleep(LONGEST_SLEEP)
+        return more

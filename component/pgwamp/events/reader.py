@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
+import asyncpg
+
 from pgwamp.errors import CursorExpired
 from pgwamp.events.cursor import Position, cursors, newest_of
 
@@ -18,6 +20,7 @@ def _read(name: str) -> str:
 _EVENTS = _read("events.sql")
 _POLL = _read("poll.sql").replace("{events}", _EVENTS)
 _PAGE = _read("page.sql").replace("{events}", _EVENTS)
+_WHOLE = _read("whole.sql")
 _OLDEST = _read("oldest.sql")
 #: Octets of values that a page has, unless its first event alone has more.
 PAGE_BYTES = 2_000_000
@@ -31,6 +34,34 @@ class Connection(Protocol):
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]: ...
 
     async def execute(self, query: str, *args: Any) -> str: ...
+
+
+#: Of a snapshot the planner knows nothing: by itself it would read a third of the table, or all.
+BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
+
+
+class ByIndex:
+    """A pooled connection on which events are read with :data:`BY_INDEX`."""
+
+    _SETTINGS = "; ".join(f"set local {name} = {value}" for name, value in BY_INDEX.items())
+
+    def __init__(self, connection: asyncpg.Connection[Any]):
+        self._connection = connection
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
+        """As asyncpg's."""
+        async with self._connection.transaction():
+            await self._connection.execute(self._SETTINGS)
+            return await self._connection.fetch(query, *args)
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """As asyncpg's."""
+        return await self._connection.execute(query, *args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +111,18 @@ async def read_page(
         rows = await connection.fetch(_PAGE, *arguments, polling, position.last_id)
     if rows[0]["expired"]:
         raise CursorExpired("events after this cursor are no longer kept")
+    records = [row for row in rows if row["id"] is not None]
+    more = bool(records) and (len(records) == limit or len(records) < records[0]["found"])
     newest = max(position.newest, int(rows[0]["known"]) - 1)
     if polling is None:
         polling = str(rows[0]["snapshot"])
         # Of the whole poll and not of the page: the end of a snapshot must not part transactions
         # one of which waited for the other.
-        newest = max(newest, int(rows[0]["newest"] or 0))
-        if rows[0]["deferred"]:
+        whole = await connection.fetch(_WHOLE, position.seen, polling) if more else records
+        name = "newest" if more else "xid"
+        newest = max([newest, *(int(row[name]) for row in whole)])
+        if any(row["deferred"] for row in whole):
             await flush(connection)
-    records = [row for row in rows if row["id"] is not None]
-    more = bool(records) and (len(records) == limit or len(records) < records[0]["found"])
     end = (
         Position(position.seen, polling, records[-1]["id"], newest)
         if more

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from pgwamp.events.change import Change, complete, outline
 from pgwamp.events.cursor import Position
 from pgwamp.events.payload import Shapes
-from pgwamp.events.reader import Connection, read_page
+from pgwamp.events.reader import ByIndex, read_page
 from pgwamp.events.wanted import Wanted
 from pgwamp.naming import Naming
 from pgwamp.neutral import most_octets
@@ -95,7 +97,11 @@ class Replay:
             yield parcel.changes
 
     async def read(
-        self, connection: Connection, position: Position, wanted: Wanted, parcel: Parcel
+        self,
+        connection: asyncpg.Connection[Any],
+        position: Position,
+        wanted: Wanted,
+        parcel: Parcel,
     ) -> Stretch:
         """What is wanted after ``position``, until the parcel is full or there is no more.
 
@@ -103,7 +109,9 @@ class Replay:
         """
         seen = 0
         while True:
-            page = await read_page(connection, position, PAGE, wanted.relation, largest=self._most)
+            page = await read_page(
+                ByIndex(connection), position, PAGE, wanted.relation, largest=self._most
+            )
             outlines = [outline(record, self._naming) for record in page.records]
             chosen = [change for change in outlines if change in wanted]
             for change in await complete(page, chosen, self._shapes, self.cluster):

@@ -1,8 +1,8 @@
 """When to sleep, and how not to miss the wake-up.
 
 While the publisher is awake it holds an advisory lock, and writers do not notify. To sleep it
-releases the lock, polls once more, and keeps polling while any transaction of that last snapshot
-still runs: such a one may have seen the lock held and will not notify. Every later one finds the
+releases the lock, and goes on polling now and then while any transaction that ran at that moment
+still does: such a one may have seen the lock held and will not notify. Every later one finds the
 lock free and notifies.
 """
 
@@ -66,9 +66,13 @@ class Waker:
         ):
             await asyncio.sleep(SHORT_PAUSE / 4)
 
+    def clear(self) -> None:
+        """Forget the wake-ups so far; then poll."""
+        if not self._closed:
+            self._signal.clear()
+
     async def may_sleep(self) -> None:
-        """Tell writers to notify from now on; then poll, and :meth:`running` is to be asked."""
-        self._signal.clear()
+        """Tell writers to notify from now on; then ask what is :meth:`running`, and poll."""
         await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
 
     async def running(self, among: list[str] | None = None) -> list[str]:
@@ -78,7 +82,7 @@ class Waker:
 
     @property
     def signalled(self) -> bool:
-        """Whether a wake-up has come since :meth:`may_sleep`."""
+        """Whether a wake-up has come since :meth:`clear`."""
         return self._signal.is_set()
 
     async def sleep(self, seconds: float) -> None:

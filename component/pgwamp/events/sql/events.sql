@@ -6,7 +6,7 @@ select
     n.args::text as args, n.kwargs::text as kwargs, n.key::text as key,
     case when n.size <= $6 then n.new::text end as new,
     case when n.size <= $6 then n.old::text end as old,
-    n.size > $6 as truncated, n.found
+    n.size > $6 as truncated, n.deferred, n.found
 from (
     select *, count(*) over () as found,
         sum(coalesce(size, 0)) over (order by id rows unbounded preceding) - size as before

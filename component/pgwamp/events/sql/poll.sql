@@ -1,9 +1,8 @@
 -- The first page of a poll: what is visible now and was not visible in snapshot $1.
 --
 -- Two index scans on (xid, id): transactions that began after the snapshot, and those that were
--- in progress in it and have ended since. newest is the last transaction of the whole poll, and
--- deferred says whether one of them may not be on disk. All transactions before known are, if they
--- left anything: one after them has been published.
+-- in progress in it and have ended since. Transactions before known are on disk, if they left anything:
+-- one after them has been published.
 with now as materialized (
     select
         pg_current_snapshot() as snapshot,
@@ -13,14 +12,13 @@ with now as materialized (
             where pg_visible_in_snapshot(running, pg_current_snapshot())
         ) as ended
 ),
-difference as not materialized (
-    select * from wamp.event where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-    union all
-    select * from wamp.event where xid = any (array(select unnest(ended) from now))
-),
 fresh as materialized (
     select *
-    from difference
+    from (
+        select * from wamp.event where xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+        union all
+        select * from wamp.event where xid = any (array(select unnest(ended) from now))
+    ) as difference
     where $3::text is null or (relation_schema = $3 and relation = $4::text)
     order by id
     limit $2
@@ -35,8 +33,6 @@ select
         from wamp.retention
     ) as expired,
     (select pg_snapshot_xmax(published)::text from wamp.publisher) as known,
-    (select xid::text from difference order by xid desc limit 1) as newest,
-    exists (select from difference where deferred) as deferred,
     e.*
 from now
 left join lateral (
