@@ -23,6 +23,7 @@ import psutil
 import psycopg2
 from autobahn.wamp.types import RegisterOptions
 
+from bench.processes import Processes, Used
 from pgwamp import migrations
 from pgwamp.catalog import load_catalog
 from pgwamp.component import Component
@@ -39,7 +40,6 @@ TABLES = 1000
 ROUNDS = 5
 #: In the scheme to compare with, one wildcard registration each stands for all tables.
 VERBS = ("select", "get", "count", "insert", "update", "upsert", "delete", "changes")
-Processes = Sequence[psutil.Process]
 
 
 def big_schema(tables: int = TABLES) -> list[str]:
@@ -56,25 +56,6 @@ def big_schema(tables: int = TABLES) -> list[str]:
             for n in range(tables // 2)
         ),
     ]
-
-
-class Used:
-    """Seconds of the clock, and of CPU time in given processes, that a step takes."""
-
-    def __init__(self, **watched: Processes):
-        self._watched = watched
-        self._began = self._now()
-
-    def _now(self) -> dict[str, float]:
-        times = {
-            f"{name} CPU seconds": sum(sum(process.cpu_times()[:2]) for process in group)
-            for name, group in self._watched.items()
-        }
-        return {"seconds": time.perf_counter(), **times}
-
-    def seconds(self) -> dict[str, float]:
-        """So far."""
-        return {name: round(now - self._began[name], 3) for name, now in self._now().items()}
 
 
 async def measure(settings: Settings, router: Processes) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -12,15 +10,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench.processes import ROOT, ask, running
 from pgwamp.dev import ports
 from pgwamp.dev.router import Router
 
-ROOT = Path(__file__).parent.parent
 WEB_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 POSTGRAPHILE = ROOT / "bench" / "postgraphile"
 _START = 30.0  # seconds
@@ -40,7 +37,7 @@ class Side:
         :raises RuntimeError: the side cannot do it.
         """
         used = self._cpu()
-        answer = _ask(self.client, order)
+        answer = ask(self.client, order)
         if "error" in answer:
             raise RuntimeError(answer["error"])
         number = order["number"]
@@ -49,14 +46,6 @@ class Side:
     def _cpu(self) -> float:
         times = psutil.Process(self.server.pid).cpu_times()
         return float(times.user + times.system)
-
-
-def _ask(client: subprocess.Popen[str], order: Any) -> Any:
-    assert client.stdin is not None
-    assert client.stdout is not None
-    client.stdin.write(json.dumps(order) + "\n")
-    client.stdin.flush()
-    return json.loads(client.stdout.readline())
 
 
 @contextmanager
@@ -76,49 +65,21 @@ def start(name: str, database: str, router: Router, *, uvloop: bool) -> Iterator
             server = stack.enter_context(begin(database, port))
             kind, url, python = "http", f"http://127.0.0.1:{port}", str(WEB_PYTHON)
         client = stack.enter_context(
-            _process([python, "-m", "bench.client", kind, url], "ready", stdin=subprocess.PIPE)
+            running([python, "-m", "bench.client", kind, url], "ready", stdin=subprocess.PIPE)
         )
         yield Side(name, server, client)
 
 
-@contextmanager
-def _process(
-    command: list[str], until: str | None, stdin: int | None = None, **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    """A process, which is waited for until it says so."""
-    child = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        stdin=stdin,
-        stdout=subprocess.PIPE if until else subprocess.DEVNULL,
-        stderr=subprocess.STDOUT if until and stdin is None else None,
-        text=True,
-    )
-    try:
-        if until is not None:
-            assert child.stdout is not None
-            for line in child.stdout:
-                if until in line:
-                    break
-            else:
-                raise SystemExit(f"{' '.join(command)} ended before it was ready")
-        yield child
-    finally:
-        child.terminate()
-        child.wait(10)
-
-
 def _wamp_server(name: str, database: str, router: Router, uvloop: bool) -> Any:
     if name == "pgwamp":
-        return _process(
+        return running(
             [sys.executable, "-m", "pgwamp", "run"],
             "ready",
             DATABASE_URL=database,
             PGWAMP_ROUTER__URL=router.component_url,
             PGWAMP_EXPOSE__SCHEMAS='["public"]',
         )
-    return _process(
+    return running(
         [sys.executable, "-m", "bench.handwritten", *(["--uvloop"] if uvloop else [])],
         "ready",
         DATABASE_URL=database,
@@ -132,7 +93,7 @@ def _fastapi(database: str, port: int) -> Iterator[subprocess.Popen[str]]:
         raise FileNotFoundError("FastAPI is not installed: run make bench")
     command = [str(WEB_PYTHON), "-m", "uvicorn", "bench.web_api:app", "--port", str(port)]
     command += ["--log-level", "warning", "--no-access-log"]
-    with _process(command, None, DATABASE_URL=database) as server:
+    with running(command, None, DATABASE_URL=database) as server:
         _until_it_answers(f"http://127.0.0.1:{port}/items/1")
         yield server
 
@@ -146,7 +107,7 @@ def _postgraphile(database: str, port: int) -> Iterator[subprocess.Popen[str]]:
     command = [str(node), str(modules / "postgraphile" / "dist" / "cli-run.js")]
     command += ["-C", str(POSTGRAPHILE / "graphile.config.mjs")]
     environment = {"GRAPHILE_ENV": "production", "NODE_ENV": "production", "PORT": str(port)}
-    with _process(command, None, DATABASE_URL=database, **environment) as server:
+    with running(command, None, DATABASE_URL=database, **environment) as server:
         _until_it_answers(f"http://127.0.0.1:{port}/graphql?query=%7B__typename%7D")
         yield server
 

@@ -1,0 +1,1 @@
+"""What events cost and what they carry. ``python -m bench.events``."""

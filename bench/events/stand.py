@@ -1,0 +1,181 @@
+"""What everything here is measured on: one PostgreSQL, one Crossbar.io, four equal tables.
+
+``plain`` is nobody's concern, ``watched`` and ``batched`` are watched by pgwamp, and ``naive`` has
+the trigger that one writes first: for each row, ``pg_notify`` of its JSON.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+
+from bench.processes import running
+from pgwamp import migrations
+from pgwamp.dev import processes
+from pgwamp.dev.postgres import Postgres
+from pgwamp.dev.router import Router
+
+WATCHED_TOPIC = "com.example.watched.inserted"
+BATCHED_TOPIC = "com.example.batched.inserted"
+NAIVE_CHANNEL, NAIVE_TOPIC = "naive", "com.example.naive.inserted"
+
+_TABLE = """
+create table {} (
+    id bigint primary key generated always as identity, device int not null,
+    value numeric(10, 2) not null, note text not null, stamp float8 not null
+)
+"""
+_NAIVE = """
+create function tell() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('naive', to_jsonb(new)::text);
+    return null;
+end
+$$;
+create trigger tell after insert on naive for each row execute function tell()
+"""
+#: The server's clock, just before the commit. Everything runs on one machine: clients share it.
+STAMP = "extract(epoch from clock_timestamp())"
+_BULK = f"""
+insert into {{}} (device, value, note, stamp)
+select n % 1000, n / 7.0, 'a reading of device ' || n % 1000, {STAMP}
+from generate_series(1, {{}}) as n
+"""
+
+
+def say(line: str) -> None:
+    """Progress, apart from the results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def median(values: Iterable[float], digits: int | None = None) -> float:
+    """The median, rounded."""
+    return round(statistics.median(values), digits)
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of each round's ratio: what else a shared machine did, it did to both."""
+    return median((our / their for our, their in zip(ours, theirs, strict=True)), 2)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done.
+
+    :ivar rounds: of each measurement, the sides taking turns.
+    :ivar seconds: that writers write in a round.
+    :ivar events: of a round of single events.
+    :ivar rows: of a round of batched ones.
+    :ivar backlog: events written while no component runs.
+    """
+
+    rounds: int = 7
+    seconds: int = 5
+    events: int = 20_000
+    rows: int = 200_000
+    backlog: int = 1_000_000
+
+
+QUICK = Effort(rounds=3, seconds=2, events=6_000, rows=30_000, backlog=30_000)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The servers, and what is started beside them."""
+
+    postgres: Postgres
+    router: Router
+
+    @property
+    def url(self) -> str:
+        """The database's address."""
+        return self.postgres.url()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the servers are, for Autobahn's component in ``bench.events.peer``."""
+        socket = self.router.component_url.removeprefix("rs+unix://")
+        return {"DATABASE_URL": self.url, "ROUTER_SOCKET": socket}
+
+    def router_processes(self) -> list[psutil.Process]:
+        """Controller and worker of the router."""
+        return processes.at_home_in(self.router.node, "crossbar")
+
+    def connect(self) -> Any:
+        """A connection without a transaction block."""
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True
+        return connection
+
+    def value(self, statement: str) -> Any:
+        """Run one statement; its first value, if it has one."""
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchone()[0] if cursor.description else None
+        finally:
+            connection.close()
+
+    def fill(self, table: str, rows: int) -> None:
+        """Insert many rows with one statement."""
+        self.value(_BULK.format(table, rows))
+
+    def forget(self) -> None:
+        """Empty the outbox; only while no component runs."""
+        self.value(
+            "truncate wamp.event; "
+            "update wamp.publisher "
+            "set published = pg_current_snapshot(), polled = null, last_id = null"
+        )
+
+    @contextmanager
+    def component(self) -> Iterator[psutil.Process]:
+        """``pgwamp run``, from when it leads until the context ends."""
+        with running(
+            [sys.executable, "-m", "pgwamp", "run"],
+            "publishing",
+            DATABASE_URL=self.url,
+            PGWAMP_ROUTER__URL=self.router.component_url,
+            PGWAMP_EXPOSE__SCHEMAS='["public"]',
+        ) as child:
+            yield psutil.Process(child.pid)
+
+    @contextmanager
+    def bridge(self) -> Iterator[psutil.Process]:
+        """The hand-written bridge, from when it listens until the context ends."""
+        command = [sys.executable, "-m", "bench.events.bridge"]
+        with running(command, "ready", **self.environment) as child:
+            yield psutil.Process(child.pid)
+
+
+@contextmanager
+def stand(*, durable: bool) -> Iterator[Stand]:
+    """Start everything, and stop it when the context ends.
+
+    :param durable: PostgreSQL waits for the disk. Without, writers are bound by the processor,
+        which is harder on whoever makes them do more.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgwamp-bench-")))
+        folder.chmod(0o755)
+        say("starting PostgreSQL and Crossbar.io ...")
+        options = {} if durable else {"fsync": "off"}
+        postgres = stack.enter_context(Postgres(folder / "postgres", options=options))
+        router = stack.enter_context(Router(folder / "crossbar", port=0))
+        migrations.upgrade(postgres.url())
+        made = Stand(postgres, router)
+        for table in ("plain", "watched", "batched", "naive"):
+            made.value(_TABLE.format(table))
+        made.value(_NAIVE)
+        made.value("select wamp.watch('watched')")
+        yield made

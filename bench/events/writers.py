@@ -1,0 +1,135 @@
+"""What writers pay: single-row inserts per second, watched and not."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import psutil
+
+from bench.events.load import write
+from bench.events.stand import NAIVE_CHANNEL, Effort, Stand, median, ratio, say
+from bench.processes import Used
+from pgwamp.events.waker import AWAKE, LOCK_CLASS
+
+WRITERS = (1, 8, 32)
+#: Long enough for the publisher to fall asleep after every insert.
+PAUSE_MS = 50
+
+
+@contextmanager
+def _nobody(_stand: Stand) -> Iterator[list[psutil.Process]]:
+    yield []
+
+
+@contextmanager
+def _component(stand: Stand) -> Iterator[list[psutil.Process]]:
+    """pgwamp publishes on the same machine."""
+    with stand.component() as process:
+        yield [process, *stand.router_processes()]
+
+
+@contextmanager
+def _awake_elsewhere(stand: Stand) -> Iterator[list[psutil.Process]]:
+    """A publisher that is awake and takes nothing of this machine's processor."""
+    connection = stand.connect()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(%s, %s)", (LOCK_CLASS, AWAKE))
+        yield []
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _listener(stand: Stand) -> Iterator[list[psutil.Process]]:
+    """One connection that listens and takes what comes."""
+    connection, ended = stand.connect(), threading.Event()
+
+    def listen() -> None:
+        while not ended.is_set():
+            if select.select([connection], [], [], 0.1)[0]:
+                connection.poll()
+                connection.notifies.clear()
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"listen {NAIVE_CHANNEL}")
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield []
+    finally:
+        ended.set()
+        thread.join()
+        connection.close()
+
+
+Around = Callable[[Stand], AbstractContextManager[list[psutil.Process]]]
+#: Each side's table, and what runs beside the writers.
+SIDES: dict[str, tuple[str, Around]] = {
+    "plain": ("plain", _nobody),
+    "watched": ("watched", _component),
+    "watched, published elsewhere": ("watched", _awake_elsewhere),
+    "watched, no component": ("watched", _nobody),
+    "naive": ("naive", _listener),
+}
+
+
+def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
+    """Inserts per second of each side, and the milliseconds of one insert now and then."""
+    results = [_writing(stand, effort, writers) for writers in WRITERS]
+    return {"inserts": results, "insert_to_a_sleeper_ms": _now_and_then(stand, effort)}
+
+
+def _writing(stand: Stand, effort: Effort, writers: int) -> dict[str, Any]:
+    rates: dict[str, list[float]] = {side: [] for side in SIDES}
+    cpu: list[float] = []
+    for turn in range(effort.rounds):
+        for side in SIDES if turn % 2 else reversed(SIDES):
+            table, around = SIDES[side]
+            stand.forget()
+            with around(stand) as beside:
+                used = Used(beside=beside)
+                rates[side].append(write(stand, table, effort.seconds, writers).per_second)
+                if beside:
+                    spent = used.seconds()
+                    cpu.append(spent["beside CPU seconds"] / spent["seconds"])
+        say(f"{writers} writers: round {turn + 1} of {effort.rounds}")
+    return {
+        "writers": writers,
+        "per_second": {side: median(values) for side, values in rates.items()},
+        "of_plain": {side: ratio(values, rates["plain"]) for side, values in rates.items()},
+        "of_naive": {side: ratio(values, rates["naive"]) for side, values in rates.items()},
+        # Of one processor, by component and router while they published what was written.
+        "component_and_router_cpu": median(cpu, 2),
+    }
+
+
+def _now_and_then(stand: Stand, effort: Effort) -> dict[str, float]:
+    """One writer that pauses, so that nearly every insert has to wake the publisher."""
+    times: dict[str, list[float]] = {side: [] for side in ("plain", "watched", "naive")}
+    for _ in range(effort.rounds):
+        for side, values in times.items():
+            table, around = SIDES[side]
+            stand.forget()
+            with around(stand):
+                values.append(write(stand, table, effort.seconds, pause_ms=PAUSE_MS).statement_ms)
+    return {side: median(values, 3) for side, values in times.items()}
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """For a person."""
+    for figures in result["inserts"]:
+        yield f"{figures['writers']} writers, single-row inserts/s:"
+        for side, rate in figures["per_second"].items():
+            yield (
+                f"  {side:30}{rate:>8}/s  {figures['of_plain'][side]:5.2f} of plain"
+                f"  {figures['of_naive'][side]:5.2f} of naive"
+            )
+        cpu = figures["component_and_router_cpu"]
+        yield f"  component and router took {cpu} of one processor (watched)"
+    paced = ", ".join(f"{side} {ms} ms" for side, ms in result["insert_to_a_sleeper_ms"].items())
+    yield f"one insert every {PAUSE_MS} ms, to a publisher that sleeps: {paced}"
