@@ -10,15 +10,13 @@ from typing import Any
 
 import psutil
 
-from bench.events.live import top_rate
+from bench.events.live import deadline, top_rate
 from bench.events.stand import WATCHED_TOPIC, Effort, Stand, say
 from bench.events.subscriber import subscribed
 
 #: Rows of one transaction.
 CHUNK = 10_000
 _MEGABYTE = 2**20
-#: Events per second at least; slower, and the measurement fails.
-SLOWEST = 200
 
 
 class Peak:
@@ -64,7 +62,7 @@ def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
         with stand.component() as component:
             peak = Peak(component)
             with peak.watched():
-                received = subscriber.receive(effort.backlog, effort.backlog / SLOWEST)
+                received = subscriber.receive(effort.backlog, deadline(effort.backlog))
     return {
         "events": received.rows,
         "seconds_to_write": round(wrote, 1),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bench.events.live import top_rate
+from bench.events.live import deadline, top_rate
 from bench.events.load import write
 from bench.events.stand import NAIVE_TOPIC, WATCHED_TOPIC, Effort, Stand, median, ratio, say
 from bench.events.subscriber import Subscriber, subscribed
@@ -58,7 +58,7 @@ def _rounds(
     for turn in range(effort.rounds):
         for side in sides if turn % 2 else reversed(sides):
             written = write(stand, TABLES[side], effort.seconds, 2, per_second=per_second)
-            received = subscriber.receive(written.rows)
+            received = subscriber.receive(written.rows, deadline(written.rows))
             for figure, values in took[side].items():
                 values.append(getattr(received, figure))
         say(f"latency {name}: round {turn + 1} of {effort.rounds}")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
+
+import psutil
 
 from bench.events.stand import STAMP, Stand
 from pgwamp.dev import embedded
@@ -21,11 +24,14 @@ class Written:
     """What the writers of a run did.
 
     :ivar statement_ms: that an insert took on average.
+    :ivar cpu_us: of the server's processor that an insert took: what else the machine does moves
+        this least.
     """
 
     rows: int
     per_second: float
     statement_ms: float
+    cpu_us: float
 
 
 def write(
@@ -50,6 +56,7 @@ def write(
     command += ["--report-per-command"]
     if per_second is not None:
         command += [f"--rate={per_second:.1f}"]
+    spent = _ended_sessions(stand)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
@@ -61,11 +68,22 @@ def write(
         )
     if ended.returncode:
         raise SystemExit(f"pgbench failed: {ended.stderr.strip()}")
+    rows = int(_number(r"actually processed: (\d+)", ended.stdout))
     return Written(
-        int(_number(r"actually processed: (\d+)", ended.stdout)),
+        rows,
         _number(r"tps = ([\d.]+)", ended.stdout),
         _number(r"([\d.]+)\s+\d+\s+insert into", ended.stdout),
+        (_ended_sessions(stand) - spent) / max(rows, 1) * 1e6,
     )
+
+
+def _ended_sessions(stand: Stand) -> float:
+    """CPU seconds of all sessions that have ended, once pgbench's have."""
+    while stand.value("select count(*) from pg_stat_activity where application_name = 'pgbench'"):
+        time.sleep(0.01)
+    server = psutil.Process(int((stand.postgres.data / "postmaster.pid").read_text().split()[0]))
+    times = server.cpu_times()
+    return float(times.children_user + times.children_system)
 
 
 def _number(pattern: str, output: str) -> float:

@@ -47,7 +47,7 @@ class Subscriber:
 
     child: subprocess.Popen[str]
 
-    def receive(self, rows: int, seconds: float = 60) -> Received:
+    def receive(self, rows: int, seconds: float) -> Received:
         """Wait until ``rows`` have come since the last call."""
         answer = ask(self.child, {"rows": rows, "seconds": seconds})
         if "error" in answer:

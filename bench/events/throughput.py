@@ -10,11 +10,10 @@ from typing import Any
 
 import psutil
 
+from bench.events.live import deadline
 from bench.events.stand import BATCHED_TOPIC, WATCHED_TOPIC, Effort, Stand, median, ratio, say
 from bench.events.subscriber import subscribed
 from bench.processes import Used, ask, running
-
-DEADLINE = 120.0  # seconds
 
 
 def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
@@ -45,13 +44,15 @@ def _single(stand: Stand, effort: Effort) -> dict[str, Any]:
         for turn in range(effort.rounds):
             used = Used(publisher=[component])
             stand.fill("watched", effort.events)
-            ours = subscriber.receive(effort.events, DEADLINE)
+            ours = subscriber.receive(effort.events, deadline(effort.events))
             rates["pgwamp"].append(ours.per_second)
             cpu["pgwamp"].append(_ms_each(used, effort.events))
             used = Used(publisher=[psutil.Process(bare.pid)])
             order = {"topic": WATCHED_TOPIC, "kwargs": ours.last, "number": effort.events}
             ask(bare, order)
-            rates["bare"].append(subscriber.receive(effort.events, DEADLINE).per_second)
+            rates["bare"].append(
+                subscriber.receive(effort.events, deadline(effort.events)).per_second
+            )
             cpu["bare"].append(_ms_each(used, effort.events))
             say(f"single events: round {turn + 1} of {effort.rounds}")
     return {
@@ -72,7 +73,7 @@ def _batched(stand: Stand, effort: Effort) -> dict[str, Any]:
         for turn in range(effort.rounds):
             used = Used(publisher=[component])
             stand.fill("batched", effort.rows)
-            received = subscriber.receive(effort.rows, DEADLINE)
+            received = subscriber.receive(effort.rows, deadline(effort.rows))
             rates.append(received.per_second)
             sizes.append(received.rows / received.events)
             cpu.append(_ms_each(used, effort.rows))

@@ -86,25 +86,29 @@ def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
 
 def _writing(stand: Stand, effort: Effort, writers: int) -> dict[str, Any]:
     rates: dict[str, list[float]] = {side: [] for side in SIDES}
-    cpu: list[float] = []
+    cpu_each: dict[str, list[float]] = {side: [] for side in SIDES}
+    busy: list[float] = []
     for turn in range(effort.rounds):
         for side in SIDES if turn % 2 else reversed(SIDES):
             table, around = SIDES[side]
             stand.forget()
             with around(stand) as beside:
                 used = Used(beside=beside)
-                rates[side].append(write(stand, table, effort.seconds, writers).per_second)
+                written = write(stand, table, effort.seconds, writers)
+                rates[side].append(written.per_second)
+                cpu_each[side].append(written.cpu_us)
                 if beside:
                     spent = used.seconds()
-                    cpu.append(spent["beside CPU seconds"] / spent["seconds"])
+                    busy.append(spent["beside CPU seconds"] / spent["seconds"])
         say(f"{writers} writers: round {turn + 1} of {effort.rounds}")
     return {
         "writers": writers,
         "per_second": {side: median(values) for side, values in rates.items()},
         "of_plain": {side: ratio(values, rates["plain"]) for side, values in rates.items()},
         "of_naive": {side: ratio(values, rates["naive"]) for side, values in rates.items()},
+        "server_cpu_us_each": {side: median(values, 1) for side, values in cpu_each.items()},
         # Of one processor, by component and router while they published what was written.
-        "component_and_router_cpu": median(cpu, 2),
+        "component_and_router_cpu": median(busy, 2),
     }
 
 
@@ -128,6 +132,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"  {side:30}{rate:>8}/s  {figures['of_plain'][side]:5.2f} of plain"
                 f"  {figures['of_naive'][side]:5.2f} of naive"
+                f"  {figures['server_cpu_us_each'][side]:>7} us of the server's CPU"
             )
         cpu = figures["component_and_router_cpu"]
         yield f"  component and router took {cpu} of one processor (watched)"
