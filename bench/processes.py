@@ -51,7 +51,10 @@ def ask(child: subprocess.Popen[str], order: Any) -> Any:
     assert child.stdout is not None
     child.stdin.write(json.dumps(order) + "\n")
     child.stdin.flush()
-    return json.loads(child.stdout.readline())
+    line = child.stdout.readline()
+    if not line:
+        raise SystemExit(f"{' '.join(map(str, child.args))} ended before it answered")
+    return json.loads(line)
 
 
 class Used:

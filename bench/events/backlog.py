@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from bench.events.live import deadline, top_rate
-from bench.events.stand import WATCHED_TOPIC, Effort, Stand, say
+from bench.events.stand import WATCHED_TOPIC, Effort, Stand, median, say
 from bench.events.subscriber import subscribed
 
 #: Rows of one transaction.
@@ -46,32 +46,38 @@ class Peak:
 
 
 def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
-    """The live rate first; the backlog then meets a component that has just started."""
+    """The backlog meets a component that has just started; live events are measured around it."""
     stand.forget()
     with subscribed(stand, WATCHED_TOPIC) as subscriber:
         with stand.component() as component:
             idle = component.memory_info().rss
-            live = top_rate(stand, subscriber, effort)
+            live = [top_rate(stand, subscriber, effort)]
         stand.forget()
-        say(f"writing {effort.backlog:,} events ...")
-        began = time.perf_counter()
-        for _ in range(0, effort.backlog, CHUNK):
-            stand.fill("watched", CHUNK)
-        wrote = time.perf_counter() - began
+        wrote = _write(stand, effort.backlog)
         say("publishing them ...")
         with stand.component() as component:
             peak = Peak(component)
             with peak.watched():
                 received = subscriber.receive(effort.backlog, deadline(effort.backlog))
+            live.append(top_rate(stand, subscriber, effort))
     return {
         "events": received.rows,
         "seconds_to_write": round(wrote, 1),
         "idle_mb": round(idle / _MEGABYTE, 1),
         "growth_mb": round((peak.bytes - idle) / _MEGABYTE, 1),
         "per_second": round(received.per_second),
-        "live_per_second": round(live),
-        "ratio": round(received.per_second / live, 2),
+        "live_per_second": median(live),
+        "ratio": round(received.per_second / median(live), 2),
     }
+
+
+def _write(stand: Stand, events: int) -> float:
+    """Seconds that it took."""
+    say(f"writing {events:,} events ...")
+    began = time.perf_counter()
+    for _ in range(0, events, CHUNK):
+        stand.fill("watched", CHUNK)
+    return time.perf_counter() - began
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:

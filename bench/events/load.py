@@ -79,7 +79,10 @@ def write(
 
 def _ended_sessions(stand: Stand) -> float:
     """CPU seconds of all sessions that have ended, once pgbench's have."""
+    deadline = time.monotonic() + 10
     while stand.value("select count(*) from pg_stat_activity where application_name = 'pgbench'"):
+        if time.monotonic() > deadline:
+            raise SystemExit("sessions of pgbench did not end")
         time.sleep(0.01)
     server = psutil.Process(int((stand.postgres.data / "postmaster.pid").read_text().split()[0]))
     times = server.cpu_times()
