@@ -12,7 +12,7 @@ visible to it then, and so is to P. :class:`pgwamp.events.joint.Joint` does this
 
 **Cursors.** A page of the feed is a part of the difference of two of its snapshots, and the cursors
 of its events say so. They hold for a follower too as soon as the first of the two covers P: by then
-he has read exactly what the feed has. Before that a cursor counts from P instead.
+both have read exactly the same. Before that a cursor counts from P instead.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Feed:
             except CursorExpired:
                 await self._begin_again()
             except Exception:
-                # Whoever replays from his own position gets the error, instead of silence.
+                # Whoever replays then gets the error, instead of silence.
                 log.exception("the feed failed")
                 await self._begin_again()
             await asyncio.sleep(delay)
@@ -213,7 +213,7 @@ class Feed:
 
     async def _begin_again(self) -> None:
         """Go on from now, when that is possible again; all replay what is in between."""
-        # Nobody attaches meanwhile: he would miss what is between his start and the new one.
+        # Nobody may attach meanwhile, and miss what comes before the new beginning.
         async with self._starting:
             for attachment in self._attachments:
                 attachment.overrun()

@@ -32,7 +32,7 @@ from pgwamp.settings import LimitSettings
 
 #: Events of one item, and octets that several of them may have.
 ITEM, ITEM_OCTETS = 500, 1_000_000
-#: Seconds until a caller for whom nothing happened gets a new cursor, before his last one expires.
+#: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
 QUIET = 60.0
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "since": {"type": "string", "description": "cursor to go on from; from now on when missing"},

@@ -68,7 +68,7 @@ class Table:
 class Everything:
     """The changes of all exposed tables and the events of ``wamp.publish``, in one order.
 
-    With roles a caller gets the tables whose rows he may all read, and no events of
+    With roles a caller gets the tables whose rows its role may all read, and no events of
     ``wamp.publish``: no privilege says who may have those.
     """
 

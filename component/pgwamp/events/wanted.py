@@ -48,8 +48,7 @@ def is_eligible(caller: Caller, change: Change) -> bool:
     """Whether the router would deliver the event to the caller, by its options.
 
     Of an event that was meant for certain sessions nobody can say later who they were: it is for
-    nobody. Neither can be said of a caller whom the router does not disclose that he is not among
-    those excluded.
+    nobody. A caller whom the router does not disclose may be among those excluded.
     """
     options = change.options
     if not options:
