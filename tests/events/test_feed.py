@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -122,6 +124,36 @@ async def test_who_does_not_read_is_detached_and_holds_nothing(
         assert not idle._batches
         with pytest.raises(Overrun):
             await idle.next()
+
+
+async def test_memory_is_flat_while_some_do_not_read(
+    component: Component, database: Database
+) -> None:
+    database.execute(
+        "create table large (id int primary key, body text)",
+        "select wamp.watch('large')",
+        # Not a text that PostgreSQL stores in less.
+        "create function noise(n int) returns text language sql as "
+        "$$ select string_agg(md5(random()::text), '') from generate_series(1, n) $$",
+    )
+    tracemalloc.start()
+    try:
+        async with AsyncExitStack() as stack:
+            for _ in range(20):
+                await stack.enter_async_context(component.feed.attach())
+            reading = await stack.enter_async_context(component.feed.attach())
+            for start in range(0, 120, 10):
+                database.execute(
+                    f"insert into large select n, noise(16000) "
+                    f"from generate_series({start}, {start + 9}) as n",
+                    PUBLISHED,
+                )
+                assert await ids(reading, 10) == list(range(start, start + 10))
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 60 MB have passed; what waits is bounded, and one page is in the making.
+    assert 16_000_000 < peak < 30_000_000
 
 
 async def test_a_failure_of_the_feed_is_told_and_does_not_end_it(
