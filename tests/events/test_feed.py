@@ -114,6 +114,7 @@ async def test_who_does_not_read_is_detached_and_holds_nothing(
     component: Component, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "WAITING", 50)
+    monkeypatch.setattr(feed_module, "PATIENCE", 0.2)
     async with component.feed.attach() as idle, component.feed.attach() as reading:
         for start in range(0, 200, 20):
             database.execute(
@@ -184,7 +185,7 @@ async def test_removed_events_detach_who_has_not_read_them(
 ) -> None:
     async with component.feed.attach() as attachment:
         component.feed._position = Position("1:1:")
-        database.execute("update wamp.retention set pruned = pg_current_xact_id()", PUBLISHED)
+        database.execute("update wamp.retention set pruned = '3'", PUBLISHED)
         async with asyncio.timeout(5):
             with pytest.raises(Overrun):
                 await attachment.next()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pgwamp.component import Component
 from pgwamp.errors import CallError
 from pgwamp.events import feed as feed_module
 from pgwamp.events import follow as follow_module
@@ -239,6 +240,7 @@ async def test_who_does_not_keep_up_misses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed_module, "WAITING", 50)
+    monkeypatch.setattr(feed_module, "PATIENCE", 0.2)
     database.execute(*ITEM)
     component = await serve()
     client = await connect()
@@ -247,18 +249,21 @@ async def test_who_does_not_keep_up_misses_nothing(
     live = follow_module._Follow._live
 
     async def held(self: Any, attachment: Any, joint: Any) -> Any:
-        """Takes nothing until the gate opens, as if the router had no room."""
+        """Takes one item, and no further one until the gate opens: as if there was no room."""
         nonlocal overruns
-        await gate.wait()
         try:
             async for item in live(self, attachment, joint):
                 yield item
+                await gate.wait()
         except feed_module.Overrun:
             overruns += 1
             raise
 
     monkeypatch.setattr(follow_module._Follow, "_live", held)
     slow = await Follower(client, f"{prefix}.item.follow").begun()
+    await until_attached(component, 1)
+    database.execute("insert into item values (-1)")
+    assert await slow.keys(1) == [-1]
     async with component.feed.attach() as attachment:
         for start in range(0, 400, 40):
             database.execute(
@@ -269,8 +274,40 @@ async def test_who_does_not_keep_up_misses_nothing(
                 while seen < 40:
                     seen += len(await attachment.next())
     gate.set()
-    assert await slow.keys(400) == list(range(400))
+    assert await slow.keys(401) == [-1, *range(400)]
     assert overruns == 1
+
+
+async def until_attached(component: Component, number: int) -> None:
+    """Wait until so many follow live, or nearly so."""
+    async with asyncio.timeout(10):
+        while len(component.feed._attachments) != number:  # noqa: ASYNC110 (nothing tells of it)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_burst_sends_nobody_back_to_pages(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "WAITING", 400)
+    database.execute(*ITEM)
+    component = await serve(database={"pool_max": 1})
+    client = await connect()
+    followers = [Follower(client, f"{prefix}.item.follow") for _ in range(8)]
+    for follower in followers:
+        await follower.begun()
+    await until_attached(component, 8)
+    database.execute("insert into item values (0)")
+    for follower in followers:
+        await follower.keys(1)
+    attached = set(component.feed._attachments)
+    database.execute("insert into item select n from generate_series(1, 3000) as n")
+    for follower in followers:
+        assert await follower.keys(3001, 60) == list(range(3001))
+    assert component.feed._attachments == attached
 
 
 async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(
@@ -303,9 +340,7 @@ async def test_a_caller_who_leaves_or_cancels_frees_the_feed(
     assert await one.keys(1) == await two.keys(1) == [1]
     await leaving.link.stop()
     one.reply.cancel()
-    async with asyncio.timeout(10):
-        while component.feed._attachments:  # noqa: ASYNC110 (nothing tells of it)
-            await asyncio.sleep(0.01)
+    await until_attached(component, 0)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "pgwamp feed"]
 
 

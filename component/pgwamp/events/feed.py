@@ -43,6 +43,10 @@ _DDL = "reload"
 PAGE = 200
 #: What may wait for one attachment, in events and octets. All share the same batches.
 WAITING, WAITING_OCTETS = 10 * PAGE, 8 * PAGE_BYTES
+#: Seconds that reading waits for an attachment that is full.
+PATIENCE = 2.0
+#: Followers that read by pages at a time: calls need connections too.
+READING = 2
 #: Seconds between polls when nobody says that something was published.
 BELT = 5.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
@@ -75,7 +79,8 @@ class Batch:
 class Attachment:
     """What the feed has for one follower; bounded, and dropped as a whole when it is too much."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: asyncio.Event) -> None:
+        self._taken = taken
         self._batches: deque[Batch] = deque()
         self._waiting = 0
         self._octets = 0
@@ -96,18 +101,20 @@ class Attachment:
         batch = self._batches.popleft()
         self._waiting -= len(batch.changes)
         self._octets -= batch.octets
+        self._taken.set()
         return batch
 
-    def put(self, batch: Batch) -> bool:
-        """False when there is no room for it: then it waits for nothing any more."""
-        waiting, octets = self._waiting + len(batch.changes), self._octets + batch.octets
-        if self._batches and (waiting > WAITING or octets > WAITING_OCTETS):
-            self.overrun()
-            return False
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be put before something is taken."""
+        return self._waiting >= WAITING or self._octets >= WAITING_OCTETS
+
+    def put(self, batch: Batch) -> None:
+        """Hand over what is next."""
         self._batches.append(batch)
-        self._waiting, self._octets = waiting, octets
+        self._waiting += len(batch.changes)
+        self._octets += batch.octets
         self._signal.set()
-        return True
 
     def overrun(self) -> None:
         """Drop what waits, and say so to whoever reads."""
@@ -121,6 +128,7 @@ class Feed:
 
     :param listener: hears ``published``, and when its connection was lost.
     :param max_bytes: of a message: a row that is larger comes without its values.
+    :ivar reading: to be held while reading by pages.
     :ivar schema: another number whenever the schema, and with it privileges, may have changed.
     """
 
@@ -139,10 +147,12 @@ class Feed:
         self._max_bytes = max_bytes
         self._attachments: set[Attachment] = set()
         self._signal = asyncio.Event()
+        self._taken = asyncio.Event()
         self._starting = asyncio.Lock()
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._position = Position("")
+        self.reading = asyncio.Semaphore(READING)
         self.cluster = ""
         self.schema = 0
         listener.add(self._hear)
@@ -153,7 +163,7 @@ class Feed:
 
         :raises Unavailable: the database is away.
         """
-        attachment = Attachment()
+        attachment = Attachment(self._taken)
         self._users += 1
         try:
             await self._start()
@@ -161,6 +171,7 @@ class Feed:
             yield attachment
         finally:
             self._attachments.discard(attachment)
+            self._taken.set()
             self._users -= 1
             if not self._users:
                 await self._stop()
@@ -227,6 +238,7 @@ class Feed:
         """Read until there is nothing new."""
         more = True
         while more:
+            await self._make_room()
             self._signal.clear()
             # The connection goes back before anybody is told.
             async with self._database.connection(read_only=False) as connection:
@@ -247,4 +259,21 @@ class Feed:
         return Batch(changes, page.start, page.polling, page.end, octets)
 
     def _give(self, batch: Batch) -> None:
-        self._attachments = {a for a in self._attachments if a.put(batch)}
+        for attachment in self._attachments:
+            attachment.put(batch)
+
+    async def _make_room(self) -> None:
+        """Wait for those who are full, but not for long.
+
+        Reading is faster than sending: without a wait a burst would send everybody back to pages.
+        """
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while full := [a for a in self._attachments if a.is_full]:
+            self._taken.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._taken.wait()
+            except TimeoutError:
+                self._attachments.difference_update(full)
+                for attachment in full:
+                    attachment.overrun()

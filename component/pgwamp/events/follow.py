@@ -106,7 +106,6 @@ class _Follow:
         self._relation = relation
         self._caller = caller
         self._since, self._topic = request.get("since"), request.get("topic")
-        self._asked: int | None = None
         self._sent: Position | None = None
         self._snapshot = request.get("snapshot", False)
         if not isinstance(self._snapshot, bool):
@@ -144,27 +143,33 @@ class _Follow:
 
     async def _from(self, position: Position) -> AsyncGenerator[Item]:
         """By pages until now, then live; and again, as often as that was too fast."""
-        common = self._common
+        self._position = position
         while True:
-            async with common.feed.attach() as attachment:
-                more = True
-                while more:
-                    async with self._connection() as connection:
-                        await self._ask(connection)
-                        parcel = common.replay.parcel(ITEM, ITEM_OCTETS)
-                        stretch = await common.replay.read(
-                            connection, position, self._wanted, parcel
-                        )
-                    position, more = stretch.end, stretch.more
-                    if stretch.changes:
-                        yield self._item(stretch.changes, position)
-                joint = Joint(position, common.replay.cluster)
+            # Before attaching, so that the queue need not hold what happens meanwhile.
+            async for item in self._pages():
+                yield item
+            async with self._common.feed.attach() as attachment:
+                async for item in self._pages():
+                    yield item
+                joint = Joint(self._position, self._common.replay.cluster)
                 try:
                     async with aclosing(self._live(attachment, joint)) as items:
                         async for item in items:
                             yield item
                 except Overrun:
-                    position = joint.position
+                    self._position = joint.position
+
+    async def _pages(self) -> AsyncGenerator[Item]:
+        """What came after the position until now; the position is then after it."""
+        replay, more = self._common.replay, True
+        while more:
+            async with self._connection() as connection:
+                await self._ask(connection)
+                parcel = replay.parcel(ITEM, ITEM_OCTETS)
+                stretch = await replay.read(connection, self._position, self._wanted, parcel)
+            self._position, more = stretch.end, stretch.more
+            if stretch.changes:
+                yield self._item(stretch.changes, self._position)
 
     async def _live(self, attachment: Attachment, joint: Joint) -> AsyncGenerator[Item]:
         while True:
@@ -176,6 +181,7 @@ class _Follow:
                     yield self._item([], joint.position)
                 continue
             if self._asked != self._common.feed.schema:
+                # The notification of a REVOKE comes before those of what is written after it.
                 async with self._connection() as connection:
                     await self._ask(connection)
             changes = [change for change in joint.take(batch) if change in self._wanted]
@@ -186,13 +192,11 @@ class _Follow:
                 yield self._item(parcels[-1], joint.position)
 
     async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
-        """Ask what the caller may have, at first and when privileges may have changed."""
-        schema = self._common.feed.schema
-        if schema != self._asked:
-            self._wanted = await self._source.wanted(
-                self._common.database, connection, self._caller, self._topic
-            )
-            self._asked = schema
+        """Ask what the caller may have now."""
+        self._asked = self._common.feed.schema
+        self._wanted = await self._source.wanted(
+            self._common.database, connection, self._caller, self._topic
+        )
 
     def _item(self, changes: Sequence[Change], position: Position) -> Item:
         self._sent = position
@@ -201,10 +205,11 @@ class _Follow:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """A connection of the primary, for as long as one call may take."""
+        """A connection of the primary, for as long as one call may take, when it is our turn."""
         seconds = self._common.limits.call_timeout
+        database, reading = self._common.database, self._common.feed.reading
         try:
-            async with asyncio.timeout(seconds), self._common.database.answering() as connection:
+            async with reading, asyncio.timeout(seconds), database.answering() as connection:
                 yield connection
         except TimeoutError:
             raise Timeout(
