@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import random
@@ -226,3 +227,27 @@ def visible(xid: int, snapshot: str) -> bool:
 def test_whatever_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises((InvalidArgument, CursorExpired)):
         decode_cursor(text, "6b0-41")
+
+
+async def test_a_connection_that_is_lost_while_changes_reads_is_said_to_be_unavailable(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    holder = await database.connect()
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("lock table wamp.event in access exclusive mode")
+    reading = asyncio.ensure_future(client.call(f"{prefix}.item.changes"))
+    async with asyncio.timeout(10):
+        while not await holder.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            "where application_name = 'pgwamp' and wait_event_type = 'Lock' "
+            "and datname = current_database()"
+        ):
+            assert not reading.done()
+    with pytest.raises(CallError) as error:
+        await reading
+    assert error.value.uri == "pgwamp.error.unavailable"
+    await holder.close()
