@@ -9,7 +9,7 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 
 	--no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean \
+.PHONY: help run test soak lint bench lock clean \
 	environments component-environment crossbar-environment bench-environment python
 
 help: ## List the commands
@@ -21,6 +21,9 @@ run: environments ## Start PostgreSQL, Crossbar, the example application and the
 
 test: environments ## Run the whole test suite; ARGS="-k name" picks tests
 	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m pytest -n 2 $(ARGS)
+
+soak: environments ## Kill everything again and again while it works; ARGS="--minutes 60 --seed 1"
+	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m tests.events.oracle $(ARGS)
 
 lint: component-environment ## Check style, types and the direction of imports
 	@.venv/bin/ruff check .

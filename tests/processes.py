@@ -64,6 +64,11 @@ class Pgwamp:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def output(self) -> str:
         """Everything it wrote."""
         return "\n".join(self.lines)

@@ -1,0 +1,88 @@
+"""Folding events into rows, and seeing at once when one is missing, wrong or out of order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.events.oracle.tables import Row, Table
+
+Event = Mapping[str, Any]
+
+
+class Wrong(AssertionError):
+    """An event does not follow from those before it."""
+
+
+class Fold:
+    """What a subscriber of one table knows.
+
+    Each event must fit the row as it is known: what it says was there before must be what the
+    events before have made. So whatever is lost or out of order shows with the next change.
+
+    :ivar rows: the rows by key.
+    :ivar changes: ``(op, token)`` of each change, as the journal has them.
+    :ivar duplicates: events that came again, and were passed over.
+    """
+
+    def __init__(self, table: Table, reader: str):
+        self._table = table
+        self._reader = reader
+        self._seen: set[int] = set()
+        self.rows: dict[tuple[Any, ...], Row] = {}
+        self.changes: set[tuple[str, int]] = set()
+        self.truncates = self.duplicates = 0
+
+    def take(self, event: Event) -> None:
+        """Fold one event, unless its id was there before.
+
+        :raises Wrong: it does not follow from those before it.
+        """
+        if event["id"] in self._seen:
+            self.duplicates += 1
+            return
+        self._seen.add(event["id"])
+        if event["op"] == "truncate":
+            self.truncates += 1
+            self.rows.clear()
+            return
+        getattr(self, f"_{event['op']}")(event, self._table.key_of(event["key"]))
+
+    @property
+    def events(self) -> int:
+        """Different events that came."""
+        return len(self._seen)
+
+    def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
+        self._require(key not in self.rows, event, "the row is there already")
+        self._put(event, key)
+
+    def _update(self, event: Event, key: tuple[Any, ...]) -> None:
+        new, old = event["new"], event["old"]
+        before = {**new, **old}
+        known = self.rows.pop(self._table.key_of(before), None)
+        self._require(known == before, event, f"the row was {known}")
+        self._require(key not in self.rows, event, "the new key is taken")
+        self._require(
+            sorted(event["changed"]) == sorted(c for c in new if new[c] != before[c]),
+            event,
+            "what changed is not what differs",
+        )
+        if "version" in old:
+            self._require(new["version"] == old["version"] + 1, event, "a version is missing")
+        self._put(event, key)
+
+    def _delete(self, event: Event, key: tuple[Any, ...]) -> None:
+        known = self.rows.pop(key, None)
+        self._require(known == event["old"], event, f"the row was {known}")
+        self.changes.add(("delete", event["old"]["token"]))
+
+    def _put(self, event: Event, key: tuple[Any, ...]) -> None:
+        row = event["new"]
+        self._require(key == self._table.key_of(row), event, "the key is not the row's")
+        self.rows[key] = row
+        self.changes.add(("write", row["token"]))
+
+    def _require(self, fits: bool, event: Event, problem: str) -> None:
+        if not fits:
+            raise Wrong(f"{self._reader} of {self._table.name}: {problem}, and then came {event}")

@@ -1,0 +1,119 @@
+"""Subscribers that miss nothing, each kind in its own way; they fold what they receive."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+
+from pgwamp.errors import CallError
+from pgwamp.session import Client
+from tests.events.oracle.fold import Fold
+from tests.events.oracle.tables import Table
+
+PREFIX = "com.example"
+#: Seconds until an answer is overdue: whatever is killed, no call may hang.
+OVERDUE = 45
+#: Seconds between tries while something is away.
+RETRY = 0.2
+#: Errors that say that something is away; any other is a defect.
+AWAY = (
+    "wamp.error.no_such_procedure",
+    "wamp.error.canceled",
+    "pgwamp.error.unavailable",
+    "pgwamp.error.admin_shutdown",
+    "pgwamp.error.crash_shutdown",
+    "pgwamp.error.cannot_connect_now",
+)
+
+
+class Subscriber:
+    """One table's events into a fold, over a client that it may share.
+
+    :ivar cursor: where to go on after an interruption.
+    :ivar resumed: events that came by ``changes`` rather than live.
+    :ivar away: answers that said that something was away.
+    """
+
+    def __init__(self, table: Table, client: Client, seed: int):
+        self._path = f"{PREFIX}.{table.name}"
+        self._client = client
+        self._rng = random.Random(f"{seed}/{table.name}/{type(self).__name__}")
+        self.table = table
+        self.fold = Fold(table, type(self).__name__)
+        self.cursor: str | None = None
+        self.resumed = 0
+        self.away: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Take events until cancelled."""
+        raise NotImplementedError
+
+    def on_rejoin(self) -> None:
+        """The client has a new session; called before any event of it."""
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Fold an event and go on from it."""
+        self.fold.take(event)
+        self.cursor = event["cursor"]
+
+    async def page(self, limit: int | None = None) -> bool:
+        """Read on from the cursor; True if there is more."""
+        arguments = {"since": self.cursor, "limit": limit}
+        events, answer = await self.call("changes", arguments)
+        for event in events:
+            self.resumed += 1
+            self.take(event)
+        self.cursor = answer["next"]
+        return bool(answer["more"])
+
+    async def call(self, verb: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Call until somebody answers."""
+        while True:
+            try:
+                async with asyncio.timeout(OVERDUE):
+                    return await self._client.call_full(f"{self._path}.{verb}", [], arguments)
+            except CallError as error:
+                if error.uri not in AWAY:
+                    raise
+                self.away[error.uri] += 1
+                await asyncio.sleep(RETRY)
+
+
+class Live(Subscriber):
+    """Subscribes, and reads ``changes`` from its last cursor after each interruption."""
+
+    def __init__(self, table: Table, client: Client, seed: int):
+        super().__init__(table, client, seed)
+        #: Live events; None where the session was lost in between.
+        self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+    def on_rejoin(self) -> None:
+        self._queue.put_nowait(None)
+
+    async def run(self) -> None:
+        await self._client.subscribe(
+            f"{self._path}.", lambda _topic, _args, event: self._queue.put_nowait(event), "prefix"
+        )
+        while True:
+            event = await self._queue.get()
+            if event is not None:
+                self.take(event)
+                continue
+            # Until this is done no live event may move the cursor: it would skip what is missing.
+            while await self.page():
+                pass
+
+
+class Reader(Subscriber):
+    """Reads nothing but ``changes``, in pages of random sizes at random times."""
+
+    async def run(self) -> None:
+        while True:
+            more = await self.page(self._rng.choice([1, 2, 7, 50, 400]))
+            await asyncio.sleep(0 if more else self._rng.uniform(0, 0.3))
+
+
+#: Each kind gets a client of its own, so that cutting one leaves the others alone.
+KINDS: tuple[type[Subscriber], ...] = (Live, Reader)

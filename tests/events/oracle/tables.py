@@ -1,0 +1,146 @@
+"""The tables that are written: keys and values of every awkward kind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Draw = Callable[[random.Random], Row]
+
+#: Few keys, so that writers meet and keys come back after they were deleted.
+KEYS = 120
+#: ``life`` names a row from its insert to its delete, also when its key changes; ``version`` counts
+#: the changes of a life; ``token`` is one of its own for each change, and stands in the journal.
+BOOKKEEPING = "life bigint not null, version int not null, token bigint not null"
+JOURNAL = (
+    "create sequence life",
+    "create sequence token",
+    "create table journal (relation text not null, op text not null, token bigint not null, "
+    "xid xid8 not null default pg_current_xact_id())",
+)
+_TEXTS = ("", " ", "plain", "it's", 'a "quoted" \\ one', "Zürich\n", "日本語", "𝄞🐘", "{}", "null")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One watched table.
+
+    :ivar columns: what writers give besides the key.
+    :ivar draw_key: a random key, as JSON has it.
+    :ivar draw_values: random values of ``columns``.
+    :ivar after: statements that follow its creation.
+    """
+
+    name: str
+    key: Mapping[str, str]
+    columns: Mapping[str, str]
+    draw_key: Draw
+    draw_values: Draw
+    computed: str = ""
+    partitions: str = ""
+    after: tuple[str, ...] = ()
+
+    @property
+    def ddl(self) -> tuple[str, ...]:
+        """Statements that create and watch it."""
+        columns = [f"{name} {kind}" for name, kind in {**self.key, **self.columns}.items()]
+        columns += [self.computed] if self.computed else []
+        key = ", ".join(self.key)
+        return (
+            f"create table {self.name} "
+            f"({', '.join(columns)}, {BOOKKEEPING}, primary key ({key})) {self.partitions}",
+            *self.after,
+            f"select wamp.watch('{self.name}')",
+        )
+
+    def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The key of a row or of an event's ``key``."""
+        return tuple(row[column] for column in self.key)
+
+
+def _text(rng: random.Random) -> str:
+    return rng.choice(_TEXTS) + str(rng.randrange(10))
+
+
+def _sometimes(rng: random.Random, value: Any) -> Any:
+    return None if rng.random() < 0.15 else value
+
+
+ACCOUNT = Table(
+    "account",
+    key={"id": "bigint"},
+    columns={"owner": "text", "balance": "numeric(14, 4)", "seen": "timestamptz", "data": "jsonb"},
+    draw_key=lambda rng: {"id": 2**53 + rng.randrange(KEYS)},
+    draw_values=lambda rng: {
+        "owner": _sometimes(rng, _text(rng)),
+        "balance": _sometimes(rng, f"{rng.randrange(-(10**9), 10**9)}.{rng.randrange(10_000)}"),
+        "seen": _sometimes(rng, f"2024-02-29 12:00:{rng.randrange(60)}.{rng.randrange(10**6)}+02"),
+        "data": _sometimes(rng, {_text(rng): [rng.randrange(9), _text(rng), None], "n": 1.5}),
+    },
+)
+ENTRY = Table(
+    "entry",
+    key={"number": "int", "part": "smallint"},
+    columns={"amount": "double precision", "tags": "text[]", "span": "int4range"},
+    draw_key=lambda rng: {"number": rng.randrange(KEYS // 10), "part": rng.randrange(10)},
+    draw_values=lambda rng: {
+        "amount": rng.choice([rng.random(), 1e300, -0.1, "NaN", "Infinity", None]),
+        "tags": _sometimes(rng, [_text(rng) for _ in range(rng.randrange(4))]),
+        "span": rng.choice([f"[{rng.randrange(5)},9)", "empty", "(,3]", None]),
+    },
+)
+WORD = Table(
+    "word",
+    key={"text": "text"},
+    columns={"bytes": "bytea", "mood": "mood", "price": "money_pair", "id": "uuid", "long": "text"},
+    draw_key=lambda rng: {"text": rng.choice(_TEXTS) + str(rng.randrange(KEYS // 10))},
+    draw_values=lambda rng: {
+        "bytes": _sometimes(rng, "\\x" + rng.randbytes(rng.randrange(6)).hex()),
+        "mood": rng.choice(["sad", "so so", None]),
+        "price": _sometimes(rng, {"amount": f"{rng.randrange(100)}.50", "unit": _text(rng)}),
+        "id": _sometimes(rng, rng.randbytes(16).hex()),
+        # Long enough to be stored apart from the row.
+        "long": _sometimes(rng, rng.choice("äx𝄞") * rng.choice([1, 3_000])),
+    },
+)
+READING = Table(
+    "reading",
+    key={"sensor": "int", "day": "date"},
+    columns={"value": "real", "pause": "interval"},
+    draw_key=lambda rng: {
+        "sensor": rng.randrange(KEYS // 10),
+        "day": f"2024-{rng.randint(1, 3):02}-0{rng.randint(1, 4)}",
+    },
+    draw_values=lambda rng: {
+        "value": _sometimes(rng, rng.randrange(100) / 8),
+        "pause": _sometimes(rng, f"{rng.randrange(30)} days {rng.randrange(90)} min"),
+    },
+    partitions="partition by range (day)",
+    after=(
+        "create table reading_1 partition of reading for values from (minvalue) to ('2024-02-01')",
+        "create table reading_2 partition of reading "
+        "for values from ('2024-02-01') to ('2024-03-01')",
+        "create table reading_3 partition of reading default",
+    ),
+)
+AREA = Table(
+    "area",
+    key={"id": "int"},
+    columns={"width": "int", "height": "int", "note": "text"},
+    draw_key=lambda rng: {"id": rng.randrange(KEYS)},
+    draw_values=lambda rng: {
+        "width": _sometimes(rng, rng.randrange(100)),
+        "height": rng.randrange(100),
+        "note": _text(rng),
+    },
+    computed="size int generated always as (width * height) stored",
+)
+TABLES = (ACCOUNT, ENTRY, WORD, READING, AREA)
+TYPES = (
+    "create type mood as enum ('sad', 'so so')",
+    "create type money_pair as (amount numeric, unit text)",
+)
+SCHEMA = (*TYPES, *JOURNAL, *(statement for table in TABLES for statement in table.ddl))
