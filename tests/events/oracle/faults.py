@@ -23,12 +23,21 @@ _CUT_LEADER = (
 class Faults:
     """Kills at random, one after the other, and sometimes two at once.
 
+    :param flood: writes so much that something is under way when something is killed.
     :param gap: seconds between the end of one and the next, on the average.
     :ivar done: how often each kind was done.
     """
 
-    def __init__(self, stack: Stack, clients: Sequence[Client], rng: random.Random, gap: float):
+    def __init__(
+        self,
+        stack: Stack,
+        clients: Sequence[Client],
+        flood: Callable[[], Awaitable[None]],
+        rng: random.Random,
+        gap: float,
+    ):
         self._stack = stack
+        self._flood = flood
         self._clients = clients
         self._rng = rng
         self._gap = gap
@@ -62,6 +71,8 @@ class Faults:
 
     async def _do(self, name: str) -> None:
         _, fault = self._kinds[name]
+        await self._flood()
+        await asyncio.sleep(self._rng.uniform(0, 0.1))
         await fault()
         self.done[name] += 1
 

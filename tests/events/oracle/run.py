@@ -135,7 +135,8 @@ class _Oracle:
         self._subscribers += mine
 
     async def run(self, seconds: float, gap: float) -> Report:
-        faults = Faults(self._servers, self._clients, random.Random(self._seed), gap)
+        rng = random.Random(self._seed)
+        faults = Faults(self._servers, self._clients, self._workload.flood, rng, gap)
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(s.run()) for s in self._subscribers]
             background.append(group.create_task(self._progress(faults)))

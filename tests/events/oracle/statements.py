@@ -53,6 +53,16 @@ class Statements:
         method: Callable[[], Awaitable[None]] = getattr(self, f"_do_{kind}")
         await method()
 
+    async def upsert(self, rows: list[Row]) -> None:
+        """Insert these rows, or overwrite those that are there."""
+        key = ", ".join(self._table.key)
+        await self._noted(
+            f"{self._insert} on conflict ({key}) do update "
+            f"set {self._overwrite}, version = t.version + 1",
+            "write",
+            rows,
+        )
+
     # --- kinds ----------------------------------------------------------------------------------
 
     async def _do_insert(self) -> None:
@@ -60,13 +70,7 @@ class Statements:
         await self._noted(self._insert + ending, "write", self._rows())
 
     async def _do_upsert(self) -> None:
-        key = ", ".join(self._table.key)
-        await self._noted(
-            f"{self._insert} on conflict ({key}) do update "
-            f"set {self._overwrite}, version = t.version + 1",
-            "write",
-            self._rows(),
-        )
+        await self.upsert(self._rows())
 
     async def _do_update(self) -> None:
         columns = list(self._table.columns)

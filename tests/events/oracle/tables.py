@@ -21,6 +21,7 @@ JOURNAL = (
     "create table journal (relation text not null, op text not null, token bigint not null, "
     "xid xid8 not null default pg_current_xact_id())",
 )
+BULK_ROWS = 400
 _TEXTS = ("", " ", "plain", "it's", 'a "quoted" \\ one', "Zürich\n", "日本語", "𝄞🐘", "{}", "null")
 
 
@@ -138,7 +139,16 @@ AREA = Table(
     },
     computed="size int generated always as (width * height) stored",
 )
-TABLES = (ACCOUNT, ENTRY, WORD, READING, AREA)
+#: Written as a whole by nobody but :meth:`Workload.flood`, who so waits for no lock.
+BULK = Table(
+    "bulk",
+    key={"id": "int"},
+    columns={"note": "text"},
+    draw_key=lambda rng: {"id": rng.randrange(BULK_ROWS)},
+    draw_values=lambda rng: {"note": _text(rng)},
+)
+WRITTEN = (ACCOUNT, ENTRY, WORD, READING, AREA)
+TABLES = (*WRITTEN, BULK)
 TYPES = (
     "create type mood as enum ('sad', 'so so')",
     "create type money_pair as (amount numeric, unit text)",

@@ -12,7 +12,7 @@ from tests.events.oracle.run import run
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_whoever_folds_the_events_has_the_tables_although_everything_is_killed() -> None:
-    report = await run(seconds=0, seed=random.randrange(10**6), say=print, gap=1.5)
+    report = await run(seconds=0, seed=random.randrange(10**6), say=print, gap=0.7)
     print(f"\n{report}")
     assert len(report.kills) == 8
     assert report.transactions > 100

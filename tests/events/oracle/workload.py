@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from tests.events.oracle.statements import Statements
-from tests.events.oracle.tables import TABLES
+from tests.events.oracle.tables import BULK, BULK_ROWS, WRITTEN
 
 #: The server is away, or on its way back.
 LOST = (
@@ -56,6 +56,22 @@ class Workload:
     def stop(self) -> None:
         """Let the writers finish the transactions under way."""
         self._stopping = True
+
+    async def flood(self) -> None:
+        """Write so many rows at once that something is under way when something is killed."""
+        try:
+            connection = await asyncpg.connect(self.url, timeout=5)
+        except LOST:
+            return
+        try:
+            rows = [{"id": number, "note": "x"} for number in range(BULK_ROWS)]
+            await Statements(BULK, connection, random.Random()).upsert(rows)
+        except LOST:
+            self.ended["cut off"] += 1
+        else:
+            self.ended["committed"] += 1
+        finally:
+            connection.terminate()
 
     async def _writer(self, rng: random.Random) -> None:
         while not self._stopping:
@@ -104,7 +120,7 @@ class Workload:
 
     async def _step(self, connection: Any, rng: random.Random) -> None:
         """A change, perhaps in a savepoint that is perhaps rolled back."""
-        statements = Statements(rng.choice(TABLES), connection, rng)
+        statements = Statements(rng.choice(WRITTEN), connection, rng)
         if rng.random() < 0.7:
             await statements.change()
             return
