@@ -104,6 +104,17 @@ async def test_a_pending_call_fails_when_the_connection_is_cut(
             await pending
 
 
+async def test_a_call_fails_while_the_connection_is_being_closed(
+    addresses: Addresses, prefix: str
+) -> None:
+    async with asyncio.timeout(10), Client(RouterSettings(url=addresses.clients)) as client:
+        transport = client.link.session._transport
+        assert transport is not None
+        transport.abort()
+        with pytest.raises(Unavailable, match="connection to the router was lost"):
+            await client.call(f"{prefix}.never")
+
+
 async def test_pending_publishes_fail_when_the_connection_is_cut(fake_router: FakeRouter) -> None:
     async with _link(fake_router.url) as link, asyncio.timeout(10):
         await link.start()

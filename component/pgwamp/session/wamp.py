@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autobahn.asyncio.wamp import Session
+from autobahn.exception import Disconnected
 from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError, TransportLost
 from autobahn.wamp.request import CallRequest, PublishRequest
@@ -195,11 +196,19 @@ class WampSession(Session):
 def _guarded(transport: Any, max_bytes: int) -> Callable[[Any], None]:
     """``transport.send``, refusing what the router would not take.
 
+    A connection that is just being closed raises Autobahn's own error: it is lost, as any other.
+
     A message over the router's limit ends the whole session, and one that cannot be serialized
     is dropped without an answer. Messages cache their serialized form, so looking first costs
     nothing.
     """
-    send: Callable[[Any], None] = transport.send
+    unguarded: Callable[[Any], None] = transport.send
+
+    def send(msg: Any) -> None:
+        try:
+            unguarded(msg)
+        except Disconnected as error:
+            raise TransportLost(str(error)) from None
 
     def guarded(msg: Any) -> None:
         if not isinstance(msg, message.Yield | message.Publish | message.Call | message.Error):

@@ -58,24 +58,27 @@ class Fold:
         self._put(event, key)
 
     def _update(self, event: Event, key: tuple[Any, ...]) -> None:
-        new, old = event["new"], event["old"]
-        before = {**new, **old}
-        known = self.rows.pop(self._table.key_of(before), None)
-        self._require(known == before, event, f"the row was {known}")
+        new, old = event["new"], event.get("old", {})
+        known = self.rows.pop(self._table.key_of({**new, **old}), None)
+        if known is None:
+            raise self._wrong(event, "the row is not there")
+        self._require(known.items() >= old.items(), event, f"the row was {known}")
         self._require(key not in self.rows, event, "the new key is taken")
         self._require(
-            sorted(event["changed"]) == sorted(c for c in new if new[c] != before[c]),
+            set(event["changed"]) == {c for c in new if new[c] != known[c]},
             event,
-            "what changed is not what differs",
+            f"what changed is not what differs: the row was {known}",
         )
-        if "version" in old:
-            self._require(new["version"] == old["version"] + 1, event, "a version is missing")
+        if new["token"] != known["token"]:
+            self._require(new["version"] == known["version"] + 1, event, "a version is missing")
         self._put(event, key)
 
     def _delete(self, event: Event, key: tuple[Any, ...]) -> None:
         known = self.rows.pop(key, None)
-        self._require(known == event["old"], event, f"the row was {known}")
-        self.changes.add(("delete", event["old"]["token"]))
+        self._require(known == event.get("old", known), event, f"the row was {known}")
+        if known is None:
+            raise self._wrong(event, "the row is not there")
+        self.changes.add(("delete", known["token"]))
 
     def _put(self, event: Event, key: tuple[Any, ...]) -> None:
         row = event["new"]
@@ -85,4 +88,7 @@ class Fold:
 
     def _require(self, fits: bool, event: Event, problem: str) -> None:
         if not fits:
-            raise Wrong(f"{self._reader} of {self._table.name}: {problem}, and then came {event}")
+            raise self._wrong(event, problem)
+
+    def _wrong(self, event: Event, problem: str) -> Wrong:
+        return Wrong(f"{self._reader} of {self._table.name}: {problem}, and then came {event}")

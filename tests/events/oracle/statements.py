@@ -24,6 +24,7 @@ _WEIGHTS = {
     "move": 4,
     "delete": 10,
     "delete_where": 3,
+    "truncate_member": 0.3,
     "truncate": 0.12,
 }
 
@@ -84,7 +85,12 @@ class Statements:
     async def _do_update_where(self) -> None:
         """Many rows, in whatever order the server meets them."""
         column = self._rng.choice(list(self._table.columns))
-        await self._update(f"{column} = null", "where t.token % 9 = $1", self._rng.randrange(9))
+        await self._update(
+            f"{column} = null",
+            "where t.token % 9 = $1",
+            self._rng.randrange(9),
+            target=self._target(),
+        )
 
     async def _do_touch(self) -> None:
         """An update that changes nothing."""
@@ -123,7 +129,9 @@ class Statements:
         await self._delete(f"using {self._given} where {self._matches}", self._rows())
 
     async def _do_delete_where(self) -> None:
-        await self._delete("where t.token % 13 = $1", self._rng.randrange(13))
+        await self._delete(
+            "where t.token % 13 = $1", self._rng.randrange(13), target=self._target()
+        )
 
     async def _do_truncate(self) -> None:
         await self._connection.execute(f"truncate {self._table.name}")
@@ -131,18 +139,35 @@ class Statements:
             "insert into journal values ($1, 'truncate', nextval('token'))", self._table.name
         )
 
+    async def _do_truncate_member(self) -> None:
+        """A partition alone is emptied: the table loses rows."""
+        for member in self._rng.sample(list(self._table.members), min(1, len(self._table.members))):
+            await self._connection.execute(f"lock table {member} in access exclusive mode")
+            await self._connection.execute(
+                f"insert into journal select $1, 'delete', token from {member}", self._table.name
+            )
+            await self._connection.execute(f"truncate {member}")
+
     # --- parts ----------------------------------------------------------------------------------
 
-    async def _update(self, setting: str, ending: str, *arguments: Any) -> None:
+    def _target(self) -> str:
+        """The table, or one of its partitions itself."""
+        return self._rng.choice([self._table.name, *self._table.members])
+
+    async def _update(
+        self, setting: str, ending: str, *arguments: Any, target: str | None = None
+    ) -> None:
         await self._noted(
-            f"update {self._table.name} as t set {setting}, version = t.version + 1, "
+            f"update {target or self._table.name} as t set {setting}, version = t.version + 1, "
             f"token = nextval('token') {ending}",
             "write",
             *arguments,
         )
 
-    async def _delete(self, ending: str, *arguments: Any) -> None:
-        await self._noted(f"delete from {self._table.name} as t {ending}", "delete", *arguments)
+    async def _delete(self, ending: str, *arguments: Any, target: str | None = None) -> None:
+        await self._noted(
+            f"delete from {target or self._table.name} as t {ending}", "delete", *arguments
+        )
 
     async def _noted(self, statement: str, op: str, *arguments: Any) -> None:
         await self._connection.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from pgwamp.errors import CallError
@@ -31,6 +32,9 @@ AWAY = (
 class Subscriber:
     """One table's events into a fold, over a client that it may share.
 
+    It takes only what concerns rows that are its own: ``changes`` also answers events that the
+    router gives to others.
+
     :ivar cursor: where to go on after an interruption.
     :ivar resumed: events that came by ``changes`` rather than live.
     :ivar away: answers that said that something was away.
@@ -55,7 +59,8 @@ class Subscriber:
 
     def take(self, event: dict[str, Any]) -> None:
         """Fold an event and go on from it."""
-        self.fold.take(event)
+        if event["op"] == "truncate" or self.table.mine(event.get("new") or event.get("old", {})):
+            self.fold.take(event)
         self.cursor = event["cursor"]
 
     async def page(self, limit: int | None = None) -> bool:
@@ -99,11 +104,23 @@ class Live(Subscriber):
         while True:
             event = await self._queue.get()
             if event is not None:
-                self.take(event)
+                for single in _singly(event):
+                    self.take(single)
                 continue
             # Until this is done no live event may move the cursor: it would skip what is missing.
             while await self.page():
                 pass
+
+
+def _singly(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The changes of an event, which are several with the option ``batch``."""
+    rows = event.get("rows")
+    if rows is None:
+        yield event
+        return
+    shared = {name: event[name] for name in ("schema", "table", "op", "cursor")}
+    for row in rows:
+        yield {**shared, **row}
 
 
 class Reader(Subscriber):
@@ -115,5 +132,36 @@ class Reader(Subscriber):
             await asyncio.sleep(0 if more else self._rng.uniform(0, 0.3))
 
 
+class Follower(Subscriber):
+    """Follows from its last cursor, again after each interruption."""
+
+    def __init__(self, table: Table, client: Client, seed: int):
+        super().__init__(table, client, seed)
+        self._items: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def run(self) -> None:
+        # Everything is kept that long: without a first cursor it would begin with what comes next.
+        await self.page(1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            while True:
+                item = await self._items.get()
+                for event in item["events"]:
+                    self.take(event)
+                self.cursor = item["cursor"]
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._client.call(
+                    f"{self._path}.follow", [], {"since": self.cursor}, self._items.put_nowait
+                )
+            except CallError as error:
+                if error.uri not in AWAY:
+                    raise
+                self.away[error.uri] += 1
+            await asyncio.sleep(RETRY)
+
+
 #: Each kind gets a client of its own, so that cutting one leaves the others alone.
-KINDS: tuple[type[Subscriber], ...] = (Live, Reader)
+KINDS: tuple[type[Subscriber], ...] = (Live, Reader, Follower)

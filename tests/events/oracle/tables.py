@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
@@ -32,7 +33,11 @@ class Table:
     :ivar columns: what writers give besides the key.
     :ivar draw_key: a random key, as JSON has it.
     :ivar draw_values: random values of ``columns``.
-    :ivar after: statements that follow its creation.
+    :ivar computed: a generated column.
+    :ivar members: its partitions, by name, and what they are for.
+    :ivar options: of ``wamp.watch``.
+    :ivar shown: whether a row is published at all.
+    :ivar mine: whether the router gives what concerns a row to our subscribers.
     """
 
     name: str
@@ -41,8 +46,11 @@ class Table:
     draw_key: Draw
     draw_values: Draw
     computed: str = ""
-    partitions: str = ""
-    after: tuple[str, ...] = ()
+    partitioned: str = ""
+    members: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    shown: Callable[[Row], bool] = lambda row: True
+    mine: Callable[[Row], bool] = lambda row: True
 
     @property
     def ddl(self) -> tuple[str, ...]:
@@ -52,9 +60,12 @@ class Table:
         key = ", ".join(self.key)
         return (
             f"create table {self.name} "
-            f"({', '.join(columns)}, {BOOKKEEPING}, primary key ({key})) {self.partitions}",
-            *self.after,
-            f"select wamp.watch('{self.name}')",
+            f"({', '.join(columns)}, {BOOKKEEPING}, primary key ({key})) {self.partitioned}",
+            *(
+                f"create table {member} partition of {self.name} {values}"
+                for member, values in self.members.items()
+            ),
+            f"select wamp.watch('{self.name}', $${json.dumps(self.options)}$$)",
         )
 
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -119,13 +130,12 @@ READING = Table(
         "value": _sometimes(rng, rng.randrange(100) / 8),
         "pause": _sometimes(rng, f"{rng.randrange(30)} days {rng.randrange(90)} min"),
     },
-    partitions="partition by range (day)",
-    after=(
-        "create table reading_1 partition of reading for values from (minvalue) to ('2024-02-01')",
-        "create table reading_2 partition of reading "
-        "for values from ('2024-02-01') to ('2024-03-01')",
-        "create table reading_3 partition of reading default",
-    ),
+    partitioned="partition by range (day)",
+    members={
+        "reading_1": "for values from (minvalue) to ('2024-02-01')",
+        "reading_2": "for values from ('2024-02-01') to ('2024-03-01')",
+        "reading_3": "default",
+    },
 )
 AREA = Table(
     "area",
@@ -139,6 +149,34 @@ AREA = Table(
     },
     computed="size int generated always as (width * height) stored",
 )
+#: A row may enter and leave what is published, change its topic, and change who may see it.
+PARCEL = Table(
+    "parcel",
+    key={"id": "int"},
+    columns={"state": "text", "role": "text", "town": "text"},
+    draw_key=lambda rng: {"id": rng.randrange(KEYS)},
+    draw_values=lambda rng: {
+        "state": rng.choice(["draft", "sent", "here", None]),
+        "role": rng.choice(["anonymous", "nobody", None]),
+        "town": _text(rng),
+    },
+    options={
+        "when": "state <> 'draft'",
+        "topic": "com.example.parcel.{state}.{op}.{town}",
+        "eligible_authrole": "role",
+        "old": "full",
+    },
+    shown=lambda row: row["state"] not in ("draft", None),
+    mine=lambda row: row["role"] == "anonymous",
+)
+NOTE = Table(
+    "note",
+    key={"id": "int"},
+    columns={"text": "text", "pinned": "boolean"},
+    draw_key=lambda rng: {"id": rng.randrange(KEYS)},
+    draw_values=lambda rng: {"text": _text(rng), "pinned": _sometimes(rng, rng.random() < 0.5)},
+    options={"old": "none"},
+)
 #: Written as a whole by nobody but :meth:`Workload.flood`, who so waits for no lock.
 BULK = Table(
     "bulk",
@@ -146,8 +184,9 @@ BULK = Table(
     columns={"note": "text"},
     draw_key=lambda rng: {"id": rng.randrange(BULK_ROWS)},
     draw_values=lambda rng: {"note": _text(rng)},
+    options={"batch": True},
 )
-WRITTEN = (ACCOUNT, ENTRY, WORD, READING, AREA)
+WRITTEN = (ACCOUNT, ENTRY, WORD, READING, AREA, PARCEL, NOTE)
 TABLES = (*WRITTEN, BULK)
 TYPES = (
     "create type mood as enum ('sad', 'so so')",
