@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.events.oracle.tables import Row, Table
@@ -22,6 +22,7 @@ class Fold:
 
     :ivar rows: the rows by key.
     :ivar changes: ``(op, token)`` of each change, as the journal has them.
+    :ivar events: different events that came.
     :ivar duplicates: events that came again, and were passed over.
     """
 
@@ -31,7 +32,7 @@ class Fold:
         self._seen: set[int] = set()
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.changes: set[tuple[str, int]] = set()
-        self.truncates = self.duplicates = 0
+        self.events = self.truncates = self.duplicates = 0
 
     def take(self, event: Event) -> None:
         """Fold one event, unless its id was there before.
@@ -42,16 +43,21 @@ class Fold:
             self.duplicates += 1
             return
         self._seen.add(event["id"])
+        self.events += 1
         if event["op"] == "truncate":
             self.truncates += 1
             self.rows.clear()
             return
         getattr(self, f"_{event['op']}")(event, self._table.key_of(event["key"]))
 
-    @property
-    def events(self) -> int:
-        """Different events that came."""
-        return len(self._seen)
+    def start_over(self) -> None:
+        """Forget all rows and events, but not how many there were."""
+        self._seen.clear()
+        self.rows.clear()
+
+    def begin_with(self, rows: Iterable[Row]) -> None:
+        """Take rows as they are."""
+        self.rows |= {self._table.key_of(row): row for row in rows}
 
     def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
         self._require(key not in self.rows, event, "the row is there already")

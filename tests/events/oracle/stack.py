@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import asyncpg
 import psutil
+import psycopg2
 
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
-from tests.events.oracle.tables import SCHEMA
+from tests.events.oracle.tables import SCHEMA, VIRTUAL
 from tests.events.oracle.workload import LOST
 from tests.processes import Pgwamp
 from tests.servers import FAST, execute, postgres_bin, server_folder
@@ -112,3 +113,7 @@ def _prepare(postgres: Postgres) -> None:
     postgres.start()
     migrations.upgrade(postgres.url())
     execute(postgres.url(), *SCHEMA)
+    with closing(psycopg2.connect(postgres.url())) as connection:
+        version = connection.server_version
+    if version >= 180000:
+        execute(postgres.url(), VIRTUAL)

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pgwamp.errors import CallError
@@ -35,10 +36,13 @@ class Subscriber:
     It takes only what concerns rows that are its own: ``changes`` also answers events that the
     router gives to others.
 
+    :ivar whole: whether it receives every change there is.
     :ivar cursor: where to go on after an interruption.
     :ivar resumed: events that came by ``changes`` rather than live.
     :ivar away: answers that said that something was away.
     """
+
+    whole = True
 
     def __init__(self, table: Table, client: Client, seed: int):
         self._path = f"{PREFIX}.{table.name}"
@@ -49,6 +53,11 @@ class Subscriber:
         self.cursor: str | None = None
         self.resumed = 0
         self.away: Counter[str] = Counter()
+
+    @classmethod
+    def can_have(cls, table: Table) -> bool:
+        """Whether this kind can subscribe to the table."""
+        return True
 
     async def run(self) -> None:
         """Take events until cancelled."""
@@ -140,22 +149,28 @@ class Follower(Subscriber):
         self._items: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def run(self) -> None:
-        # Everything is kept that long: without a first cursor it would begin with what comes next.
+        # Without a cursor it would begin with what comes next, and no event is older than this one.
         await self.page(1)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             while True:
-                item = await self._items.get()
-                for event in item["events"]:
-                    self.take(event)
-                self.cursor = item["cursor"]
+                self.take_item(await self._items.get())
+
+    def take_item(self, item: dict[str, Any]) -> None:
+        """Fold one progressive result."""
+        for event in item["events"]:
+            self.take(event)
+        self.cursor = item["cursor"]
+
+    async def follow_once(self) -> None:
+        """Follow until it ends."""
+        arguments = {"since": self.cursor}
+        await self._client.call(f"{self._path}.follow", [], arguments, self._items.put_nowait)
 
     async def _follow(self) -> None:
         while True:
             try:
-                await self._client.call(
-                    f"{self._path}.follow", [], {"since": self.cursor}, self._items.put_nowait
-                )
+                await self.follow_once()
             except CallError as error:
                 if error.uri not in AWAY:
                     raise
@@ -163,5 +178,33 @@ class Follower(Subscriber):
             await asyncio.sleep(RETRY)
 
 
+class Newcomer(Follower):
+    """Forgets everything now and then, and begins with the rows as they are at that moment."""
+
+    whole = False
+
+    @classmethod
+    def can_have(cls, table: Table) -> bool:
+        # Rows that are not for everybody are no snapshot for everybody either.
+        return "eligible_authrole" not in table.options
+
+    async def follow_once(self) -> None:
+        self._items.put_nowait({"start": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rng.uniform(1, 8)):
+                arguments = {"snapshot": True}
+                await self._client.call(
+                    f"{self._path}.follow", [], arguments, self._items.put_nowait
+                )
+
+    def take_item(self, item: dict[str, Any]) -> None:
+        if "start" in item:
+            self.fold.start_over()
+        elif "rows" in item:
+            self.fold.begin_with(row for row in item["rows"] if self.table.mine(row))
+        else:
+            super().take_item(item)
+
+
 #: Each kind gets a client of its own, so that cutting one leaves the others alone.
-KINDS: tuple[type[Subscriber], ...] = (Live, Reader, Follower)
+KINDS: tuple[type[Subscriber], ...] = (Live, Reader, Follower, Newcomer)
