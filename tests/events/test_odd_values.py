@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from unittest.mock import ANY
+
 import pytest
 
 from pgwamp.pgtypes import Type, from_json, loads, loads_exact
@@ -89,3 +92,52 @@ async def test_a_topic_that_would_end_the_session_is_refused(
     await events.count(2)
     assert [args for _, args, _ in events.received] == [[], [2]], "none comes again"
     assert component.link.session is session
+
+
+@pytest.mark.parametrize(
+    ("value", "carried"),
+    [
+        (r'"\u0000"', False),
+        (r'{"\u0000x": 1}', False),
+        (r'["\ud800"]', False),
+        (r'{"\udfff": [1]}', False),
+        ("[" * 110 + "]" * 110, False),
+        ("[" * 600 + "]" * 600, False),
+        ("[" * 3000 + "]" * 3000, False),
+        (r'["x\u0000", "\ud83d\ude00", "\u0001", "\\u0000"]', True),
+        ("[" * 90 + "]" * 90, True),
+        ("[[]" + ", []" * 200 + "]", True),
+    ],
+)
+async def test_json_that_is_not_carried_leaves_the_values_of_its_row_out(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    events: Events,
+    value: str,
+    carried: bool,
+) -> None:
+    database.execute(
+        "create table item (id int primary key, facts json)", "select wamp.watch('item')"
+    )
+    await serve()
+    client = await connect("json")
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    session = client.link.session
+    database.execute(
+        f"insert into item values (1, '{value}')",
+        "delete from item",
+        "insert into item values (2, '[1]')",
+    )
+    odd, deleted, plain = await events.count(3)
+    for event, name in ((odd, "new"), (deleted, "old")):
+        assert event["key"] == {"id": 1}
+        assert (name in event, event.get("truncated", False)) == (carried, not carried)
+    if carried:
+        assert odd["new"] == {"id": 1, "facts": json.loads(value)}
+    assert plain["new"] == {"id": 2, "facts": [1]}
+    for event in (replayed := await client.call(f"{prefix}.item.changes")):
+        event["cursor"] = ANY
+    assert replayed == [odd, deleted, plain]
+    assert client.link.session is session

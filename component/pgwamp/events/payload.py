@@ -9,6 +9,7 @@ from typing import Any
 from pgwamp.catalog import WatchedRelation
 from pgwamp.events.reader import Page
 from pgwamp.naming import Naming
+from pgwamp.neutral import MAX_DEPTH, find_foreign
 from pgwamp.pgtypes import Converter, Type, from_json, is_same_in_json, loads, loads_exact
 
 _UNKNOWN = from_json(Type(0, "json", "json"))
@@ -156,14 +157,32 @@ class Shapes:
     async def _event(self, record: Mapping[str, Any], cursor_of: Callable[[int], str]) -> Event:
         if record["op"] is None:
             return self._published(record)
-        rows = {name: loads_exact(record[name]) for name in _ROWS if record[name] is not None}
+        for names in (_ROWS, ("key",), ()):
+            try:
+                event = self._change(record, await self._rows(record, names), cursor_of)
+                break
+            except (RecursionError, _NotCarried):
+                continue
+        if names is not _ROWS:
+            event = replace(event, kwargs=_without_values(event.kwargs or {}))
+        return event
+
+    async def _rows(self, record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """Rows of a change by these names, with neutral values.
+
+        :raises RecursionError: JSON in one is nested too deep even to be read.
+        :raises _NotCarried: JSON in one is not neutral.
+        """
+        rows = {name: loads_exact(record[name]) for name in names if record[name] is not None}
         shape = self._shapes.get((record["relation_schema"], record["relation"]))
         if shape is None or not all(shape.columns.issuperset(row) for row in rows.values()):
             self.use(await self._load())
             shape = self._shapes.get((record["relation_schema"], record["relation"]), _NO_SHAPE)
-        for row in rows.values():
+        for name, row in rows.items():
             _convert(row, shape)
-        return self._change(record, rows, cursor_of)
+            if _may_be_foreign(record[name]) and find_foreign(row):
+                raise _NotCarried
+        return rows
 
     def _published(self, record: Mapping[str, Any]) -> Event:
         """An event of ``wamp.publish``, as it was given."""
@@ -204,6 +223,15 @@ class Shapes:
             loads(record["options"]) if record["options"] else {},
             cursor_of,
         )
+
+
+class _NotCarried(Exception):
+    """A value would end the session of a subscriber, or never reach one."""
+
+
+def _may_be_foreign(text: str) -> bool:
+    """Whether to look closely: few rows have escaped characters or so many levels."""
+    return "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _convert(row: dict[str, Any], shape: _Shape) -> None:

@@ -11,6 +11,8 @@ from pgwamp.pgtypes.types import Converter, Type
 
 #: msgpack carries no larger integers; JSON values beyond are given as strings.
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+#: Of an integer of 64 bits, with its sign.
+_DIGITS = 20
 #: Whether a text may hold a number that is larger than 64 bits or than a double.
 _LARGE = re.compile(r"\d(?:\d{18}|[eE]\+?\d{3})")
 
@@ -28,10 +30,6 @@ def loads_exact(text: str) -> Any:
         return json.loads(text, parse_int=_exact_int, parse_float=_Number)
 
 
-def _exact_int(text: str) -> int | str:
-    return int(text) if len(text) <= 20 else _Number(text)
-
-
 def loads(text: str) -> Any:
     """Parse a json or jsonb value; numbers that no serializer carries become strings."""
     if _LARGE.search(text):
@@ -39,9 +37,12 @@ def loads(text: str) -> Any:
     return json.loads(text)
 
 
+def _exact_int(text: str) -> int | _Number:
+    return int(text) if len(text) <= _DIGITS else _Number(text)
+
+
 def _bounded_int(text: str) -> int | str:
-    # No more digits than 64 bits have, and the sign.
-    if len(text) > 20:
+    if len(text) > _DIGITS:
         return text
     number = int(text)
     return number if _INT_MIN <= number <= _INT_MAX else text
