@@ -173,6 +173,8 @@ class EventSettings(_Section):
     publish_roles: tuple[str, ...] = ()
     channels: Mapping[Channel, Topic] = Field(default_factory=dict)
     retain: Duration = timedelta(hours=72)
+    #: Seconds between two evaluations of one live query.
+    live_interval: float = Field(0.1, gt=0)
 
 
 class LimitSettings(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -16,11 +16,13 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
+from pgwamp.procedures.live import LiveQueries, can_live, live_procedure
 from pgwamp.procedures.privileges import describe_procedure
 from pgwamp.procedures.python import python_procedures
-from pgwamp.procedures.queries import query_procedure, read_queries
+from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure, read_queries
 from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
+from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings
@@ -31,10 +33,11 @@ BREATH = 100
 
 @dataclass(frozen=True)
 class Exposure:
-    """All procedures by URI, and the API's description."""
+    """All procedures by URI, the API's description, and the named queries among them."""
 
     procedures: Mapping[str, Procedure]
     description: Mapping[str, Any]
+    queries: Collection[Definition] = ()
 
 
 async def build_exposure(
@@ -43,10 +46,12 @@ async def build_exposure(
     database: Database,
     connection: asyncpg.Connection[Any],
     further: Sequence[Procedure] = (),
+    live: LiveQueries | None = None,
 ) -> Exposure:
     """Everything that ``settings`` expose of ``catalog``, and ``further`` procedures.
 
     :param connection: to prepare the named queries on.
+    :param live: evaluates live queries; without it there are none.
     :raises StartError: a query, a Python procedure or a role is wrong, or two things have one URI.
     """
     await database.roles.load(connection)
@@ -65,8 +70,13 @@ async def build_exposure(
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    for procedure in await _from_queries(settings, database, connection):
+    queries = await _prepared_queries(settings, connection)
+    for procedure in _from_queries(settings, queries, database):
         add(procedure)
+    if live is not None and queries:
+        sharing = await Sharing.load(connection, settings.access)
+        for procedure in _live_queries(settings, queries, catalog, live, sharing):
+            add(procedure)
     expose = settings.expose
     for procedure in python_procedures(expose.procedures, settings.folder, expose.prefix, database):
         add(procedure)
@@ -76,7 +86,7 @@ async def build_exposure(
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
     functions = _functions(naming, catalog)
     add(describe_procedure(description, functions, database))
-    return Exposure(found, description)
+    return Exposure(found, description, {query.definition for query in queries})
 
 
 def _from_catalog(
@@ -97,20 +107,38 @@ def _from_catalog(
             yield routine.procedure()
 
 
-async def _from_queries(
-    settings: Settings, database: Database, connection: asyncpg.Connection[Any]
-) -> list[Procedure]:
+async def _prepared_queries(
+    settings: Settings, connection: asyncpg.Connection[Any]
+) -> list[NamedQuery]:
     if settings.expose.queries is None:
         return []
-    procedures = []
-    big = settings.expose.bigint == "string"
-    # Without its end asyncpg leaves a prepared statement's locks on the tables it reads.
-    async with connection.transaction():
-        for query in read_queries(settings.folder / settings.expose.queries):
-            await query.prepare(connection, bigint_as_string=big)
+    queries = read_queries(settings.folder / settings.expose.queries)
+    for query in queries:
+        await query.prepare(connection, bigint_as_string=settings.expose.bigint == "string")
+    return queries
+
+
+def _from_queries(
+    settings: Settings, queries: Iterable[NamedQuery], database: Database
+) -> Iterator[Procedure]:
+    for query in queries:
+        uri = f"{settings.expose.prefix}.{query.name}"
+        yield query_procedure(uri, query, database, settings)
+
+
+def _live_queries(
+    settings: Settings,
+    queries: Iterable[NamedQuery],
+    catalog: Catalog,
+    live: LiveQueries,
+    sharing: Sharing,
+) -> Iterator[Procedure]:
+    """Of those that read a watched table."""
+    watched = {(relation.schema, relation.name) for relation in catalog.watched}
+    for query in queries:
+        if can_live(query) and query.reads.relations & watched:
             uri = f"{settings.expose.prefix}.{query.name}"
-            procedures.append(query_procedure(uri, query, database, settings))
-    return procedures
+            yield live_procedure(uri, query, live, sharing, watched)
 
 
 def _functions(naming: Naming, catalog: Catalog) -> dict[str, str]:

@@ -20,6 +20,7 @@ from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
+from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.expressions import DIALECT, outputs, parameter, quoted
@@ -32,6 +33,8 @@ _UNSUPPORTED = {
     SQLOperationType.SCRIPT: "# (script)",
     SQLOperationType.INSERT_UPDATE_DELETE_MANY: "*! (many)",
 }
+#: Name, SQL and columns of a query.
+Definition = tuple[str, str, tuple[Column, ...]]
 #: The semicolon, and comments after it.
 _END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
 
@@ -65,7 +68,58 @@ class NamedQuery:
         self.names = list(dict.fromkeys([*(n for n in header if n in used), *used]))
         self.types: list[Type] = []
         self.columns: tuple[Column, ...] = ()
+        self.reads = Reads()
         self.statement = Statement(self._sql, ())
+
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        return self._sql
+
+    @property
+    def definition(self) -> Definition:
+        """Equal while the query answers the same of the same data."""
+        return self.name, self.statement.sql, self.columns
+
+    def bound(self, call: Call) -> tuple[dict[str, Any], Bound]:
+        """The arguments of a call by name, and the statement with them.
+
+        :raises InvalidArgument: one is missing, unknown or wrong.
+        """
+        request = bind(self.names, call.args, call.kwargs, required=len(self.names))
+        values = [
+            None if request[name] is None else bindable(kind, request[name], name)
+            for name, kind in zip(self.names, self.types, strict=True)
+        ]
+        return request, self.statement.bind(values)
+
+    def items(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        """What aiosql's operator asks for: the rows, the first row, or its first value."""
+        if self.operation is SQLOperationType.SELECT:
+            return list(rows)
+        if self.operation is SQLOperationType.SELECT_VALUE:
+            return [next(iter(row.values()), None) for row in rows[:1]]
+        return list(rows[:1])
+
+    def description(self, uri: str) -> dict[str, Any]:
+        """Its entry in ``describe``."""
+        row = row_schema(self.columns)
+        value = type_schema(self.columns[0].type) if self.columns else {}
+        results: dict[SQLOperationType, Any] = {
+            SQLOperationType.SELECT: {"type": "array", "items": row},
+            SQLOperationType.SELECT_VALUE: value,
+            SQLOperationType.INSERT_UPDATE_DELETE: {"type": "integer"},
+        }
+        return {
+            "uri": uri,
+            "kind": "query",
+            "description": self.comment,
+            "arguments": [
+                {"name": name, "required": True, "schema": type_schema(kind)}
+                for name, kind in zip(self.names, self.types, strict=True)
+            ],
+            "result": results.get(self.operation, row),
+        }
 
     def _render(self, placeholder: Callable[[str], str]) -> str:
         def replace(match: re.Match[str]) -> str:
@@ -75,19 +129,30 @@ class NamedQuery:
         return VAR_REF.sub(replace, self._sql)
 
     async def prepare(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool) -> None:
-        """Learn the types of parameters and columns from the server.
+        """Learn the types of parameters and columns from the server, and what it reads.
+
+        It happens in a savepoint that is rolled back: asyncpg leaves a prepared statement's locks
+        on the tables it reads, and these locks are what it reads.
 
         :raises StartError: the query is wrong; the message names it and says why.
         """
         if self.operation in _UNSUPPORTED:
             kind = _UNSUPPORTED[self.operation]
             raise StartError(f'query "{self.name}": aiosql\'s {kind} cannot be a procedure')
+        savepoint = connection.transaction()
+        await savepoint.start()
         try:
-            prepared = await connection.prepare(
-                self._render(lambda name: f"${self.names.index(name) + 1}")
-            )
+            await self._learn(connection, bigint_as_string)
         except asyncpg.PostgresError as error:
             raise StartError(f'query "{self.name}": {error}') from None
+        finally:
+            await savepoint.rollback()
+
+    async def _learn(self, connection: asyncpg.Connection[Any], bigint_as_string: bool) -> None:
+        prepared = await connection.prepare(
+            self._render(lambda name: f"${self.names.index(name) + 1}")
+        )
+        self.reads = await read_so_far(connection)
         attributes = prepared.get_attributes()
         parameter_oids = [p.oid for p in prepared.get_parameters()]
         types = await load_types(connection, [*parameter_oids, *(a.type.oid for a in attributes)])
@@ -97,10 +162,7 @@ class NamedQuery:
         if twice:
             raise StartError(f'query "{self.name}": two columns are called "{twice[0]}"')
         self.statement = self._build(bigint_as_string)
-        try:
-            await connection.prepare(self.statement.sql)
-        except asyncpg.PostgresError as error:
-            raise StartError(f'query "{self.name}": {error}') from None
+        await connection.prepare(self.statement.sql)
 
     def _build(self, bigint_as_string: bool) -> Statement:
         def placeholder(name: str) -> str:
@@ -151,14 +213,6 @@ def query_procedure(
     """
     max_rows = settings.limits.max_rows
 
-    def request_of(call: Call) -> tuple[dict[str, Any], Bound]:
-        request = bind(query.names, call.args, call.kwargs, required=len(query.names))
-        values = [
-            None if request[name] is None else bindable(kind, request[name], name)
-            for name, kind in zip(query.names, query.types, strict=True)
-        ]
-        return request, query.statement.bind(values)
-
     async def run(call: Call, bound: Bound) -> list[Any] | int:
         sql, parameters = bound.statement.sql, bound.parameters
         if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
@@ -166,7 +220,7 @@ def query_procedure(
         return await database.fetch(sql, parameters, call.caller, read_only=False, user_code=True)
 
     async def answer(call: Call) -> Any:
-        request, bound = request_of(call)
+        request, bound = query.bound(call)
         with naming_arguments(request):
             records = await run(call, bound)
         if isinstance(records, int):
@@ -176,10 +230,13 @@ def query_procedure(
                 f"more than {max_rows} rows (limits.max_rows); add a LIMIT, "
                 "or ask for progressive results"
             )
-        return _shape(query, bound.rows(records))
+        items = query.items(bound.rows(records))
+        if query.operation is SQLOperationType.SELECT:
+            return items
+        return items[0] if items else None
 
     async def stream(call: Call) -> AsyncIterator[Any]:
-        request, bound = request_of(call)
+        request, bound = query.bound(call)
         with naming_arguments(request):
             # Closed, and not just dropped: it holds a connection.
             async with aclosing(stream_rows(database, call, bound, read_only=False)) as chunks:
@@ -190,33 +247,4 @@ def query_procedure(
         streams = call.progress is not None and query.operation is SQLOperationType.SELECT
         return stream(call) if streams else answer(call)
 
-    return Procedure(uri, handler, description=_description(uri, query))
-
-
-def _shape(query: NamedQuery, rows: Sequence[dict[str, Any]]) -> Any:
-    """What aiosql's operator asks for: all rows, the first row, or its first value."""
-    if query.operation is SQLOperationType.SELECT:
-        return rows
-    first = rows[0] if rows else None
-    if query.operation is SQLOperationType.SELECT_VALUE:
-        return next(iter(first.values()), None) if first else None
-    return first
-
-
-def _description(uri: str, query: NamedQuery) -> dict[str, Any]:
-    row = row_schema(query.columns)
-    results: dict[SQLOperationType, Any] = {
-        SQLOperationType.SELECT: {"type": "array", "items": row},
-        SQLOperationType.SELECT_VALUE: type_schema(query.columns[0].type) if query.columns else {},
-        SQLOperationType.INSERT_UPDATE_DELETE: {"type": "integer"},
-    }
-    return {
-        "uri": uri,
-        "kind": "query",
-        "description": query.comment,
-        "arguments": [
-            {"name": name, "required": True, "schema": type_schema(kind)}
-            for name, kind in zip(query.names, query.types, strict=True)
-        ],
-        "result": results.get(query.operation, row),
-    }
+    return Procedure(uri, handler, description=query.description(uri))

@@ -1,0 +1,62 @@
+"""What a query reads: the server says it, and no SQL is parsed for it.
+
+PostgreSQL locks every relation that a statement names before it looks at it, and keeps the lock
+until the transaction ends. To prepare a statement locks what it names, and what the views in it are
+made of. To run it also locks what its functions and the policies of row level security read, for
+the role and the arguments at hand. What the last run has read decides when the answer can become
+another: a run that would read other relations does so because one of these has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+#: A relation: its schema and its name.
+Name = tuple[str, str]
+
+# What is written through a partitioned table is an event of that table: so it counts as read with
+# its partitions.
+_LOCKED = """
+with locked as (
+    select l.relation, l.mode <> 'AccessShareLock' as writes
+    from pg_locks as l
+    join pg_database as d on d.oid = l.database
+    where l.pid = pg_backend_pid()
+        and l.locktype = 'relation'
+        and d.datname = current_database()
+)
+select n.nspname as schema, c.relname as name, bool_or(r.writes) as writes
+from (
+    select relation, writes from locked
+    union
+    select ancestor, false from locked, pg_partition_ancestors(relation) as ancestor
+) as r
+join pg_class as c on c.oid = r.relation
+join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'm', 'f')
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+group by 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The tables, materialized views and foreign tables of a query.
+
+    :ivar writes: whether it also writes to one, or locks its rows.
+    """
+
+    relations: frozenset[Name] = frozenset()
+    writes: bool = False
+
+
+async def read_so_far(connection: asyncpg.Connection[Any]) -> Reads:
+    """What the transaction of ``connection`` has read."""
+    rows = await connection.fetch(_LOCKED)
+    return Reads(
+        frozenset((row["schema"], row["name"]) for row in rows),
+        any(row["writes"] for row in rows),
+    )

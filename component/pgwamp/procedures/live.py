@@ -1,0 +1,260 @@
+"""Live queries: a result, and then what becomes of it as long as the caller listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence, Set
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, Protocol
+
+from aiosql.types import SQLOperationType
+
+from pgwamp import logs
+from pgwamp.database import Database
+from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
+from pgwamp.procedures.dependencies import Name, read_so_far
+from pgwamp.procedures.differences import State
+from pgwamp.procedures.evaluation import Evaluation, Question
+from pgwamp.procedures.queries import Definition, NamedQuery
+from pgwamp.procedures.sharing import Sharing
+from pgwamp.query.request import naming_arguments
+from pgwamp.session import Call, Procedure
+from pgwamp.settings import Settings
+
+log = logs.get(__name__)
+#: Seconds between tries to follow changes.
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+_SELECTS = (
+    SQLOperationType.SELECT,
+    SQLOperationType.SELECT_ONE,
+    SQLOperationType.SELECT_VALUE,
+)
+
+
+class Change(Protocol):
+    """Something committed. ``schema`` and ``table`` are None when no table has changed."""
+
+    @property
+    def schema(self) -> str | None: ...
+
+    @property
+    def table(self) -> str | None: ...
+
+
+class Attachment(Protocol):
+    """Changes as they are committed."""
+
+    async def next(self) -> Sequence[Change]:
+        """Wait for some. An error says that some were missed."""
+        ...
+
+
+class Feed(Protocol):
+    """Where changes come from: :class:`pgwamp.events.feed.Feed`, of which this knows nothing."""
+
+    def attach(self) -> AbstractAsyncContextManager[Attachment]:
+        """Whatever is committed from now on."""
+        ...
+
+
+class LiveQueries:
+    """The evaluations of this instance, and what tells them of changes.
+
+    It follows the feed while there are callers. All evaluations together use at most half of the
+    connections that calls may use too.
+    """
+
+    def __init__(self, database: Database, settings: Settings, feed: Feed):
+        self._database = database
+        self._limits = settings.limits
+        self._interval = settings.events.live_interval
+        self._slots = asyncio.Semaphore(max(1, settings.database.pool_max // 2))
+        self._feed = feed
+        self._evaluations: dict[object, Evaluation] = {}
+        self._following: asyncio.Task[None] | None = None
+        self._attached = asyncio.Event()
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Those that have callers."""
+        return list(self._evaluations.values())
+
+    async def answers(self, question: Question) -> AsyncGenerator[dict[str, Any]]:
+        """The result, and then how each next one differs from what was answered before."""
+        async with self._joined(question) as evaluation:
+            state = await evaluation.first()
+            yield state.whole()
+            while True:
+                former, state = state, await evaluation.newer(state)
+                if item := state.since(former):
+                    yield item
+
+    def renew(self, definitions: Collection[Definition]) -> None:
+        """After a reload: evaluate again what is still defined so, and end the others.
+
+        A change of the schema is no event, and may change what a query answers.
+        """
+        for evaluation in self.evaluations:
+            if evaluation.question.query.definition in definitions:
+                evaluation.touch(None)
+            else:
+                evaluation.stop(Unavailable("the query has changed; call it again"))
+
+    async def stop(self) -> None:
+        """End every evaluation. Idempotent."""
+        for evaluation in self.evaluations:
+            evaluation.stop(Unavailable("the component is stopping; call again"))
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait({self._following})
+
+    @asynccontextmanager
+    async def _joined(self, question: Question) -> AsyncIterator[Evaluation]:
+        """The evaluation of a question, which lasts as long as somebody has joined."""
+        key = question.key
+        evaluation = self._evaluations.get(key)
+        if evaluation is None or evaluation.has_failed:
+            evaluation = self._evaluations[key] = Evaluation(question, self._interval)
+            evaluation.start(self._ask)
+        if self._following is None:
+            self._attached = asyncio.Event()
+            self._following = asyncio.create_task(
+                self._follow(self._attached), name="pgwamp live queries"
+            )
+        evaluation.callers += 1
+        try:
+            yield evaluation
+        finally:
+            evaluation.callers -= 1
+            if not evaluation.callers:
+                evaluation.stop(Unavailable("nobody listens"))
+                if self._evaluations.get(key) is evaluation:
+                    del self._evaluations[key]
+            if not self._evaluations and self._following is not None:
+                self._following.cancel()
+                self._following = None
+
+    async def _ask(self, question: Question, former: State | None) -> tuple[State, Set[Name]]:
+        """Evaluate once.
+
+        :raises Timeout: it took longer than ``limits.call_timeout``.
+        :raises TooManyRows: it has more rows than ``limits.max_rows``.
+        """
+        # Changes that are committed after this moment are told: none is missed in between.
+        await self._attached.wait()
+        query, bound = question.query, question.bound
+        many = query.operation is SQLOperationType.SELECT
+        seconds = self._limits.call_timeout
+        try:
+            # On the primary: a replica may not have yet what was told.
+            async with (
+                self._slots,
+                asyncio.timeout(seconds) as deadline,
+                self._database.transaction(question.caller, read_only=False) as connection,
+            ):
+                # What writes would be its own next change.
+                await connection.execute("set transaction read only")
+                cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
+                records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
+                reads = await read_so_far(connection)
+        except TimeoutError:
+            if not deadline.expired():
+                raise Unavailable("the database does not answer; try again") from None
+            raise Timeout(
+                f"the query took longer than {seconds:g} seconds (limits.call_timeout)"
+            ) from None
+        if len(records) > self._limits.max_rows:
+            raise TooManyRows(
+                f"more than {self._limits.max_rows} rows (limits.max_rows); add a LIMIT"
+            )
+        keys = [tuple(record) for record in records]
+        if former is not None and former.has(keys):
+            return former, reads.relations
+        return State(query.items(bound.rows(records)), keys), reads.relations
+
+    # --- changes --------------------------------------------------------------------------------
+
+    async def _follow(self, attached: asyncio.Event) -> None:
+        """Tell the evaluations what has changed, until cancelled.
+
+        :param attached: set while changes are told; nothing is evaluated otherwise.
+        """
+        delay = FIRST_DELAY
+        while True:
+            try:
+                async with self._feed.attach() as attachment:
+                    attached.set()
+                    while True:
+                        self._touch(_relations(await attachment.next()))
+                        delay = FIRST_DELAY
+            except Exception as error:
+                log.info("live queries missed changes", error=str(error) or type(error).__name__)
+            attached.clear()
+            self._touch(None)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    def _touch(self, relations: Set[Name] | None) -> None:
+        for evaluation in self._evaluations.values():
+            evaluation.touch(relations)
+
+
+def _relations(changes: Sequence[Change]) -> Set[Name]:
+    return {
+        (change.schema, change.table)
+        for change in changes
+        if change.schema is not None and change.table is not None
+    }
+
+
+def can_live(query: NamedQuery) -> bool:
+    """Whether its answer can be kept up to date: it selects, and neither writes nor locks rows."""
+    return query.operation in _SELECTS and not query.reads.writes
+
+
+def live_procedure(
+    uri: str, query: NamedQuery, live: LiveQueries, sharing: Sharing, watched: Set[Name]
+) -> Procedure:
+    """The procedure ``<query>.live``: progressive results without an end.
+
+    :param uri: of the query itself.
+    """
+    sharing = sharing.asking(query.text)
+
+    async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
+        request, bound = query.bound(call)
+        question = Question(query, bound, sharing.common(call.caller))
+        with naming_arguments(request):
+            async with aclosing(live.answers(question)) as items:
+                async for item in items:
+                    yield item
+
+    def handler(call: Call) -> AsyncIterator[dict[str, Any]]:
+        if call.progress is None:
+            raise InvalidArgument(
+                "receive_progress",
+                "a live query answers as long as you listen: call it with receive_progress",
+            )
+        return stream(call)
+
+    return Procedure(f"{uri}.live", handler, description=_description(uri, query, watched))
+
+
+def _description(uri: str, query: NamedQuery, watched: Set[Name]) -> dict[str, Any]:
+    described = dict(query.description(uri))
+    item = described["result"]
+    if query.operation is SQLOperationType.SELECT:
+        item = item["items"]
+    return {
+        **described,
+        "uri": f"{uri}.live",
+        "kind": "live",
+        "follows": _names(query.reads.relations & watched),
+        "ignores": _names(query.reads.relations - watched),
+        "progress": item,
+        "result": {"type": "null"},
+    }
+
+
+def _names(relations: Set[Name]) -> list[str]:
+    return sorted(".".join(name) for name in relations)

@@ -1,0 +1,113 @@
+"""What a query reads is found without a look at its SQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Database
+from tests.live.conftest import Start
+
+TABLES = (
+    "create table a (id int primary key, b int)",
+    "create table b (id int primary key)",
+    "create table c (id int primary key)",
+    "create table p (id int primary key) partition by range (id)",
+    "create table p1 partition of p for values from (0) to (10)",
+    "create view va as select a.id from a join b on b.id = a.b",
+    "create view vva as select id from va",
+    "create materialized view m as select id from c",
+    "create function f() returns setof c language plpgsql stable as "
+    "'begin return query select id from c; end'",
+    "insert into a values (1, 1)",
+    "insert into b values (1)",
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "follows", "ignores"),
+    [
+        ("select id from a", ["public.a"], []),
+        ("select id from vva", ["public.a", "public.b"], []),
+        ("select id from a where id in (select id from c)", ["public.a"], ["public.c"]),
+        ("with x as (select 1 as n) select n from x, b", ["public.b"], []),
+        ("select m.id from m join b using (id)", ["public.b"], ["public.m"]),
+        ("select id from p1 where id = :id", ["public.p"], ["public.p1"]),
+        ("select f.id from f() as f, a", ["public.a"], []),
+        ("select (select count(*) from b) as n", ["public.b"], []),
+    ],
+)
+async def test_describe_says_what_is_followed_and_what_is_not(
+    live: Start, query: str, follows: list[str], ignores: list[str]
+) -> None:
+    watching = "select wamp.watch('a'), wamp.watch('b'), wamp.watch('p')"
+    started = await live(f"-- name: q\n{query}", *TABLES, watching)
+    described = started.described("q.live")
+    assert described["follows"] == follows
+    assert described["ignores"] == ignores
+
+
+async def test_only_a_query_of_a_watched_table_is_live(live: Start) -> None:
+    queries = (
+        "-- name: one\nselect 1 as n\n-- name: c\nselect id from c\n-- name: a\nselect id from a"
+    )
+    started = await live(queries, *TABLES, "select wamp.watch('a')")
+    assert {uri.rpartition(".")[0] for uri in started.exposure.procedures if "live" in uri} == {
+        f"{started.prefix}.a"
+    }
+
+
+async def test_what_a_function_reads_is_followed_too(live: Start, database: Database) -> None:
+    started = await live(
+        "-- name: q\nselect (select count(*) from f()) as n, id from a",
+        *TABLES,
+        "select wamp.watch('a'), wamp.watch('c')",
+    )
+    heard = started("q")
+    await heard.shows([{"n": 0, "id": 1}])
+    # Often enough for a plan that the server keeps.
+    for number in range(1, 9):
+        database.execute(f"insert into c values ({number})")
+        started.feed.tell("c")
+        await heard.shows([{"n": number, "id": 1}])
+
+
+async def test_what_is_read_may_become_another(live: Start, database: Database) -> None:
+    """The function reads b or c, as a says: a change of a changes what is followed."""
+    started = await live(
+        "-- name: q\nselect id, pick(b) as n from a",
+        *TABLES,
+        "create function pick(which int) returns bigint language plpgsql stable as "
+        "'begin if which = 1 then return (select count(*) from b); end if; "
+        "return (select count(*) from c); end'",
+        "select wamp.watch('a'), wamp.watch('b'), wamp.watch('c')",
+    )
+    heard = started("q")
+    await heard.shows([{"id": 1, "n": 1}])
+    database.execute("update a set b = 2")
+    started.feed.tell("a")
+    await heard.shows([{"id": 1, "n": 0}])
+    started.feed.tell("b")
+    database.execute("insert into c values (5)")
+    started.feed.tell("c")
+    await heard.shows([{"id": 1, "n": 1}])
+    assert started.count == 3
+
+
+async def test_what_a_policy_reads_is_followed_too(
+    live: Start, database: Database, role: str
+) -> None:
+    started = await live(
+        "-- name: q\nselect id from a",
+        *TABLES,
+        f"grant select on all tables in schema public to {role}",
+        "alter table a enable row level security",
+        "create policy known on a using (exists (select from c where c.id = a.id))",
+        "select wamp.watch('a'), wamp.watch('c')",
+        access={"roles": {"anonymous": role}},
+    )
+    heard = started("q")
+    await heard.shows([])
+    database.execute("insert into c values (1)")
+    started.feed.tell("c")
+    await heard.shows([{"id": 1}])
+    await heard.leave()

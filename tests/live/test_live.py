@@ -1,0 +1,301 @@
+"""What a caller of a live query gets, and when the database is asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pgwamp.access import Caller
+from pgwamp.errors import InvalidArgument
+from pgwamp.session import Call
+from tests.conftest import Database
+from tests.live.conftest import Start
+from tests.session.proxy import Proxy
+
+ITEM = (
+    "create table item (id int primary key, name text, price numeric)",
+    "insert into item values (1, 'pen', 1.5), (2, 'ink', 12)",
+    "create table other (id int primary key)",
+    "select wamp.watch('item'), wamp.watch('other')",
+)
+QUERIES = """
+-- name: dear(minimum)
+-- What costs at least so much.
+select id, name, price from item where price >= :minimum order by price desc;
+
+-- name: dearest^
+select name from item order by price desc;
+
+-- name: total$
+select sum(price) as total from item;
+"""
+PEN, INK = (
+    {"id": 1, "name": "pen", "price": "1.5"},
+    {"id": 2, "name": "ink", "price": "12"},
+)
+
+
+async def test_the_result_comes_first_and_then_what_differs(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    dear, dearest, total = started("dear", 1), started("dearest"), started("total")
+    await dear.shows([INK, PEN])
+    await dearest.shows([{"name": "ink"}])
+    await total.shows(["13.5"])
+    database.execute("insert into item values (3, 'pad', 5)")
+    started.feed.tell("item")
+    pad = {"id": 3, "name": "pad", "price": "5"}
+    await dear.shows([INK, pad, PEN])
+    assert dear.items == [{"rows": [INK, PEN]}, {"removed": [], "inserted": [[1, pad]]}]
+    await total.shows(["18.5"])
+    database.execute("delete from item")
+    started.feed.tell("item")
+    await dear.shows([])
+    await dearest.shows([])
+    await total.shows([None])
+
+
+async def test_nothing_comes_when_nothing_differs(live: Start, database: Database) -> None:
+    started = await live(QUERIES, *ITEM)
+    dear = started("dear", minimum=1)
+    await dear.shows([INK, PEN])
+    database.execute("update item set price = 0.5 where name = 'pen'")
+    started.feed.tell("item")
+    await dear.shows([INK])
+    before = started.count
+    database.execute("update item set price = 0.6 where name = 'pen'")
+    started.feed.tell("item")
+    await started.answered(before + 1)
+    assert len(dear.items) == 2
+    started.feed.tell("other")
+    database.execute("update item set price = 2 where name = 'pen'")
+    started.feed.tell("item")
+    await dear.shows([INK, {**PEN, "price": "2"}])
+    assert started.count == before + 2
+
+
+async def test_equal_arguments_share_one_evaluation_that_ends_with_its_last_caller(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    same = [started("dear", 1, session=n, authid=f"caller {n}") for n in range(3)]
+    for dear in same:
+        await dear.shows([INK, PEN])
+    other = started("dear", 2)
+    await other.shows([INK])
+    assert len(started.queries.evaluations) == 2
+    assert started.count == 2
+    database.execute("delete from item where name = 'pen'")
+    started.feed.tell("item")
+    for dear in same:
+        await dear.shows([INK])
+    late = started("dear", 1)
+    await late.shows([INK])
+    assert late.items == [{"rows": [INK]}]
+    assert [evaluation.callers for evaluation in started.queries.evaluations] == [4, 1]
+    assert started.feed.attached == 1
+    for dear in (*same, late):
+        await dear.leave()
+    assert len(started.queries.evaluations) == 1
+    await other.leave()
+    assert started.queries.evaluations == []
+    await asyncio.sleep(0)
+    assert started.feed.attached == 0
+    again = started("dear", 1)
+    await again.shows([INK])
+
+
+async def test_many_changes_are_few_evaluations_and_the_last_one_counts(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM, events={"live_interval": 0.3})
+    total = started("total")
+    await total.shows(["13.5"])
+    connection = await database.connect()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for price in range(200):
+        await connection.execute("update item set price = $1 where id = 1", price)
+        started.feed.tell("item")
+    await connection.close()
+    await total.shows(["211"])
+    # One for each interval that has begun, and the one that was due already.
+    assert started.count <= 1 + (loop.time() - began) / 0.3 + 1
+
+
+async def test_a_slow_caller_gets_the_newest_result_and_not_those_between(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    slow, quick = started("dear", 1), started("dear", 1)
+    await slow.shows([INK, PEN])
+    slow.room.clear()
+    await quick.shows([INK, PEN])
+    for number in range(3, 8):
+        database.execute(f"insert into item values ({number}, 'item', {number})")
+        started.feed.tell("item")
+        await quick.until(lambda heard, n=number: len(heard.rows or ()) == n)
+    slow.room.set()
+    assert quick.rows is not None
+    await slow.shows(quick.rows)
+    assert len(quick.items) == 6
+    # One may have been on its way already.
+    assert len(slow.items) <= 3
+
+
+async def test_a_change_while_the_database_answers_is_in_the_next_evaluation(
+    live: Start, database: Database
+) -> None:
+    """The query waits for a lock with its snapshot taken; the change is committed behind it."""
+    gate = "select pg_advisory_xact_lock_shared(7) is null as is_null, "
+    started = await live(f"-- name: gated\n{gate}(select count(*) from item) as n", *ITEM)
+    heard = started("gated")
+    await heard.until(lambda heard: heard.rows is not None)
+    connection = await database.connect()
+    await connection.execute("select pg_advisory_lock(7)")
+    database.execute("insert into item values (3, 'pad', 5)")
+    started.feed.tell("item")
+    # Waiting for the lock, it does not see what is committed any more.
+    while not await connection.fetchval("select count(*) from pg_locks where not granted"):
+        pass
+    database.execute("insert into item values (4, 'cap', 5)")
+    started.feed.tell("item")
+    await connection.execute("select pg_advisory_unlock(7)")
+    await heard.until(lambda heard: heard.rows is not None and heard.rows[0]["n"] == 4)
+    await connection.close()
+
+
+async def test_after_missed_changes_everything_is_evaluated_again(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    dear = started("dear", 1)
+    await dear.shows([INK, PEN])
+    database.execute("delete from item where name = 'pen'")
+    started.feed.miss()
+    await dear.shows([INK])
+    database.execute("delete from item")
+    started.feed.tell("item")
+    await dear.shows([])
+
+
+async def test_callers_stay_while_the_database_is_away(live: Start, database: Database) -> None:
+    async with Proxy(database.url) as proxy:
+        url = proxy.url.replace("//", "//postgres@")
+        started = await live(QUERIES, *ITEM, database={"url": url, "acquire_timeout": 0.3})
+        dear = started("dear", 1)
+        await dear.shows([INK, PEN])
+        proxy.refuse()
+        proxy.cut()
+        database.execute("delete from item where name = 'pen'")
+        started.feed.tell("item")
+        late = started("dear", 1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await started.answered(started.count + 1)
+        await proxy.accept()
+        await dear.shows([INK])
+        await late.shows([INK])
+        assert len(late.items) == 1
+
+
+async def test_an_error_ends_it_for_all_and_whoever_calls_again_begins_anew(
+    live: Start, database: Database
+) -> None:
+    started = await live("-- name: parts\nselect 100 / id as part from item order by id", *ITEM)
+    callers = [started("parts"), started("parts")]
+    for heard in callers:
+        await heard.shows([{"part": 100}, {"part": 50}])
+    database.execute("insert into item values (0, 'nothing', 0)")
+    started.feed.tell("item")
+    for heard in callers:
+        error = await heard.fails("pgwamp.error.division_by_zero")
+        assert "select" not in error.message
+    database.execute("delete from item where id = 0")
+    await started("parts").shows([{"part": 100}, {"part": 50}])
+
+
+async def test_a_result_that_grows_too_large_ends_it(live: Start, database: Database) -> None:
+    started = await live(QUERIES, *ITEM, limits={"max_rows": 3})
+    dear = started("dear", 1)
+    await dear.shows([INK, PEN])
+    database.execute("insert into item values (3, 'pad', 5), (4, 'cap', 5)")
+    started.feed.tell("item")
+    error = await dear.fails("pgwamp.error.too_many_rows")
+    assert "more than 3 rows (limits.max_rows)" in error.message
+
+
+async def test_a_query_that_takes_too_long_ends(live: Start) -> None:
+    started = await live(
+        "-- name: slow\nselect pg_sleep(60)::text as slept, id from item",
+        *ITEM,
+        limits={"call_timeout": 0.3},
+    )
+    error = await started("slow").fails("wamp.error.timeout")
+    assert "0.3 seconds (limits.call_timeout)" in error.message
+
+
+async def test_wrong_arguments_are_named(live: Start) -> None:
+    started = await live(QUERIES, *ITEM)
+    error = await started("dear").fails("wamp.error.invalid_argument")
+    assert error.details["argument"] == "minimum"
+    error = await started("dear", "a lot").fails("wamp.error.invalid_argument")
+    assert error.details["argument"] == "minimum"
+    assert started.queries.evaluations == []
+
+
+async def test_a_caller_who_asks_for_no_progress_is_told_how_to_call(live: Start) -> None:
+    started = await live(QUERIES, *ITEM)
+    uri = f"{started.prefix}.dear.live"
+    with pytest.raises(InvalidArgument) as caught:
+        started.exposure.procedures[uri].handler(Call([1], {}, Caller("realm1", uri)))
+    assert caught.value.details["argument"] == "receive_progress"
+
+
+async def test_a_live_query_may_not_write(live: Start, database: Database) -> None:
+    """Its write would be its next change, and so for ever."""
+    started = await live(
+        """
+        -- name: logged
+        select logging() as n, id from item;
+        -- name: added
+        insert into item values (9, 'new', 1) returning id;
+        -- name: locked
+        select id from item for update;
+        """.replace("        ", ""),
+        *ITEM,
+        "create function logging() returns int language sql volatile as "
+        "'insert into other values (1); select 1'",
+    )
+    await started("logged").fails("pgwamp.error.read_only_sql_transaction")
+    served = started.exposure.procedures
+    assert f"{started.prefix}.added" in served
+    assert f"{started.prefix}.added.live" not in served
+    assert f"{started.prefix}.locked.live" not in served
+
+
+async def test_after_a_reload_what_is_the_same_goes_on_and_what_is_not_ends(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    dear, total = started("dear", 1), started("total")
+    await dear.shows([INK, PEN])
+    await total.shows(["13.5"])
+    kept = {d for d in started.exposure.queries if d[0] == "dear"}
+    # No event says so: the table was changed while it was not watched.
+    database.execute("delete from item where name = 'pen'")
+    started.queries.renew(kept)
+    await dear.shows([INK])
+    error = await total.fails("pgwamp.error.unavailable")
+    assert error.message == "the query has changed; call it again"
+
+
+async def test_stopping_ends_all(live: Start) -> None:
+    started = await live(QUERIES, *ITEM)
+    dear = started("dear", 1)
+    await dear.shows([INK, PEN])
+    await started.queries.stop()
+    error = await dear.fails("pgwamp.error.unavailable")
+    assert "stopping" in error.message

@@ -1,0 +1,129 @@
+"""Callers share an evaluation only if it cannot come out differently for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Database
+from tests.live.conftest import Live, Start
+
+TABLE = (
+    "create table item (id int primary key, owner text)",
+    "insert into item values (1, 'anna'), (2, 'ben'), (3, 'web')",
+    "select wamp.watch('item')",
+)
+QUERY = "-- name: items\nselect id from item order by id"
+
+
+async def ids(live: Live, **caller: object) -> list[int]:
+    heard = live("items", **caller)
+    rows = await heard.until(lambda heard: heard.rows is not None)
+    return [row["id"] for row in rows]
+
+
+async def test_without_roles_everybody_shares(live: Start) -> None:
+    started = await live(QUERY, *TABLE)
+    assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=2, authrole="user") == [1, 2, 3]
+    assert len(started.queries.evaluations) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "further"),
+    [
+        ("item where owner = current_setting('wamp.authid')", ()),
+        ("mine", ("create view mine as select id from item "
+                  "where owner = current_setting('wamp.authid')",)),
+        ("(select item.id from item where item.owner = me()) as i",
+         ("create function me() returns text language sql stable "
+          "return current_setting('wamp.authid')",)),
+        ("(select item.id from item where item.owner = me()) as i",
+         ("create function me() returns text language plpgsql stable as "
+          "'begin return current_setting(''wamp.authid''); end'",)),
+    ],
+    ids=["query", "view", "function", "plpgsql"],
+)  # fmt: skip
+async def test_where_sql_asks_who_calls_each_has_their_own(
+    live: Start, source: str, further: tuple[str, ...]
+) -> None:
+    started = await live(f"-- name: items\nselect id from {source}", *TABLE, *further)
+    assert await ids(started, authid="anna", session=1) == [1]
+    assert await ids(started, authid="ben", session=2) == [2]
+    assert await ids(started, authid="anna", session=3) == [1]
+    assert len(started.queries.evaluations) == 2
+
+
+async def test_where_sql_asks_for_the_session_each_session_has_its_own(live: Start) -> None:
+    started = await live(
+        "-- name: items\nselect id from item where id::text = current_setting('wamp.session')",
+        *TABLE,
+    )
+    assert await ids(started, session=1) == [1]
+    assert await ids(started, session=2) == [2]
+    assert len(started.queries.evaluations) == 2
+
+
+async def test_nobody_meets_the_rows_of_another_role(
+    live: Start, database: Database, role: str
+) -> None:
+    """Row level security by role and by claim; the same person shares between sessions."""
+    other = f"{role}_2"
+    database.execute(f"create role {other}")
+    try:
+        started = await live(
+            QUERY,
+            *TABLE,
+            f"grant select on item to {role}, {other}",
+            "alter table item enable row level security",
+            "create policy own on item to public "
+            "using (owner = current_setting('wamp.authid') or id = 3)",
+            f"create policy all_of on item as restrictive to {other} using (id < 3)",
+            access={"roles": {"user": role, "guest": other}},
+        )
+        assert await ids(started, authid="anna", authrole="user", session=1) == [1, 3]
+        assert await ids(started, authid="ben", authrole="user", session=2) == [2, 3]
+        assert await ids(started, authid="anna", authrole="guest", session=3) == [1]
+        assert await ids(started, authid="anna", authrole="user", session=4) == [1, 3]
+        assert len(started.queries.evaluations) == 3
+        database.execute("update item set owner = 'ben' where id = 1")
+        started.feed.tell("item")
+        anna, ben, guest, again = started.listening
+        await anna.shows([{"id": 3}])
+        await again.shows([{"id": 3}])
+        await guest.shows([])
+        await ben.shows([{"id": 1}, {"id": 2}, {"id": 3}])
+        error = await started("items", authrole="stranger").fails("wamp.error.not_authorized")
+        assert "stranger" in error.message
+        for listening in started.listening:
+            await listening.leave()
+    finally:
+        database.execute(f"drop owned by {other}", f"drop role {other}")
+
+
+async def test_a_policy_that_asks_for_the_session_keeps_sessions_apart(
+    live: Start, role: str
+) -> None:
+    started = await live(
+        QUERY,
+        *TABLE,
+        f"grant select on item to {role}",
+        "alter table item enable row level security",
+        "create policy own on item using (id::text = current_setting('wamp.session'))",
+        access={"roles": {"user": role}},
+    )
+    assert await ids(started, authrole="user", session=1) == [1]
+    assert await ids(started, authrole="user", session=2) == [2]
+    for listening in started.listening:
+        await listening.leave()
+
+
+async def test_with_a_function_before_each_session_has_its_own(live: Start) -> None:
+    started = await live(
+        QUERY,
+        *TABLE,
+        "create function check_caller() returns void language plpgsql as "
+        "'begin if current_setting(''wamp.session'') = ''2'' then raise ''not you''; end if; end'",
+        access={"before": "public.check_caller"},
+    )
+    assert await ids(started, session=1) == [1, 2, 3]
+    await started("items", session=2).fails("pgwamp.error.raise_exception")
