@@ -20,7 +20,7 @@ from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedur
 from pgwamp.exporter import Exporter
 from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
-from pgwamp.procedures import Exposure, build_exposure
+from pgwamp.procedures import Exposure, LiveQueries, build_exposure
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Serving
 from pgwamp.settings import Settings
@@ -64,6 +64,7 @@ class Component:
             self.naming,
             max_bytes=settings.limits.max_bytes,
         )
+        self.live = LiveQueries(self.database, settings, self.feed)
         self._serving: Serving | None = None
         self.metrics = Metrics()
         self.exporter = Exporter(settings.metrics, self._page)
@@ -124,6 +125,7 @@ class Component:
             await self.link.unregister(self.link.registered)
             await self._serving.drain(DRAIN)
         await self.link.stop()
+        await self.live.stop()
         await self.listener.stop()
         await self.database.stop()
 
@@ -159,6 +161,7 @@ class Component:
         catalog, exposure = await self._read()
         await self.link.serve(exposure.procedures)
         self.catalog, self.exposure = catalog, exposure
+        self.live.renew(exposure.queries)
         log.info("reloaded", procedures=len(exposure.procedures))
 
     async def _read(self) -> tuple[Catalog, Exposure]:
@@ -193,6 +196,7 @@ class Component:
                         cluster=cluster,
                     )
                 ),
+                self.live,
             )
         return catalog, exposure
 

@@ -64,16 +64,22 @@ async def test_nothing_comes_when_nothing_differs(live: Start, database: Databas
     database.execute("update item set price = 0.5 where name = 'pen'")
     started.feed.tell("item")
     await dear.shows([INK])
-    before = started.count
+    before, (evaluation,) = started.count, started.queries.evaluations
+    state = await evaluation.first()
     database.execute("update item set price = 0.6 where name = 'pen'")
     started.feed.tell("item")
     await started.answered(before + 1)
     assert len(dear.items) == 2
+    assert await evaluation.first() is state
     started.feed.tell("other")
     database.execute("update item set price = 2 where name = 'pen'")
     started.feed.tell("item")
     await dear.shows([INK, {**PEN, "price": "2"}])
     assert started.count == before + 2
+    # And when nothing changes, the database has its peace.
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await started.answered(before + 3)
 
 
 async def test_equal_arguments_share_one_evaluation_that_ends_with_its_last_caller(
@@ -103,6 +109,9 @@ async def test_equal_arguments_share_one_evaluation_that_ends_with_its_last_call
     assert started.queries.evaluations == []
     await asyncio.sleep(0)
     assert started.feed.attached == 0
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("pgwamp live"):
+            await asyncio.wait_for(asyncio.wait({task}), 5)
     again = started("dear", 1)
     await again.shows([INK])
 
@@ -205,16 +214,19 @@ async def test_an_error_ends_it_for_all_and_whoever_calls_again_begins_anew(
     live: Start, database: Database
 ) -> None:
     started = await live("-- name: parts\nselect 100 / id as part from item order by id", *ITEM)
-    callers = [started("parts"), started("parts")]
-    for heard in callers:
+    quick, slow = started("parts"), started("parts")
+    slow.room.clear()
+    for heard in (quick, slow):
         await heard.shows([{"part": 100}, {"part": 50}])
     database.execute("insert into item values (0, 'nothing', 0)")
     started.feed.tell("item")
-    for heard in callers:
-        error = await heard.fails("pgwamp.error.division_by_zero")
-        assert "select" not in error.message
+    error = await quick.fails("pgwamp.error.division_by_zero")
+    assert "select" not in error.message
     database.execute("delete from item where id = 0")
     await started("parts").shows([{"part": 100}, {"part": 50}])
+    slow.room.set()
+    await slow.fails("pgwamp.error.division_by_zero")
+    assert len(started.queries.evaluations) == 1
 
 
 async def test_a_result_that_grows_too_large_ends_it(live: Start, database: Database) -> None:

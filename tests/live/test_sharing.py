@@ -118,11 +118,13 @@ async def test_a_policy_that_asks_for_the_session_keeps_sessions_apart(
 
 
 async def test_with_a_function_before_each_session_has_its_own(live: Start) -> None:
+    """Nobody can say what it asks for, however its text looks."""
     started = await live(
         QUERY,
         *TABLE,
         "create function check_caller() returns void language plpgsql as "
-        "'begin if current_setting(''wamp.session'') = ''2'' then raise ''not you''; end if; end'",
+        "'begin if current_setting(''wamp.'' || ''session'') = ''2'' then "
+        "raise ''not you''; end if; end'",
         access={"before": "public.check_caller"},
     )
     assert await ids(started, session=1) == [1, 2, 3]

@@ -5,5 +5,6 @@ puts them together.
 """
 
 from pgwamp.procedures.build import Exposure, build_exposure
+from pgwamp.procedures.live import LiveQueries
 
-__all__ = ["Exposure", "build_exposure"]
+__all__ = ["Exposure", "LiveQueries", "build_exposure"]

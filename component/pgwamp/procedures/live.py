@@ -237,21 +237,35 @@ def live_procedure(
             )
         return stream(call)
 
-    return Procedure(f"{uri}.live", handler, description=_description(uri, query, watched))
+    return Procedure(
+        f"{uri}.live", handler, endless=True, description=_description(uri, query, watched)
+    )
 
 
 def _description(uri: str, query: NamedQuery, watched: Set[Name]) -> dict[str, Any]:
     described = dict(query.description(uri))
-    item = described["result"]
+    row = described.pop("result")
     if query.operation is SQLOperationType.SELECT:
-        item = item["items"]
+        row = row["items"]
+    place = {"type": "integer", "minimum": 0}
+    pair = {"type": "array", "prefixItems": [place, row], "minItems": 2, "maxItems": 2}
+    whole = {"rows": {"type": "array", "items": row}}
+    difference = {
+        "removed": {"type": "array", "items": place},
+        "inserted": {"type": "array", "items": pair},
+    }
     return {
         **described,
         "uri": f"{uri}.live",
         "kind": "live",
         "follows": _names(query.reads.relations & watched),
         "ignores": _names(query.reads.relations - watched),
-        "progress": item,
+        "progress": {
+            "oneOf": [
+                {"type": "object", "properties": whole, "required": list(whole)},
+                {"type": "object", "properties": difference, "required": list(difference)},
+            ]
+        },
         "result": {"type": "null"},
     }
 

@@ -22,3 +22,7 @@ order by revenue desc, c.country;
 -- name: customer_by_email(email)^
 -- One customer, or null.
 select id, name, country, joined_at from customers where email = lower(:email);
+
+-- name: low_stock(fewer_than)
+-- Products of which fewer pieces are left, the fewest first; low_stock.live follows them.
+select sku, name, stock from products where stock < :fewer_than order by stock, sku;

@@ -1,0 +1,194 @@
+"""Live queries through the router, with the events of real changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgwamp.component import Component
+from pgwamp.errors import CallError
+from pgwamp.session import Client
+from tests.conftest import Connect, Database, Serve
+from tests.live.fold import fold
+from tests.reload.conftest import eventually
+
+ITEM = (
+    "create table item (id int primary key, name text)",
+    "insert into item values (1, 'pen'), (2, 'ink')",
+)
+QUERIES = "-- name: items(low)\nselect id, name from item where id >= :low order by id;\n"
+PEN, INK, PAD = ({"id": n, "name": name} for n, name in enumerate(("pen", "ink", "pad"), 1))
+
+
+class Heard:
+    """What a call of a live query has brought so far."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.rows: list[Any] | None = None
+        self._news = asyncio.Event()
+
+    def __call__(self, item: Any) -> None:
+        self.items.append(item)
+        self.rows = fold(self.rows or [], item)
+        self._news.set()
+
+    async def shows(self, rows: list[Any], seconds: float = 10) -> None:
+        """Wait until the rows are these."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.rows != rows:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pytest.fail(f"heard {self.items[-3:]}")
+
+
+@asynccontextmanager
+async def listening(client: Client, uri: str, *args: Any) -> AsyncIterator[tuple[Heard, Any]]:
+    """What is heard, and the call, which is canceled at the end."""
+    heard = Heard()
+    calling = asyncio.create_task(client.call(uri, args, None, heard))
+    try:
+        yield heard, calling
+    finally:
+        calling.cancel()
+        await asyncio.wait({calling})
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells of."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "live.sql").write_text(QUERIES)
+    return {"queries": str(tmp_path)}
+
+
+async def test_changes_come_as_they_are_committed_and_quiet_is_no_end(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    component = await serve(expose=queries, limits={"call_timeout": 0.5, "concurrency": 1})
+    client, other = await connect(), await connect("json")
+    uri = f"{prefix}.items"
+    async with (
+        listening(client, f"{uri}.live", 1) as (heard, calling),
+        listening(other, f"{uri}.live", 1) as (heard_too, _),
+    ):
+        await heard.shows([PEN, INK])
+        await heard_too.shows([PEN, INK])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.shield(calling)
+        # Whoever listens holds no slot.
+        assert await client.call(uri, [2]) == [INK]
+        database.execute("insert into item values (3, 'pad')")
+        await heard.shows([PEN, INK, PAD])
+        await heard_too.shows([PEN, INK, PAD])
+        assert heard.items[1:] == [{"removed": [], "inserted": [[2, PAD]]}]
+        assert len(component.live.evaluations) == 1
+    await until(lambda: component.live.evaluations == [])
+
+
+async def test_without_progress_the_call_says_how(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    await serve(expose=queries)
+    with pytest.raises(CallError) as caught:
+        await (await connect()).call(f"{prefix}.items.live", [1])
+    assert caught.value.uri == "wamp.error.invalid_argument"
+    assert "receive_progress" in caught.value.message
+
+
+async def test_watching_a_table_makes_its_queries_live(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM)
+    await serve(expose=queries)
+    client = await connect()
+    uri = f"{prefix}.items.live"
+    with pytest.raises(CallError, match="no callee registered"):
+        await client.call(uri, [1])
+    database.execute("select wamp.watch('item')")
+
+    async def refused() -> str:
+        with pytest.raises(CallError) as caught:
+            await client.call(uri, [1])
+        if caught.value.uri == "wamp.error.no_such_procedure":
+            raise caught.value
+        return caught.value.message
+
+    assert "receive_progress" in await eventually(refused, 10)
+    async with listening(client, uri, 2) as (heard, _):
+        await heard.shows([INK])
+        database.execute("insert into item values (3, 'pad')")
+        await heard.shows([INK, PAD])
+
+
+async def test_a_query_that_is_another_now_ends_and_its_caller_calls_again(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    further = Path(queries["queries"]) / "further.sql"
+    further.write_text("-- name: names\nselect name from item order by id")
+    database.execute(*ITEM, "select wamp.watch('item')")
+    await serve(expose=queries)
+    client = await connect()
+    async with (
+        listening(client, f"{prefix}.names.live") as (names, calling),
+        listening(client, f"{prefix}.items.live", 1) as (items, _),
+    ):
+        await names.shows([{"name": "pen"}, {"name": "ink"}])
+        await items.shows([PEN, INK])
+        further.write_text("-- name: names\nselect name from item order by id desc")
+        database.execute("notify pgwamp, 'reload'")
+        async with asyncio.timeout(10):
+            with pytest.raises(CallError, match="the query has changed; call it again"):
+                await calling
+        database.execute("insert into item values (3, 'pad')")
+        await items.shows([PEN, INK, PAD])
+    async with listening(client, f"{prefix}.names.live") as (names, _):
+        await names.shows([{"name": "pad"}, {"name": "ink"}, {"name": "pen"}])
+
+
+async def test_too_many_octets_end_it(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    await serve(expose=queries, limits={"max_bytes": 2000})
+    async with listening(await connect(), f"{prefix}.items.live", 1) as (heard, calling):
+        await heard.shows([PEN, INK])
+        database.execute("insert into item values (4, repeat('x', 3000))")
+        async with asyncio.timeout(10):
+            with pytest.raises(CallError) as caught:
+                await calling
+    assert caught.value.uri == "wamp.error.payload_size_exceeded"
+    assert "limits.max_bytes (2000)" in caught.value.message
+
+
+async def test_when_the_component_stops_callers_are_told_to_call_again(
+    make_settings: Any, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    client = await connect()
+    async with AsyncExitStack() as stack:
+        component = await stack.enter_async_context(Component(make_settings(expose=queries)))
+        heard, calling = await stack.enter_async_context(
+            listening(client, f"{prefix}.items.live", 1)
+        )
+        await heard.shows([PEN, INK])
+        await component.stop()
+        with pytest.raises(CallError) as caught:
+            await calling
+    assert caught.value.uri == "pgwamp.error.unavailable"
+    assert "call again" in caught.value.message
