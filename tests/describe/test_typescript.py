@@ -96,6 +96,8 @@ async def test_a_right_program_compiles_and_runs(
         "changed": 1,
         "event": ["insert", "pen"],
         "seen": ["insert", "insert", "update"],
+        "stocks": [[["ink", 0], ["pen", 5]], [["ink", 1], ["pen", 5]]],
+        "reason": "wamp.error.canceled",
         "nasty": "two",
     }
 

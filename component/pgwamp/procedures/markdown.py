@@ -59,11 +59,22 @@ def _procedure(entry: Mapping[str, Any], level: int, row: Schema) -> Iterator[st
         yield _text(entry["description"])
     for arguments in entry.get("overloads") or [entry.get("arguments", [])]:
         yield _arguments(arguments, row) if arguments else "No arguments."
-    if "result" in entry:
+    if entry["kind"] == "live":
+        yield _live(entry)
+    elif "result" in entry:
         own = next(_rows(entry["result"]), row)
         yield f"Answers: {_type(entry['result'], own)}"
         if own != row:
             yield _columns(own)
+
+
+def _live(entry: Mapping[str, Any]) -> str:
+    """What a live query sends, and when."""
+    followed = ", ".join(map(_code, entry["follows"]))
+    said = f"Sends the result, and then how it differs whenever a change of {followed} makes it."
+    if not entry["ignores"]:
+        return said
+    return f"{said} It also reads {', '.join(map(_code, entry['ignores']))}, not watched."
 
 
 def _arguments(arguments: Sequence[Mapping[str, Any]], row: Schema) -> str:

@@ -95,8 +95,17 @@ def _procedure(types: _Types, rows: Mapping[str, str], entry: Mapping[str, Any])
         ]
         if keywords:
             lines.append(f"keywords: {types.of(keywords)};")
+        if entry["kind"] == "live":
+            lines.append(f"live: {types.of(_live_row(entry))};")
         forms.append(_block("", lines))
     return _property(entry["uri"], " | ".join(forms), doc=entry.get("description"))
+
+
+def _live_row(entry: Mapping[str, Any]) -> Schema:
+    """What a live query lists."""
+    whole, _ = entry["progress"]["oneOf"]
+    row: Schema = whole["properties"]["rows"]["items"]
+    return row
 
 
 def _argument(types: _Types, argument: Mapping[str, Any]) -> str:

@@ -144,3 +144,51 @@ export function subscribe<T extends keyof Topics>(
   );
   return subscription as Promise<ISubscription>;
 }
+
+/** An item of a live query: the whole result, or how it differs from the one before. */
+export type Live<Row> =
+  | { rows: Row[] }
+  | { rows?: undefined; removed: number[]; inserted: [place: number, row: Row][] };
+
+/** The rows after an item of a live query, from those before it. */
+export function fold<Row>(rows: Row[], item: Live<Row>): Row[] {
+  if (item.rows) return item.rows;
+  const removed = new Set(item.removed);
+  const next = rows.filter((_, place) => !removed.has(place));
+  for (const [place, row] of item.inserted) next.splice(place, 0, row);
+  return next;
+}
+
+type LiveRow<D> = D extends { live: infer Row } ? Row : never;
+type LiveQuery = {
+  [P in keyof Procedures]: [LiveRow<Procedures[P]>] extends [never] ? never : P;
+}[keyof Procedures];
+
+/** A call of a live query: `ended` is rejected with the reason when it is over. */
+export interface Listening {
+  ended: Promise<never>;
+  cancel(): void;
+}
+
+/** Call a live query, and give `handler` all of its rows, now and whenever they have changed. */
+export function listen<P extends LiveQuery>(
+  session: Session,
+  procedure: P,
+  handler: (rows: LiveRow<Procedures[P]>[]) => void,
+  ...request: OneOf<Procedures[P]>
+): Listening {
+  type Row = LiveRow<Procedures[P]>;
+  const [args, kwargs, options] = request as [unknown[]?, object?, ICallOptions?];
+  let rows: Row[] = [];
+  const calling = session.call<never>(procedure, args ?? [], kwargs ?? {}, {
+    ...options,
+    receive_progress: true,
+  });
+  const ended: unknown = calling.then(null, null, (item) => {
+    rows = fold(rows, item as Live<Row>);
+    handler(rows);
+  });
+  // Without a mode autobahn-js forgets the call, and ends the session over the router's answer.
+  const { cancel } = calling as unknown as { cancel(options: { mode: "kill" }): void };
+  return { ended: ended as Promise<never>, cancel: () => cancel({ mode: "kill" }) };
+}

@@ -1,5 +1,5 @@
 import * as autobahn from "autobahn";
-import { call, subscribe, type Changed, type OrdersRow, type ProductsRow } from "./api";
+import { call, listen, subscribe, type Changed, type OrdersRow, type ProductsRow } from "./api";
 
 declare const process: { argv: string[]; exitCode: number };
 const NASTY = "com.example.*/`|<b>\"'${x}.";
@@ -68,6 +68,30 @@ async function main(session: autobahn.Session) {
   void [all, rowsOfPage];
   const status = (order: OrdersRow): "open" | "paid" | "shipped" | "canceled" => order.status;
 
+  // A live query: all of its rows, at first and after each change.
+  const stocks: [string | null, number | null][][] = [];
+  let heard = () => {};
+  const live = listen(
+    session,
+    "com.example.low_stock.live",
+    (rows) => {
+      stocks.push(rows.map((row) => [row.name, row.stock]));
+      heard();
+    },
+    [10],
+  );
+  const ended = live.ended.catch((error: autobahn.Error) => error.error);
+  const until = (length: number) =>
+    new Promise<void>((resolve) => {
+      heard = () => stocks.length >= length && resolve();
+      heard();
+    });
+  await until(1);
+  await call(session, "com.example.products.update", [{ stock: 1 }, { sku: "P-2" }]);
+  await until(2);
+  live.cancel();
+  const reason: string = await ended;
+
   const nasty = await call(session, `${NASTY}insert` as const, [
     { id: 1, feeling: "so 'so'", "two words": "two", "li\nne": "line", at: { x: 1, "y*/": "y" } },
   ]);
@@ -81,6 +105,8 @@ async function main(session: autobahn.Session) {
     changed: changed.length,
     event: events[0],
     seen: seen.map((event) => event.op),
+    stocks,
+    reason,
     nasty: word,
   };
 }

@@ -1,5 +1,5 @@
 import type { Session } from "autobahn";
-import { call, subscribe } from "./api";
+import { call, listen, subscribe } from "./api";
 
 export async function main(session: Session) {
   await call(session, "com.example.product.select"); // wrong: no such procedure
@@ -26,6 +26,11 @@ export async function main(session: Session) {
   const first = number[0]; // wrong: the number of rows
   const answer = await call(session, "com.example.products.changes");
   const event = answer[0]; // wrong: keyword results come with it
+
+  listen(session, "com.example.low_stock", () => {}, [10]); // wrong: not the live one
+  listen(session, "com.example.low_stock.live", () => {}); // wrong: an argument is missing
+  listen(session, "com.example.low_stock.live", () => {}, ["ten"]); // wrong: it is a number
+  listen(session, "com.example.low_stock.live", (rows) => rows[0]!.skuu, [10]); // wrong: no column
 
   await subscribe(session, "com.example.customers.inserted", () => {}); // wrong: not watched
   await subscribe(session, "com.example.products.updated", (updated) => {
