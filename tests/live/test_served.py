@@ -174,6 +174,7 @@ async def test_too_many_octets_end_it(
                 await calling
     assert caught.value.uri == "wamp.error.payload_size_exceeded"
     assert "limits.max_bytes (2000)" in caught.value.message
+    assert "progressive" not in caught.value.message
 
 
 async def test_when_the_component_stops_callers_are_told_to_call_again(
@@ -192,3 +193,24 @@ async def test_when_the_component_stops_callers_are_told_to_call_again(
             await calling
     assert caught.value.uri == "pgwamp.error.unavailable"
     assert "call again" in caught.value.message
+
+
+async def test_every_instance_hears_of_changes_at_once(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    both = [await serve(expose=queries) for _ in range(2)]
+    client = await connect()
+    async with AsyncExitStack() as stack:
+        callers = [
+            (await stack.enter_async_context(listening(client, f"{prefix}.items.live", 1)))[0]
+            for _ in range(4)
+        ]
+        for heard in callers:
+            await heard.shows([PEN, INK])
+        # The router gave each of them some.
+        assert [[e.callers for e in component.live.evaluations] for component in both] == [[2], [2]]
+        database.execute("insert into item values (3, 'pad')")
+        for heard in callers:
+            # Sooner than the feed looks by itself.
+            await heard.shows([PEN, INK, PAD], seconds=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,23 +23,31 @@ def difference(
     common subsequence is a longest increasing one (Hunt and Szymanski, 1977). Of equal items the
     first stands for the first, the second for the second. It takes O(n log n) for any two lists.
     """
-    places = {item: place for place, item in enumerate(_numbered(former))}
+    start = _common(former, latter)
+    end = _common(reversed(former[start:]), reversed(latter[start:]))
+    gone = dict.fromkeys(range(start, len(former) - end))
+    new = dict.fromkeys(range(start, len(latter) - end))
+    places = dict(zip(_numbered(former[place] for place in gone), gone, strict=True))
     # For each length, the run of that length that ends earliest in former.
     ends: list[int] = []
     runs: list[_Run] = []
-    for here, item in enumerate(_numbered(latter)):
+    for here, item in zip(new, _numbered(latter[place] for place in new), strict=True):
         there = places.get(item)
         if there is None:
             continue
         length = bisect_left(ends, there)
         ends[length : length + 1] = [there]
         runs[length : length + 1] = [(there, here, runs[length - 1] if length else None)]
-    gone, new = dict.fromkeys(range(len(former))), dict.fromkeys(range(len(latter)))
     run = runs[-1] if runs else None
     while run is not None:
         there, here, run = run
         del gone[there], new[here]
     return list(gone), list(new)
+
+
+def _common(a: Iterable[Hashable], b: Iterable[Hashable]) -> int:
+    """How many items both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
 
 
 def _numbered(items: Iterable[Hashable]) -> Iterator[tuple[Hashable, int]]:

@@ -218,7 +218,7 @@ def _guarded(transport: Any, max_bytes: int) -> Callable[[Any], None]:
             return send(msg)
         problem = (
             f"{len(data)} bytes are more than limits.max_bytes ({max_bytes}); "
-            "ask for fewer rows or columns, or for progressive results"
+            "ask for fewer rows or columns"
         )
         if isinstance(msg, message.Yield) and not msg.progress:
             return send(
@@ -226,7 +226,7 @@ def _guarded(transport: Any, max_bytes: int) -> Callable[[Any], None]:
                     message.Invocation.MESSAGE_TYPE,
                     msg.request,
                     PayloadTooLarge.uri,
-                    args=[f"the result of {problem}"],
+                    args=[f"the result of {problem}, or for progressive results"],
                 )
             )
         if isinstance(msg, message.Error):
