@@ -119,3 +119,13 @@ async def test_the_command_prints_it(shop: Settings) -> None:
         )
         assert (code, err) == (0, "")
         assert out == expected
+
+
+async def test_a_live_query_says_what_it_follows(api: Any) -> None:
+    page = [shown(token) for token in parse(markdown(api)) if token.type == "inline"]
+    said = [line.partition("has changed. ")[2] for line in page if line.startswith("Sends ")]
+    assert said == [
+        "Followed: public.products.",
+        "Followed: public.orders. Not followed: public.customers, public.order_items.",
+        "Followed: public.orders. Not followed: public.customers, public.order_items.",
+    ]

@@ -46,6 +46,19 @@ async def test_describe_says_what_is_followed_and_what_is_not(
     assert described["ignores"] == ignores
 
 
+async def test_a_table_whose_watch_leaves_changes_out_is_followed_partly(live: Start) -> None:
+    started = await live(
+        "-- name: q\nselect a.id from a, b, c",
+        *TABLES,
+        """select wamp.watch('a', '{"columns": ["b"]}'), wamp.watch('b', '{"old": "key"}')""",
+        """select wamp.watch('c', '{"when": "id > 5"}')""",
+    )
+    described = started.described("q.live")
+    assert described["follows"] == ["public.b"]
+    assert described["partly"] == ["public.a", "public.c"]
+    assert described["ignores"] == []
+
+
 async def test_only_a_query_of_a_watched_table_is_live(live: Start) -> None:
     queries = (
         "-- name: one\nselect 1 as n\n-- name: c\nselect id from c\n-- name: a\nselect id from a"

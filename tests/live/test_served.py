@@ -195,6 +195,24 @@ async def test_when_the_component_stops_callers_are_told_to_call_again(
     assert "call again" in caught.value.message
 
 
+async def test_when_sql_begins_to_ask_who_calls_those_who_shared_call_again(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    database.execute(*ITEM, "select wamp.watch('item')")
+    component = await serve(expose=queries)
+    async with listening(await connect(), f"{prefix}.items.live", 1) as (heard, calling):
+        await heard.shows([PEN, INK])
+        (evaluation,) = component.live.evaluations
+        assert evaluation.question.caller.authid is None
+        database.execute(
+            "create function who() returns text language sql stable "
+            "return current_setting('wamp.authid')"
+        )
+        async with asyncio.timeout(10):
+            with pytest.raises(CallError, match="call it again"):
+                await calling
+
+
 async def test_every_instance_hears_of_changes_at_once(
     serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
 ) -> None:

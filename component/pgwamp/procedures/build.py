@@ -134,11 +134,12 @@ def _live_queries(
     sharing: Sharing,
 ) -> Iterator[Procedure]:
     """Of those that read a watched table."""
-    watched = {(relation.schema, relation.name) for relation in catalog.watched}
+    watched = {(relation.schema, relation.name): relation for relation in catalog.watched}
     for query in queries:
-        if can_live(query) and query.reads.relations & watched:
+        if can_live(query) and query.reads.relations & watched.keys():
+            query.sharing = sharing.asking(query.text)
             uri = f"{settings.expose.prefix}.{query.name}"
-            yield live_procedure(uri, query, live, sharing, watched)
+            yield live_procedure(uri, query, live, watched)
 
 
 def _functions(naming: Naming, catalog: Catalog) -> dict[str, str]:

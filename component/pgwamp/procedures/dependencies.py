@@ -17,8 +17,7 @@ import asyncpg
 #: A relation: its schema and its name.
 Name = tuple[str, str]
 
-# What is written through a partitioned table is an event of that table: so it counts as read with
-# its partitions.
+# A change of a partition is an event of the whole table.
 _LOCKED = """
 with locked as (
     select l.relation, l.mode <> 'AccessShareLock' as writes

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence, Set
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Collection,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Protocol
 
 from aiosql.types import SQLOperationType
 
 from pgwamp import logs
+from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.procedures.dependencies import Name, read_so_far
 from pgwamp.procedures.differences import State
 from pgwamp.procedures.evaluation import Evaluation, Question
 from pgwamp.procedures.queries import Definition, NamedQuery
-from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.request import naming_arguments
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
@@ -24,6 +31,8 @@ from pgwamp.settings import Settings
 log = logs.get(__name__)
 #: Seconds between tries to follow changes.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+#: Options of a watch that leave changes out.
+_LEAVING_OUT = ("columns", "when")
 _SELECTS = (
     SQLOperationType.SELECT,
     SQLOperationType.SELECT_ONE,
@@ -213,17 +222,19 @@ def can_live(query: NamedQuery) -> bool:
 
 
 def live_procedure(
-    uri: str, query: NamedQuery, live: LiveQueries, sharing: Sharing, watched: Set[Name]
+    uri: str,
+    query: NamedQuery,
+    live: LiveQueries,
+    watched: Mapping[Name, WatchedRelation],
 ) -> Procedure:
     """The procedure ``<query>.live``: progressive results without an end.
 
     :param uri: of the query itself.
     """
-    sharing = sharing.asking(query.text)
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
         request, bound = query.bound(call)
-        question = Question(query, bound, sharing.common(call.caller))
+        question = Question(query, bound, query.sharing.common(call.caller))
         with naming_arguments(request):
             async with aclosing(live.answers(question)) as items:
                 async for item in items:
@@ -242,7 +253,15 @@ def live_procedure(
     )
 
 
-def _description(uri: str, query: NamedQuery, watched: Set[Name]) -> dict[str, Any]:
+def _description(
+    uri: str, query: NamedQuery, watched: Mapping[Name, WatchedRelation]
+) -> dict[str, Any]:
+    reads = query.reads.relations
+    partly = {
+        name
+        for name in reads & watched.keys()
+        if any(watched[name].options.get(option) for option in _LEAVING_OUT)
+    }
     described = dict(query.description(uri))
     row = described.pop("result")
     if query.operation is SQLOperationType.SELECT:
@@ -258,8 +277,9 @@ def _description(uri: str, query: NamedQuery, watched: Set[Name]) -> dict[str, A
         **described,
         "uri": f"{uri}.live",
         "kind": "live",
-        "follows": _names(query.reads.relations & watched),
-        "ignores": _names(query.reads.relations - watched),
+        "follows": _names(reads & watched.keys() - partly),
+        "partly": _names(partly),
+        "ignores": _names(reads - watched.keys()),
         "progress": {
             "oneOf": [
                 {"type": "object", "properties": whole, "required": list(whole)},

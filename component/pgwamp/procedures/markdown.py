@@ -13,6 +13,12 @@ Schema = Mapping[str, Any]
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 #: What would make a line that begins with it a list, a heading or the ruler of a table.
 _LEADING = re.compile(r"^(\d*)([-+=:.)])")
+#: How a live query takes the tables that it reads.
+_FOLLOWED = {
+    "follows": "Followed",
+    "partly": "Followed in part",
+    "ignores": "Not followed",
+}
 _HAPPENED = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 
 
@@ -70,11 +76,13 @@ def _procedure(entry: Mapping[str, Any], level: int, row: Schema) -> Iterator[st
 
 def _live(entry: Mapping[str, Any]) -> str:
     """What a live query sends, and when."""
-    followed = ", ".join(map(_code, entry["follows"]))
-    said = f"Sends the result, and then how it differs whenever a change of {followed} makes it."
-    if not entry["ignores"]:
-        return said
-    return f"{said} It also reads {', '.join(map(_code, entry['ignores']))}, not watched."
+    tables = [
+        f"{how}: {', '.join(map(_code, entry[key]))}."
+        for key, how in _FOLLOWED.items()
+        if entry[key]
+    ]
+    said = "Sends the result, and then how it differs when what it is made of has changed."
+    return " ".join([said, *tables])
 
 
 def _arguments(arguments: Sequence[Mapping[str, Any]], row: Schema) -> str:

@@ -22,6 +22,7 @@ from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import row_schema, type_schema
+from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.expressions import DIALECT, outputs, parameter, quoted
 from pgwamp.query.request import bind, naming_arguments
@@ -33,8 +34,8 @@ _UNSUPPORTED = {
     SQLOperationType.SCRIPT: "# (script)",
     SQLOperationType.INSERT_UPDATE_DELETE_MANY: "*! (many)",
 }
-#: Name, SQL and columns of a query.
-Definition = tuple[str, str, tuple[Column, ...]]
+#: Name, SQL and columns of a query, and who shares an evaluation of it.
+Definition = tuple[str, str, tuple[Column, ...], Sharing]
 #: The semicolon, and comments after it.
 _END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
 
@@ -69,6 +70,8 @@ class NamedQuery:
         self.types: list[Type] = []
         self.columns: tuple[Column, ...] = ()
         self.reads = Reads()
+        #: Who shares an evaluation of its live query.
+        self.sharing = Sharing()
         self.statement = Statement(self._sql, ())
 
     @property
@@ -78,8 +81,8 @@ class NamedQuery:
 
     @property
     def definition(self) -> Definition:
-        """Equal while the query answers the same of the same data."""
-        return self.name, self.statement.sql, self.columns
+        """Equal while the query answers the same of the same data, to the same callers."""
+        return self.name, self.statement.sql, self.columns, self.sharing
 
     def bound(self, call: Call) -> tuple[dict[str, Any], Bound]:
         """The arguments of a call by name, and the statement with them.
