@@ -90,7 +90,7 @@ class Listening:
     def __init__(self, items: AsyncIterator[dict[str, Any]]):
         self.items: list[dict[str, Any]] = []
         self.rows: list[Any] | None = None
-        self.error: CallError | None = None
+        self.error: Exception | None = None
         self.room = asyncio.Event()
         self.room.set()
         self._news = asyncio.Condition()
@@ -103,7 +103,7 @@ class Listening:
                 self.rows = fold(self.rows or [], item)
                 await self._tell()
                 await self.room.wait()
-        except CallError as error:
+        except Exception as error:
             self.error = error
         finally:
             await items.aclose()
@@ -129,7 +129,7 @@ class Listening:
     async def fails(self, uri: str) -> CallError:
         """Wait until it has ended with this error."""
         await self.until(lambda heard: heard.error is not None)
-        assert self.error is not None
+        assert isinstance(self.error, CallError)
         assert self.error.uri == uri, self.error
         return self.error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,42 @@ async def test_nothing_comes_when_nothing_differs(live: Start, database: Databas
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await started.answered(before + 3)
+
+
+async def test_values_read_as_those_of_the_query_itself(live: Start, database: Database) -> None:
+    started = await live(
+        """
+        -- name: odd
+        select id, array[id, null] as list, jsonb_build_object('a', array[1.5]) as doc,
+            at, int4range(id, 9) as range, '\\x00ff'::bytea as octets, 'NaN'::float8 as nan,
+            1.5::float8 as half, interval '1 day' as span, id > 1 as late, null::int as none
+        from place order by id;
+        """.replace("        ", ""),
+        "create type point3 as (x int, name text)",
+        "create table place (id int primary key, at point3)",
+        "insert into place values (1, (1, 'here')), (2, null)",
+        "select wamp.watch('place')",
+    )
+    uri = f"{started.prefix}.odd"
+    plain: Any = started.exposure.procedures[uri].handler(Call([], {}, Caller("realm1", uri)))
+    odd = started("odd")
+    await odd.shows(await plain)
+    database.execute("update place set at = (2, 'there') where id = 1")
+    started.feed.tell("place")
+    await odd.until(lambda heard: (heard.rows or [{}])[0]["at"] == {"x": 2, "name": "there"})
+
+
+async def test_only_the_value_that_is_answered_counts(live: Start, database: Database) -> None:
+    started = await live("-- name: first$\nselect name, price from item order by id", *ITEM)
+    first = started("first")
+    await first.shows(["pen"])
+    database.execute("update item set price = 7 where id = 1")
+    started.feed.tell("item")
+    await started.answered(2)
+    database.execute("update item set name = 'nib' where id = 1")
+    started.feed.tell("item")
+    await first.shows(["nib"])
+    assert first.items == [{"rows": ["pen"]}, {"rows": ["nib"]}]
 
 
 async def test_equal_arguments_share_one_evaluation_that_ends_with_its_last_caller(

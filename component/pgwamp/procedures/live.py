@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Collection,
+    Hashable,
     Mapping,
     Sequence,
     Set,
@@ -153,6 +154,7 @@ class LiveQueries:
         await self._attached.wait()
         query, bound = question.query, question.bound
         many = query.operation is SQLOperationType.SELECT
+        width = 1 if query.operation is SQLOperationType.SELECT_VALUE else None
         seconds = self._limits.call_timeout
         try:
             # On the primary: a replica may not have yet what was told.
@@ -176,7 +178,7 @@ class LiveQueries:
             raise TooManyRows(
                 f"more than {self._limits.max_rows} rows (limits.max_rows); add a LIMIT"
             )
-        keys = [tuple(record) for record in records]
+        keys = [_key(tuple(record)[:width]) for record in records]
         if former is not None and former.has(keys):
             return former, reads.relations
         return State(query.items(bound.rows(records)), keys), reads.relations
@@ -206,6 +208,14 @@ class LiveQueries:
     def _touch(self, relations: Set[Name] | None) -> None:
         for evaluation in self._evaluations.values():
             evaluation.touch(relations)
+
+
+def _key(values: tuple[Any, ...]) -> Hashable:
+    try:
+        hash(values)
+    except TypeError:  # An array is a list.
+        return repr(values)
+    return values
 
 
 def _relations(changes: Sequence[Change]) -> Set[Name]:
