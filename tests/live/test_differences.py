@@ -74,6 +74,10 @@ def test_one_change_in_many_rows_is_one_row() -> None:
     }
 
 
+def test_equal_rows_stay_too() -> None:
+    assert difference([1, 5, 5, 5, 2], [3, 5, 5, 5, 4]) == ([0, 4], [0, 4])
+
+
 def test_a_hard_case_takes_no_time() -> None:
     """Two values in random order: a quadratic algorithm would need minutes for it."""
     chance = random.Random(1)

@@ -28,6 +28,19 @@ async def test_without_roles_everybody_shares(live: Start) -> None:
     assert len(started.queries.evaluations) == 1
 
 
+async def test_what_extensions_ask_for_keeps_nobody_apart(live: Start) -> None:
+    started = await live(
+        QUERY,
+        *TABLE,
+        "create function theirs() returns text language sql stable "
+        "return current_setting('theirs.setting')",
+        "alter extension plpgsql add function theirs()",
+    )
+    assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=2) == [1, 2, 3]
+    assert len(started.queries.evaluations) == 1
+
+
 @pytest.mark.parametrize(
     ("source", "further"),
     [
