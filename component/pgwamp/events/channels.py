@@ -10,6 +10,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.events.payload import Event
+from pgwamp.events.together import first
 from pgwamp.events.window import Window
 from pgwamp.metrics import Metrics
 from pgwamp.neutral import find_foreign
@@ -60,19 +61,22 @@ class Channels:
     async def run(self, window: Window) -> None:
         """Publish what comes, until cancelled."""
         try:
-            while True:
-                events = [await self._queue.get()]
-                while not self._queue.empty():
-                    events.append(self._queue.get_nowait())
-                self._under_way = len(events)
-                self._report()
-                for event in events:
-                    await window.send(event)
-                await window.drain()
-                self._under_way = 0
+            await first(self._publish(window), window.settle())
         finally:
             window.close()
             self._end()
+
+    async def _publish(self, window: Window) -> None:
+        while True:
+            events = [await self._queue.get()]
+            while not self._queue.empty():
+                events.append(self._queue.get_nowait())
+            self._under_way = len(events)
+            self._report()
+            for event in events:
+                await window.send(event)
+            await window.drain()
+            self._under_way = 0
 
     def _report(self) -> None:
         """There is room again: how many a burst has cost."""

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead
 from pgwamp.events.reader import Page, read_page
-from pgwamp.events.state import store_position
 from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
@@ -22,7 +21,7 @@ class Pages:
 
     :param stopping: when it is set, reading ends with the page under way.
     :param largest: octets of an event's values at most; beyond, it comes without them.
-    :param chores: awaited now and then, under load as when there is nothing to do.
+    :param chores: awaited before a sleep.
     """
 
     def __init__(
@@ -46,11 +45,6 @@ class Pages:
         #: Whether the last poll found anything.
         self._found = False
 
-    @property
-    def waiting(self) -> int:
-        """Pages that were read and not yet taken."""
-        return self._pages.qsize()
-
     async def next(self) -> Page | None:
         """The next page; waits for one. None when reading has ended in order.
 
@@ -61,11 +55,6 @@ class Pages:
             raise self._failure
         self._room.release()
         return page
-
-    async def store(self, position: Position) -> None:
-        """Remember that everything up to ``position`` is published."""
-        await store_position(self._lead, position)
-        await self._chores()
 
     async def read(self) -> None:
         """Read until stopped. :meth:`next` raises what goes wrong.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import Any
 
 import asyncpg
 
@@ -16,7 +14,8 @@ from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead, leadership
 from pgwamp.events.pages import Pages
 from pgwamp.events.payload import Shapes
-from pgwamp.events.state import load_position, rotate
+from pgwamp.events.state import Keeper, load_position, rotate
+from pgwamp.events.together import first
 from pgwamp.events.waker import Waker
 from pgwamp.events.window import Window
 from pgwamp.metrics import Metrics
@@ -82,7 +81,7 @@ class Publisher:
             await self._link.up()
             try:
                 # Without a router there is nothing to lead; another instance may have one.
-                await _first(self._lead(), self._link.down())
+                await first(self._lead(), self._link.down())
                 delay = FIRST_DELAY
             except Lost:
                 pass
@@ -106,7 +105,7 @@ class Publisher:
             position, cluster = await load_position(lead)
             log.info("publishing", position=position.seen)
             self.leading.set()
-            await _first(
+            await first(
                 self._publish(lead, waker, position, cluster),
                 self._channels.run(Window(self._link, self._metrics)),
             )
@@ -116,14 +115,19 @@ class Publisher:
         chores = partial(self._look_after, lead)
         pages = Pages(lead, waker, position, self._stopping, self._max_bytes, chores)
         window = Window(self._link, self._metrics)
-        reading = asyncio.create_task(pages.read(), name="pgwamp reader")
-        try:
+        keeper = Keeper(lead, chores)
+
+        async def send() -> None:
             while (page := await pages.next()) is not None:
                 async for event in self._shapes.batches(page, cluster):
                     await window.send(event)
-                window.mark(partial(pages.store, page.end))
-                if not pages.waiting:
-                    await window.drain()
+                window.mark(partial(keeper.keep, page.end))
+            await window.drain()
+            await keeper.store()
+
+        reading = asyncio.create_task(pages.read(), name="pgwamp reader")
+        try:
+            await first(send(), window.settle(), keeper.run())
         finally:
             window.close()
             reading.cancel()
@@ -135,18 +139,3 @@ class Publisher:
         if now >= self._rotate_at:
             self._rotate_at = now + ROTATE_EVERY
             await rotate(lead, self._settings.retain)
-
-
-async def _first(main: Coroutine[Any, Any, object], other: Awaitable[object]) -> None:
-    """Run both until one ends, end the other, and raise the error of whichever had one."""
-    tasks = [asyncio.ensure_future(main), asyncio.ensure_future(other)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            if not task.done():
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()):
-            raise error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from pgwamp import logs
@@ -10,6 +12,8 @@ from pgwamp.events.cursor import Position, newest_of
 from pgwamp.events.leader import Lead
 
 log = logs.get(__name__)
+#: Seconds between two times that a position is stored.
+STORE_PAUSE = 0.02
 
 
 async def load_position(lead: Lead) -> tuple[Position, str]:
@@ -36,19 +40,47 @@ async def load_position(lead: Lead) -> tuple[Position, str]:
     return Position(now, newest=newest_of(now)), here
 
 
-async def store_position(lead: Lead, position: Position) -> None:
-    """Remember that everything up to ``position`` is published, and tell the other instances."""
-    position = position.durable()
-    await lead.execute(
-        "update wamp.publisher set published = $1::text::pg_snapshot, "
-        "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
-        "returning pg_notify($4, $5)",
-        position.seen,
-        position.polling,
-        position.last_id or None,
-        CHANNEL,
-        PUBLISHED,
-    )
+class Keeper:
+    """Stores how far publishing has come, and tells all instances; soon, but not for each page.
+
+    :param chores: awaited after each time.
+    """
+
+    def __init__(self, lead: Lead, chores: Callable[[], Awaitable[None]]):
+        self._lead = lead
+        self._chores = chores
+        self._position: Position | None = None
+        self._wanted = asyncio.Event()
+
+    def keep(self, position: Position) -> None:
+        """Everything up to ``position`` is published."""
+        self._position = position
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Store what is to be kept, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            await self.store()
+            await self._chores()
+            await asyncio.sleep(STORE_PAUSE)
+
+    async def store(self) -> None:
+        """Store it now."""
+        self._wanted.clear()
+        if self._position is None:
+            return
+        position, self._position = self._position.durable(), None
+        await self._lead.execute(
+            "update wamp.publisher set published = $1::text::pg_snapshot, "
+            "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
+            "returning pg_notify($4, $5)",
+            position.seen,
+            position.polling,
+            position.last_id or None,
+            CHANNEL,
+            PUBLISHED,
+        )
 
 
 async def rotate(lead: Lead, retain: timedelta) -> None:

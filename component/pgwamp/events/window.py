@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pgwamp import logs
@@ -18,11 +17,12 @@ log = logs.get(__name__)
 WINDOW = 64
 _ELIGIBLE = ("eligible", "eligible_authid", "eligible_authrole")
 
-Mark = Callable[[], Awaitable[None]]
+Mark = Callable[[], None]
 
 
 class _Sent(NamedTuple):
-    event: Event
+    id: int
+    topic: str
     reply: asyncio.Future[Any]
     at: float
 
@@ -37,10 +37,9 @@ class Window:
     def __init__(self, link: Link, metrics: Metrics, size: int = WINDOW):
         self._link = link
         self._metrics = metrics
-        self._size = size
         self._now = asyncio.get_running_loop().time
-        self._under_way: deque[_Sent | Mark] = deque()
-        self._sent = 0
+        self._room = asyncio.Semaphore(size)
+        self._under_way: asyncio.Queue[_Sent | Mark] = asyncio.Queue()
 
     async def send(self, event: Event) -> None:
         """Send an event; waits only while too many are on the way.
@@ -48,59 +47,71 @@ class Window:
         One that the router refuses for good (a topic it does not allow) is reported and passed
         over: it must not hold up all others, and stays readable by ``changes``.
         """
-        while self._sent >= self._size:
-            await self._settle()
-        # Crossbar takes an empty list for no list, and would send to everybody.
-        if event.topic is not None and not any(event.options.get(n) == [] for n in _ELIGIBLE):
-            self._send(event)
+        waiting = [event]
+        while waiting:
+            await self._room.acquire()
+            # And only so many octets: the transport keeps what the router does not take.
+            await self._link.session.room.wait()
+            part = waiting.pop()
+            try:
+                self._send(part)
+            except PayloadTooLarge:
+                self._room.release()
+                waiting += reversed(self._smaller(part))
+            except PublishRefused as error:
+                self._room.release()
+                self._refuse(part, str(error))
 
     def mark(self, mark: Mark) -> None:
-        """Await ``mark`` when all that was sent so far is acknowledged."""
-        self._under_way.append(mark)
+        """Call ``mark`` when all that was sent so far is acknowledged."""
+        self._under_way.put_nowait(mark)
 
     async def drain(self) -> None:
         """Return when all that was sent is acknowledged."""
-        while self._under_way:
-            await self._settle()
+        await self._under_way.join()
+
+    async def settle(self) -> None:
+        """Take the acknowledgements as they come, until cancelled."""
+        while True:
+            item = await self._under_way.get()
+            if isinstance(item, _Sent):
+                await self._acknowledged(item)
+                self._room.release()
+            else:
+                item()
+            self._under_way.task_done()
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        for item in self._under_way:
+        while not self._under_way.empty():
+            item = self._under_way.get_nowait()
             if isinstance(item, _Sent):
                 item.reply.cancel()
-        self._under_way.clear()
 
     def _send(self, event: Event) -> None:
-        assert event.topic is not None
-        try:
-            reply = self._link.publish(event.topic, event.args, event.kwargs, event.options)
-        except PayloadTooLarge:
-            smaller = event.smaller()
-            if not smaller:
-                self._refuse(event, "larger than limits.max_bytes")
-            for part in smaller:
-                self._send(part)
-        except PublishRefused as error:
-            self._refuse(event, str(error))
-        else:
-            self._under_way.append(_Sent(event, reply, self._now()))
-            self._sent += 1
-            if "truncated" in (event.kwargs or {}) and event.is_change:
-                self._metrics.event_truncated()
-                log.warning("event too large, published without values", id=event.id)
-
-    async def _settle(self) -> None:
-        item = self._under_way.popleft()
-        if not isinstance(item, _Sent):
-            await item()
+        # Crossbar takes an empty list for no list, and would send to everybody.
+        if event.topic is None or any(event.options.get(name) == [] for name in _ELIGIBLE):
+            self._room.release()
             return
-        self._sent -= 1
-        try:
-            await acknowledged(item.reply)
-            self._metrics.event_published(self._now() - item.at)
-        except PublishRefused as error:
-            self._refuse(item.event, str(error))
+        reply = self._link.publish(event.topic, event.args, event.kwargs, event.options)
+        self._under_way.put_nowait(_Sent(event.id, event.topic, reply, self._now()))
+        if event.is_change and "truncated" in (event.kwargs or {}):
+            self._metrics.event_truncated()
+            log.warning("event too large, published without values", id=event.id, topic=event.topic)
 
-    def _refuse(self, event: Event, reason: str) -> None:
+    def _smaller(self, event: Event) -> list[Event]:
+        parts = event.smaller()
+        if not parts:
+            self._refuse(event, "larger than limits.max_bytes")
+        return parts
+
+    async def _acknowledged(self, sent: _Sent) -> None:
+        try:
+            await acknowledged(sent.reply)
+            self._metrics.event_published(self._now() - sent.at)
+        except PublishRefused as error:
+            self._refuse(sent, str(error))
+
+    def _refuse(self, event: Event | _Sent, reason: str) -> None:
         self._metrics.event_refused()
         log.error("event refused", id=event.id, topic=event.topic, reason=reason)
