@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.events.change import Change
@@ -56,10 +57,15 @@ def is_eligible(caller: Caller, change: Change) -> bool:
     if options.get(_SESSIONS) is not None:
         return False
     for name, value in (("authid", caller.authid), ("authrole", caller.authrole)):
-        eligible = options.get(f"eligible_{name}")
+        eligible = _listed(options.get(f"eligible_{name}"))
         if eligible is not None and value not in eligible:
             return False
-        excluded = options.get(f"exclude_{name}")
+        excluded = _listed(options.get(f"exclude_{name}"))
         if excluded and (value is None or value in excluded):
             return False
     return True
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """WAMP takes one for a list of one."""
+    return value if value is None or isinstance(value, list) else [value]
