@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from pgwamp.errors import CallError
@@ -190,12 +189,20 @@ class Newcomer(Follower):
 
     async def follow_once(self) -> None:
         self._items.put_nowait({"start": True})
-        with suppress(TimeoutError):
+        begun = True
+
+        def on_progress(item: dict[str, Any]) -> None:
+            # What was on its way when the call was cancelled belongs to what is forgotten.
+            if begun:
+                self._items.put_nowait(item)
+
+        try:
             async with asyncio.timeout(self._rng.uniform(1, 8)):
-                arguments = {"snapshot": True}
-                await self._client.call(
-                    f"{self._path}.follow", [], arguments, self._items.put_nowait
-                )
+                await self._client.call(f"{self._path}.follow", [], {"snapshot": True}, on_progress)
+        except TimeoutError:
+            pass
+        finally:
+            begun = False
 
     def take_item(self, item: dict[str, Any]) -> None:
         if "start" in item:
