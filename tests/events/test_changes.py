@@ -120,6 +120,27 @@ async def test_interleaved_transactions_are_read_once_in_any_page_size(
         await connection.close()
 
 
+async def test_a_commit_that_did_not_wait_for_the_disk_is_on_disk_before_its_cursor_leaves(
+    database: Database,
+) -> None:
+    database.execute(*ITEM)
+    reader: Any = await database.connect()
+    await reader.execute("set synchronous_commit = off")
+    start = await oldest_position(reader)
+    written = "select pg_current_wal_insert_lsn()::text"
+    flushed = "select pg_current_wal_flush_lsn() >= $1::text::pg_lsn"
+    while True:
+        # Now and then the server is quicker than we are.
+        await reader.execute("insert into item select coalesce(max(id), 0) + 1 from item")
+        lsn = await reader.fetchval(written)
+        if not await reader.fetchval(flushed, lsn):
+            break
+    page = await read_page(reader, start, 1000)
+    assert page.records
+    assert await reader.fetchval(flushed, lsn)
+    await reader.close()
+
+
 async def test_changes_are_only_for_roles_that_may_read_every_row(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:

@@ -24,8 +24,11 @@ _WHOLE = _read("whole.sql")
 _OLDEST = _read("oldest.sql")
 #: Octets of values that a page has, unless its first event alone has more.
 PAGE_BYTES = 2_000_000
-#: Flushes the WAL up to here, and writes next to nothing.
-_FLUSH = "select pg_logical_emit_message(true, 'pgwamp', '')"
+#: Flushes the WAL up to here, also on a connection whose commits wait for nothing.
+_FLUSH = (
+    "begin; set local synchronous_commit = on; "
+    "select pg_logical_emit_message(true, 'pgwamp', ''); commit"
+)
 
 
 class Connection(Protocol):
