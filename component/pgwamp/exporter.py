@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 
 from pgwamp import logs
@@ -48,9 +47,7 @@ class Exporter:
             self._server.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(
-            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
-        ):
+        try:
             async with asyncio.timeout(_PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
                 status, body = await self._page(head.split(b"\r\n", 1)[0])
@@ -62,7 +59,10 @@ class Exporter:
                 if not head.startswith(b"HEAD "):
                     writer.write(body)
                 await writer.drain()
-        writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # no request, or nobody who waits for the answer
+        finally:
+            writer.close()
 
     async def _page(self, request: bytes) -> tuple[HTTPStatus, bytes]:
         method, _, rest = request.partition(b" ")
