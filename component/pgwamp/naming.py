@@ -26,6 +26,11 @@ class Naming:
     def __init__(self, settings: ExposeSettings):
         self._settings = settings
 
+    @property
+    def prefix(self) -> str:
+        """The first parts of every URI."""
+        return self._settings.prefix
+
     def path(self, schema: str, name: str) -> str | None:
         """The URI of a relation or routine, or None when its name cannot stand in a URI.
 

@@ -205,7 +205,8 @@ async def live(
             database.execute(*statements)
             (tmp_path / "live.sql").write_text(queries)
             events = {"live_interval": 0.02, **sections.pop("events", {})}
-            settings = make_settings(expose={"queries": str(tmp_path)}, events=events, **sections)
+            expose = {"queries": str(tmp_path), **sections.pop("expose", {})}
+            settings = make_settings(expose=expose, events=events, **sections)
             pools = Pools(settings.database, settings.access, settings.expose.schemas)
             await pools.start()
             stack.push_async_callback(pools.stop)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from pgwamp.access import Caller
+from pgwamp.session import Call
 from tests.conftest import Database
 from tests.live.conftest import Start
 
@@ -41,9 +45,11 @@ async def test_describe_says_what_is_followed_and_what_is_not(
 ) -> None:
     watching = "select wamp.watch('a'), wamp.watch('b'), wamp.watch('p')"
     started = await live(f"-- name: q\n{query}", *TABLES, watching)
-    described = started.described("q.live")
-    assert described["follows"] == follows
-    assert described["ignores"] == ignores
+    assert started.described("q.live")["tables"] == {
+        "follows": follows,
+        "partly": [],
+        "ignores": ignores,
+    }
 
 
 async def test_a_table_whose_watch_leaves_changes_out_is_followed_partly(live: Start) -> None:
@@ -53,10 +59,45 @@ async def test_a_table_whose_watch_leaves_changes_out_is_followed_partly(live: S
         """select wamp.watch('a', '{"columns": ["b"]}'), wamp.watch('b', '{"old": "key"}')""",
         """select wamp.watch('c', '{"when": "id > 5"}')""",
     )
-    described = started.described("q.live")
-    assert described["follows"] == ["public.b"]
-    assert described["partly"] == ["public.a", "public.c"]
-    assert described["ignores"] == []
+    assert started.described("q.live")["tables"] == {
+        "follows": ["public.b"],
+        "partly": ["public.a", "public.c"],
+        "ignores": [],
+    }
+
+
+async def test_a_table_that_is_not_exposed_is_not_named(live: Start, database: Database) -> None:
+    started = await live(
+        "-- name: q\nselect a.id from a, b, c",
+        *TABLES,
+        "select wamp.watch('a'), wamp.watch('b')",
+        expose={"exclude": ["b", "c"]},
+    )
+    tables = started.described("q.live")["tables"]
+    assert tables == {"follows": ["public.a"], "partly": [], "ignores": []}
+    heard = started("q")
+    await heard.shows([])
+    database.execute("insert into c values (1)")
+    # It counts all the same.
+    started.feed.tell("b")
+    await heard.shows([{"id": 1}])
+
+
+async def test_a_table_that_the_role_may_not_read_is_not_named(
+    live: Start, database: Database, role: str
+) -> None:
+    started = await live(
+        "-- name: q\nselect a.id from a, b, c",
+        *TABLES,
+        f"grant select on a to {role}",
+        "select wamp.watch('a'), wamp.watch('b')",
+        access={"roles": {"anonymous": role}},
+    )
+    uri = f"{started.prefix}.describe"
+    caller = Caller("realm1", uri, 1, "somebody", "anonymous")
+    answer: Any = started.exposure.procedures[uri].handler(Call([], {}, caller))
+    (entry,) = [e for e in (await answer)["procedures"] if e["kind"] == "live"]
+    assert entry["tables"] == {"follows": ["public.a"], "partly": [], "ignores": []}
 
 
 async def test_only_a_query_of_a_watched_table_is_live(live: Start) -> None:

@@ -16,7 +16,7 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
-from pgwamp.procedures.live import LiveQueries, can_live, live_procedure
+from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
 from pgwamp.procedures.privileges import describe_procedure
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure, read_queries
@@ -75,7 +75,7 @@ async def build_exposure(
         add(procedure)
     if live is not None and queries:
         sharing = await Sharing.load(connection, settings.access)
-        for procedure in _live_queries(settings, queries, catalog, live, sharing):
+        for procedure in _live_queries(naming, queries, catalog, live, sharing):
             add(procedure)
     expose = settings.expose
     for procedure in python_procedures(expose.procedures, settings.folder, expose.prefix, database):
@@ -127,7 +127,7 @@ def _from_queries(
 
 
 def _live_queries(
-    settings: Settings,
+    naming: Naming,
     queries: Iterable[NamedQuery],
     catalog: Catalog,
     live: LiveQueries,
@@ -138,8 +138,8 @@ def _live_queries(
     for query in queries:
         if can_live(query) and query.reads.relations & watched.keys():
             query.sharing = sharing.asking(query.text)
-            uri = f"{settings.expose.prefix}.{query.name}"
-            yield live_procedure(uri, query, live, watched)
+            uri = f"{naming.prefix}.{query.name}"
+            yield live_procedure(uri, query, live, followed(query, watched, naming))
 
 
 def _functions(naming: Naming, catalog: Catalog) -> dict[str, str]:

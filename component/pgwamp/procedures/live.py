@@ -21,6 +21,7 @@ from pgwamp import logs
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
+from pgwamp.naming import Naming
 from pgwamp.procedures.dependencies import Name, read_so_far
 from pgwamp.procedures.differences import State
 from pgwamp.procedures.evaluation import Evaluation, Question
@@ -231,15 +232,34 @@ def can_live(query: NamedQuery) -> bool:
     return query.operation in _SELECTS and not query.reads.writes
 
 
+def followed(
+    query: NamedQuery, watched: Mapping[Name, WatchedRelation], naming: Naming
+) -> dict[str, list[str]]:
+    """The tables that a query reads, by how its live query takes them; those that are exposed."""
+    reads = {name for name in query.reads.relations if naming.is_exposed(*name)}
+    partly = {
+        name
+        for name in reads & watched.keys()
+        if any(watched[name].options.get(option) for option in _LEAVING_OUT)
+    }
+    return {
+        "follows": _names(reads & watched.keys() - partly),
+        "partly": _names(partly),
+        "ignores": _names(reads - watched.keys()),
+    }
+
+
+def _names(relations: Set[Name]) -> list[str]:
+    return sorted(".".join(name) for name in relations)
+
+
 def live_procedure(
-    uri: str,
-    query: NamedQuery,
-    live: LiveQueries,
-    watched: Mapping[Name, WatchedRelation],
+    uri: str, query: NamedQuery, live: LiveQueries, tables: Mapping[str, list[str]]
 ) -> Procedure:
     """The procedure ``<query>.live``: progressive results without an end.
 
     :param uri: of the query itself.
+    :param tables: as :func:`followed` has them.
     """
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
@@ -259,19 +279,11 @@ def live_procedure(
         return stream(call)
 
     return Procedure(
-        f"{uri}.live", handler, endless=True, description=_description(uri, query, watched)
+        f"{uri}.live", handler, endless=True, description=_description(uri, query, tables)
     )
 
 
-def _description(
-    uri: str, query: NamedQuery, watched: Mapping[Name, WatchedRelation]
-) -> dict[str, Any]:
-    reads = query.reads.relations
-    partly = {
-        name
-        for name in reads & watched.keys()
-        if any(watched[name].options.get(option) for option in _LEAVING_OUT)
-    }
+def _description(uri: str, query: NamedQuery, tables: Mapping[str, list[str]]) -> dict[str, Any]:
     described = dict(query.description(uri))
     row = described.pop("result")
     if query.operation is SQLOperationType.SELECT:
@@ -287,9 +299,7 @@ def _description(
         **described,
         "uri": f"{uri}.live",
         "kind": "live",
-        "follows": _names(reads & watched.keys() - partly),
-        "partly": _names(partly),
-        "ignores": _names(reads - watched.keys()),
+        "tables": tables,
         "progress": {
             "oneOf": [
                 {"type": "object", "properties": whole, "required": list(whole)},
@@ -298,7 +308,3 @@ def _description(
         },
         "result": {"type": "null"},
     }
-
-
-def _names(relations: Set[Name]) -> list[str]:
-    return sorted(".".join(name) for name in relations)

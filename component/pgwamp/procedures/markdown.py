@@ -77,9 +77,9 @@ def _procedure(entry: Mapping[str, Any], level: int, row: Schema) -> Iterator[st
 def _live(entry: Mapping[str, Any]) -> str:
     """What a live query sends, and when."""
     tables = [
-        f"{how}: {', '.join(map(_code, entry[key]))}."
+        f"{how}: {', '.join(map(_code, entry['tables'][key]))}."
         for key, how in _FOLLOWED.items()
-        if entry[key]
+        if entry["tables"][key]
     ]
     said = "Sends the result, and then how it differs when what it is made of has changed."
     return " ".join([said, *tables])

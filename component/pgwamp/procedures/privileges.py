@@ -89,6 +89,8 @@ async def usable_by(
     """
     procedures, topics = description["procedures"], description["topics"]
     relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
+    for entry in procedures:
+        relations.update(*entry.get("tables", {}).values())
     rows = await database.fetch(
         _PRIVILEGES, [sorted(relations), sorted(functions.values())], caller, read_only=True
     )
@@ -104,8 +106,18 @@ async def usable_by(
         needed = _NEEDED.get(entry.get("verb") or entry.get("kind", ""), _SELECT)
         return needed <= found.get(entry["relation"], set())
 
+    def shown(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without the names of tables that the role may not read."""
+        if "tables" not in entry:
+            return entry
+        tables = {
+            how: [name for name in names if found.get(name, set()) >= _SELECT]
+            for how, names in entry["tables"].items()
+        }
+        return {**entry, "tables": tables}
+
     return {
         **description,
-        "procedures": [entry for entry in procedures if may(entry)],
+        "procedures": [shown(entry) for entry in procedures if may(entry)],
         "topics": [entry for entry in topics if may(entry)],
     }
