@@ -38,6 +38,8 @@ from tests.session.router import (
     PUBLISH,
     REGISTER,
     REGISTERED,
+    SUBSCRIBE,
+    SUBSCRIBED,
     UNREGISTER,
     YIELD,
     FakeRouter,
@@ -113,6 +115,26 @@ async def test_a_call_fails_while_the_connection_is_being_closed(
         transport.abort()
         with pytest.raises(Unavailable, match="connection to the router was lost"):
             await client.call(f"{prefix}.never")
+
+
+async def test_after_a_rejoin_every_subscription_is_sent_before_any_call(
+    fake_router: FakeRouter,
+) -> None:
+    fake_router.replies[SUBSCRIBE] = lambda message: [SUBSCRIBED, message[1], message[1]]
+    rejoined = asyncio.Event()
+    settings = RouterSettings(url=fake_router.url, serializer="json")
+    async with asyncio.timeout(10), Client(settings, rejoined.set) as client:
+        for topic in ("com.example.one", "com.example.two"):
+            await client.subscribe(topic, lambda *_: None)
+        fake_router.received.clear()
+        fake_router.cut()
+        await rejoined.wait()
+        calling = asyncio.create_task(client.call("com.example.changes"))
+        await fake_router.until(SUBSCRIBE, 2)
+        await fake_router.until(CALL)
+        calling.cancel()
+    order = [m[0] for m in fake_router.received if m[0] in (SUBSCRIBE, CALL)]
+    assert order == [SUBSCRIBE, SUBSCRIBE, CALL]
 
 
 async def test_pending_publishes_fail_when_the_connection_is_cut(fake_router: FakeRouter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ class Client:
 
     It joins again when the connection is lost, and subscribes again to what was subscribed.
     ``on_rejoin`` is called after each join but the first, before any event of the new session:
-    events may have been missed in between.
+    events may have been missed in between. What is called from then on is answered when every
+    subscription stands, so that nothing happens between an answer and the first event.
 
     Entering raises :class:`~pgwamp.errors.StartError` when the router refuses.
     """
@@ -52,12 +54,15 @@ class Client:
         await self.link.stop()
 
     async def _on_join(self) -> None:
+        # All are sent before anybody can call: the router takes them in this order.
+        replies = [(wanted[0], self._subscribe(*wanted)) for wanted in self._subscriptions]
         if self._joined_before and self._on_rejoin is not None:
             self._on_rejoin()
         self._joined_before = True
-        for topic, match, handler in self._subscriptions:
+        await asyncio.gather(*(reply for _, reply in replies), return_exceptions=True)
+        for topic, reply in replies:
             try:
-                await self._subscribe(topic, match, handler)
+                await reply
             except ApplicationError as error:
                 raise StartError(f"subscribing to {topic}: {error.error}") from None
 
@@ -112,14 +117,14 @@ class Client:
             raise CallError(error.error_message(), uri=error.error) from None
         self._subscriptions.append((topic, match, handler))
 
-    async def _subscribe(self, topic: str, match: str, handler: EventHandler) -> None:
+    def _subscribe(self, topic: str, match: str, handler: EventHandler) -> asyncio.Future[Any]:
         def on_event(*args: Any, **kwargs: Any) -> None:
             details: EventDetails = kwargs.pop(_DETAILS)
             handler(details.topic or topic, list(args), kwargs)
 
-        await self.link.session.subscribe(
-            on_event, topic, options=SubscribeOptions(match=match, details_arg=_DETAILS)
-        )
+        options = SubscribeOptions(match=match, details_arg=_DETAILS)
+        reply: asyncio.Future[Any] = self.link.session.subscribe(on_event, topic, options=options)
+        return reply
 
 
 _DETAILS = "event details"
