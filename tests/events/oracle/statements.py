@@ -25,7 +25,7 @@ _WEIGHTS = {
     "delete": 10,
     "delete_where": 3,
     "truncate_member": 0.3,
-    "truncate": 0.12,
+    "truncate": 0.3,
 }
 
 
@@ -134,6 +134,8 @@ class Statements:
         )
 
     async def _do_truncate(self) -> None:
+        if not self._table.truncated:
+            return
         await self._connection.execute(f"truncate {self._table.name}")
         await self._connection.execute(
             "insert into journal values ($1, 'truncate', nextval('token'))", self._table.name

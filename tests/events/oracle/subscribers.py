@@ -184,8 +184,9 @@ class Newcomer(Follower):
 
     @classmethod
     def can_have(cls, table: Table) -> bool:
-        # Rows that are not for everybody are no snapshot for everybody either.
-        return "eligible_authrole" not in table.options
+        # Rows that are not for everybody are no snapshot for everybody either. And what TRUNCATE
+        # removes is gone also from snapshots taken before: a change of it may come first.
+        return "eligible_authrole" not in table.options and not table.truncated
 
     async def follow_once(self) -> None:
         self._items.put_nowait({"start": True})

@@ -35,6 +35,7 @@ class Table:
     :ivar draw_values: random values of ``columns``.
     :ivar computed: a generated column.
     :ivar members: its partitions, by name, and what they are for.
+    :ivar truncated: whether it, or a partition of it, is truncated now and then.
     :ivar options: of ``wamp.watch``.
     :ivar shown: whether a row is published at all.
     :ivar mine: whether the router gives what concerns a row to our subscribers.
@@ -48,6 +49,7 @@ class Table:
     computed: str = ""
     partitioned: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
+    truncated: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     shown: Callable[[Row], bool] = lambda row: True
     mine: Callable[[Row], bool] = lambda row: True
@@ -92,6 +94,7 @@ ACCOUNT = Table(
         "seen": _sometimes(rng, f"2024-02-29 12:00:{rng.randrange(60)}.{rng.randrange(10**6)}+02"),
         "data": _sometimes(rng, {_text(rng): [rng.randrange(9), _text(rng), None], "n": 1.5}),
     },
+    truncated=True,
 )
 ENTRY = Table(
     "entry",
@@ -117,6 +120,7 @@ WORD = Table(
         # Long enough to be stored apart from the row.
         "long": _sometimes(rng, rng.choice("äx𝄞") * rng.choice([1, 3_000])),
     },
+    truncated=True,
 )
 READING = Table(
     "reading",
@@ -136,6 +140,7 @@ READING = Table(
         "reading_2": "for values from ('2024-02-01') to ('2024-03-01')",
         "reading_3": "default",
     },
+    truncated=True,
 )
 AREA = Table(
     "area",
