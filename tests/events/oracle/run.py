@@ -101,7 +101,9 @@ async def run(seconds: float, seed: int, say: Say, gap: float = 3.0) -> Report:
         try:
             return await oracle.run(seconds, gap)
         except* Exception as errors:
-            raise AssertionError(f"seed {seed}: {_first(errors)}\n{servers.output}") from errors
+            error = _first(errors)
+            problem = f"{type(error).__name__}: {error}"
+            raise AssertionError(f"seed {seed}: {problem}\n{servers.output}") from errors
 
 
 def _first(errors: BaseException) -> BaseException:
