@@ -31,6 +31,8 @@ declare
     measured constant text :=
         'coalesce(pg_column_size(e.new), 0)::bigint + coalesce(pg_column_size(e.old), 0) as size) as s';
     unmeasured constant text := '2147483647 as size) as s';
+    new_rows constant text := wamp.rows_source(relation, 'new_rows');
+    old_rows constant text := wamp.rows_source(relation, 'old_rows');
     shown text := 'row_to_json(r.*)';
     deleted text;
     compared text;
@@ -43,15 +45,13 @@ declare
     same text;
     difference text;
     head text;
+    head_of_partition text;
     tail text;
     insertion text;
     deletion text;
     modification text;
 begin
-    if columns <> '{}' or exists (
-        select from pg_attribute
-        where attrelid = relation and attgenerated = 'v' and not attisdropped
-    ) then
+    if columns <> '{}' then
         shown := wamp.row_source(relation, columns);
     end if;
     deleted := case when old_form in ('changed', 'full') then shown else 'null::json' end;
@@ -76,7 +76,7 @@ begin
             select format('jsonb_build_object(%s)', string_agg(format('%L, %s', o.key,
                 case when o.key = 'retain' then 'true'
                     else format('to_jsonb(array_remove(%s, null))', case
-                        when t.typelem <> 0 then format('coalesce(r.%I::text[], ''{}'')', o.value)
+                        when t.typcategory = 'A' then format('coalesce(r.%I::text[], ''{}'')', o.value)
                         else format('array[r.%I::text]', o.value) end)
                     end), ', '))
             from jsonb_each_text(options) as o
@@ -105,11 +105,7 @@ begin
         'table_name, e.op, replace(e.topic, ''{op}'', rtrim(e.op, ''e'') || ''ed''), e.options, e.key, e.changed, '
         'case when size <= %s then e.new end, case when size <= %1$s then e.old end, size from ',
         bound);
-    insertion := '(select ''insert'' as op, topic, options, key, null::text[] as changed, '
-        'shown as new, null::json as old, position from (';
-    deletion := format(
-        '(select ''delete'' as op, topic, options, key, null::text[] as changed, '
-        'null::json as new, %s as old, position from (', deleted);
+    head_of_partition := replace(head, 'table_schema, table_name', '$1, $2');
     insertion := '(select ''insert'' as op, ' || audience || ', null::text[] as changed, '
         'null::json as old, ';
     deletion := '(select ''delete'' as op, ' || audience || ', null::text[] as changed, '
@@ -140,8 +136,8 @@ begin
             '= (select count(*) + count(*) filter (where n.key::text <> o.key::text) '
             'from n full join o on o.position = n.position))' end);
     modification := format(
-        'with n as materialized (%s from new_rows as r), o as materialized (%1$s from old_rows as r) ',
-        side)
+        'with n as materialized (%s from %s as r), o as materialized (%1$s from %3$s as r) ',
+        side, new_rows, old_rows)
         || head || format(
         '(select n.position, p.* from n full join o on o.position = n.position '
         'cross join lateral (%1$s) as d '
@@ -162,14 +158,21 @@ begin
     return format($body$
 #variable_conflict use_column
 declare
+    watched oid := tg_relid;
     table_schema text := tg_table_schema;
     table_name text := tg_table_name;
     problem text;
 begin
     if tg_nargs = 2 then
-        select n.nspname, c.relname into table_schema, table_name
-        from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-        where c.oid = pg_partition_root(tg_relid);
+        select c.oid, n.nspname, c.relname into watched, table_schema, table_name
+        from pg_partition_ancestors(tg_relid) as a
+        join pg_trigger as t on t.tgrelid = a.relid and t.tgname = 'wamp_insert' and t.tgnargs = 1
+        join pg_class as c on c.oid = a.relid
+        join pg_namespace as n on n.oid = c.relnamespace;
+        -- It was detached: its rows are no longer those of the table.
+        if not found then
+            return null;
+        end if;
     end if;
     begin
         if tg_op = 'INSERT' then
@@ -192,9 +195,7 @@ begin
             from wamp.retention;
         elsif tg_nargs = 1 then
             perform set_config('wamp.truncating', tg_relid::text, true);
-        elsif current_setting('wamp.truncating', true)
-            is distinct from pg_partition_root(tg_relid)::oid::text
-        then
+        elsif current_setting('wamp.truncating', true) is distinct from watched::text then
             -- Of one partition alone: the table has other rows, so these are deleted.
             execute %5$L || tg_relid::regclass || %6$L using table_schema, table_name;
         end if;
@@ -204,7 +205,7 @@ begin
             tg_relid::regclass, problem;
         begin
             -- Perhaps a column has another name now; the next statement will find it.
-            perform wamp.redefine_capture(coalesce(pg_partition_root(tg_relid), tg_relid));
+            perform wamp.redefine_capture(watched);
         exception when others then
             null;
         end;
@@ -215,11 +216,14 @@ begin
             if tg_op in ('UPDATE', 'INSERT') then
                 %8$s;
             end if;
+            if tg_when = 'BEFORE' then
+                execute %9$L || tg_relid::regclass || %10$L using table_schema, table_name;
+            end if;
         exception when others then
             insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
             select slot, nullif(current_setting('synchronous_commit') = 'off', false),
                 table_schema, table_name,
-                lower(tg_op), %9$L, 2147483647
+                case tg_when when 'BEFORE' then 'delete' else lower(tg_op) end, %11$L, 2147483647
             from wamp.retention;
         end;
     end;
@@ -231,14 +235,16 @@ begin
     return null;
 end
 $body$,
-        head || insertion || shown || ' as new from new_rows' || tail || measured,
-        head || deletion || deleted || ' as old from old_rows' || tail || measured,
+        head || insertion || shown || ' as new from ' || new_rows || tail || measured,
+        head || deletion || deleted || ' as old from ' || old_rows || tail || measured,
         modification,
         retained,
-        replace(head, 'table_schema, table_name', '$1, $2') || deletion || deleted || ' as old from ',
+        head_of_partition || deletion || deleted || ' as old from ',
         tail || measured,
-        head || deletion || 'null::json as old from old_rows' || tail || unmeasured,
-        head || insertion || 'null::json as new from new_rows' || tail || unmeasured,
+        head || deletion || 'null::json as old from ' || old_rows || tail || unmeasured,
+        head || insertion || 'null::json as new from ' || new_rows || tail || unmeasured,
+        head_of_partition || deletion || 'null::json as old from ',
+        tail || unmeasured,
         case when eligible then '{"eligible_authid": []}' else retained end);
 end
 $generator$;

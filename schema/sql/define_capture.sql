@@ -17,19 +17,21 @@ declare
         select p.proname
         from pg_trigger as t
         join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
-        where t.tgrelid = relation and t.tgname = 'wamp_insert');
+        where t.tgrelid = relation and t.tgname = 'wamp_insert' and t.tgnargs = 1);
     -- Types whose JSON is the same under all settings.
     plain constant regtype[] := '{bool,int2,int4,int8,numeric,text,varchar,bpchar,"char",name,uuid,'
         'date,timestamp,json,jsonb}';
     settings text;
+    is_new constant boolean := name is null;
 begin
-    if name is null then
+    -- The sequence of a restored schema can begin again.
+    while name is null or is_new and to_regproc('wamp.' || name) is not null loop
         name := format('capture_%s', nextval('wamp.event_id_seq'));
-    end if;
+    end loop;
     -- Better said now than when a row is written.
     if options ? 'when' then
         begin
-            execute format('select from %s as r where (%s) is true limit 0', relation, options ->> 'when');
+            execute format('select from (select * from %s) as r where (%s) is true limit 0', relation, options ->> 'when');
         exception when others then
             raise exception 'when: %', sqlerrm
                 using errcode = sqlstate,

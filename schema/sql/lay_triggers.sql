@@ -30,8 +30,8 @@ begin
             select 'wamp_truncate after truncate on %s' where member = relation
             union all
             select 'wamp_truncate_before before truncate on %s'
-            where (select relkind = 'p' or relispartition from pg_class where oid = relation)
-                or member <> relation
+            -- TRUNCATE of a partition that has some itself is one of each of these.
+            where (member = relation) = (select relkind = 'p' from pg_class where oid = member)
         loop
             execute format(
                 'create or replace trigger ' || fired || ' for each statement execute function wamp.%I(%s)',

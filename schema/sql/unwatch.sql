@@ -7,6 +7,14 @@ declare
     member regclass;
     capture text;
 begin
+    if exists (
+        select from pg_catalog.pg_partition_ancestors(relation) as a
+        where a.relid <> relation and a.relid in (select w.relation from wamp.watched as w)
+    ) then
+        raise exception '% is a partition of a watched table', relation
+            using errcode = 'wrong_object_type',
+                hint = 'Only the whole table can be watched, or not.';
+    end if;
     for trigger_name, member, capture in
         select t.tgname, t.tgrelid::regclass, p.proname
         from pg_catalog.pg_trigger as t

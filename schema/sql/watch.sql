@@ -22,13 +22,10 @@ begin
             using errcode = 'wrong_object_type',
                 hint = 'Writing an event would write another, without end.';
     end if;
-    if exists (
-        select from pg_catalog.pg_partition_ancestors(relation) as a
-        where a.relid <> relation and a.relid in (select w.relation from wamp.watched as w)
-    ) then
-        raise exception '% is a partition of a watched table', relation
+    if (select relispartition from pg_catalog.pg_class where oid = relation) then
+        raise exception '% is a partition of %', relation, pg_catalog.pg_partition_root(relation)
             using errcode = 'wrong_object_type',
-                hint = 'Its changes are already published, as those of the whole table.';
+                hint = 'Watch the whole table: what is written through it is no change of a partition.';
     end if;
     if not pg_catalog.has_function_privilege('wamp.define_capture(regclass, jsonb, name)', 'execute') then
         raise exception 'role % may not watch tables', current_user

@@ -22,6 +22,7 @@ FUNCTIONS = {
     "watch_options(regclass, jsonb)": ("Check the options of a watched table", True),
     "uri_part(text)": ("A value as one part of a URI", True),
     "row_source(regclass, text[])": ("SQL that makes JSON of a row", True),
+    "rows_source(regclass, text)": ("SQL for the rows of a trigger as they are read", True),
     "capture_source(regclass, jsonb)": ("The body of a capture function", True),
     # Not for everyone: what it makes runs with its owner's rights, and the condition and the JSON
     # of a row can call functions of others.

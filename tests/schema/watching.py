@@ -1,0 +1,72 @@
+"""Watching with options, and what a subscriber makes of the events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from .conftest import Database
+
+#: A topic without its operation, and who may have the events.
+Audience = tuple[str, str]
+Row = dict[str, Any]
+
+
+def watch(database: Database, table: str, **options: Any) -> None:
+    """``wamp.watch`` with these options."""
+    database.query("select wamp.watch(%s::text::regclass, %s)", table, json.dumps(options))
+
+
+def fold(database: Database) -> dict[Audience, dict[str, Row | None]]:
+    """The rows that each audience has, by key, if it does what the events say.
+
+    What cannot happen is a failure: a row inserted twice, or one that is changed or deleted and
+    was never there.
+    """
+    rows = database.query(
+        "select op, coalesce(topic, ''), coalesce(options::text, ''), key::text, new, old, changed "
+        "from wamp.event where op is not null order by id"
+    )
+    audiences: dict[Audience, dict[str, Row | None]] = {}
+    for op, topic, options, key, new, old, changed in rows:
+        if op == "truncate":
+            audiences.clear()
+            continue
+        suffix = {"insert": "inserted", "update": "updated", "delete": "deleted"}[op]
+        seen = audiences.setdefault((topic.replace(suffix, ""), options), {})
+        if op == "insert":
+            assert key not in seen, f"{key} was inserted twice"
+            seen[key] = new
+            continue
+        former = key if op == "delete" else former_key(key, old)
+        assert former in seen, f"{former} was never there"
+        before = seen.pop(former)
+        if op == "delete":
+            if old is not None:
+                assert old == before
+        else:
+            assert key not in seen, f"{key} was there already"
+            seen[key] = new
+            assert_changed(before, new, old, changed)
+    return {audience: seen for audience, seen in audiences.items() if seen}
+
+
+def former_key(key: str, old: Row | None) -> str:
+    """The key that the row had before an update, as it is in events."""
+    fields = json.loads(key)
+    return dump({name: (old or {}).get(name, value) for name, value in fields.items()})
+
+
+def dump(key: Row) -> str:
+    """A key as json_build_object writes it."""
+    return "{" + ", ".join(f"{json.dumps(n)} : {json.dumps(v)}" for n, v in key.items()) + "}"
+
+
+def assert_changed(before: Row | None, new: Row, old: Row | None, changed: Iterable[str]) -> None:
+    """An update names exactly what differs, and says what it was."""
+    assert before is not None
+    differing = {name for name in new if new[name] != before[name]}
+    assert differing == set(changed) & new.keys()
+    for name, value in (old or {}).items():
+        assert name not in before or before[name] == value
