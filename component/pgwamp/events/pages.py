@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from pgwamp.events.cursor import Position
@@ -12,8 +13,12 @@ from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
 PAGE, AHEAD = 500, 2
-#: Empty polls before going to sleep, and wake-ups in a row before staying awake.
-IDLE_POLLS, BUSY = 3, 8
+#: So many polls that found something within so many seconds: from then on nobody has to wake us,
+#: until there was nothing for a while.
+BUSY, BUSY_WITHIN = 8, 0.05
+LINGER = 0.05
+#: Between two polls when there is something each time, in seconds.
+FIND_PAUSE = 0.001
 
 
 class Pages:
@@ -42,7 +47,9 @@ class Pages:
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(AHEAD)
         self._failure: BaseException | None = None
-        #: Whether the last poll found anything.
+        self._finds: deque[float] = deque(maxlen=BUSY)
+        #: The transactions that ran at the last poll, and whether it found anything.
+        self._running: frozenset[str] = frozenset()
         self._found = False
 
     async def next(self) -> Page | None:
@@ -59,35 +66,46 @@ class Pages:
     async def read(self) -> None:
         """Read until stopped. :meth:`next` raises what goes wrong.
 
-        While little happens, each event wakes the sleeping publisher, and is read at once. When the
-        next one always comes before it sleeps again, it stays awake, and nobody wakes it.
+        While little happens, each event wakes the sleeping publisher, and is read at once. When
+        they come closely, it stays awake, and nobody wakes it.
         """
         waker = self._waker
         try:
             # Whoever wrote before somebody led did not look for one to wake.
             unsure = await self._stay_awake()
+            pause = SHORT_PAUSE
             while not self._stopping.is_set():
-                busy, pause = 0, SHORT_PAUSE
-                while busy < BUSY and not self._stopping.is_set():
-                    waker.clear()
-                    while await self._poll():
-                        pass
-                    if waker.signalled:
-                        busy += 1
-                        continue
-                    busy = 0
-                    if unsure:
-                        await waker.sleep(pause)
-                        pause = min(pause * 1.5, LONG_PAUSE)
-                        unsure = await waker.running(unsure)
-                    else:
-                        await self._chores()
-                        await waker.sleep(LONGEST_SLEEP)
-                unsure = await self._stay_awake()
+                waker.clear()
+                running = self._running
+                while await self._poll():
+                    pass
+                if self._is_busy(running):
+                    unsure = await self._stay_awake()
+                    pause = SHORT_PAUSE
+                elif unsure and not waker.signalled:
+                    await waker.sleep(pause)
+                    pause = min(pause * 1.5, LONG_PAUSE)
+                    unsure = await waker.running(unsure)
+                elif not waker.signalled:
+                    await self._chores()
+                    await waker.sleep(LONGEST_SLEEP)
         except Exception as error:
             self._failure = error
         finally:
             self._pages.put_nowait(None)
+
+    def _is_busy(self, running: frozenset[str]) -> bool:
+        """Whether writers would stand in each other's way if each of them notified.
+
+        They are serialised when they commit, each for as long as the disk takes: so either polls
+        that find something follow each other closely, or others have begun to write meanwhile.
+        """
+        if not self._found:
+            return False
+        now = asyncio.get_running_loop().time()
+        self._finds.append(now)
+        often = len(self._finds) == BUSY and now - self._finds[0] < BUSY_WITHIN
+        return often or not self._running <= running
 
     async def _stay_awake(self) -> list[str]:
         """Read without being woken, until there is nothing for a while.
@@ -95,13 +113,18 @@ class Pages:
         Answers the transactions that may have seen us awake: until they have ended, there is
         nobody to wake us. Whoever begins later will.
         """
+        now = asyncio.get_running_loop().time
         await self._waker.awake()
-        idle = 0
-        while idle < IDLE_POLLS and not self._stopping.is_set():
-            more = await self._poll()
-            idle = 0 if more or self._found else idle + 1
-            if idle:
-                await asyncio.sleep(SHORT_PAUSE)
+        last = now()
+        while now() - last < LINGER and not self._stopping.is_set():
+            if await self._poll():
+                last = now()
+                continue
+            if self._found:
+                last = now()
+            # Many small pages would take from the writers what they spare by not notifying.
+            await asyncio.sleep(FIND_PAUSE if self._found else SHORT_PAUSE)
+        self._finds.clear()
         await self._waker.may_sleep()
         return await self._waker.running()
 
@@ -112,6 +135,7 @@ class Pages:
         # After the rest of a poll comes what was committed since.
         more = page.more or self._position.polling is not None
         self._position = page.end
+        self._running = frozenset(page.polling.rpartition(":")[2].split(",")) - {""}
         self._found = bool(page.records)
         if self._found:
             self._pages.put_nowait(page)
