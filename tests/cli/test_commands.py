@@ -237,7 +237,7 @@ async def test_tables_are_watched_listed_and_unwatched(run: Run, database: Datab
     database.execute("create table item (id int primary key)", "create table bare (x int)")
     assert (await run("watch", "add", "item"))[0] == 0
     _, out, _ = await run("watch", "list", "--json")
-    assert json.loads(out) == [{"schema": "public", "table": "item", "key": ["id"]}]
+    assert json.loads(out) == [{"schema": "public", "table": "item", "key": ["id"], "options": {}}]
     code, _, err = await run("watch", "add", "nope")
     assert code == 1
     assert 'there is no table "nope"' in one_line(err)
@@ -245,6 +245,47 @@ async def test_tables_are_watched_listed_and_unwatched(run: Run, database: Datab
     assert "has no primary key" in one_line(err)
     assert (await run("watch", "remove", "item"))[0] == 0
     assert (await run("watch", "list"))[1] == ""
+
+
+async def test_tables_are_watched_with_options(run: Run, database: Database) -> None:
+    database.execute("create table item (id int primary key, v text, who text, role text)")
+    code, _, err = await run(
+        "watch",
+        "add",
+        "item",
+        *("--columns", "id, v", "--old", "none", "--when", "v <> 'it''s'", "--batch"),
+        *("--topic", "x.{op}.{v}", "--eligible-authid", "who", "--eligible-authrole", "role"),
+    )
+    assert code == 0, err
+    _, out, _ = await run("watch", "list", "--json")
+    assert json.loads(out)[0]["options"] == {
+        "columns": ["id", "v"],
+        "old": "none",
+        "when": "v <> 'it''s'",
+        "batch": True,
+        "topic": "x.{op}.{v}",
+        "eligible_authid": "who",
+        "eligible_authrole": "role",
+    }
+    # Others replace them all.
+    assert (await run("watch", "add", "item", "--old", "key", "--retain", "--when", "id > 0"))[
+        0
+    ] == 0
+    _, out, _ = await run("watch", "list")
+    assert out == 'public.item (id) old=key when="id > 0" retain=true\n'
+    for arguments, message in (
+        (("--columns", "id,nope"), 'item has no column "nope"'),
+        (("--columns", ""), 'item has no column ""'),
+        (("--when", "v ="), "when: syntax error"),
+        (("--topic", "wamp.x"), 'topic "wamp.x" is not a template'),
+    ):
+        code, _, err = await run("watch", "add", "item", *arguments)
+        assert code == 1
+        assert message in one_line(err)
+    code, _, err = await run("watch", "add", "item", "--old", "most")
+    assert code == 2
+    assert "none" in err
+    assert "Traceback" not in err
 
 
 async def test_call_tail_and_describe_against_a_running_component(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import asyncpg
@@ -16,10 +18,67 @@ app = typer.Typer(help="Which tables publish their changes.", no_args_is_help=Tr
 Tables = Annotated[list[str], typer.Argument(help="table, or schema.table")]
 
 
+class Old(StrEnum):
+    """What events carry of the former row."""
+
+    NONE = "none"
+    KEY = "key"
+    CHANGED = "changed"
+    FULL = "full"
+
+
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME", help="publish only these columns (all when missing)"),
+]
+OldRow = Annotated[
+    Old | None, typer.Option(help="what events carry of the former row (changed when missing)")
+]
+When = Annotated[
+    str | None,
+    typer.Option(metavar="SQL", help="only rows for which it holds, as in: status <> 'draft'"),
+]
+Topic = Annotated[
+    str | None,
+    typer.Option(metavar="TEMPLATE", help="as in com.example.orders.{op}.{customer_id}"),
+]
+EligibleAuthid = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="only subscribers with its authid get the row")
+]
+EligibleAuthrole = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="only those with its authrole get the row")
+]
+Batch = Annotated[bool, typer.Option("--batch", help="several changes in one event")]
+Retain = Annotated[
+    bool, typer.Option("--retain", help="the router keeps the last event of each topic")
+]
+
+
 @app.command()
-def add(tables: Tables) -> None:
-    """Publish the changes of these tables from now on."""
-    run_async(_apply("watch", tables))
+def add(
+    tables: Tables,
+    columns: Columns = None,
+    old: OldRow = None,
+    when: When = None,
+    topic: Topic = None,
+    eligible_authid: EligibleAuthid = None,
+    eligible_authrole: EligibleAuthrole = None,
+    batch: Batch = False,
+    retain: Retain = False,
+) -> None:
+    """Publish the changes of these tables from now on; options replace those of before."""
+    given = {
+        "columns": None if columns is None else [name.strip() for name in columns.split(",")],
+        "old": old,
+        "when": when,
+        "topic": topic,
+        "eligible_authid": eligible_authid,
+        "eligible_authrole": eligible_authrole,
+        "batch": batch or None,
+        "retain": retain or None,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    run_async(_apply("watch", tables, json.dumps(options)))
     for table in tables:
         typer.echo(f"watching {table}")
 
@@ -34,13 +93,18 @@ def remove(tables: Tables) -> None:
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the watched tables and their keys."""
+    """List the watched tables, their keys and options."""
     rows = run_async(_list())
     if as_json:
         typer.echo(dumps(rows))
         return
     for row in rows:
-        typer.echo(f"{row['schema']}.{row['table']} ({', '.join(row['key'] or [])})")
+        options = "".join(f" {name}={_shown(value)}" for name, value in row["options"].items())
+        typer.echo(f"{row['schema']}.{row['table']} ({', '.join(row['key'] or [])}){options}")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and " " not in value else dumps(value)
 
 
 async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
@@ -50,7 +114,7 @@ async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
     return settings, connection
 
 
-async def _apply(function: str, tables: list[str]) -> None:
+async def _apply(function: str, tables: list[str], *arguments: str) -> None:
     settings, connection = await _open()
     try:
         schemas = [*settings.expose.schemas, *settings.expose.search_path] or ["public"]
@@ -61,17 +125,19 @@ async def _apply(function: str, tables: list[str]) -> None:
         )
         async with connection.transaction():
             for table in tables:
-                await _call(connection, function, table)
+                await _call(connection, function, table, *arguments)
     finally:
         await connection.close()
 
 
-async def _call(connection: asyncpg.Connection[Any], function: str, table: str) -> None:
+async def _call(
+    connection: asyncpg.Connection[Any], function: str, table: str, *arguments: str
+) -> None:
+    places = "".join(f", ${number}" for number, _ in enumerate(arguments, 2))
     try:
-        if function == "watch":
-            await connection.execute("select wamp.watch($1::text::regclass)", table)
-        else:
-            await connection.execute("select wamp.unwatch($1::text::regclass)", table)
+        await connection.execute(
+            f"select wamp.{function}($1::text::regclass{places})", table, *arguments
+        )
     except asyncpg.UndefinedTableError:
         raise PgwampError(
             f'there is no table "{table}": name it as table or schema.table'
@@ -85,8 +151,9 @@ async def _list() -> list[dict[str, Any]]:
     _, connection = await _open()
     try:
         rows = await connection.fetch(
-            "select relation_schema, relation_name, key_columns from wamp.watched order by 1, 2"
+            "select relation_schema, relation_name, key_columns, options::text "
+            "from wamp.watched order by 1, 2"
         )
     finally:
         await connection.close()
-    return [{"schema": r[0], "table": r[1], "key": r[2]} for r in rows]
+    return [{"schema": r[0], "table": r[1], "key": r[2], "options": json.loads(r[3])} for r in rows]
