@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +27,10 @@ COLUMNS = (
     "two words", "quo\"te'd", "back\\slash", "li\nne", "été", "日本", "1st", "class", "__proto__",
     "*/", "a|b", "`tick`", "\\|", "$1",
 )  # fmt: skip
+
+
+#: Watched with options.
+PARCELS = ["create table parcels (id int primary key, status text, who text)"]
 
 
 def quoted(name: str) -> str:
@@ -71,7 +76,9 @@ def shop(database: Database, addresses: Addresses, prefix: str, tmp_path: Path) 
         check=True,
         capture_output=True,
     )
-    database.execute(*nasty_statements())
+    database.execute(*nasty_statements(), *PARCELS)
+    options = {"columns": ["id", "status"], "batch": True, "topic": f"{prefix}.of.{{who}}.{{op}}"}
+    database.execute(f"select wamp.watch('parcels', {literal(json.dumps(options))})")
     sections: Mapping[str, Any] = {
         "database": {"url": database.url, "pool_min": 1, "pool_max": 5},
         "router": {"url": addresses.component},

@@ -74,6 +74,8 @@ async def test_rows_arguments_and_topics_are_tables(api: Any) -> None:
     assert arguments in [row for table in found for row in table]
     topics = {row[0]: row[1] for row in found[-1][1:]}
     assert topics[f"{api['prefix']}.orders.updated"] == "a row of public.orders was updated"
+    assert topics[f"{api['prefix']}.of.{{who}}.deleted"] == "rows of public.parcels were deleted"
+    assert topics[f"{api['prefix']}.parcels.truncated"] == "public.parcels was emptied"
     assert len(topics) == len(api["topics"])
     assert "Answers: list of rows" in page
 

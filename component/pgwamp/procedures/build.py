@@ -156,11 +156,20 @@ def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
         path = naming.path(relation.schema, relation.name)
         if path is None:
             continue
-        row = row_schema(relation.columns)
+        options = relation.options
+        shown = options.get("columns") or [column.name for column in relation.columns]
+        row = row_schema([column for column in relation.columns if column.name in shown])
         for operation, suffix in EVENT_SUFFIX.items():
-            yield {
-                "topic": f"{path}.{suffix}",
+            # All rows go together: their values name no topic.
+            template = options.get("topic") if operation != "truncate" else None
+            described: dict[str, Any] = {
+                "topic": (template or f"{path}.{{op}}").replace("{op}", suffix),
                 "relation": f"{relation.schema}.{relation.name}",
                 "op": operation,
                 "row": row,
             }
+            if template:
+                described["template"] = True
+            if options.get("batch") and operation != "truncate":
+                described["batch"] = True
+            yield described

@@ -34,7 +34,7 @@ def markdown(api: Mapping[str, Any]) -> str:
         entries = list(group)
         blocks += _relation(path, entries) if relation else _procedure(entries[0], 3, {})
     if api["topics"]:
-        topics = sorted(api["topics"], key=lambda topic: str(topic["topic"]))
+        topics = sorted(api["topics"], key=lambda topic: (topic["topic"], topic["op"]))
         events = [(_code(topic["topic"]), _event(topic)) for topic in topics]
         blocks += ["## Topics", _table(("topic", "event"), events)]
     return "\n\n".join(blocks) + "\n"
@@ -109,7 +109,10 @@ def _columns(row: Schema) -> str:
 def _event(topic: Mapping[str, Any]) -> str:
     relation = _code(topic["relation"])
     happened = _HAPPENED.get(topic["op"])
-    return f"a row of {relation} was {happened}" if happened else f"{relation} was emptied"
+    if happened is None:
+        return f"{relation} was emptied"
+    what = f"rows of {relation} were" if topic.get("batch") else f"a row of {relation} was"
+    return f"{what} {happened}"
 
 
 def _rows(schema: Any) -> Iterator[Schema]:

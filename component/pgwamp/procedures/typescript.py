@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -29,6 +30,8 @@ _CHANGES = {
     "delete": "Deleted<{row}>",
     "truncate": "Truncated",
 }
+#: Where a topic has the value of a column.
+_PLACE = re.compile(r"\{[^{}]+\}")
 _ANY_ROW = "{ [name: string]: unknown }"
 _ANY_EVENT = f"(Changed<{_ANY_ROW}> | Published)[]"
 #: Keyword results of ``changes``.
@@ -46,10 +49,7 @@ def typescript(api: Mapping[str, Any]) -> str:
     types = _Types()
     rows = _declare(types, api)
     procedures = [_procedure(types, rows, entry) for entry in api["procedures"]]
-    topics = [
-        _property(topic["topic"], _CHANGES[topic["op"]].format(row=types.of(topic["row"])))
-        for topic in sorted(api["topics"], key=lambda topic: str(topic["topic"]))
-    ]
+    topics = _topics(types, api["topics"])
     prelude = resources.files(__package__).joinpath("typescript.ts").read_text(encoding="utf-8")
     parts = [
         "// Made by `pgwamp describe --format typescript`; make it again instead of editing it.",
@@ -59,6 +59,34 @@ def typescript(api: Mapping[str, Any]) -> str:
         _block("export interface Topics", topics),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _topics(types: _Types, topics: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Properties of the topics; one with values in it is a pattern, and fits others, too."""
+    payloads: dict[str, dict[str, None]] = {}
+    patterns: dict[str, re.Pattern[str]] = {}
+    for topic in sorted(topics, key=lambda topic: (topic["topic"], topic["op"])):
+        payload = _CHANGES[topic["op"]].format(row=types.of(topic["row"]))
+        payload = f"Batch<{payload}>" if topic.get("batch") else payload
+        payloads.setdefault(topic["topic"], {})[payload] = None
+        if topic.get("template"):
+            fixed = _PLACE.split(topic["topic"])
+            patterns[topic["topic"]] = re.compile(".*".join(map(re.escape, fixed)), re.DOTALL)
+    properties = []
+    for name, own in payloads.items():
+        if name not in patterns:
+            properties.append(_property(name, " | ".join(own)))
+            continue
+        fitting = [p for other, p in payloads.items() if patterns[name].fullmatch(other)]
+        union = " | ".join(dict.fromkeys(chain(own, *fitting)))
+        pattern = "${string}".join(_escaped(part) for part in _PLACE.split(name))
+        properties.append(f"[topic: `{pattern}`]: {union};")
+    return properties
+
+
+def _escaped(text: str) -> str:
+    """Text between the backquotes of a template literal."""
+    return re.sub(r"([\\`$])", r"\\\1", text)
 
 
 def _declare(types: _Types, api: Mapping[str, Any]) -> dict[str, str]:

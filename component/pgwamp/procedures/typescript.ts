@@ -29,6 +29,17 @@ export type Deleted<Row> = Change & { op: "delete"; key: Partial<Row> } & Whole<
 export type Truncated = Change & { op: "truncate" };
 export type Changed<Row> = Inserted<Row> | Updated<Row> | Deleted<Row> | Truncated;
 
+/** Several changes in one event, the last of which `id` and `cursor` are of. */
+export type Batch<Event extends Change & { op: string }> = Pick<
+  Event,
+  "id" | "cursor" | "schema" | "table" | "op"
+> & { rows: Single<Event>[] };
+
+/** Of each member of a union. */
+type Single<Event> = Event extends unknown
+  ? Omit<Event, "cursor" | "schema" | "table" | "op">
+  : never;
+
 /** An event of `wamp.publish`, as `changes` answers it. */
 export type Published = { op: "publish"; topic: string } & Omit<Change, "schema" | "table"> &
   Whole<{ args: unknown[]; kwargs: { [name: string]: unknown } }>;

@@ -4,6 +4,15 @@ import { call, listen, subscribe, type Changed, type OrdersRow, type ProductsRow
 declare const process: { argv: string[]; exitCode: number };
 const NASTY = "com.example.*/`|<b>\"'${x}.";
 
+/** A topic with a value in it, and several rows in an event. */
+export async function statuses(session: autobahn.Session, who: string) {
+  const known = new Map<number, string | null>();
+  await subscribe(session, `com.example.of.${who}.inserted`, (event) => {
+    for (const row of event.rows) if (row.new) known.set(row.id, row.new.status);
+  });
+  return known;
+}
+
 async function main(session: autobahn.Session) {
   const events: [string, string | undefined][] = [];
   const first = new Promise<void>((resolve) => {
