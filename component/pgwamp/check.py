@@ -8,6 +8,7 @@ import asyncpg
 
 from pgwamp import migrations
 from pgwamp.backlog import MOST_COUNTED, Backlog, read_backlog
+from pgwamp.captures import stale_captures
 from pgwamp.component import require_schema
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
@@ -109,6 +110,7 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
         )
     if obstacle := await rules_obstacle(connection, settings):
         findings.append(Finding("events", obstacle))
+    findings += [Finding("events", problem) for problem in await stale_captures(connection)]
     try:
         findings.append(_judge(await read_backlog(connection)))
     except asyncpg.InsufficientPrivilegeError:
