@@ -75,9 +75,9 @@ begin
         event_options := (
             select format('jsonb_build_object(%s)', string_agg(format('%L, %s', o.key,
                 case when o.key = 'retain' then 'true'
-                    else format('to_jsonb(array_remove(%s, null))', case
-                        when t.typcategory = 'A' then format('coalesce(r.%I::text[], ''{}'')', o.value)
-                        else format('array[r.%I::text]', o.value) end)
+                    when t.typcategory = 'A' then format('to_jsonb(array('
+                        'select u.who from unnest(r.%I::text[]) as u (who) where u.who is not null))', o.value)
+                    else format('to_jsonb(array_remove(array[r.%I::text], null))', o.value)
                     end), ', '))
             from jsonb_each_text(options) as o
             left join (pg_attribute as a join pg_type as t on t.oid = a.atttypid)

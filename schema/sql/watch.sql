@@ -22,6 +22,11 @@ begin
             using errcode = 'wrong_object_type',
                 hint = 'Writing an event would write another, without end.';
     end if;
+    if (select relpersistence = 't' from pg_catalog.pg_class where oid = relation) then
+        raise exception '% is temporary', relation
+            using errcode = 'wrong_object_type',
+                hint = 'Nobody else could read its rows again.';
+    end if;
     if (select relispartition from pg_catalog.pg_class where oid = relation) then
         raise exception '% is a partition of %', relation, pg_catalog.pg_partition_root(relation)
             using errcode = 'wrong_object_type',

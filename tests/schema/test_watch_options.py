@@ -272,6 +272,7 @@ def test_a_column_says_who_may_have_the_row(orders: Database, option: str) -> No
         ("text[]", "'{ann,null,bob}'", ["ann", "bob"]),
         ("int[]", "'{7,8}'", ["7", "8"]),
         ("text[]", "null", []),
+        ("text[]", "'{{ann,null},{bob,cy}}'", ["ann", "bob", "cy"]),
         ("people", "'{ann}'", ["ann"]),
         ("name", "'ann'", ["ann"]),
         ("varchar(5)[]", "'{ann}'", ["ann"]),

@@ -173,8 +173,10 @@ def test_rows_of_inheriting_tables_are_published_of_statements_on_the_parent(
 
 def test_what_cannot_be_watched_is_refused(wamp_database: Database) -> None:
     wamp_database.query("create view looks as select 1 as id")
+    wamp_database.query("create temp table passing (id int primary key)")
     for relation, message in (
         ("looks", "looks is not a table"),
+        ("passing", "passing is temporary"),
         ("wamp.event", "wamp.event belongs to pgwamp"),
     ):
         with pytest.raises(psycopg2.Error, match=message):
