@@ -162,6 +162,7 @@ declare
     table_schema text := tg_table_schema;
     table_name text := tg_table_name;
     problem text;
+    written boolean := false;
 begin
     if tg_nargs = 2 then
         select c.oid, n.nspname, c.relname into watched, table_schema, table_name
@@ -184,6 +185,7 @@ begin
                 %3$s;
             else
                 %2$s;
+                written := found;
                 %1$s;
             end if;
         elsif tg_when = 'AFTER' then
@@ -212,6 +214,7 @@ begin
         begin
             if tg_op in ('UPDATE', 'DELETE') then
                 %7$s;
+                written := found;
             end if;
             if tg_op in ('UPDATE', 'INSERT') then
                 %8$s;
@@ -228,8 +231,9 @@ begin
         end;
     end;
     -- As wamp.wake, which tells why.
-    if found and pg_try_advisory_lock_shared(20599, 2) then
-        perform pg_advisory_unlock_shared(20599, 2);
+    if (found or written)
+        and (case when pg_try_advisory_lock_shared(20599, 2) then pg_advisory_unlock_shared(20599, 2) end)
+    then
         perform wamp.wake();
     end if;
     return null;
