@@ -72,8 +72,14 @@ class Waker:
             self._signal.clear()
 
     async def may_sleep(self) -> None:
-        """Tell writers to notify from now on; then ask what is :meth:`running`, and poll."""
-        await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
+        """Tell writers to notify from now on; then ask what is :meth:`running`, and poll.
+
+        It takes a transaction id: a snapshot names those in progress only up to the last one that
+        has ended, and whoever saw the lock held has a smaller one.
+        """
+        await self._lead.execute(
+            "select pg_advisory_unlock($1, $2), pg_current_xact_id()", LOCK_CLASS, AWAKE
+        )
 
     async def running(self, among: list[str] | None = None) -> list[str]:
         """The transactions in progress now, or those of ``among`` that still are."""
