@@ -206,8 +206,11 @@ begin
         raise warning 'pgwamp publishes a change of %% without its values: %%',
             tg_relid::regclass, problem;
         begin
-            -- Perhaps a column has another name now; the next statement will find it.
-            perform wamp.redefine_capture(watched);
+            -- Perhaps a column has another name now; the next statement will find it. One writer sees
+            -- to that: others would wait for the end of its transaction.
+            if sqlstate like '42%%' and pg_try_advisory_xact_lock(20599, watched::int) then
+                perform wamp.redefine_capture(watched);
+            end if;
         exception when others then
             null;
         end;

@@ -4,6 +4,9 @@
 -- The options are the first argument of each, and their only record, so that nothing can disagree
 -- with them. A second one marks a partition: TRUNCATE of it alone deletes rows of the table, and they
 -- are published while they can still be read.
+--
+-- Making a trigger waits for all who write to the table, and all wait for it: one that is there
+-- already stays, so that ATTACH PARTITION and VALIDATE CONSTRAINT still wait for nobody.
 create or replace function wamp.lay_triggers(relation regclass, options jsonb, capture text)
 returns void
 language plpgsql
@@ -12,6 +15,7 @@ as $$
 declare
     member regclass;
     arguments text;
+    stored bytea;
     fired text;
 begin
     for member in
@@ -21,6 +25,8 @@ begin
             and (select relkind from pg_class where oid = p.relid) in ('r', 'p')
     loop
         arguments := quote_literal(options) || case when member = relation then '' else ', ''partition''' end;
+        stored := convert_to(options::text, getdatabaseencoding()) || '\x00'
+            || case when member = relation then '' else 'partition\000'::bytea end;
         for fired in
             select unnest(array[
                 'wamp_insert after insert on %s referencing new table as new_rows',
@@ -33,6 +39,10 @@ begin
             -- TRUNCATE of a partition that has some itself is one of each of these.
             where (member = relation) = (select relkind = 'p' from pg_class where oid = member)
         loop
+            continue when exists (
+                select from pg_trigger
+                where tgrelid = member and tgname = split_part(fired, ' ', 1) and tgargs = stored
+                    and tgenabled <> 'D' and tgfoid = format('wamp.%I()', capture)::regprocedure);
             execute format(
                 'create or replace trigger ' || fired || ' for each statement execute function wamp.%I(%s)',
                 member, capture, arguments);

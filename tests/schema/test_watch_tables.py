@@ -374,6 +374,43 @@ def test_after_a_key_was_renamed_one_event_says_so_and_the_next_are_whole(item: 
     assert item.events()[1][1]["new"] == {"number": 1, "v": "c", "who": None}
 
 
+@pytest.mark.parametrize("cause", ["alter table item rename id to number", "select 1"])
+def test_writers_whose_values_cannot_be_captured_wait_for_nobody(
+    item: Database, cause: str
+) -> None:
+    watch(item, "item", when="1 / length(v) > 0")
+    item.query(cause)
+    writers = item.connect(), item.connect()
+    for number, writer in enumerate(writers):
+        query(writer, "set statement_timeout = '2s'")
+        query(writer, "begin")
+        query(writer, "insert into item values (%s, '')", number)
+        assert "without its values" in writer.notices[-1]
+    for writer in writers:
+        query(writer, "commit")
+
+    assert [op for op, _ in item.events()] == ["insert", "insert"]
+
+
+def test_refresh_waits_for_no_writer(stock: Database) -> None:
+    writer = stock.connect()
+    query(writer, "begin")
+    query(writer, "insert into stock values (1, 1)")
+    stock.query("set lock_timeout = '100ms'")
+    stock.query("select wamp.refresh('stock')")
+    # Only other options do.
+    with pytest.raises(psycopg2.errors.LockNotAvailable):
+        watch(stock, "stock", old="none")
+    query(writer, "rollback")
+
+    stock.query("drop trigger wamp_delete on stock_1")
+    stock.query("alter table stock_1 disable trigger wamp_insert")
+    stock.query("select wamp.refresh('stock')")
+    stock.query("insert into stock_1 values (2, 1)")
+    stock.query("delete from stock_1")
+    assert ids(stock) == [("insert", 2), ("delete", 2)]
+
+
 @pytest.mark.parametrize(
     "options",
     [
