@@ -11,7 +11,14 @@ with fresh as materialized (
 )
 select
     (
-        select pruned >= pg_snapshot_xmax($1::text::pg_snapshot) from wamp.retention
+        select r.pruned >= pg_snapshot_xmax($1::text::pg_snapshot)
+            or pg_snapshot_xmin($1::text::pg_snapshot) <> '1'::xid8 and exists (
+                select from pg_snapshot_xip($1::text::pg_snapshot) as x
+                where x <= r.pruned
+                    and pg_visible_in_snapshot(x, $7::text::pg_snapshot)
+                    and pg_visible_in_snapshot(x, p.published)
+            )
+        from wamp.retention as r, wamp.publisher as p
     ) as expired,
     (select pg_snapshot_xmax(published)::text from wamp.publisher) as known,
     e.*

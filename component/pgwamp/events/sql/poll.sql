@@ -2,7 +2,7 @@
 --
 -- Two index scans on (xid, id): transactions that began after the snapshot, and those that were
 -- in progress in it and have ended since. Transactions before known are on disk, if they left anything:
--- one after them has been published.
+-- one after them has been published. Of one that is not published nothing was removed, however old it is.
 with now as materialized (
     select
         pg_current_snapshot() as snapshot,
@@ -26,11 +26,12 @@ fresh as materialized (
 select
     now.snapshot::text as snapshot,
     (
-        select pruned >= pg_snapshot_xmax($1::text::pg_snapshot)
+        select r.pruned >= pg_snapshot_xmax($1::text::pg_snapshot)
             or pg_snapshot_xmin($1::text::pg_snapshot) <> '1'::xid8 and exists (
-                select from unnest(now.ended) as x where x <= pruned
+                select from unnest(now.ended) as x
+                where x <= r.pruned and pg_visible_in_snapshot(x, p.published)
             )
-        from wamp.retention
+        from wamp.retention as r, wamp.publisher as p
     ) as expired,
     (select pg_snapshot_xmax(published)::text from wamp.publisher) as known,
     e.*

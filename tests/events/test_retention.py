@@ -1,0 +1,69 @@
+"""What retention has removed: whoever missed it is told, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgwamp.errors import CursorExpired
+from pgwamp.events.cursor import Position
+from pgwamp.events.reader import read_page
+from tests.conftest import Connect, Database, Events, Serve
+
+
+async def empty_all(connection: asyncpg.Connection[Any]) -> None:
+    """Empty the partitions of events, as if all had been written long ago."""
+    for _ in range(6):
+        await connection.execute("update wamp.retention set rotated_at = '2000-01-01'")
+        assert await connection.fetchval("select wamp.rotate('1 hour')") is not None
+
+
+async def test_a_transaction_older_than_all_events_is_published(
+    database: Database, serve: Serve, connect: Connect, events: Events, prefix: str
+) -> None:
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    component = await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.inserted", events)
+    writer, old = await database.connect(), await database.connect()
+    transaction = old.transaction()
+    await transaction.start()
+    await old.execute("select pg_current_xact_id()")
+    await writer.execute("insert into item values (1)")
+    await events.count(1)
+    # Handing over stores the position.
+    await component.stop()
+    await empty_all(writer)
+
+    await serve()
+    await old.execute("insert into item values (2)")
+    await transaction.commit()
+    assert [event["key"]["id"] for event in await events.count(2)] == [1, 2]
+    await writer.close()
+    await old.close()
+
+
+async def test_a_cursor_within_a_transaction_that_was_removed_has_expired(
+    database: Database,
+) -> None:
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    writer, old = await database.connect(), await database.connect()
+    transaction = old.transaction()
+    await transaction.start()
+    await old.execute("select pg_current_xact_id()")
+    await writer.execute("insert into item values (1)")
+    before = (await read_page(writer, Position("1:1:"), 10)).end
+    await old.execute("insert into item values (2), (3)")
+    await transaction.commit()
+    within = (await read_page(writer, before, 1)).end
+    assert len((await read_page(writer, within, 10)).records) == 1
+
+    await writer.execute("update wamp.publisher set published = pg_current_snapshot()")
+    await empty_all(writer)
+    for position in (before, within):
+        with pytest.raises(CursorExpired):
+            await read_page(writer, position, 10)
+    await writer.close()
+    await old.close()
