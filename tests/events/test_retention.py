@@ -67,3 +67,29 @@ async def test_a_cursor_within_a_transaction_that_was_removed_has_expired(
             await read_page(writer, position, 10)
     await writer.close()
     await old.close()
+
+
+async def test_after_a_restore_what_was_not_published_is_published(
+    database: Database, serve: Serve, connect: Connect, events: Events, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        "select wamp.watch('item')",
+        "insert into item values (1)",
+        "insert into item values (2)",
+        # As it comes out of a dump of a database whose transactions count further.
+        "update wamp.event set xid = '890000' where key ->> 'id' = '1'",
+        "update wamp.event set xid = '910000' where key ->> 'id' = '2'",
+        "update wamp.retention set pruned = '800000'",
+        "update wamp.publisher set cluster = 'elsewhere', published = '900000:900000:', "
+        "published_at = now()",
+        # And what an application writes before the component starts.
+        "insert into item values (3)",
+    )
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.inserted", events)
+    await serve()
+    database.execute("insert into item values (4)")
+    assert [event["key"]["id"] for event in await events.count(3)] == [2, 3, 4]
+    answer = await client.call(f"{prefix}.item.changes")
+    assert [event["key"]["id"] for event in answer] == [2, 3, 4]

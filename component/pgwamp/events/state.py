@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from importlib.resources import files
 
 from pgwamp import logs
 from pgwamp.database.listener import CHANNEL, PUBLISHED
@@ -14,30 +15,25 @@ from pgwamp.events.leader import Lead
 log = logs.get(__name__)
 #: Seconds between two times that a position is stored.
 STORE_PAUSE = 0.02
+_POSITION = (
+    "select published::text, polled::text, last_id, cluster, wamp.cluster() as here "
+    "from wamp.publisher"
+)
+_RESTORED = (files("pgwamp.events") / "sql" / "restored.sql").read_text(encoding="utf-8")
 
 
 async def load_position(lead: Lead) -> tuple[Position, str]:
     """Where publishing left off, and the name of this database.
 
-    After a restore into another database the transaction ids of the stored cursor mean nothing:
-    publishing then starts with what is committed from now on.
+    After a restore into another database, what was not published is published here.
     """
-    row = await lead.fetchrow(
-        "select published::text, polled::text, last_id, cluster, wamp.cluster() as here "
-        "from wamp.publisher"
-    )
-    assert row is not None
-    here: str = row["here"]
-    if row["cluster"] == here:
-        newest = max(newest_of(s) for s in (row["published"], row["polled"]) if s)
-        return Position(row["published"], row["polled"], row["last_id"] or 0, newest), here
-    log.warning("the stored cursor is of another database; publishing starts from now", here=here)
-    now = await lead.fetchval(
-        "update wamp.publisher set published = pg_current_snapshot(), polled = null, "
-        "last_id = null, cluster = $1, published_at = now() returning published::text",
-        here,
-    )
-    return Position(now, newest=newest_of(now)), here
+    row = await lead.fetchrow(_POSITION)
+    if row["cluster"] != row["here"]:
+        log.warning("the stored position is of another database", here=row["here"])
+        await lead.execute(_RESTORED)
+        row = await lead.fetchrow(_POSITION)
+    newest = max(newest_of(s) for s in (row["published"], row["polled"]) if s)
+    return Position(row["published"], row["polled"], row["last_id"] or 0, newest), row["here"]
 
 
 class Keeper:
