@@ -47,6 +47,7 @@ class Keeper:
         self._chores = chores
         self._position: Position | None = None
         self._wanted = asyncio.Event()
+        self._storing = asyncio.Lock()
 
     def keep(self, position: Position) -> None:
         """Everything up to ``position`` is published."""
@@ -62,21 +63,22 @@ class Keeper:
             await asyncio.sleep(STORE_PAUSE)
 
     async def store(self) -> None:
-        """Store it now."""
-        self._wanted.clear()
-        if self._position is None:
-            return
-        position, self._position = self._position.durable(), None
-        await self._lead.execute(
-            "update wamp.publisher set published = $1::text::pg_snapshot, "
-            "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
-            "returning pg_notify($4, $5)",
-            position.seen,
-            position.polling,
-            position.last_id or None,
-            CHANNEL,
-            PUBLISHED,
-        )
+        """Return when it is stored, also if that is under way."""
+        async with self._storing:
+            self._wanted.clear()
+            if self._position is None:
+                return
+            position, self._position = self._position.durable(), None
+            await self._lead.execute(
+                "update wamp.publisher set published = $1::text::pg_snapshot, "
+                "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
+                "returning pg_notify($4, $5)",
+                position.seen,
+                position.polling,
+                position.last_id or None,
+                CHANNEL,
+                PUBLISHED,
+            )
 
 
 async def rotate(lead: Lead, retain: timedelta) -> None:
