@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 
 from pgwamp.errors import CursorExpired
 from pgwamp.events.cursor import Position
+from pgwamp.events.leader import leadership
 from pgwamp.events.reader import read_page
 from tests.conftest import Connect, Database, Events, Serve
 
@@ -93,3 +95,30 @@ async def test_after_a_restore_what_was_not_published_is_published(
     assert [event["key"]["id"] for event in await events.count(3)] == [2, 3, 4]
     answer = await client.call(f"{prefix}.item.changes")
     assert [event["key"]["id"] for event in answer] == [2, 3, 4]
+
+
+async def test_what_is_written_while_a_partition_is_emptied_stays(database: Database) -> None:
+    database.execute(
+        f'alter database "{database.name}" set default_transaction_isolation = "repeatable read"',
+        f"alter database \"{database.name}\" set statement_timeout = '300ms'",
+        "update wamp.retention set rotated_at = '2000-01-01'",
+    )
+    writer, observer = await database.connect(), await database.connect()
+    waiting = "select exists (select from pg_locks where locktype = 'relation' and not granted)"
+    async with leadership(database.url) as lead:
+        transaction = writer.transaction()
+        await transaction.start()
+        # As a transaction does that began five turns ago.
+        await writer.execute("insert into wamp.event (slot, topic) values (1, 'com.example.old')")
+        emptying = asyncio.create_task(lead.fetchval("select wamp.rotate('1 hour')"))
+        async with asyncio.timeout(5):
+            while not await observer.fetchval(waiting):  # noqa: ASYNC110 (PostgreSQL tells nobody)
+                await asyncio.sleep(0)
+        await transaction.commit()
+
+        assert await emptying is None
+        assert await observer.fetchval("select count(*) from wamp.event") == 1
+        # However long it takes.
+        await lead.execute("select pg_sleep(0.4)")
+    await writer.close()
+    await observer.close()
