@@ -146,3 +146,41 @@ async def test_an_instance_that_stops_says_so_to_the_next(
     await first.stop()
     async with asyncio.timeout(10):
         await second.publisher.leading.wait()
+
+
+async def test_who_loses_the_lead_publishes_nothing_after_the_next(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(election, "RETRY", 0.01)
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    await serve()
+    await serve()
+    client = await connect()
+    received: list[int] = []
+    begun, all_came = asyncio.Event(), asyncio.Event()
+
+    def on_event(_topic: str, _args: list[Any], event: dict[str, Any]) -> None:
+        received.append(event["key"]["id"])
+        begun.set()
+        if received[-1] == 3000:
+            all_came.set()
+
+    await client.subscribe(f"{prefix}.item.", on_event, "prefix")
+    connection = await database.connect()
+    await connection.execute("insert into item select generate_series(1, 3000)")
+    await begun.wait()
+    await connection.execute(
+        "select pg_terminate_backend(l.pid) from pg_locks as l join pg_database as d "
+        "on d.oid = l.database and d.datname = current_database() "
+        "where locktype = 'advisory' and objid = 1"
+    )
+    await asyncio.wait_for(all_came.wait(), 20)
+    await connection.close()
+    # What the next one begins with came before; from there on everything is in order.
+    turns = [number for number, (a, b) in enumerate(pairwise(received), 1) if b <= a]
+    assert len(turns) <= 1
+    assert set(received) == set(range(1, 3001))

@@ -127,7 +127,8 @@ class Publisher:
 
         reading = asyncio.create_task(pages.read(), name="pgwamp reader")
         try:
-            await first(send(), window.settle(), keeper.run())
+            # Another instance leads as soon as the connection is gone: what was read stays unsent.
+            await first(send(), window.settle(), keeper.run(), waker.lost())
         finally:
             window.close()
             reading.cancel()

@@ -39,7 +39,7 @@ class Waker:
     def __init__(self, lead: Lead):
         self._lead = lead
         self._signal = asyncio.Event()
-        self._closed = False
+        self._closed = asyncio.Event()
 
     async def start(self) -> None:
         """Listen; from here on no notification is missed."""
@@ -52,7 +52,7 @@ class Waker:
             self._signal.set()
 
     def _on_closed(self, _connection: Any) -> None:
-        self._closed = True
+        self._closed.set()
         self._signal.set()
 
     def wake(self) -> None:
@@ -68,7 +68,7 @@ class Waker:
 
     def clear(self) -> None:
         """Forget the wake-ups so far; then poll."""
-        if not self._closed:
+        if not self._closed.is_set():
             self._signal.clear()
 
     async def may_sleep(self) -> None:
@@ -95,5 +95,13 @@ class Waker:
         """Until a wake-up comes, at most ``seconds``."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._signal.wait(), seconds)
-        if self._closed:
-            raise asyncpg.ConnectionDoesNotExistError("the connection was lost while asleep")
+        if self._closed.is_set():
+            await self.lost()
+
+    async def lost(self) -> None:
+        """Wait until the connection, and with it the lead, is lost.
+
+        :raises asyncpg.ConnectionDoesNotExistError: always, then.
+        """
+        await self._closed.wait()
+        raise asyncpg.ConnectionDoesNotExistError("the connection was lost")
