@@ -49,7 +49,10 @@ declare
     tail text;
     insertion text;
     deletion text;
+    published text;
+    pairing text;
     modification text;
+    correction text;
 begin
     if columns <> '{}' then
         shown := wamp.row_source(relation, columns);
@@ -117,7 +120,7 @@ begin
     difference := format(
         'select %s as old, coalesce(array_agg(c.name), ''{}'') as changed '
         'from rows from (json_each(o.%s), json_each(n.%2$s)) as c (name, was, same_name, is_now) '
-        'where c.was::text is distinct from c.is_now::text',
+        'where c.was::text is distinct from c.is_now::text and c.name is not null',
         case old_form
             when 'full' then '(select o.' || compared || ')'
             when 'changed' then 'coalesce(json_object_agg(c.name, c.was), ''{}'')'
@@ -135,23 +138,33 @@ begin
             ' or (select count(*) from (select key::text from n union select key::text from o) as k) '
             '= (select count(*) + count(*) filter (where n.key::text <> o.key::text) '
             'from n full join o on o.position = n.position))' end);
-    modification := format(
-        'with n as materialized (%s from %s as r), o as materialized (%1$s from %3$s as r) ',
-        side, new_rows, old_rows)
-        || head || format(
+    published := case when columns = '{}' then 'true' else 'd.changed <> ''{}''' end;
+    pairing := head || format(
         '(select n.position, p.* from n full join o on o.position = n.position '
         'cross join lateral (%1$s) as d '
         'cross join lateral ('
         'select 1 as part, ''update'' as op, n.topic, n.options, n.key, n.shown as new, d.old, '
         'd.changed where n.visible and o.visible and %2$s and %3$s '
         'union all select 2, ''delete'', o.topic, o.options, o.key, null, %4$s, null '
-        'where o.visible and not (n.visible and %2$s) '
+        'where o.visible and not (n.visible is true and %2$s) '
         'union all select 3, ''insert'', n.topic, n.options, n.key, n.shown, null, null '
-        'where n.visible and not (o.visible and %2$s)'
+        'where n.visible and not (o.visible is true and %2$s)'
         ') as p offset 0) as e, lateral (select %5$s '
         'order by part <> 2, position, part',
-        difference, same, case when columns = '{}' then 'true' else 'd.changed <> ''{}''' end,
+        difference, same, published,
         case when old_form in ('changed', 'full') then 'o.shown' else 'null::json' end, measured);
+    modification := format(
+        'with n as materialized (%s from %s as r), o as materialized (%1$s from %3$s as r) ',
+        side, new_rows, old_rows) || pairing;
+    -- What a trigger has written to the rows it was fired for comes before these, which are no longer
+    -- what they say: from them to the rows as they are now is a further change.
+    correction := case when key_columns = '{}' then 'select' else format(
+        'with n as materialized (%1$s from (select * from {table} where (%2$s) in (select %2$s from '
+        '{rows})) as r), o as materialized (%1$s from {rows_read} as r {none}) ',
+        replace(side, 'row_number() over ()', '(' || key || ')::text'),
+        (select string_agg(quote_ident(c), ', ') from unnest(key_columns) as c))
+        || replace(replace(pairing, 'table_schema, table_name', '$1, $2'),
+            'and ' || published || ' union', 'and d.changed <> ''{}'' union') end;
 
     -- The full joins keep the planner, which may have planned for a statement of one row, from
     -- joining in a nested loop.
@@ -200,6 +213,15 @@ begin
         elsif current_setting('wamp.truncating', true) is distinct from watched::text then
             -- Of one partition alone: the table has other rows, so these are deleted.
             execute %5$L || tg_relid::regclass || %6$L using table_schema, table_name;
+        end if;
+        if tg_op <> 'TRUNCATE'
+            and nullif(current_setting('wamp.nested_' || watched, true), '')::int > pg_trigger_depth()
+        then
+            execute replace(case tg_op when 'DELETE' then %13$L else %12$L end,
+                '{table}', watched::regclass::text) using table_schema, table_name;
+        end if;
+        if pg_trigger_depth() > 1 then
+            perform set_config('wamp.nested_' || watched, pg_trigger_depth()::text, true);
         end if;
     exception when others then
         get stacked diagnostics problem = message_text;
@@ -252,6 +274,9 @@ $body$,
         head || insertion || 'null::json as new from ' || new_rows || tail || unmeasured,
         head_of_partition || deletion || 'null::json as old from ',
         tail || unmeasured,
-        case when eligible then '{"eligible_authid": []}' else retained end);
+        case when eligible then '{"eligible_authid": []}' else retained end,
+        replace(replace(replace(correction, '{rows}', 'new_rows'), '{rows_read}', new_rows), '{none}', ''),
+        replace(replace(replace(correction, '{rows}', 'old_rows'), '{rows_read}', old_rows), '{none}',
+            'where false'));
 end
 $generator$;
