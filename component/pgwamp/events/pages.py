@@ -13,9 +13,9 @@ from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
 PAGE, AHEAD = 500, 2
-#: So many polls that found something within so many seconds: from then on nobody has to wake us,
-#: until there was nothing for a while.
-BUSY, BUSY_WITHIN = 8, 0.05
+#: So many polls that found something within so many seconds, or so many writers beside that of the
+#: event: from then on nobody has to wake us, until there was less for a while.
+BUSY, BUSY_WITHIN, CROWD = 8, 0.05, 2
 LINGER = 0.05
 #: Between two polls when there is something each time, in seconds.
 FIND_PAUSE = 0.001
@@ -98,32 +98,32 @@ class Pages:
         """Whether writers would stand in each other's way if each of them notified.
 
         They are serialised when they commit, each for as long as the disk takes: so either polls
-        that find something follow each other closely, or others have begun to write meanwhile.
+        that find something follow each other closely, or several have begun to write meanwhile.
         """
         if not self._found:
             return False
         now = asyncio.get_running_loop().time()
         self._finds.append(now)
         often = len(self._finds) == BUSY and now - self._finds[0] < BUSY_WITHIN
-        return often or not self._running <= running
+        return often or len(self._running - running) >= CROWD
 
     async def _stay_awake(self) -> list[str]:
-        """Read without being woken, until there is nothing for a while.
+        """Read without being woken, until there is little for a while.
 
         Answers the transactions that may have seen us awake: until they have ended, there is
         nobody to wake us. Whoever begins later will.
         """
         now = asyncio.get_running_loop().time
         await self._waker.awake()
-        last = now()
-        while now() - last < LINGER and not self._stopping.is_set():
-            if await self._poll():
-                last = now()
-                continue
-            if self._found:
-                last = now()
-            # Many small pages would take from the writers what they spare by not notifying.
-            await asyncio.sleep(FIND_PAUSE if self._found else SHORT_PAUSE)
+        end = now() + LINGER
+        while now() < end and not self._stopping.is_set():
+            running = self._running
+            more = await self._poll()
+            if more or self._is_busy(running):
+                end = now() + LINGER
+            if not more:
+                # Many small pages would take from the writers what they spare by not notifying.
+                await asyncio.sleep(FIND_PAUSE if self._found else SHORT_PAUSE)
         self._finds.clear()
         await self._waker.may_sleep()
         return await self._waker.running()
