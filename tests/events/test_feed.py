@@ -110,6 +110,27 @@ async def test_lost_connections_lose_no_event(component: Component, database: Da
         assert await ids(attachment, 5) == [1, 2, 3, 4, 5]
 
 
+async def test_the_feed_counts_no_transaction_as_seen_that_a_crash_could_undo(
+    component: Component, database: Database
+) -> None:
+    writer = await database.connect()
+    async with component.feed.attach() as attachment:
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute("insert into item values (1)")
+        # Its id is given out again when the server crashes before anything else is on disk.
+        await (other := await database.connect()).execute(
+            "begin; select pg_current_xact_id(); rollback"
+        )
+        await transaction.commit()
+        database.execute(PUBLISHED)
+        async with asyncio.timeout(10):
+            (change,) = await attachment.next()
+        assert Snapshot.parse(component.feed._position.seen).xmax == change.xid + 1
+    for connection in (writer, other):
+        await connection.close()
+
+
 async def test_who_does_not_read_is_detached_and_holds_nothing(
     component: Component, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

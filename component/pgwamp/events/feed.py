@@ -249,7 +249,8 @@ class Feed:
                 self._give(await self._batch(page))
             # A rest of a poll says nothing about what was committed since.
             more = page.more or self._position.polling is not None
-            self._position = page.end
+            # The next connection may be to a server that has crashed since.
+            self._position = page.end.durable()
             await asyncio.sleep(0)
 
     async def _batch(self, page: Page) -> Batch:

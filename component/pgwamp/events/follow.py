@@ -157,7 +157,7 @@ class _Follow:
                         async for item in items:
                             yield item
                 except Overrun:
-                    self._position = joint.position
+                    self._position = joint.position.durable()
 
     async def _pages(self) -> AsyncGenerator[Item]:
         """What came after the position until now; the position is then after it."""
@@ -167,7 +167,7 @@ class _Follow:
                 await self._ask(connection)
                 parcel = replay.parcel(ITEM, ITEM_OCTETS)
                 stretch = await replay.read(connection, self._position, self._wanted, parcel)
-            self._position, more = stretch.end, stretch.more
+            self._position, more = stretch.end.durable(), stretch.more
             if stretch.changes:
                 yield self._item(stretch.changes, self._position)
 

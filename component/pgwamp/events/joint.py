@@ -19,6 +19,8 @@ class Joint:
 
     def __init__(self, replayed: Position, cluster: str):
         assert replayed.polling is None
+        # It may last longer than the server does, which then gives transaction ids out again.
+        replayed = replayed.durable()
         self.position = replayed
         self._cluster = cluster
         self._replayed = replayed
