@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import yaml
 from autobahn.wamp.types import SubscribeOptions
 
-from pgwamp.dev.environment import shipped
 from pgwamp.dev.router import Router
-from pgwamp.session import Client
-from pgwamp.settings import RouterSettings
 from tests.conftest import Database, Events, Serve
-from tests.servers import server_folder
+from tests.events.logins import LogIn, logins, ticket_router
 
 #: authid -> authrole of those who may log in, each with their name as the ticket.
 PEOPLE = {"alice": "user", "ben": "user", "carol": "staff"}
@@ -26,34 +21,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def router() -> Iterator[Router]:
     """A node whose WebSocket asks for a ticket."""
-    with server_folder() as folder:
-        config = yaml.safe_load(shipped("config.yaml").read_text())
-        worker = config["workers"][0]
-        component, anonymous = worker["realms"][0]["roles"]
-        roles = [{**anonymous, "name": role} for role in sorted(set(PEOPLE.values()))]
-        worker["realms"][0]["roles"] = [component, *roles]
-        people = {who: {"ticket": who, "role": role} for who, role in PEOPLE.items()}
-        auth = {"ticket": {"type": "static", "principals": people}}
-        worker["transports"][0]["paths"]["ws"]["auth"] = auth
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        with Router(folder / "node", port=0, config=folder / "config.yaml") as router:
-            yield router
-
-
-LogIn = Callable[[str], Awaitable[Client]]
+    with ticket_router(PEOPLE) as router:
+        yield router
 
 
 @pytest.fixture
 async def log_in(router: Router) -> AsyncIterator[LogIn]:
     """Join as one of PEOPLE."""
-    async with AsyncExitStack() as stack:
-
-        async def start(who: str) -> Client:
-            auth = {"method": "ticket", "authid": who, "secret": who}
-            settings = RouterSettings(url=router.url, auth=auth)  # type: ignore[arg-type]
-            return await stack.enter_async_context(Client(settings))
-
-        yield start
+    async with logins(router) as log_in:
+        yield log_in
 
 
 class Audience:

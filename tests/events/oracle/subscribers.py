@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +30,7 @@ AWAY = (
 )
 
 
-class Subscriber:
+class Subscriber(ABC):
     """One table's events into a fold, over a client that it may share.
 
     It takes only what concerns rows that are its own: ``changes`` also answers events that the
@@ -58,11 +59,11 @@ class Subscriber:
         """Whether this kind can subscribe to the table."""
         return True
 
+    @abstractmethod
     async def run(self) -> None:
         """Take events until cancelled."""
-        raise NotImplementedError
 
-    def on_rejoin(self) -> None:
+    def on_rejoin(self) -> None:  # noqa: B027 (not every kind has to know)
         """The client has a new session; called before any event of it."""
 
     def take(self, event: dict[str, Any]) -> None:
