@@ -12,5 +12,5 @@ with whole as not materialized (
         and pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
 )
 select
-    (select xid::text from whole order by xid desc limit 1) as newest,
+    (select w.xid::text from whole as w order by w.xid desc limit 1) as newest,
     exists (select from whole where deferred) as deferred
