@@ -18,7 +18,7 @@ PAGE, AHEAD = 500, 2
 #: Writers are better not made to notify when so many polls found something within so many seconds,
 #: a poll found so many events, so many were announced before we came to the first, or so many
 #: others write at the same time; until there is less for a while.
-OFTEN, OFTEN_WITHIN, MANY, BEHIND, CROWD = 8, 0.05, 16, 64, 2
+OFTEN, OFTEN_WITHIN, MANY, BEHIND, CROWD = 8, 0.05, 16, 256, 2
 LINGER = 0.05
 #: Between two polls when there is something each time, in seconds.
 FIND_PAUSE = 0.001
