@@ -16,7 +16,7 @@ async def test_the_newest_transaction_is_among_the_running(database: Database) -
         transaction = writer.transaction()
         await transaction.start()
         # Nothing that began later has ended: no snapshot names it among those in progress.
-        xid = int(await writer.fetchval("select pg_current_xact_id()::text"))
+        xid = await writer.fetchval("select pg_current_xact_id()::text")
         await writer.fetchval("select wamp.publish('com.example.late')")
 
         await waker.may_sleep()

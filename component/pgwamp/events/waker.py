@@ -3,13 +3,12 @@
 While the publisher is awake it holds an advisory lock, and writers do not notify. To sleep it
 releases the lock, and goes on polling now and then while any transaction that ran at that moment
 still does: such a one may have seen the lock held and will not notify. Every later one finds the
-lock free, notifies, and hands over its event.
+lock free and notifies.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +24,6 @@ LONGEST_SLEEP = 5.0
 #: Pauses between polls while awake with nothing to do, and while waiting for open transactions.
 SHORT_PAUSE, LONG_PAUSE = 0.002, 0.05
 
-_SECRET = "select channel from wamp.retention"
 _STILL_RUNNING = """
 select array(
     select x::text
@@ -40,8 +38,6 @@ class Waker:
 
     def __init__(self, lead: Lead):
         self._lead = lead
-        #: Payloads in the order in which they came: an event, or nothing.
-        self._announced: list[str] = []
         self._signal = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -50,16 +46,10 @@ class Waker:
         connection = self._lead.connection
         connection.add_termination_listener(self._on_closed)
         await connection.add_listener(CHANNEL, self._on_notify)
-        await connection.add_listener(await self._lead.fetchval(_SECRET), self._on_announcement)
 
-    def _on_notify(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        # Everybody can notify here: a payload is no event.
+    def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         if not payload:
-            self._on_announcement(connection, pid, channel, payload)
-
-    def _on_announcement(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._announced.append(str(payload))
-        self._signal.set()
+            self._signal.set()
 
     def _on_closed(self, _connection: Any) -> None:
         self._closed.set()
@@ -78,17 +68,8 @@ class Waker:
 
     def clear(self) -> None:
         """Forget the wake-ups so far; then poll."""
-        self.take()
-
-    def take(self) -> list[str]:
-        """What came since the last time: an event, as ``wamp.wake`` writes it, or nothing.
-
-        In the order in which the transactions have committed.
-        """
         if not self._closed.is_set():
             self._signal.clear()
-        announced, self._announced = self._announced, []
-        return announced
 
     async def may_sleep(self) -> None:
         """Tell writers to notify from now on; then ask what is :meth:`running`, and poll.
@@ -100,10 +81,10 @@ class Waker:
             "select pg_advisory_unlock($1, $2), pg_current_xact_id()", LOCK_CLASS, AWAKE
         )
 
-    async def running(self, among: Collection[int] | None = None) -> list[int]:
+    async def running(self, among: list[str] | None = None) -> list[str]:
         """The transactions in progress now, or those of ``among`` that still are."""
-        texts = None if among is None else list(map(str, among))
-        return list(map(int, await self._lead.fetchval(_STILL_RUNNING, texts)))
+        running: list[str] = await self._lead.fetchval(_STILL_RUNNING, among)
+        return running
 
     @property
     def signalled(self) -> bool:
@@ -113,8 +94,7 @@ class Waker:
     async def sleep(self, seconds: float) -> None:
         """Until a wake-up comes, at most ``seconds``."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._signal.wait()
+            await asyncio.wait_for(self._signal.wait(), seconds)
         if self._closed.is_set():
             await self.lost()
 
