@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.background import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
 from pgwamp.errors import PgwampError, Unavailable
@@ -51,8 +52,7 @@ class Reloader:
         if self._task is not None:
             self._listener.remove(self._hear)
             task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait({task})
+            await end(task)
 
     def _hear(self, payload: str | None) -> None:
         if payload is None or payload == RELOAD:
@@ -63,7 +63,7 @@ class Reloader:
         self._asked.set()
 
     async def _run(self) -> None:
-        while True:
+        while not is_ending():
             await self._asked.wait()
             await self._settle()
             self._asked.clear()

@@ -88,6 +88,29 @@ async def test_the_feed_runs_only_while_somebody_is_attached(
         assert await ids(attachment, 1) == [3]
 
 
+async def test_a_feed_that_is_to_end_ends_whatever_happens_at_that_moment(
+    component: Component, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one beside it would read the same events from another position."""
+    reading = asyncio.Event()
+
+    async def lost(*_args: Any, **_options: Any) -> Any:
+        reading.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionResetError("lost at the same moment") from None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed_module, "read_page", lost)
+        async with asyncio.timeout(10), component.feed.attach():
+            await reading.wait()
+    assert "pgwamp feed" not in {task.get_name() for task in asyncio.all_tasks()}
+    async with component.feed.attach() as attachment:
+        database.execute("insert into item values (1)", PUBLISHED)
+        assert await ids(attachment, 1) == [1]
+
+
 async def test_what_nobody_told_of_is_found_after_a_while(
     component: Component, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

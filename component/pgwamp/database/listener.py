@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.background import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.formats import OWN_CHANNEL
 
@@ -53,12 +54,11 @@ class Listener:
     async def stop(self) -> None:
         """Stop listening; also ends a reconnect in progress. Idempotent."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end(self._task)
 
     async def _run(self) -> None:
         delay = FIRST_DELAY
-        while True:
+        while not is_ending():
             try:
                 connection = await connect_directly(self._dsn, application_name="pgwamp listener")
                 try:
@@ -99,7 +99,8 @@ class Listener:
 async def _until_lost(connection: asyncpg.Connection[Any], lost: asyncio.Event) -> None:
     while True:
         try:
-            await asyncio.wait_for(lost.wait(), PROBE_EVERY)
+            async with asyncio.timeout(PROBE_EVERY):
+                await lost.wait()
         except TimeoutError:
             await connection.execute("select 1", timeout=PROBE_TIMEOUT)
         else:

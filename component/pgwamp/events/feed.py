@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.background import end, is_ending
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import PUBLISHED, Listener
@@ -178,15 +179,22 @@ class Feed:
 
     async def _start(self) -> None:
         async with self._starting:
+            # One that could not be waited for has to be gone first: two would share a position.
+            if self._task is not None and self._task.cancelling():
+                await self._end()
             if self._task is None:
                 await self._begin()
                 self._task = asyncio.create_task(self._run(), name="pgwamp feed")
 
     async def _stop(self) -> None:
+        async with self._starting:
+            if not self._users:
+                await self._end()
+
+    async def _end(self) -> None:
         if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait({task})
+            await end(self._task)
+            self._task = None
 
     async def _begin(self) -> None:
         async with self._database.connection(read_only=False) as connection:
@@ -201,7 +209,7 @@ class Feed:
 
     async def _run(self) -> None:
         delay = FIRST_DELAY
-        while True:
+        while not is_ending():
             try:
                 await self._poll()
                 delay = FIRST_DELAY
@@ -220,7 +228,8 @@ class Feed:
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._signal.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._signal.wait()
 
     async def _begin_again(self) -> None:
         """Go on from now, when that is possible again; all replay what is in between."""

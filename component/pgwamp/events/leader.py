@@ -104,6 +104,7 @@ async def _wait_for_lead(connection: asyncpg.Connection[Any]) -> None:
         # Without a leader it was only a writer, who looks whether there is one.
         led = await connection.fetchval(_IS_LED, LOCK_CLASS, LEADER)
         with suppress(TimeoutError):
-            await asyncio.wait_for(released.wait(), RETRY if led else 0.001)
+            async with asyncio.timeout(RETRY if led else 0.001):
+                await released.wait()
         released.clear()
     await connection.remove_listener(CHANNEL, on_notify)

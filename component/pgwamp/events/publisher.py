@@ -8,6 +8,7 @@ from functools import partial
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.background import end
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.events.channels import Channels
 from pgwamp.events.cursor import Position
@@ -72,8 +73,7 @@ class Publisher:
             return
         if self.leading.is_set() and self._link.is_up:
             await asyncio.wait({self._task}, timeout=5)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        await end(self._task)
 
     async def _run(self) -> None:
         delay = FIRST_DELAY
@@ -131,8 +131,7 @@ class Publisher:
             await first(send(), window.settle(), keeper.run(), waker.lost())
         finally:
             window.close()
-            reading.cancel()
-            await asyncio.wait({reading})
+            await end(reading)
 
     async def _look_after(self, lead: Lead) -> None:
         """Look after retention now and then, under load as when there is nothing to do."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+from pgwamp.background import end
+
 
 async def first(*parts: Awaitable[object]) -> None:
     """Run all until one ends, end the others, and raise the error of whichever had one."""
@@ -12,10 +14,7 @@ async def first(*parts: Awaitable[object]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            if not task.done():
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
             raise error

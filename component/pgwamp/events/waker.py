@@ -94,7 +94,8 @@ class Waker:
     async def sleep(self, seconds: float) -> None:
         """Until a wake-up comes, at most ``seconds``."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._signal.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._signal.wait()
         if self._closed.is_set():
             await self.lost()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from pgwamp.background import end
 from pgwamp.database import Database
 from pgwamp.database.failures import call_error
 from pgwamp.errors import InvalidArgument, PayloadTooLarge
@@ -63,8 +64,7 @@ async def copy_chunks(
                 yield piece
             await copying
         finally:
-            copying.cancel()
-            await asyncio.wait({copying})
+            await end(copying)
 
 
 async def _until(copying: asyncio.Task[Any], pieces: asyncio.Queue[bytes]) -> AsyncIterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pgwamp import logs
 from pgwamp.access import Caller
+from pgwamp.background import is_ending
 from pgwamp.errors import CallError, Internal, Unavailable
 from pgwamp.procedures.dependencies import Name
 from pgwamp.procedures.differences import State
@@ -124,7 +125,7 @@ class Evaluation:
         """Never two at a time, and not more than one in each interval, with what came meanwhile."""
         loop = asyncio.get_running_loop()
         try:
-            while True:
+            while not is_ending():
                 await self._stale.wait()
                 began = loop.time()
                 await self._evaluate(ask)
@@ -145,7 +146,7 @@ class Evaluation:
                 self._state, self._reads = await ask(self.question, self._state)
                 break
             except CallError as error:
-                if not _passes(error):
+                if not _passes(error) or is_ending():
                     raise
                 log.debug("live query waits", query=self._name, error=error.message)
             await asyncio.sleep(delay)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from aiosql.types import SQLOperationType
 
 from pgwamp import logs
+from pgwamp.background import end, is_ending
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
@@ -116,8 +117,7 @@ class LiveQueries:
         for evaluation in self.evaluations:
             evaluation.stop(Unavailable("the component is stopping; call again"))
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait({self._following})
+            await end(self._following)
 
     @asynccontextmanager
     async def _joined(self, question: Question) -> AsyncIterator[Evaluation]:
@@ -192,7 +192,7 @@ class LiveQueries:
         :param attached: set while changes are told; nothing is evaluated otherwise.
         """
         delay = FIRST_DELAY
-        while True:
+        while not is_ending():
             try:
                 async with self._feed.attach() as attachment:
                     attached.set()

@@ -19,6 +19,7 @@ from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLo
 from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
 
 from pgwamp import logs
+from pgwamp.background import end
 from pgwamp.errors import StartError
 from pgwamp.formats import URI
 from pgwamp.session.procedure import Procedure
@@ -100,12 +101,12 @@ class Link:
         if session is not None and not session.closed.done():
             try:
                 session.leave()
-                await asyncio.wait_for(asyncio.shield(session.closed), _CLOSE_TIMEOUT)
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await asyncio.shield(session.closed)
             except (TimeoutError, TransportLost):
                 pass
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end(self._task)
 
     @property
     def is_up(self) -> bool:
@@ -163,7 +164,8 @@ class Link:
         """Wait a little, not in step with others; True if we are stopping."""
         try:
             # 0.5 to 1 of the delay: a herd of clients does not come back at once.
-            await asyncio.wait_for(self._stopping.wait(), delay * random.uniform(0.5, 1))
+            async with asyncio.timeout(delay * random.uniform(0.5, 1)):
+                await self._stopping.wait()
         except TimeoutError:
             return False
         return True
