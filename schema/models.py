@@ -118,6 +118,8 @@ class Retention(Base):
     )
     #: The highest ``xid`` among removed events: a cursor before it has expired.
     pruned: Mapped[int | None] = mapped_column(XID8)
+    #: Where a writer hands its event to a publisher that sleeps; a secret.
+    channel: Mapped[str] = mapped_column(Text)
 
 
 class Publisher(Base):

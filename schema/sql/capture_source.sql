@@ -45,7 +45,7 @@ declare
     same text;
     difference text;
     head text;
-    head_of_partition text;
+    head_by_name text;
     tail text;
     insertion text;
     deletion text;
@@ -103,12 +103,12 @@ begin
     head := format(
         'insert into wamp.event (slot, deferred, relation_schema, relation, op, topic, options, key, '
         'changed, new, old, size) '
-        'select (select slot from wamp.retention), '
-        '(select nullif(current_setting(''synchronous_commit'') = ''off'', false)), table_schema, '
-        'table_name, e.op, replace(e.topic, ''{op}'', rtrim(e.op, ''e'') || ''ed''), e.options, e.key, e.changed, '
-        'case when size <= %s then e.new end, case when size <= %1$s then e.old end, size from ',
+        'select current_slot, deferring, table_schema, table_name, e.op, %s, e.options, e.key, e.changed, '
+        'case when size <= %s then e.new end, case when size <= %2$s then e.old end, size from ',
+        case when options ? 'topic' then 'replace(e.topic, ''{op}'', rtrim(e.op, ''e'') || ''ed'')'
+            else 'null' end,
         bound);
-    head_of_partition := replace(head, 'table_schema, table_name', '$1, $2');
+    head_by_name := replace(head, 'current_slot, deferring, table_schema, table_name', '$1, $2, $3, $4');
     insertion := '(select ''insert'' as op, ' || audience || ', null::text[] as changed, '
         'null::json as old, ';
     deletion := '(select ''delete'' as op, ' || audience || ', null::text[] as changed, '
@@ -163,7 +163,7 @@ begin
         '{rows})) as r), o as materialized (%1$s from {rows_read} as r {none}) ',
         replace(side, 'row_number() over ()', '(' || key || ')::text'),
         (select string_agg(quote_ident(c), ', ') from unnest(key_columns) as c))
-        || replace(replace(pairing, 'table_schema, table_name', '$1, $2'),
+        || replace(replace(pairing, head, head_by_name),
             'and ' || published || ' union', 'and d.changed <> ''{}'' union') end;
 
     -- The full joins keep the planner, which may have planned for a statement of one row, from
@@ -174,8 +174,13 @@ declare
     watched oid := tg_relid;
     table_schema text := tg_table_schema;
     table_name text := tg_table_name;
+    current_slot smallint;
+    secret text;
+    -- Null and not false: most events then take no room for it.
+    deferring boolean := nullif(current_setting('synchronous_commit') = 'off', false);
     problem text;
-    written boolean := false;
+    written bigint := 0;
+    also_written bigint := 0;
 begin
     if tg_nargs = 2 then
         select c.oid, n.nspname, c.relname into watched, table_schema, table_name
@@ -188,6 +193,7 @@ begin
             return null;
         end if;
     end if;
+    select slot, channel into current_slot, secret from wamp.retention;
     begin
         if tg_op = 'INSERT' then
             %1$s;
@@ -198,33 +204,33 @@ begin
                 %3$s;
             else
                 %2$s;
-                written := found;
+                get diagnostics also_written = row_count;
                 %1$s;
             end if;
         elsif tg_when = 'AFTER' then
             perform set_config('wamp.truncating', '', true);
             insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
-            select slot, nullif(current_setting('synchronous_commit') = 'off', false),
-                table_schema, table_name,
-                'truncate', %4$L, 0
-            from wamp.retention;
+            values (current_slot, deferring, table_schema, table_name, 'truncate', %4$L, 0);
         elsif tg_nargs = 1 then
             perform set_config('wamp.truncating', tg_relid::text, true);
         elsif current_setting('wamp.truncating', true) is distinct from watched::text then
             -- Of one partition alone: the table has other rows, so these are deleted.
-            execute %5$L || tg_relid::regclass || %6$L using table_schema, table_name;
+            execute %5$L || tg_relid::regclass || %6$L using current_slot, deferring, table_schema, table_name;
         end if;
+        get diagnostics written = row_count;
         if tg_op <> 'TRUNCATE'
             and nullif(current_setting('wamp.nested_' || watched, true), '')::int > pg_trigger_depth()
         then
             execute replace(case tg_op when 'DELETE' then %13$L else %12$L end,
-                '{table}', watched::regclass::text) using table_schema, table_name;
+                '{table}', watched::regclass::text) using current_slot, deferring, table_schema, table_name;
+            get diagnostics also_written = row_count;
         end if;
         if pg_trigger_depth() > 1 then
             perform set_config('wamp.nested_' || watched, pg_trigger_depth()::text, true);
         end if;
     exception when others then
         get stacked diagnostics problem = message_text;
+        also_written := -1;
         raise warning 'pgwamp publishes a change of %% without its values: %%',
             tg_relid::regclass, problem;
         begin
@@ -239,27 +245,27 @@ begin
         begin
             if tg_op in ('UPDATE', 'DELETE') then
                 %7$s;
-                written := found;
             end if;
             if tg_op in ('UPDATE', 'INSERT') then
                 %8$s;
             end if;
             if tg_when = 'BEFORE' then
-                execute %9$L || tg_relid::regclass || %10$L using table_schema, table_name;
+                execute %9$L || tg_relid::regclass || %10$L using current_slot, deferring, table_schema, table_name;
             end if;
         exception when others then
             insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
-            select slot, nullif(current_setting('synchronous_commit') = 'off', false),
-                table_schema, table_name,
-                case tg_when when 'BEFORE' then 'delete' else lower(tg_op) end, %11$L, 2147483647
-            from wamp.retention;
+            values (current_slot, deferring, table_schema, table_name,
+                case tg_when when 'BEFORE' then 'delete' else lower(tg_op) end, %11$L, 2147483647);
         end;
     end;
     -- As wamp.wake, which tells why.
-    if (found or written)
+    if (written <> 0 or also_written <> 0)
         and (case when pg_try_advisory_lock_shared(20599, 2) then pg_advisory_unlock_shared(20599, 2) end)
     then
-        perform wamp.wake();
+        perform wamp.wake(
+            case when written = 1 and also_written = 0 and tg_op <> 'TRUNCATE'
+                then currval('wamp.event_id_seq') end,
+            current_slot, secret);
     end if;
     return null;
 end
@@ -268,11 +274,11 @@ $body$,
         head || deletion || deleted || ' as old from ' || old_rows || tail || measured,
         modification,
         retained,
-        head_of_partition || deletion || deleted || ' as old from ',
+        head_by_name || deletion || deleted || ' as old from ',
         tail || measured,
         head || deletion || 'null::json as old from ' || old_rows || tail || unmeasured,
         head || insertion || 'null::json as new from ' || new_rows || tail || unmeasured,
-        head_of_partition || deletion || 'null::json as old from ',
+        head_by_name || deletion || 'null::json as old from ',
         tail || unmeasured,
         case when eligible then '{"eligible_authid": []}' else retained end,
         replace(replace(replace(correction, '{rows}', 'new_rows'), '{rows_read}', new_rows), '{none}', ''),

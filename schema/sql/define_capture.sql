@@ -18,9 +18,12 @@ declare
         from pg_trigger as t
         join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
         where t.tgrelid = relation and t.tgname = 'wamp_insert' and t.tgnargs = 1);
-    -- Types whose JSON is the same under all settings.
+    -- Types whose JSON is the same under all settings, and those that depend on a single one.
     plain constant regtype[] := '{bool,int2,int4,int8,numeric,text,varchar,bpchar,"char",name,uuid,'
         'date,timestamp,json,jsonb}';
+    depending constant jsonb := '{"timestamptz": "timezone = ''UTC''", "bytea": "bytea_output = ''hex''", '
+        '"interval": "intervalstyle = ''iso_8601''", "float4": "extra_float_digits = 1", '
+        '"float8": "extra_float_digits = 1"}';
     settings text;
     is_new constant boolean := name is null;
 begin
@@ -40,20 +43,18 @@ begin
         end;
     end if;
     -- Each setting costs as much as a column, so that only what has to be set is set.
-    settings := case
-        when options ?| '{when,topic,eligible_authid,eligible_authrole}' or exists (
-            select from pg_attribute as a
-            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-                and a.atttypid <> all (plain || '{timestamptz}')
-        ) then
-            'set timezone = ''UTC'' set datestyle = ''ISO'' set intervalstyle = ''iso_8601'' '
-            'set bytea_output = ''hex'' set extra_float_digits = 1'
-        when exists (
-            select from pg_attribute as a
-            where a.attrelid = relation and a.atttypid = 'timestamptz'::regtype and not a.attisdropped
-        ) then 'set timezone = ''UTC'''
-        else ''
-    end;
+    select case
+            when options ?| '{when,topic,eligible_authid,eligible_authrole}'
+                or bool_or(t.oid <> all (plain) and t.typtype <> 'e' and d.setting is null)
+            then 'set timezone = ''UTC'' set datestyle = ''ISO'' set intervalstyle = ''iso_8601'' '
+                'set bytea_output = ''hex'' set extra_float_digits = 1'
+            else coalesce(string_agg(distinct 'set ' || d.setting, ' '), '')
+        end
+    into settings
+    from pg_attribute as a
+    join pg_type as t on t.oid = a.atttypid
+    left join jsonb_each_text(depending) as d (type, setting) on d.type::regtype = t.oid
+    where a.attrelid = relation and a.attnum > 0 and not a.attisdropped;
     execute format(
         'create or replace function wamp.%I() returns trigger language plpgsql security definer '
         'set search_path = pg_catalog, pg_temp %s as %L',

@@ -34,7 +34,7 @@ class Function(NamedTuple):
 FUNCTIONS = (
     Function("cluster", "()", "Names this database in this cluster", public=False),
     Function("key_columns", "(regclass)", "The columns that identify a row of a table"),
-    Function("wake", "()", "Wake the publisher if it sleeps"),
+    Function("wake", "(bigint, smallint, text)", "Wake the publisher if it sleeps", public=False),
     Function(
         "publish", "(text, jsonb, jsonb, jsonb)", "Publish an event when the transaction commits"
     ),

@@ -237,6 +237,7 @@ def test_what_everyone_may_do_and_may_not(wamp_database: Database) -> None:
         "require_payload",
         "require_topic",
         "rotate",
+        "wake",
     ]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(guest, "select nextval('wamp.event_id_seq')")

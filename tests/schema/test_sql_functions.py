@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
@@ -220,11 +223,17 @@ def notified(listener: Connection) -> list[str]:
     return told
 
 
+def announced(payloads: list[str]) -> list[dict[str, Any] | None]:
+    """The events that notifications carry; None of one that carries none."""
+    return [json.loads(payload) if payload else None for payload in payloads]
+
+
 @pytest.fixture
 def listener(wamp_database: Database) -> Connection:
     """A connection that leads and listens as a sleeping publisher does."""
     connection = wamp_database.connect()
     query(connection, "listen pgwamp")
+    query(connection, f'listen "{wamp_database.value("select channel from wamp.retention")}"')
     query(connection, f"select pg_advisory_lock{LEADER}")
     return connection
 
@@ -234,12 +243,17 @@ def test_a_sleeping_publisher_is_woken_once_per_transaction_when_it_commits(
 ) -> None:
     writer = wamp_database.connect()
     query(writer, "begin")
-    query(writer, "select wamp.publish('a.b')")
-    query(writer, "select wamp.publish('a.b')")
+    for _ in range(3):
+        query(writer, "select wamp.publish('a.b')")
     assert notified(listener) == []
     query(writer, "commit")
 
-    assert notified(listener) == [""]
+    # The first event is handed over, the others are to be read.
+    first, rest = announced(notified(listener))
+    assert first is not None
+    assert first["topic"] == "a.b"
+    assert first["id"] == wamp_database.value("select min(id) from wamp.event")
+    assert rest is None
 
 
 def test_an_awake_publisher_is_not_notified(wamp_database: Database, listener: Connection) -> None:
@@ -253,7 +267,75 @@ def test_an_awake_publisher_is_not_notified(wamp_database: Database, listener: C
 
     query(listener, f"select pg_advisory_unlock{AWAKE}")
     query(writer, "insert into orders values (2)")
+    assert [event and event["key"] for event in announced(notified(listener))] == ['{"id" : 2}']
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["insert into orders values (1), (2)"],
+        ["insert into orders values (1, repeat('x', 8000))"],
+        # Of characters that JSON escapes.
+        ["insert into orders values (1, repeat(e'\\x01', 3000))"],
+        ["set synchronous_commit = off", "insert into orders values (1)"],
+        # It does not see what others have committed since it began.
+        ["begin isolation level repeatable read", "insert into orders values (1)", "commit"],
+        ["begin isolation level serializable", "select wamp.publish('a.b')", "commit"],
+        ["truncate orders"],
+    ],
+)
+def test_what_cannot_be_handed_over_is_only_told(
+    wamp_database: Database, listener: Connection, statements: list[str]
+) -> None:
+    wamp_database.query("create table orders (id int primary key, note text)")
+    wamp_database.query("select wamp.watch('orders')")
+    writer = wamp_database.connect()
+    for statement in statements:
+        query(writer, statement)
+
     assert notified(listener) == [""]
+
+
+def test_what_is_handed_over_is_what_is_stored(
+    wamp_database: Database, listener: Connection
+) -> None:
+    wamp_database.query("create table orders (id int primary key, note text)")
+    wamp_database.query("select wamp.watch('orders', '{\"topic\": \"a.{op}\"}')")
+    writer = wamp_database.connect()
+    query(writer, "set datestyle = 'german'")
+    query(writer, "insert into orders values (1, 'a \U0001f418')")
+    query(writer, "update orders set note = 'b'")
+    query(writer, "delete from orders")
+    query(writer, "select wamp.publish('a.b', '[1]', '{\"a\": 2}', '{\"exclude_me\": false}')")
+
+    stored = wamp_database.query(
+        "select json_build_object('id', id, 'xid', xid::text, 'topic', topic, "
+        "'created_at', created_at at time zone 'UTC', 'relation_schema', relation_schema, "
+        "'relation', relation, 'op', op, 'options', options::text, 'changed', changed, "
+        "'args', args::text, 'kwargs', kwargs::text, 'key', key::text, 'new', new::text, "
+        "'old', old::text, 'truncated', false) from wamp.event order by id"
+    )
+    events = announced(notified(listener))
+    assert [{**(event or {}), "snapshot": None} for event in events] == [
+        {**event, "snapshot": None} for (event,) in stored
+    ]
+
+
+def test_a_rolled_back_event_is_not_handed_over(
+    wamp_database: Database, listener: Connection
+) -> None:
+    writer = wamp_database.connect()
+    for statement in (
+        "begin",
+        "savepoint here",
+        "select wamp.publish('a.undone')",
+        "rollback to here",
+        "select wamp.publish('a.done')",
+        "commit",
+    ):
+        query(writer, statement)
+
+    assert [event and event["topic"] for event in announced(notified(listener))] == ["a.done"]
 
 
 def test_without_a_publisher_nobody_notifies(wamp_database: Database, listener: Connection) -> None:
@@ -271,7 +353,9 @@ def test_waking_leaves_no_lock_behind(wamp_database: Database) -> None:
         assert wamp_database.value(f"select pg_try_advisory_lock{lock}")
 
 
-@pytest.mark.parametrize("write", ["perform wamp.wake()", "insert into orders values (1)"])
+@pytest.mark.parametrize(
+    "write", ["perform wamp.wake(null, null, null)", "insert into orders values (1)"]
+)
 def test_a_cancelled_statement_leaves_no_lock_behind(wamp_database: Database, write: str) -> None:
     wamp_database.query("create table orders (id int)")
     wamp_database.query("alter table orders replica identity full")
@@ -303,7 +387,7 @@ def test_a_row_that_only_left_its_partition_wakes(
     )
     wamp_database.query("select wamp.watch('stock')")
     wamp_database.query("insert into stock values (1)")
-    assert notified(listener) == [""]
+    assert len(notified(listener)) == 1
 
     wamp_database.query("update stock set id = 101")
     assert notified(listener) == [""]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
+from pgwamp.events.announced import Announcement, Unclear
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead
 from pgwamp.events.reader import Page, read_page
+from pgwamp.events.snapshot import Snapshot
 from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
 PAGE, AHEAD = 500, 2
-#: So many polls that found something within so many seconds, or so many writers beside that of the
-#: event: from then on nobody has to wake us, until there was less for a while.
-BUSY, BUSY_WITHIN, CROWD = 8, 0.05, 2
+#: Writers are better not made to notify when so many polls found something within so many seconds,
+#: a poll found so many events, so many were announced before we came to the first, or so many
+#: others write at the same time; until there is less for a while.
+OFTEN, OFTEN_WITHIN, MANY, BEHIND, CROWD = 8, 0.05, 16, 256, 2
 LINGER = 0.05
 #: Between two polls when there is something each time, in seconds.
 FIND_PAUSE = 0.001
@@ -47,10 +50,9 @@ class Pages:
         self._pages: asyncio.Queue[Page | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(AHEAD)
         self._failure: BaseException | None = None
-        self._finds: deque[float] = deque(maxlen=BUSY)
-        #: The transactions that ran at the last poll, and whether it found anything.
-        self._running: frozenset[str] = frozenset()
-        self._found = False
+        self._finds: deque[float] = deque(maxlen=OFTEN)
+        #: The transactions that ran at the last poll.
+        self._running: frozenset[int] = frozenset()
 
     async def next(self) -> Page | None:
         """The next page; waits for one. None when reading has ended in order.
@@ -66,79 +68,125 @@ class Pages:
     async def read(self) -> None:
         """Read until stopped. :meth:`next` raises what goes wrong.
 
-        While little happens, each event wakes the sleeping publisher, and is read at once. When
-        they come closely, it stays awake, and nobody wakes it.
+        While little happens, writers hand over their events, and the database is asked only for
+        what they do not. When they would stand in each other's way, it stays awake, and nobody
+        notifies.
         """
         waker = self._waker
         try:
             # Whoever wrote before somebody led did not look for one to wake.
-            unsure = await self._stay_awake()
+            silent = await self._stay_awake()
             pause = SHORT_PAUSE
             while not self._stopping.is_set():
                 waker.clear()
-                running = self._running
-                while await self._poll():
-                    pass
-                if self._is_busy(running):
-                    unsure = await self._stay_awake()
+                silent = await waker.writing(silent) if silent else []
+                if await self._catch_up() or await (
+                    self._wait(pause) if silent else self._listen()
+                ):
+                    silent = await self._stay_awake()
                     pause = SHORT_PAUSE
-                elif unsure and not waker.signalled:
-                    await waker.sleep(pause)
+                else:
                     pause = min(pause * 1.5, LONG_PAUSE)
-                    unsure = await waker.running(unsure)
-                elif not waker.signalled:
-                    await self._chores()
-                    await waker.sleep(LONGEST_SLEEP)
         except Exception as error:
             self._failure = error
         finally:
             self._pages.put_nowait(None)
 
-    def _is_busy(self, running: frozenset[str]) -> bool:
-        """Whether writers would stand in each other's way if each of them notified.
-
-        They are serialised when they commit, each for as long as the disk takes: so either polls
-        that find something follow each other closely, or several have begun to write meanwhile.
-        """
-        if not self._found:
+    async def _catch_up(self) -> bool:
+        """Read all there is; whether it is better not to be woken for it each time."""
+        running, found, more = self._running, False, True
+        while more:
+            page, more = await self._poll()
+            found = found or bool(page.records)
+        if not found:
             return False
         now = asyncio.get_running_loop().time()
         self._finds.append(now)
-        often = len(self._finds) == BUSY and now - self._finds[0] < BUSY_WITHIN
+        often = len(self._finds) == OFTEN and now - self._finds[0] < OFTEN_WITHIN
         return often or len(self._running - running) >= CROWD
+
+    async def _wait(self, seconds: float) -> bool:
+        """Wait until somebody notifies, or somebody who does not may have committed.
+
+        What is announced has to be read: it may be by one who waited for one who does not notify.
+        """
+        await self._chores()
+        await self._waker.sleep(seconds)
+        return False
+
+    async def _listen(self) -> bool:
+        """Take what writers announce, until something has to be read, or for a while.
+
+        Answers whether it is better not to be woken by them.
+        """
+        waker = self._waker
+        now = asyncio.get_running_loop().time
+        end = now() + LONGEST_SLEEP
+        while now() < end and not self._stopping.is_set():
+            if not waker.signalled:
+                await self._chores()
+                await waker.sleep(end - now())
+            payloads = waker.take()
+            if len(payloads) >= BEHIND:
+                return True
+            for payload in payloads:
+                try:
+                    announced = Announcement.parse(payload)
+                    page = announced.page(self._position)
+                except Unclear:
+                    return False
+                if page is not None:
+                    await self._room.acquire()
+                    self._go_on(page)
+                if announced.beside >= CROWD:
+                    return True
+        return False
 
     async def _stay_awake(self) -> list[str]:
         """Read without being woken, until there is little for a while.
 
         Answers the transactions that may have seen us awake: until they have ended, there is
-        nobody to wake us. Whoever begins later will.
+        nobody to wake us. Whoever begins to write later will.
         """
         now = asyncio.get_running_loop().time
         await self._waker.awake()
         end = now() + LINGER
         while now() < end and not self._stopping.is_set():
             running = self._running
-            more = await self._poll()
-            if more or self._is_busy(running):
+            page, more = await self._poll()
+            if more or self._is_worth_it(page, running):
                 end = now() + LINGER
             if not more:
                 # Many small pages would take from the writers what they spare by not notifying.
-                await asyncio.sleep(FIND_PAUSE if self._found else SHORT_PAUSE)
+                await asyncio.sleep(FIND_PAUSE if page.records else SHORT_PAUSE)
         self._finds.clear()
         await self._waker.may_sleep()
-        return await self._waker.running()
+        return await self._waker.writing()
 
-    async def _poll(self) -> bool:
-        """Read one page; whether there is more already."""
+    def _is_worth_it(self, page: Page, running: Collection[int]) -> bool:
+        """Whether to stay awake: asleep, we would be behind, or have to read all the same."""
+        transactions = {record["xid"] for record in page.records}
+        return len(page.records) > 0 and (
+            len(page.records) >= MANY
+            or len(transactions) < len(page.records)
+            or len(self._running.difference(running)) >= CROWD
+        )
+
+    async def _poll(self) -> tuple[Page, bool]:
+        """Read one page; that, and whether there is more already."""
         await self._room.acquire()
         page = await read_page(self._lead, self._position, PAGE, largest=self._largest)
         # After the rest of a poll comes what was committed since.
         more = page.more or self._position.polling is not None
-        self._position = page.end
-        self._running = frozenset(page.polling.rpartition(":")[2].split(",")) - {""}
-        self._found = bool(page.records)
-        if self._found:
-            self._pages.put_nowait(page)
+        self._running = Snapshot.parse(page.polling).running
+        if page.records:
+            self._go_on(page)
         else:
+            self._position = page.end
             self._room.release()
-        return more
+        return page, more
+
+    def _go_on(self, page: Page) -> None:
+        """After a page, for whose room there is."""
+        self._position = page.end
+        self._pages.put_nowait(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from pgwamp.catalog import WatchedRelation
@@ -107,10 +108,10 @@ class Shapes:
         *,
         bigint_as_string: bool = False,
     ):
-        self._naming = naming
         self._load = load
         self._big = bigint_as_string
         self._shapes: dict[tuple[str, str], _Shape] = {}
+        self._topic = cache(naming.topic)
 
     def use(self, relations: Sequence[WatchedRelation]) -> None:
         """Take over the watched relations of a freshly loaded catalog."""
@@ -217,7 +218,7 @@ class Shapes:
             kwargs["truncated"] = True
         return Event(
             record["id"],
-            record["topic"] or self._naming.topic(schema, table, op),
+            record["topic"] or self._topic(schema, table, op),
             None,
             kwargs,
             loads(record["options"]) if record["options"] else {},

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHO
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,14 @@ class Snapshot:
     running: frozenset[int]
 
     @classmethod
+    @lru_cache(4)
     def parse(cls, text: str) -> Snapshot:
         """``xmin:xmax:running,running,...``"""
         xmin, xmax, running = text.split(":")
         return cls(int(xmin), int(xmax), frozenset(map(int, running.split(",") if running else ())))
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
 
     def sees(self, xid: int) -> bool:
         """Whether the transaction had ended, as ``pg_visible_in_snapshot`` says."""
@@ -34,3 +39,13 @@ class Snapshot:
     def covers(self, other: Snapshot) -> bool:
         """Whether it was taken no earlier than ``other``: it sees all that the other one sees."""
         return self.xmax >= other.xmax and not any(map(other.sees, self.running))
+
+    def with_all_of(self, other: Snapshot, xid: int) -> Snapshot:
+        """What sees all that either sees, and ``xid``."""
+        xmax = max(self.xmax, other.xmax)
+        unseen = self.running | other.running | frozenset(range(xmax, xid))
+        running = frozenset(
+            x for x in unseen if x != xid and not self.sees(x) and not other.sees(x)
+        )
+        xmax = max(xmax, xid + 1)
+        return Snapshot(min(running, default=xmax), xmax, running)

@@ -1,14 +1,15 @@
 """When to sleep, and how not to miss the wake-up.
 
 While the publisher is awake it holds an advisory lock, and writers do not notify. To sleep it
-releases the lock, and goes on polling now and then while any transaction that ran at that moment
-still does: such a one may have seen the lock held and will not notify. Every later one finds the
-lock free and notifies.
+releases the lock, and goes on polling now and then while any transaction that had written an event
+at that moment is open: such a one may have seen the lock held and will not notify. Every later one
+finds the lock free, notifies, and hands over its event.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,11 +25,18 @@ LONGEST_SLEEP = 5.0
 #: Pauses between polls while awake with nothing to do, and while waiting for open transactions.
 SHORT_PAUSE, LONG_PAUSE = 0.002, 0.05
 
-_STILL_RUNNING = """
+_SECRET = "select channel from wamp.retention"
+# Whoever has written an event keeps this lock until his transaction ends.
+_WRITING = """
 select array(
-    select x::text
-    from pg_snapshot_xip(pg_current_snapshot()) as x
-    where $1::text[] is null or x::text = any ($1::text[])
+    select l.virtualtransaction
+    from pg_locks as l
+    join pg_database as d on d.oid = l.database
+    where l.locktype = 'relation'
+        and l.relation = 'wamp.event'::regclass
+        and l.mode = 'RowExclusiveLock'
+        and d.datname = current_database()
+        and ($1::text[] is null or l.virtualtransaction = any ($1::text[]))
 )
 """
 
@@ -38,6 +46,8 @@ class Waker:
 
     def __init__(self, lead: Lead):
         self._lead = lead
+        #: Payloads in the order in which they came: an event, or nothing.
+        self._announced: list[str] = []
         self._signal = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -46,10 +56,16 @@ class Waker:
         connection = self._lead.connection
         connection.add_termination_listener(self._on_closed)
         await connection.add_listener(CHANNEL, self._on_notify)
+        await connection.add_listener(await self._lead.fetchval(_SECRET), self._on_announcement)
 
-    def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+    def _on_notify(self, connection: Any, pid: int, channel: str, payload: object) -> None:
+        # Everybody can notify here: a payload is no event.
         if not payload:
-            self._signal.set()
+            self._on_announcement(connection, pid, channel, payload)
+
+    def _on_announcement(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._announced.append(str(payload))
+        self._signal.set()
 
     def _on_closed(self, _connection: Any) -> None:
         self._closed.set()
@@ -68,23 +84,26 @@ class Waker:
 
     def clear(self) -> None:
         """Forget the wake-ups so far; then poll."""
+        self.take()
+
+    def take(self) -> list[str]:
+        """What came since the last time: an event, as ``wamp.wake`` writes it, or nothing.
+
+        In the order in which the transactions have committed.
+        """
         if not self._closed.is_set():
             self._signal.clear()
+        announced, self._announced = self._announced, []
+        return announced
 
     async def may_sleep(self) -> None:
-        """Tell writers to notify from now on; then ask what is :meth:`running`, and poll.
+        """Tell writers to notify from now on; then ask who is :meth:`writing`, and poll."""
+        await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
 
-        It takes a transaction id: a snapshot names those in progress only up to the last one that
-        has ended, and whoever saw the lock held has a smaller one.
-        """
-        await self._lead.execute(
-            "select pg_advisory_unlock($1, $2), pg_current_xact_id()", LOCK_CLASS, AWAKE
-        )
-
-    async def running(self, among: list[str] | None = None) -> list[str]:
-        """The transactions in progress now, or those of ``among`` that still are."""
-        running: list[str] = await self._lead.fetchval(_STILL_RUNNING, among)
-        return running
+    async def writing(self, among: Sequence[str] | None = None) -> list[str]:
+        """The open transactions that have written events, or those of ``among`` that still are."""
+        writing: list[str] = await self._lead.fetchval(_WRITING, among)
+        return writing
 
     @property
     def signalled(self) -> bool:

@@ -21,10 +21,14 @@ class _Number(str):
     """A JSON number with a fraction or exponent, kept as written until its type is known."""
 
 
+# json.loads makes one for each text that is not parsed as usual.
+_EXACT = json.JSONDecoder(parse_float=_Number)
+
+
 def loads_exact(text: str) -> Any:
     """Parse JSON and keep every fraction exact, for :func:`from_json` to convert."""
     try:
-        return json.loads(text, parse_float=_Number)
+        return _EXACT.decode(text)
     except ValueError:
         # Python makes no integer of more than 4300 digits; PostgreSQL has numbers of 131072.
         return json.loads(text, parse_int=_exact_int, parse_float=_Number)

@@ -1,0 +1,65 @@
+"""announced events: a writer that wakes the publisher hands it the event
+
+The notification had no payload, and the publisher had to ask what there was.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from pgwamp.schema.loading import statement
+
+revision = "0005"
+down_revision: str | None = "0004"
+branch_labels: str | None = None
+depends_on: str | None = None
+
+
+#: Whose newest form hands events over, or needs what is added here; in order of dependency.
+FUNCTIONS = ("wake", "publish", "capture_source", "define_capture")
+WAKE = "wamp.wake(bigint, smallint, text)"
+
+
+def upgrade() -> None:
+    """Agree upon a channel that nobody else knows."""
+    op.add_column("retention", sa.Column("channel", sa.Text), schema="wamp")
+    op.execute("UPDATE wamp.retention SET channel = 'pgwamp_' || gen_random_uuid()")
+    op.alter_column("retention", "channel", nullable=False, schema="wamp")
+    for function in FUNCTIONS:
+        op.execute(statement(function))
+    op.execute(f"COMMENT ON FUNCTION {WAKE} IS 'Wake the publisher if it sleeps'")
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {WAKE} FROM PUBLIC")
+    op.execute(
+        "SELECT wamp.redefine_capture(tgrelid) FROM pg_trigger "
+        "WHERE tgname = 'wamp_insert' AND tgnargs = 1"
+    )
+    op.execute("DROP FUNCTION IF EXISTS wamp.wake()")
+
+
+def downgrade() -> None:
+    """Wake the publisher without a word."""
+    op.execute(_FORMER_WAKE)
+    op.drop_column("retention", "channel", schema="wamp")
+
+
+# Files of schema/sql have their newest form only, and that one needs what is dropped here.
+_FORMER_WAKE = r"""
+create or replace function wamp.wake(
+    event_id bigint, current_slot smallint, secret text
+) returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if (case when pg_try_advisory_lock_shared(20599, 2)
+            then pg_advisory_unlock_shared(20599, 2) end)
+        and not (case when pg_try_advisory_lock_shared(20599, 1)
+            then pg_advisory_unlock_shared(20599, 1) else false end)
+    then
+        perform pg_notify('pgwamp', '');
+    end if;
+end
+$$
+"""
