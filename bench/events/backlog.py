@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from bench.events.live import deadline, top_rate
+from bench.events.live import deadline, flat_out
 from bench.events.stand import WATCHED_TOPIC, Effort, Stand, median, say
 from bench.events.subscriber import subscribed
 
@@ -51,7 +51,7 @@ def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
     with subscribed(stand, WATCHED_TOPIC) as subscriber:
         with stand.component() as component:
             idle = component.memory_info().rss
-            live = [top_rate(stand, subscriber, effort)]
+            live = [flat_out(stand, subscriber, effort)]
         stand.forget()
         wrote = _write(stand, effort.backlog)
         say("publishing them ...")
@@ -59,7 +59,7 @@ def measure(stand: Stand, effort: Effort) -> dict[str, Any]:
             peak = Peak(component)
             with peak.watched():
                 received = subscriber.receive(effort.backlog, deadline(effort.backlog))
-            live.append(top_rate(stand, subscriber, effort))
+            live.append(flat_out(stand, subscriber, effort))
     return {
         "events": received.rows,
         "seconds_to_write": round(wrote, 1),

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from typing import Any
 
 import asyncpg
 
 from bench.events import peer
-from bench.events.stand import NAIVE_CHANNEL, NAIVE_TOPIC
+from bench.events.stand import NAIVE_UVLOOP, topic
 
 
-async def publish(session: Any, payloads: asyncio.Queue[str]) -> None:
+async def publish(session: Any, payloads: asyncio.Queue[str], table: str) -> None:
     """Publish each notification, in order, so many under way at a time."""
     room = asyncio.Semaphore(peer.WINDOW)
 
@@ -28,11 +29,11 @@ async def publish(session: Any, payloads: asyncio.Queue[str]) -> None:
     while True:
         row = json.loads(await payloads.get())
         await room.acquire()
-        reply = session.publish(NAIVE_TOPIC, **row, options=peer.ACKNOWLEDGE)
+        reply = session.publish(topic(table), **row, options=peer.ACKNOWLEDGE)
         reply.add_done_callback(acknowledged)
 
 
-async def main() -> None:
+async def main(table: str) -> None:
     """Until killed."""
     component = peer.component()
 
@@ -41,13 +42,13 @@ async def main() -> None:
         payloads: asyncio.Queue[str] = asyncio.Queue()
         connection = await asyncpg.connect(os.environ["DATABASE_URL"])
         await connection.add_listener(
-            NAIVE_CHANNEL, lambda *notification: payloads.put_nowait(notification[3])
+            table, lambda *notification: payloads.put_nowait(notification[3])
         )
         print("ready", flush=True)
-        await publish(session, payloads)
+        await publish(session, payloads, table)
 
     await component.start(asyncio.get_running_loop())
 
 
 if __name__ == "__main__":
-    peer.run(main())
+    peer.run(main(sys.argv[1]), uvloop=sys.argv[1] == NAIVE_UVLOOP)

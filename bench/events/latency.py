@@ -1,4 +1,8 @@
-"""From commit to subscriber: pgwamp beside a hand-written bridge, through the same router."""
+"""From commit to subscriber: pgwamp beside hand-written bridges, through the same router.
+
+Only one of them runs at a time: PostgreSQL wakes every connection that listens to anything, with
+each notification.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,22 @@ from typing import Any
 
 from bench.events.live import deadline, top_rate
 from bench.events.load import write
-from bench.events.stand import NAIVE_TOPIC, WATCHED_TOPIC, Effort, Stand, median, ratio, say
+from bench.events.stand import NAIVE, NAIVE_UVLOOP, Effort, Stand, median, ratio, say, topic
 from bench.events.subscriber import Subscriber, subscribed
 
 CALM = 100.0  # per second
-TABLES = {"pgwamp": "watched", "bridge": "naive"}
+WARMING = 1  # seconds
+TABLES = {"pgwamp": "watched", "bridge": NAIVE, "bridge on uvloop": NAIVE_UVLOOP}
+OURS, *THEIRS = TABLES
 FIGURES = ("p50_ms", "p99_ms")
 
 
 def measure(stand: Stand, effort: Effort) -> list[dict[str, Any]]:
     """At a calm rate, at half of the top rate, and while a transaction elsewhere stays open."""
     stand.forget()
-    with (
-        stand.component(),
-        stand.bridge(),
-        subscribed(stand, WATCHED_TOPIC, NAIVE_TOPIC) as subscriber,
-    ):
-        half = top_rate(stand, subscriber, effort) / 2
+    with subscribed(stand, *map(topic, TABLES.values())) as subscriber:
+        with stand.component():
+            half = top_rate(stand, subscriber, effort) / 2
         results = [
             _rounds(stand, subscriber, effort, "at 100/s", CALM),
             _rounds(stand, subscriber, effort, "at half of the top rate", half),
@@ -33,6 +36,12 @@ def measure(stand: Stand, effort: Effort) -> list[dict[str, Any]]:
             name = "at 100/s, a transaction elsewhere open"
             results.append(_rounds(stand, subscriber, effort, name, CALM))
     return results
+
+
+@contextmanager
+def _publishing(stand: Stand, side: str) -> Iterator[None]:
+    with stand.component() if side == OURS else stand.bridge(TABLES[side]):
+        yield
 
 
 @contextmanager
@@ -57,8 +66,11 @@ def _rounds(
     }
     for turn in range(effort.rounds):
         for side in sides if turn % 2 else reversed(sides):
-            written = write(stand, TABLES[side], effort.seconds, 2, per_second=per_second)
-            received = subscriber.receive(written.rows, deadline(written.rows))
+            with _publishing(stand, side):
+                # What has just started is slower at first.
+                for seconds in (WARMING, effort.seconds):
+                    written = write(stand, TABLES[side], seconds, 2, per_second=per_second)
+                    received = subscriber.receive(written.rows, deadline(written.rows))
             for figure, values in took[side].items():
                 values.append(getattr(received, figure))
         say(f"latency {name}: round {turn + 1} of {effort.rounds}")
@@ -70,7 +82,8 @@ def _rounds(
             for side, figures in took.items()
         },
         "ratio": {
-            figure: ratio(took["pgwamp"][figure], took["bridge"][figure]) for figure in FIGURES
+            side: {figure: ratio(took[OURS][figure], took[side][figure]) for figure in FIGURES}
+            for side in THEIRS
         },
     }
 
@@ -80,6 +93,7 @@ def lines(result: list[dict[str, Any]]) -> Iterator[str]:
     for figures in result:
         yield f"latency {figures['name']} ({figures['per_second']}/s), p50 and p99:"
         for side in TABLES:
-            yield f"  {side:10}{figures[side]['p50_ms']:>8} ms {figures[side]['p99_ms']:>8} ms"
-        ratio = figures["ratio"]
-        yield f"  {'ratio':10}{ratio['p50_ms']:>8}    {ratio['p99_ms']:>8}"
+            yield f"  {side:20}{figures[side]['p50_ms']:>8} ms {figures[side]['p99_ms']:>8} ms"
+        for side, ratios in figures["ratio"].items():
+            name = f"ratio to {side}"
+            yield f"  {name:25}{ratios['p50_ms']:>3}    {ratios['p99_ms']:>8}"

@@ -8,9 +8,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 import txaio
-import uvloop
 from autobahn.asyncio.component import Component
 from autobahn.wamp.types import PublishOptions
+from uvloop import new_event_loop
 
 ACKNOWLEDGE = PublishOptions(acknowledge=True)
 #: Acknowledged publishes under way.
@@ -33,7 +33,7 @@ def component() -> Component:
     )
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """On uvloop, as ``pgwamp run`` is."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+def run(main: Coroutine[Any, Any, None], *, uvloop: bool = True) -> None:
+    """On uvloop, as ``pgwamp run`` is, or on the loop that Autobahn's ``run`` takes."""
+    with asyncio.Runner(loop_factory=new_event_loop if uvloop else None) as runner:
         runner.run(main)

@@ -1,7 +1,7 @@
-"""What everything here is measured on: one PostgreSQL, one Crossbar.io, four equal tables.
+"""What everything here is measured on: one PostgreSQL, one Crossbar.io, equal tables.
 
-``plain`` is nobody's concern, ``watched`` and ``batched`` are watched by pgwamp, and ``naive`` has
-the trigger that one writes first: for each row, ``pg_notify`` of its JSON.
+``plain`` is nobody's concern, ``watched`` and ``batched`` are watched by pgwamp, and both ``naive``
+ones have the trigger that one writes first: for each row, ``pg_notify`` of its JSON.
 """
 
 from __future__ import annotations
@@ -24,10 +24,17 @@ from pgwamp.dev import processes
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 
-WATCHED_TOPIC = "com.example.watched.inserted"
-BATCHED_TOPIC = "com.example.batched.inserted"
-NAIVE_CHANNEL, NAIVE_TOPIC = "naive", "com.example.naive.inserted"
+#: Each is the table, the channel, and part of the topic of a hand-written bridge: one runs on the
+#: loop that Autobahn takes by itself, the other on that of ``pgwamp run``.
+NAIVE, NAIVE_UVLOOP = "naive", "naive_uvloop"
 
+
+def topic(table: str) -> str:
+    """Of a table's inserts."""
+    return f"com.example.{table}.inserted"
+
+
+WATCHED_TOPIC, BATCHED_TOPIC = topic("watched"), topic("batched")
 _TABLE = """
 create table {} (
     id bigint primary key generated always as identity, device int not null,
@@ -35,13 +42,13 @@ create table {} (
 )
 """
 _NAIVE = """
-create function tell() returns trigger language plpgsql as $$
+create or replace function tell() returns trigger language plpgsql as $$
 begin
-    perform pg_notify('naive', to_jsonb(new)::text);
+    perform pg_notify(tg_table_name, to_jsonb(new)::text);
     return null;
 end
 $$;
-create trigger tell after insert on naive for each row execute function tell()
+create trigger tell after insert on {} for each row execute function tell()
 """
 #: The server's clock, just before the commit. Everything runs on one machine: clients share it.
 STAMP = "extract(epoch from clock_timestamp())"
@@ -151,9 +158,9 @@ class Stand:
             yield psutil.Process(child.pid)
 
     @contextmanager
-    def bridge(self) -> Iterator[psutil.Process]:
-        """The hand-written bridge, from when it listens until the context ends."""
-        command = [sys.executable, "-m", "bench.events.bridge"]
+    def bridge(self, table: str) -> Iterator[psutil.Process]:
+        """The hand-written bridge of a table, from when it listens until the context ends."""
+        command = [sys.executable, "-m", "bench.events.bridge", table]
         with running(command, "ready", **self.environment) as child:
             yield psutil.Process(child.pid)
 
@@ -174,8 +181,9 @@ def stand(*, durable: bool) -> Iterator[Stand]:
         router = stack.enter_context(Router(folder / "crossbar", port=0))
         migrations.upgrade(postgres.url())
         made = Stand(postgres, router)
-        for table in ("plain", "watched", "batched", "naive"):
+        for table in ("plain", "watched", "batched", NAIVE, NAIVE_UVLOOP):
             made.value(_TABLE.format(table))
-        made.value(_NAIVE)
+        for table in (NAIVE, NAIVE_UVLOOP):
+            made.value(_NAIVE.format(table))
         made.value("select wamp.watch('watched')")
         yield made

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from bench.events.load import write
-from bench.events.stand import NAIVE_CHANNEL, Effort, Stand, median, ratio, say
+from bench.events.stand import NAIVE, Effort, Stand, median, ratio, say
 from bench.processes import Used
 from pgwamp.events.waker import AWAKE, LOCK_CLASS
 
@@ -56,7 +56,7 @@ def _listener(stand: Stand) -> Iterator[list[psutil.Process]]:
                 connection.notifies.clear()
 
     with connection.cursor() as cursor:
-        cursor.execute(f"listen {NAIVE_CHANNEL}")
+        cursor.execute(f"listen {NAIVE}")
     thread = threading.Thread(target=listen)
     thread.start()
     try:
@@ -74,7 +74,7 @@ SIDES: dict[str, tuple[str, Around]] = {
     "watched": ("watched", _component),
     "watched, published elsewhere": ("watched", _awake_elsewhere),
     "watched, no component": ("watched", _nobody),
-    "naive": ("naive", _listener),
+    "naive": (NAIVE, _listener),
 }
 
 
