@@ -181,6 +181,7 @@ declare
     problem text;
     written bigint := 0;
     also_written bigint := 0;
+    corrected bigint := 0;
 begin
     if tg_nargs = 2 then
         select c.oid, n.nspname, c.relname into watched, table_schema, table_name
@@ -223,7 +224,8 @@ begin
         then
             execute replace(case tg_op when 'DELETE' then %13$L else %12$L end,
                 '{table}', watched::regclass::text) using current_slot, deferring, table_schema, table_name;
-            get diagnostics also_written = row_count;
+            get diagnostics corrected = row_count;
+            also_written := also_written + corrected;
         end if;
         if pg_trigger_depth() > 1 then
             perform set_config('wamp.nested_' || watched, pg_trigger_depth()::text, true);
@@ -260,7 +262,7 @@ begin
     end;
     -- As wamp.wake, which tells why.
     if (written <> 0 or also_written <> 0)
-        and (case when pg_try_advisory_lock_shared(20599, 2) then pg_advisory_unlock_shared(20599, 2) end)
+        and (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end) is null
     then
         perform wamp.wake(
             case when written = 1 and also_written = 0 and tg_op <> 'TRUNCATE'

@@ -1,13 +1,13 @@
 -- Wake the publisher, but only if there is one and it sleeps, and hand it the event.
 --
 -- pg_notify takes a lock at commit that the whole cluster shares, so writers that notify are
--- serialised. The publisher holds the advisory lock (20599, 1) exclusively while it leads, and
--- (20599, 2) while it is awake; only one who leads and is not awake has to be woken. Callers insert
--- their event before they probe: then the transaction has an id, and a publisher that begins to lead
--- or is about to sleep waits for it.
+-- serialised. The publisher holds the advisory lock (20599, 3) exclusively while it sleeps, and loses
+-- it with its connection; so whoever cannot share it has one to wake. Callers insert their event before
+-- they probe: then they hold a lock on wamp.event, and a publisher that begins to sleep waits for them.
+-- Who else takes the advisory lock makes writers notify in vain, or the publisher stay awake.
 --
 -- A probe locks and unlocks in one expression. Between two statements the writer could be cancelled,
--- and its session would keep a lock that lets no publisher lead or be awake again.
+-- and its session would keep a lock that lets no publisher sleep again.
 --
 -- Notifications come in the order of commits, so that a sleeping publisher may publish what they
 -- carry: the first event of a transaction, with what the transaction saw, if that is all that was
@@ -27,9 +27,8 @@ declare
     event text;
     xid constant text := pg_current_xact_id()::text;
 begin
-    if (case when pg_try_advisory_lock_shared(20599, 2) then pg_advisory_unlock_shared(20599, 2) end)
-        and not (case when pg_try_advisory_lock_shared(20599, 1)
-            then pg_advisory_unlock_shared(20599, 1) else false end)
+    if (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end)
+        is null
     then
         if event_id is not null
             and current_setting('wamp.announced', true) is distinct from xid

@@ -68,6 +68,8 @@ def downgrade() -> None:
     op.execute("DROP VIEW wamp.watched")
     for function in reversed(FUNCTIONS):
         op.execute(f"DROP FUNCTION wamp.{function.file}{function.arguments}")
+    # Where a newer form has come in an upgrade.
+    op.execute("DROP FUNCTION IF EXISTS wamp.wake()")
     op.drop_table("publisher", schema="wamp")
     op.drop_table("retention", schema="wamp")
     op.drop_table("event", schema="wamp")

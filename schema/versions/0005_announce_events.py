@@ -34,16 +34,38 @@ def upgrade() -> None:
         "SELECT wamp.redefine_capture(tgrelid) FROM pg_trigger "
         "WHERE tgname = 'wamp_insert' AND tgnargs = 1"
     )
-    op.execute("DROP FUNCTION IF EXISTS wamp.wake()")
+    # The former wamp.wake() stays: writers that waited for this transaction still call it.
 
 
 def downgrade() -> None:
     """Wake the publisher without a word."""
     op.execute(_FORMER_WAKE)
+    op.execute(_FORGET_CHANNEL)
     op.drop_column("retention", "channel", schema="wamp")
 
 
-# Files of schema/sql have their newest form only, and that one needs what is dropped here.
+# Files of schema/sql have their newest form only, and that one needs what is dropped here. The
+# captures too, and what makes them.
+_FORGET_CHANNEL = r"""
+do $$
+declare
+    definition text;
+begin
+    for definition in
+        select pg_get_functiondef(oid) from pg_proc
+        where pronamespace = 'wamp'::regnamespace
+            and prosrc like '%select slot, channel into current_slot, secret from%'
+    loop
+        definition := replace(definition,
+            'select slot, channel into current_slot, secret from',
+            'select slot into current_slot from');
+        execute replace(definition,
+            'and (case when pg_try_advisory_lock_shared(20599, 3) '
+            'then pg_advisory_unlock_shared(20599, 3) end) is null', '');
+    end loop;
+end
+$$
+"""
 _FORMER_WAKE = r"""
 create or replace function wamp.wake(
     event_id bigint, current_slot smallint, secret text

@@ -13,14 +13,14 @@ from pgwamp.events.announced import FAR, Announcement, Unclear
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import LOCK_CLASS
 from pgwamp.events.snapshot import Snapshot
-from pgwamp.events.waker import AWAKE
+from pgwamp.events.waker import ASLEEP
 from tests.conftest import Connect, Database, Serve
 
 XIDS = range(1, 40)
 _WAITING = "select exists (select from pg_locks where pid = $1 and not granted)"
 _AWAKE = (
-    "select exists (select from pg_locks join pg_database as d on d.oid = database "
-    f"where datname = current_database() and classid = {LOCK_CLASS} and objid = {AWAKE})"
+    "select not exists (select from pg_locks join pg_database as d on d.oid = database "
+    f"where datname = current_database() and classid = {LOCK_CLASS} and objid = {ASLEEP})"
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pgwamp.events.leader import leadership
-from pgwamp.events.waker import Waker
+import asyncio
+import json
+
+from pgwamp.events.leader import LOCK_CLASS, leadership
+from pgwamp.events.waker import ASLEEP, Waker
 from tests.conftest import Database
 
 
@@ -13,13 +16,12 @@ async def test_who_has_written_an_event_is_waited_for_and_nobody_else(database: 
     async with leadership(database.url) as lead:
         waker = Waker(lead)
         await waker.start()
-        await waker.awake()
         # Has nothing to do with events, and may stay open for long.
         await other.execute("begin; create table never (id int)")
         await undecided.execute("begin; savepoint s; insert into item values (1); rollback to s")
         await writer.execute("begin; insert into item values (2)")
 
-        await waker.may_sleep()
+        assert await waker.may_sleep()
         writing = await waker.writing()
         assert len(writing) == 1
         await undecided.execute("insert into item values (3)")
@@ -29,3 +31,34 @@ async def test_who_has_written_an_event_is_waited_for_and_nobody_else(database: 
         assert len(await waker.writing()) == 1
     for connection in (writer, undecided, other):
         await connection.close()
+
+
+async def test_while_somebody_else_has_the_lock_the_publisher_stays_awake(
+    database: Database,
+) -> None:
+    """It would be told nothing of those who find the lock shared."""
+    stranger, writer = await database.connect(), await database.connect()
+    share = f"select pg_advisory_lock_shared({LOCK_CLASS}, {ASLEEP})"
+    await stranger.execute(share)
+    async with leadership(database.url) as lead:
+        waker = Waker(lead)
+        await waker.start()
+        assert not await waker.may_sleep()
+        await stranger.execute("select pg_advisory_unlock_all()")
+        assert await waker.may_sleep()
+        # Whoever waits for the lock changes nothing.
+        waiting = asyncio.create_task(stranger.execute(share))
+        async with asyncio.timeout(10):
+            while not await writer.fetchval(
+                "select exists (select from pg_locks where pid = $1 and not granted)",
+                stranger.get_server_pid(),
+            ):
+                assert not waiting.done()
+        await writer.execute("select wamp.publish('com.example.told')")
+        async with asyncio.timeout(10):
+            await waker.sleep(10)
+        assert [json.loads(text)["topic"] for text in waker.take()] == ["com.example.told"]
+        await waker.awake()
+        await waiting
+    await stranger.close()
+    await writer.close()

@@ -67,7 +67,7 @@ def test_a_leader_is_whoever_holds_its_lock_in_this_database(
 ) -> None:
     here, elsewhere = wamp_database.connect(), new_database(template).connect()  # type: ignore[operator]
     query(elsewhere, "select pg_advisory_lock(20599, 1)")
-    query(here, "select pg_advisory_lock(20599, 2)")
+    query(here, "select pg_advisory_lock(20599, 3)")
     assert not wamp_database.value("select leader from wamp.backlog()")
     query(here, "select pg_advisory_lock(20599, 1)")
     assert wamp_database.value("select leader from wamp.backlog()")

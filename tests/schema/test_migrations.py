@@ -93,6 +93,41 @@ def test_upgrade_downgrade_upgrade_gives_the_same_schema(empty_database: Databas
     assert empty_database.query(CONTENTS) == first
 
 
+def test_before_events_were_handed_over_writers_woke_without_a_word(
+    wamp_database: Database,
+) -> None:
+    """A downgrade leaves functions that work, and wakes a publisher of that version."""
+    wamp_database.query("create table orders (id int primary key)")
+    wamp_database.query("select wamp.watch('orders')")
+    first = wamp_database.query(CONTENTS)
+    migrations.downgrade(wamp_database.url, "0004")
+    publisher = wamp_database.connect()
+    # It leads, and is not awake.
+    query(publisher, "select pg_advisory_lock(20599, 1)")
+    query(publisher, "listen pgwamp")
+    writer = wamp_database.connect()
+    for statement in (
+        "insert into orders values (1)",
+        "select wamp.publish('a.b')",
+        "create table more (id int primary key)",
+        "select wamp.watch('more')",
+        "insert into more values (1)",
+    ):
+        query(writer, statement)
+
+    assert wamp_database.query("select coalesce(topic, op) from wamp.event order by id") == [
+        ("insert",),
+        ("a.b",),
+        ("insert",),
+    ]
+    publisher.poll()
+    assert [notification.payload for notification in publisher.notifies].count("") == 3
+
+    query(writer, "select wamp.unwatch('more')")
+    migrations.upgrade(wamp_database.url)
+    assert wamp_database.query(CONTENTS) == first
+
+
 def test_looking_at_the_revision_creates_nothing(empty_database: Database) -> None:
     migrations.current(empty_database.url)
     migrations.pending(empty_database.url)

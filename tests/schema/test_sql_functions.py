@@ -11,8 +11,8 @@ from psycopg2.extensions import connection as Connection
 
 from .conftest import GUEST, Database, query
 
-LEADER = "(20599, 1)"
-AWAKE = "(20599, 2)"
+#: The advisory lock of a publisher that sleeps.
+ASLEEP = "(20599, 3)"
 
 DEFINE = "wamp.define_capture(regclass, jsonb, name)"
 
@@ -234,7 +234,7 @@ def listener(wamp_database: Database) -> Connection:
     connection = wamp_database.connect()
     query(connection, "listen pgwamp")
     query(connection, f'listen "{wamp_database.value("select channel from wamp.retention")}"')
-    query(connection, f"select pg_advisory_lock{LEADER}")
+    query(connection, f"select pg_advisory_lock{ASLEEP}")
     return connection
 
 
@@ -259,13 +259,13 @@ def test_a_sleeping_publisher_is_woken_once_per_transaction_when_it_commits(
 def test_an_awake_publisher_is_not_notified(wamp_database: Database, listener: Connection) -> None:
     wamp_database.query("create table orders (id int primary key)")
     wamp_database.query("select wamp.watch('orders')")
-    query(listener, f"select pg_advisory_lock{AWAKE}")
+    query(listener, f"select pg_advisory_unlock{ASLEEP}")
     writer = wamp_database.connect()
     query(writer, "select wamp.publish('a.b')")
     query(writer, "insert into orders values (1)")
     assert notified(listener) == []
 
-    query(listener, f"select pg_advisory_unlock{AWAKE}")
+    query(listener, f"select pg_advisory_lock{ASLEEP}")
     query(writer, "insert into orders values (2)")
     assert [event and event["key"] for event in announced(notified(listener))] == ['{"id" : 2}']
 
@@ -339,7 +339,7 @@ def test_a_rolled_back_event_is_not_handed_over(
 
 
 def test_without_a_publisher_nobody_notifies(wamp_database: Database, listener: Connection) -> None:
-    query(listener, f"select pg_advisory_unlock{LEADER}")
+    query(listener, f"select pg_advisory_unlock{ASLEEP}")
     wamp_database.query("select wamp.publish('a.b')")
     assert notified(listener) == []
 
@@ -349,8 +349,7 @@ def test_waking_leaves_no_lock_behind(wamp_database: Database) -> None:
     query(writer, "begin")
     query(writer, "select wamp.publish('a.b')")
 
-    for lock in (AWAKE, LEADER):
-        assert wamp_database.value(f"select pg_try_advisory_lock{lock}")
+    assert wamp_database.value(f"select pg_try_advisory_lock{ASLEEP}")
 
 
 @pytest.mark.parametrize(
@@ -367,8 +366,7 @@ def test_a_cancelled_statement_leaves_no_lock_behind(wamp_database: Database, wr
         with pytest.raises(psycopg2.errors.QueryCanceled):
             query(writer, f"do $$ begin loop {write}; end loop; end $$")
 
-    for lock in (AWAKE, LEADER):
-        assert wamp_database.value(f"select pg_try_advisory_lock{lock}")
+    assert wamp_database.value(f"select pg_try_advisory_lock{ASLEEP}")
 
 
 def test_a_row_that_only_left_its_partition_wakes(

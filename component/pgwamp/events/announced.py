@@ -17,7 +17,7 @@ from pgwamp.events.cursor import Position
 from pgwamp.events.reader import Page
 from pgwamp.events.snapshot import Snapshot
 
-#: Transactions that began since a snapshot, at most; of so many others, one is at something else.
+#: Transactions since what was read, at most; of so many others, one is at something else.
 FAR, LONG_AGO = 1_000, 64
 
 
@@ -67,7 +67,7 @@ class Announcement:
             if self.record["id"] > position.last_id and position.polling is not None:
                 raise Unclear
             return None
-        if self.xid - max(seen.xmax, self.snapshot.xmax) > FAR:
+        if max(self.xid, self.snapshot.xmax) - seen.xmax > FAR:
             raise Unclear
         polling = str(seen.with_all_of(self.snapshot, self.xid))
         start = Position(position.polling or position.seen, newest=position.newest)

@@ -11,14 +11,14 @@ from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead
 from pgwamp.events.reader import Page, read_page
 from pgwamp.events.snapshot import Snapshot
-from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, SHORT_PAUSE, Waker
+from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, MOST, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.
 PAGE, AHEAD = 500, 2
 #: Writers are better not made to notify when so many polls found something within so many seconds,
-#: a poll found so many events, so many were announced before we came to the first, or so many
-#: others write at the same time; until there is less for a while.
-OFTEN, OFTEN_WITHIN, MANY, BEHIND, CROWD = 8, 0.05, 16, 256, 2
+#: a poll found so many events, or so many others write at the same time; until there is less for a
+#: while.
+OFTEN, OFTEN_WITHIN, MANY, CROWD = 8, 0.05, 16, 2
 LINGER = 0.05
 #: Between two polls when there is something each time, in seconds.
 FIND_PAUSE = 0.001
@@ -127,7 +127,7 @@ class Pages:
                 await self._chores()
                 await waker.sleep(end - now())
             payloads = waker.take()
-            if len(payloads) >= BEHIND:
+            if len(payloads) >= MOST:
                 return True
             for payload in payloads:
                 try:
@@ -151,16 +151,17 @@ class Pages:
         now = asyncio.get_running_loop().time
         await self._waker.awake()
         end = now() + LINGER
-        while now() < end and not self._stopping.is_set():
+        while not self._stopping.is_set():
             running = self._running
             page, more = await self._poll()
             if more or self._is_worth_it(page, running):
                 end = now() + LINGER
+            elif now() >= end and await self._waker.may_sleep():
+                break
             if not more:
                 # Many small pages would take from the writers what they spare by not notifying.
                 await asyncio.sleep(FIND_PAUSE if page.records else SHORT_PAUSE)
         self._finds.clear()
-        await self._waker.may_sleep()
         return await self._waker.writing()
 
     def _is_worth_it(self, page: Page, running: Collection[int]) -> bool:

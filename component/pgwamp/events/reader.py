@@ -117,6 +117,7 @@ async def read_page(
     records = [row for row in rows if row["id"] is not None]
     more = bool(records) and (len(records) == limit or len(records) < records[0]["found"])
     newest = max(position.newest, int(rows[0]["known"]) - 1)
+    whole: Sequence[Any] = records
     if polling is None:
         polling = str(rows[0]["snapshot"])
         # Of the whole poll and not of the page: the end of a snapshot must not part transactions
@@ -124,8 +125,8 @@ async def read_page(
         whole = await connection.fetch(_WHOLE, position.seen, polling) if more else records
         name = "newest" if more else "xid"
         newest = max([newest, *(int(row[name]) for row in whole)])
-        if any(row["deferred"] for row in whole):
-            await flush(connection)
+    if any(row["deferred"] for row in whole):
+        await flush(connection)
     end = (
         Position(position.seen, polling, records[-1]["id"], newest)
         if more

@@ -1,9 +1,9 @@
 """When to sleep, and how not to miss the wake-up.
 
-While the publisher is awake it holds an advisory lock, and writers do not notify. To sleep it
-releases the lock, and goes on polling now and then while any transaction that had written an event
-at that moment is open: such a one may have seen the lock held and will not notify. Every later one
-finds the lock free, notifies, and hands over its event.
+While the publisher sleeps it holds an advisory lock, and writers that find it held notify. To sleep
+it takes the lock, and goes on polling now and then while any transaction that had written an event
+at that moment is open: such a one may have found the lock free and will not notify. Every later one
+finds the lock held, notifies, and hands over its event.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import asyncpg
 from pgwamp.database.listener import CHANNEL
 from pgwamp.events.leader import LOCK_CLASS, Lead
 
-#: The advisory lock of a publisher that is awake; ``schema/sql/wake.sql`` probes it.
-AWAKE = 2
+#: The advisory lock of a publisher that sleeps; ``schema/sql/wake.sql`` probes it.
+ASLEEP = 3
+#: Announcements that are kept. So many are better read.
+MOST = 256
 #: Longest sleep, in seconds: the belt beside the braces.
 LONGEST_SLEEP = 5.0
 #: Pauses between polls while awake with nothing to do, and while waiting for open transactions.
@@ -48,6 +50,7 @@ class Waker:
         self._lead = lead
         #: Payloads in the order in which they came: an event, or nothing.
         self._announced: list[str] = []
+        self._asleep = False
         self._signal = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -64,7 +67,8 @@ class Waker:
             self._on_announcement(connection, pid, channel, payload)
 
     def _on_announcement(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._announced.append(str(payload))
+        if len(self._announced) < MOST:
+            self._announced.append(str(payload))
         self._signal.set()
 
     def _on_closed(self, _connection: Any) -> None:
@@ -76,11 +80,10 @@ class Waker:
         self._signal.set()
 
     async def awake(self) -> None:
-        """Tell writers not to notify. A probe may hold the lock for a moment: try again."""
-        while not await self._lead.fetchval(  # noqa: ASYNC110 (another process holds it)
-            "select pg_try_advisory_lock($1, $2)", LOCK_CLASS, AWAKE
-        ):
-            await asyncio.sleep(SHORT_PAUSE / 4)
+        """Tell writers not to notify."""
+        if self._asleep:
+            self._asleep = False
+            await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, ASLEEP)
 
     def clear(self) -> None:
         """Forget the wake-ups so far; then poll."""
@@ -89,16 +92,22 @@ class Waker:
     def take(self) -> list[str]:
         """What came since the last time: an event, as ``wamp.wake`` writes it, or nothing.
 
-        In the order in which the transactions have committed.
+        In the order in which the transactions have committed. With :data:`MOST` there were more.
         """
         if not self._closed.is_set():
             self._signal.clear()
         announced, self._announced = self._announced, []
         return announced
 
-    async def may_sleep(self) -> None:
-        """Tell writers to notify from now on; then ask who is :meth:`writing`, and poll."""
-        await self._lead.execute("select pg_advisory_unlock($1, $2)", LOCK_CLASS, AWAKE)
+    async def may_sleep(self) -> bool:
+        """Tell writers to notify from now on; then ask who is :meth:`writing`, and poll.
+
+        False while somebody else has the lock, as a writer who probes it has for a moment.
+        """
+        self._asleep = await self._lead.fetchval(
+            "select pg_try_advisory_lock($1, $2)", LOCK_CLASS, ASLEEP
+        )
+        return self._asleep
 
     async def writing(self, among: Sequence[str] | None = None) -> list[str]:
         """The open transactions that have written events, or those of ``among`` that still are."""

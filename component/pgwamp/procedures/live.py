@@ -196,7 +196,7 @@ class LiveQueries:
             try:
                 async with self._feed.attach() as attachment:
                     attached.set()
-                    while True:
+                    while not is_ending():
                         self._touch(_relations(await attachment.next()))
                         delay = FIRST_DELAY
             except Exception as error:
