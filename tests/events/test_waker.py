@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from pgwamp.events.leader import LOCK_CLASS, leadership
-from pgwamp.events.waker import ASLEEP, Waker
+from pgwamp.events.waker import ASLEEP, MOST, Waker
 from tests.conftest import Database
 
 
@@ -61,4 +61,20 @@ async def test_while_somebody_else_has_the_lock_the_publisher_stays_awake(
         await waker.awake()
         await waiting
     await stranger.close()
+    await writer.close()
+
+
+async def test_of_what_is_announced_only_so_much_is_kept(database: Database) -> None:
+    """The publisher may be waiting for the router while writers go on."""
+    writer = await database.connect()
+    async with leadership(database.url) as lead:
+        waker = Waker(lead)
+        await waker.start()
+        for _ in range(MOST + 5):
+            await writer.execute("notify pgwamp, ''")
+        # What was notified before a statement comes with its answer.
+        await lead.fetchval("select 1")
+        assert waker.signalled
+        assert waker.take() == [""] * MOST
+        assert waker.take() == []
     await writer.close()
