@@ -74,10 +74,11 @@ def test_what_was_read_is_passed_over() -> None:
     ("told", "position"),
     [
         (announcement(20 + FAR, "10:10:"), Position("10:10:")),
+        (announcement(10**18, f"{10**18}:{10**18}:"), Position("10:10:")),
         # A second event of the same transaction.
         (announcement(20, "20:20:", 8), Position("10:10:", "21:21:", 7)),
     ],
-    ids=["far away", "the first was handed over"],
+    ids=["far away", "far away for itself as well", "the first was handed over"],
 )
 def test_what_is_not_clear_is_to_be_read(told: Announcement, position: Position) -> None:
     with pytest.raises(Unclear):
