@@ -142,6 +142,8 @@ class Publisher(Base):
     published_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=text("now()")
     )
+    #: Somebody leads, or has not left in order: the next leader waits for the end of the lease.
+    led: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class Component(Base):

@@ -10,6 +10,11 @@
 -- One that comes into sight is inserted, one that goes out of sight is deleted, whatever the
 -- statement was: whoever folds the events has the rows that they may see.
 --
+-- Most statements change one row. Its event is made first and then written, so that what catches
+-- errors writes nothing: otherwise each statement would take a second transaction id, and after 64 of
+-- them a transaction would slow down everybody who takes a snapshot. It is at hand for a publisher who
+-- sleeps, too. The events of more rows, which no variable would hold, are written as they are made.
+--
 -- Nothing that goes wrong here (half a gigabyte of text, a column that is no longer there) fails the
 -- write: the events then carry keys only, and if that fails too, one event says that something
 -- changed. Their size marks them as truncated.
@@ -31,6 +36,9 @@ declare
     measured constant text :=
         'coalesce(pg_column_size(e.new), 0)::bigint + coalesce(pg_column_size(e.old), 0) as size) as s';
     unmeasured constant text := '2147483647 as size) as s';
+    single constant text := 'select clock_timestamp(), case when not exists (select from %I offset 1) '
+        'then %s end, %s, %s, %s, %s into its_moment, its_concern, its_topic, its_options, its_key, '
+        'its_changed, its_new, its_old from %s limit 1';
     new_rows constant text := wamp.rows_source(relation, 'new_rows');
     old_rows constant text := wamp.rows_source(relation, 'old_rows');
     shown text := 'row_to_json(r.*)';
@@ -41,7 +49,10 @@ declare
     event_options text := 'null::jsonb';
     audience text;
     condition text;
+    visible constant text := coalesce('(' || (options ->> 'when') || ') is true', 'true');
     side text;
+    numbered text;
+    alike text;
     same text;
     difference text;
     head text;
@@ -53,6 +64,9 @@ declare
     pairing text;
     modification text;
     correction text;
+    single_insertion text;
+    single_deletion text;
+    single_modification text;
 begin
     if columns <> '{}' then
         shown := wamp.row_source(relation, columns);
@@ -89,29 +103,29 @@ begin
     end if;
 
     -- Whatever depends on the columns of a row is computed beside nothing but that row.
-    audience := format('%s as topic, %s as options, %s as key', topic, event_options, key);
+    audience := format(' as topic, %s as options, %s as key', event_options, key);
     condition := ' as r' || coalesce(' where (' || (options ->> 'when') || ') is true', '');
-    side := format('select row_number() over () as position, %s as visible, %s, %s as shown',
-        coalesce('(' || (options ->> 'when') || ') is true', 'true'), audience, shown);
+    side := format('%s, %s as visible, %s as shown', audience, visible, shown);
     if columns = '{}' then
         compared := 'shown';
     else
         side := side || format(', %s as compared', wamp.row_source(relation, columns || key_columns));
         compared := 'compared';
     end if;
+    numbered := 'select row_number() over () as position, ' || topic || side;
 
     head := format(
         'insert into wamp.event (slot, deferred, relation_schema, relation, op, topic, options, key, '
         'changed, new, old, size) '
-        'select current_slot, deferring, table_schema, table_name, e.op, %s, e.options, e.key, e.changed, '
+        'select its_slot, its_delay, its_schema, its_name, e.op, %s, e.options, e.key, e.changed, '
         'case when size <= %s then e.new end, case when size <= %2$s then e.old end, size from ',
         case when options ? 'topic' then 'replace(e.topic, ''{op}'', rtrim(e.op, ''e'') || ''ed'')'
             else 'null' end,
         bound);
-    head_by_name := replace(head, 'current_slot, deferring, table_schema, table_name', '$1, $2, $3, $4');
-    insertion := '(select ''insert'' as op, ' || audience || ', null::text[] as changed, '
+    head_by_name := replace(head, 'its_slot, its_delay, its_schema, its_name', '$1, $2, $3, $4');
+    insertion := '(select ''insert'' as op, ' || topic || audience || ', null::text[] as changed, '
         'null::json as old, ';
-    deletion := '(select ''delete'' as op, ' || audience || ', null::text[] as changed, '
+    deletion := '(select ''delete'' as op, ' || topic || audience || ', null::text[] as changed, '
         'null::json as new, ';
     -- The fence (offset 0) keeps the JSON from being made once for each time it is named.
     tail := condition || ' offset 0) as e, lateral (select ';
@@ -130,14 +144,13 @@ begin
         compared);
     -- Keys that change hands within a statement (1 to 2, 2 to 3) are deleted first, and then inserted:
     -- then there are fewer different keys than rows and changed keys together.
-    same := concat_ws(' and ',
-        case when eligible or options ? 'topic' then
-            'n.topic is not distinct from o.topic and n.options is not distinct from o.options' end,
-        '(n.key::text is not distinct from o.key::text'
-            || case when old_form = 'none' then ')' else 
-            ' or (select count(*) from (select key::text from n union select key::text from o) as k) '
-            '= (select count(*) + count(*) filter (where n.key::text <> o.key::text) '
-            'from n full join o on o.position = n.position))' end);
+    alike := case when eligible or options ? 'topic' then
+        'n.topic is not distinct from o.topic and n.options is not distinct from o.options and ' else '' end;
+    same := alike || '(n.key::text is not distinct from o.key::text'
+        || case when old_form = 'none' then ')' else 
+        ' or (select count(*) from (select key::text from n union select key::text from o) as k) '
+        '= (select count(*) + count(*) filter (where n.key::text <> o.key::text) '
+        'from n full join o on o.position = n.position))' end;
     published := case when columns = '{}' then 'true' else 'd.changed <> ''{}''' end;
     pairing := head || format(
         '(select n.position, p.* from n full join o on o.position = n.position '
@@ -155,13 +168,29 @@ begin
         case when old_form in ('changed', 'full') then 'o.shown' else 'null::json' end, measured);
     modification := format(
         'with n as materialized (%s from %s as r), o as materialized (%1$s from %3$s as r) ',
-        side, new_rows, old_rows) || pairing;
+        numbered, new_rows, old_rows) || pairing;
+
+    -- The same of a single row: null is for more rows, for none, and for what takes two events. It is
+    -- asked for without an error, which some settings do not let anybody catch.
+    single_insertion := format(single, 'new_rows', visible, replace(topic, '{op}', 'inserted') || audience,
+        'null::text[]', shown, 'null::json', new_rows || ' as r');
+    single_deletion := format(single, 'old_rows', visible, replace(topic, '{op}', 'deleted') || audience,
+        'null::text[]', 'null::json', deleted, old_rows || ' as r');
+    single_modification := format(single, 'new_rows',
+        'case when not exists (select from old_rows offset 1) then '
+        'case when n.visible and o.visible and ' || alike
+        || case when old_form = 'none' then 'n.key::text = o.key::text' else 'true' end
+        || ' then ' || published || ' when not (n.visible or o.visible) then false end end',
+        'n.topic, n.options, n.key', 'd.changed', 'n.shown', 'd.old',
+        format('(select %s from %s as r limit 1) as n, (select %1$s from %3$s as r limit 1) as o, '
+            'lateral (%4$s) as d',
+            replace(topic, '{op}', 'updated') || side, new_rows, old_rows, difference));
     -- What a trigger has written to the rows it was fired for comes before these, which are no longer
     -- what they say: from them to the rows as they are now is a further change.
     correction := case when key_columns = '{}' then 'select' else format(
         'with n as materialized (%1$s from (select * from {table} where (%2$s) in (select %2$s from '
         '{rows})) as r), o as materialized (%1$s from {rows_read} as r {none}) ',
-        replace(side, 'row_number() over ()', '(' || key || ')::text'),
+        replace(numbered, 'row_number() over ()', '(' || key || ')::text'),
         (select string_agg(quote_ident(c), ', ') from unnest(key_columns) as c))
         || replace(replace(pairing, head, head_by_name),
             'and ' || published || ' union', 'and d.changed <> ''{}'' union') end;
@@ -171,20 +200,26 @@ begin
     return format($body$
 #variable_conflict use_column
 declare
-    watched oid := tg_relid;
-    table_schema text := tg_table_schema;
-    table_name text := tg_table_name;
-    current_slot smallint;
-    secret text;
-    -- Null and not false: most events then take no room for it.
-    deferring boolean := nullif(current_setting('synchronous_commit') = 'off', false);
-    problem text;
-    written bigint := 0;
-    also_written bigint := 0;
-    corrected bigint := 0;
+    its_slot smallint;
+    its_channel text;
+    -- Of the table whose partition this is, or else null.
+    its_table oid;
+    its_schema text;
+    its_name text;
+    -- The event of a single row.
+    its_concern boolean;
+    its_moment timestamptz;
+    its_topic text;
+    its_options jsonb;
+    its_key json;
+    its_changed text[];
+    its_new json;
+    its_old json;
+    its_text text;
 begin
+    select slot, channel into its_slot, its_channel from wamp.retention;
     if tg_nargs = 2 then
-        select c.oid, n.nspname, c.relname into watched, table_schema, table_name
+        select c.oid, n.nspname, c.relname into its_table, its_schema, its_name
         from pg_partition_ancestors(tg_relid) as a
         join pg_trigger as t on t.tgrelid = a.relid and t.tgname = 'wamp_insert' and t.tgnargs = 1
         join pg_class as c on c.oid = a.relid
@@ -194,82 +229,141 @@ begin
             return null;
         end if;
     end if;
-    select slot, channel into current_slot, secret from wamp.retention;
-    begin
-        if tg_op = 'INSERT' then
-            %1$s;
-        elsif tg_op = 'DELETE' then
-            %2$s;
-        elsif tg_op = 'UPDATE' then
-            if (select count(*) from old_rows) = (select count(*) from new_rows) then
-                %3$s;
-            else
-                %2$s;
-                get diagnostics also_written = row_count;
-                %1$s;
-            end if;
-        elsif tg_when = 'AFTER' then
-            perform set_config('wamp.truncating', '', true);
-            insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
-            values (current_slot, deferring, table_schema, table_name, 'truncate', %4$L, 0);
-        elsif tg_nargs = 1 then
-            perform set_config('wamp.truncating', tg_relid::text, true);
-        elsif current_setting('wamp.truncating', true) is distinct from watched::text then
-            -- Of one partition alone: the table has other rows, so these are deleted.
-            execute %5$L || tg_relid::regclass || %6$L using current_slot, deferring, table_schema, table_name;
-        end if;
-        get diagnostics written = row_count;
-        if tg_op <> 'TRUNCATE'
-            and nullif(current_setting('wamp.nested_' || watched, true), '')::int > pg_trigger_depth()
-        then
-            execute replace(case tg_op when 'DELETE' then %13$L else %12$L end,
-                '{table}', watched::regclass::text) using current_slot, deferring, table_schema, table_name;
-            get diagnostics corrected = row_count;
-            also_written := also_written + corrected;
-        end if;
-        if pg_trigger_depth() > 1 then
-            perform set_config('wamp.nested_' || watched, pg_trigger_depth()::text, true);
-        end if;
-    exception when others then
-        get stacked diagnostics problem = message_text;
-        also_written := -1;
-        raise warning 'pgwamp publishes a change of %% without its values: %%',
-            tg_relid::regclass, problem;
+    if pg_trigger_depth() = 1 then
         begin
-            -- Perhaps a column has another name now; the next statement will find it. One writer sees
-            -- to that: others would wait for the end of its transaction.
-            if sqlstate like '42%%' and pg_try_advisory_xact_lock(20599, watched::int) then
-                perform wamp.redefine_capture(watched);
+            if tg_op = 'INSERT' then
+                %14$s;
+            elsif tg_op = 'UPDATE' then
+                %15$s;
+            elsif tg_op = 'DELETE' then
+                %16$s;
             end if;
         exception when others then
-            null;
+            -- It fails below again, and is told there.
+            its_concern := null;
         end;
-        begin
-            if tg_op in ('UPDATE', 'DELETE') then
-                %7$s;
-            end if;
-            if tg_op in ('UPDATE', 'INSERT') then
-                %8$s;
-            end if;
-            if tg_when = 'BEFORE' then
-                execute %9$L || tg_relid::regclass || %10$L using current_slot, deferring, table_schema, table_name;
-            end if;
-        exception when others then
-            insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
-            values (current_slot, deferring, table_schema, table_name,
-                case tg_when when 'BEFORE' then 'delete' else lower(tg_op) end, %11$L, 2147483647);
-        end;
-    end;
-    -- As wamp.wake, which tells why.
-    if (written <> 0 or also_written <> 0)
-        and (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end) is null
-    then
-        perform wamp.wake(
-            case when written = 1 and also_written = 0 and tg_op <> 'TRUNCATE'
-                then currval('wamp.event_id_seq') end,
-            current_slot, secret);
     end if;
-    return null;
+    -- Whatever is nested, also what the condition itself has written, goes the longer way.
+    if its_concern and coalesce(current_setting('wamp.nested', true), '') = ''
+        and coalesce(pg_column_size(its_new), 0)::bigint + coalesce(pg_column_size(its_old), 0) <= %17$s
+    then
+        insert into wamp.event (slot, created_at, deferred, relation_schema, relation, op, topic, options,
+            key, changed, new, old, size)
+        values (its_slot, its_moment, nullif(current_setting('synchronous_commit') = 'off', false),
+            coalesce(its_schema, tg_table_schema), coalesce(its_name, tg_table_name), lower(tg_op collate "C"),
+            its_topic, its_options, its_key, its_changed, its_new, its_old,
+            coalesce(pg_column_size(its_new), 0) + coalesce(pg_column_size(its_old), 0));
+        -- As wamp.wake, which tells why. A PERFORM would take three times as long as an assignment.
+        if (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end)
+            is null
+        then
+            if coalesce(pg_column_size(its_new), 0) + coalesce(pg_column_size(its_old), 0)
+                    + coalesce(pg_column_size(its_key), 0) + coalesce(pg_column_size(its_options), 0) < 8000
+                and current_setting('wamp.announced', true) is distinct from pg_current_xact_id()::text
+                and current_setting('synchronous_commit') <> 'off'
+                and current_setting('transaction_isolation') = 'read committed'
+            then
+                its_text := format('%%s' || repeat(e'\x1f%%s', 14), currval('wamp.event_id_seq'),
+                    pg_current_xact_id(), to_json(its_moment at time zone 'UTC'),
+                    coalesce(its_schema, tg_table_schema), coalesce(its_name, tg_table_name),
+                    lower(tg_op collate "C"), its_topic, its_options, to_json(its_changed), null, null,
+                    its_key, its_new, its_old, pg_current_snapshot());
+            end if;
+            if octet_length(its_text) < 8000 then
+                its_concern := pg_notify(its_channel, its_text) is null;
+                its_text := set_config('wamp.announced', pg_current_xact_id()::text, true);
+            else
+                perform wamp.wake(null, null);
+            end if;
+        end if;
+        return null;
+    elsif not its_concern and coalesce(current_setting('wamp.nested', true), '') = '' then
+        return null;
+    end if;
+    declare
+        -- Null and not false: most events then take no room for it.
+        its_delay boolean := nullif(current_setting('synchronous_commit') = 'off', false);
+        its_problem text;
+        its_number bigint := 0;
+        its_further_number bigint := 0;
+        its_corrections bigint := 0;
+    begin
+        its_table := coalesce(its_table, tg_relid);
+        its_schema := coalesce(its_schema, tg_table_schema);
+        its_name := coalesce(its_name, tg_table_name);
+        begin
+            if tg_op = 'INSERT' then
+                %1$s;
+            elsif tg_op = 'DELETE' then
+                %2$s;
+            elsif tg_op = 'UPDATE' then
+                if (select count(*) from old_rows) = (select count(*) from new_rows) then
+                    %3$s;
+                else
+                    %2$s;
+                    get diagnostics its_further_number = row_count;
+                    %1$s;
+                end if;
+            elsif tg_when = 'AFTER' then
+                perform set_config('wamp.truncating', '', true);
+                insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
+                values (its_slot, its_delay, its_schema, its_name, 'truncate', %4$L, 0);
+            elsif tg_nargs = 1 then
+                perform set_config('wamp.truncating', tg_relid::text, true);
+            elsif current_setting('wamp.truncating', true) is distinct from its_table::text then
+                -- Of one partition alone: the table has other rows, so these are deleted.
+                execute %5$L || tg_relid::regclass || %6$L using its_slot, its_delay, its_schema, its_name;
+            end if;
+            get diagnostics its_number = row_count;
+            if tg_op <> 'TRUNCATE'
+                and nullif(current_setting('wamp.nested_' || its_table, true), '')::int > pg_trigger_depth()
+            then
+                execute replace(case tg_op when 'DELETE' then %13$L else %12$L end,
+                    '{table}', its_table::regclass::text) using its_slot, its_delay, its_schema, its_name;
+                get diagnostics its_corrections = row_count;
+                its_further_number := its_further_number + its_corrections;
+            end if;
+            if pg_trigger_depth() > 1 then
+                perform set_config('wamp.nested', 'true', true);
+                perform set_config('wamp.nested_' || its_table, pg_trigger_depth()::text, true);
+            end if;
+        exception when others then
+            get stacked diagnostics its_problem = message_text;
+            its_further_number := -1;
+            raise warning 'pgwamp publishes a change of %% without its values: %%',
+                tg_relid::regclass, its_problem;
+            begin
+                -- Perhaps a column has another name now; the next statement will find it. One writer sees
+                -- to that: others would wait for the end of its transaction.
+                if sqlstate like '42%%' and pg_try_advisory_xact_lock(20599, its_table::int) then
+                    perform wamp.redefine_capture(its_table);
+                end if;
+            exception when others then
+                null;
+            end;
+            begin
+                if tg_op in ('UPDATE', 'DELETE') then
+                    %7$s;
+                end if;
+                if tg_op in ('UPDATE', 'INSERT') then
+                    %8$s;
+                end if;
+                if tg_when = 'BEFORE' then
+                    execute %9$L || tg_relid::regclass || %10$L using its_slot, its_delay, its_schema, its_name;
+                end if;
+            exception when others then
+                insert into wamp.event (slot, deferred, relation_schema, relation, op, options, size)
+                values (its_slot, its_delay, its_schema, its_name,
+                    case tg_when when 'BEFORE' then 'delete' else lower(tg_op collate "C") end, %11$L, 2147483647);
+            end;
+        end;
+        if (its_number <> 0 or its_further_number <> 0)
+            and (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end) is null
+        then
+            perform wamp.wake(null, null);
+        end if;
+        return null;
+    end;
 end
 $body$,
         head || insertion || shown || ' as new from ' || new_rows || tail || measured,
@@ -285,6 +379,10 @@ $body$,
         case when eligible then '{"eligible_authid": []}' else retained end,
         replace(replace(replace(correction, '{rows}', 'new_rows'), '{rows_read}', new_rows), '{none}', ''),
         replace(replace(replace(correction, '{rows}', 'old_rows'), '{rows_read}', old_rows), '{none}',
-            'where false'));
+            'where false'),
+        single_insertion,
+        single_modification,
+        single_deletion,
+        bound);
 end
 $generator$;

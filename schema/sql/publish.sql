@@ -14,6 +14,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     event_id bigint;
+    written_at timestamptz;
+    deferring constant boolean := nullif(current_setting('synchronous_commit') = 'off', false);
     current_slot smallint;
     secret text;
 begin
@@ -27,9 +29,20 @@ begin
     values (
         current_slot, topic, args, kwargs, options,
         coalesce(pg_column_size(args), 0)::bigint + coalesce(pg_column_size(kwargs), 0),
-        nullif(current_setting('synchronous_commit') = 'off', false))
-    returning id into event_id;
-    perform wamp.wake(event_id, current_slot, secret);
+        deferring)
+    returning id, created_at into event_id, written_at;
+    -- As the functions that capture changes do; wamp.wake tells why.
+    if (case when pg_try_advisory_lock_shared(20599, 3) then pg_advisory_unlock_shared(20599, 3) end) is null
+    then
+        perform wamp.wake(
+            case when deferring is null
+                and coalesce(pg_column_size(args), 0) + coalesce(pg_column_size(kwargs), 0)
+                    + coalesce(pg_column_size(options), 0) < 8000
+            then format('%s' || repeat(e'\x1f%s', 14), event_id, pg_current_xact_id(),
+                to_json(written_at at time zone 'UTC'), null, null, null, topic, options, null, args, kwargs,
+                null, null, null, pg_current_snapshot()) end,
+            secret);
+    end if;
     return event_id;
 end
 $$;

@@ -34,7 +34,7 @@ class Function(NamedTuple):
 FUNCTIONS = (
     Function("cluster", "()", "Names this database in this cluster", public=False),
     Function("key_columns", "(regclass)", "The columns that identify a row of a table"),
-    Function("wake", "(bigint, smallint, text)", "Wake the publisher if it sleeps", public=False),
+    Function("wake", "(text, text)", "Wake the publisher if it sleeps", public=False),
     Function(
         "publish", "(text, jsonb, jsonb, jsonb)", "Publish an event when the transaction commits"
     ),
@@ -69,7 +69,8 @@ def downgrade() -> None:
     for function in reversed(FUNCTIONS):
         op.execute(f"DROP FUNCTION wamp.{function.file}{function.arguments}")
     # Where a newer form has come in an upgrade.
-    op.execute("DROP FUNCTION IF EXISTS wamp.wake()")
+    for former in ("()", "(bigint, smallint, text)"):
+        op.execute(f"DROP FUNCTION IF EXISTS wamp.wake{former}")
     op.drop_table("publisher", schema="wamp")
     op.drop_table("retention", schema="wamp")
     op.drop_table("event", schema="wamp")

@@ -91,7 +91,7 @@ begin
     insert into wamp.event (slot, topic, args, kwargs, options)
     values ((select slot from wamp.retention), topic, args, kwargs, options)
     returning id into event_id;
-    perform wamp.wake(event_id, null, null);
+    perform wamp.wake(null, null);
     return event_id;
 end
 $$

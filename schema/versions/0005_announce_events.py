@@ -18,7 +18,7 @@ depends_on: str | None = None
 
 #: Whose newest form hands events over, or needs what is added here; in order of dependency.
 FUNCTIONS = ("wake", "publish", "capture_source", "define_capture")
-WAKE = "wamp.wake(bigint, smallint, text)"
+WAKE = "wamp.wake(text, text)"
 
 
 def upgrade() -> None:
@@ -54,22 +54,21 @@ begin
     for definition in
         select pg_get_functiondef(oid) from pg_proc
         where pronamespace = 'wamp'::regnamespace
-            and prosrc like '%select slot, channel into current_slot, secret from%'
+            and prosrc like '%select slot, channel into %'
     loop
-        definition := replace(definition,
-            'select slot, channel into current_slot, secret from',
-            'select slot into current_slot from');
+        -- The shorter way of a single row hands over its event.
+        definition := replace(definition, 'pg_trigger_depth() = 1', 'false');
+        definition := regexp_replace(definition,
+            'select slot, channel into (\w+), \w+ from', 'select slot into \1 from', 'g');
         execute replace(definition,
-            'and (case when pg_try_advisory_lock_shared(20599, 3) '
-            'then pg_advisory_unlock_shared(20599, 3) end) is null', '');
+            '(case when pg_try_advisory_lock_shared(20599, 3) '
+            'then pg_advisory_unlock_shared(20599, 3) end) is null', 'true');
     end loop;
 end
 $$
 """
 _FORMER_WAKE = r"""
-create or replace function wamp.wake(
-    event_id bigint, current_slot smallint, secret text
-) returns void
+create or replace function wamp.wake(event text, secret text) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp

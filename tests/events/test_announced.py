@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.events.announced import FAR, Announcement, Unclear
+from pgwamp.events.announced import BETWEEN, FAR, MEMBERS, Announcement, Unclear
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import LOCK_CLASS
 from pgwamp.events.snapshot import Snapshot
@@ -43,14 +42,15 @@ def test_what_is_seen_after_an_event(one: Snapshot, other: Snapshot, xid: int) -
     assert all(both.xmin <= x < both.xmax for x in both.running)
 
 
+def told(**members: str) -> str:
+    """What a writer tells of an event."""
+    return BETWEEN.join(
+        {"created_at": '"2026-01-01T00:00:00.5"', **members}.get(name, "") for name in MEMBERS
+    )
+
+
 def announcement(xid: int, snapshot: str, number: int = 1) -> Announcement:
-    record = {
-        "id": number,
-        "xid": str(xid),
-        "snapshot": snapshot,
-        "created_at": "2026-01-01T00:00:00.5",
-    }
-    return Announcement.parse(json.dumps(record))
+    return Announcement.parse(told(id=str(number), xid=str(xid), snapshot=snapshot))
 
 
 def test_the_next_page_begins_where_the_last_one_ends() -> None:
@@ -71,7 +71,7 @@ def test_what_was_read_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "position"),
+    ("announced", "position"),
     [
         (announcement(20 + FAR, "10:10:"), Position("10:10:")),
         (announcement(10**18, f"{10**18}:{10**18}:"), Position("10:10:")),
@@ -80,9 +80,9 @@ def test_what_was_read_is_passed_over() -> None:
     ],
     ids=["far away", "far away for itself as well", "the first was handed over"],
 )
-def test_what_is_not_clear_is_to_be_read(told: Announcement, position: Position) -> None:
+def test_what_is_not_clear_is_to_be_read(announced: Announcement, position: Position) -> None:
     with pytest.raises(Unclear):
-        told.page(position)
+        announced.page(position)
 
 
 def test_who_runs_meanwhile_changes_nothing() -> None:
@@ -91,9 +91,12 @@ def test_who_runs_meanwhile_changes_nothing() -> None:
     assert page.end.polling == "15:21:15"
 
 
-def test_nothing_handed_over_is_to_be_read() -> None:
+@pytest.mark.parametrize(
+    "payload", ["", told(id="1", xid="20", snapshot="20:20:", topic=f"a.{BETWEEN}")]
+)
+def test_what_is_not_handed_over_whole_is_to_be_read(payload: str) -> None:
     with pytest.raises(Unclear):
-        Announcement.parse("")
+        Announcement.parse(payload)
 
 
 async def test_each_event_comes_once_and_in_order_however_it_was_told(
@@ -116,7 +119,14 @@ async def test_each_event_comes_once_and_in_order_however_it_was_told(
     for operation in ("inserted", "updated"):
         await client.subscribe(f"{prefix}.item.{operation}", on_event)
     writer = await database.connect()
-    expected = []
+    expected: list[tuple[int, int]] = []
+
+    async def all_received() -> None:
+        async with asyncio.timeout(10):
+            while len(received) < len(expected):
+                news.clear()
+                await news.wait()
+
     for n in range(1, 31):
         await writer.execute("begin")
         await writer.execute(f"insert into item values ({n}, {n})")
@@ -127,14 +137,12 @@ async def test_each_event_comes_once_and_in_order_however_it_was_told(
             await writer.execute(f"update item set n = {-more - 1} where id = {n}")
             expected.append((n, -more - 1))
         await writer.execute("commit")
+        await all_received()
         if n == 15:
             await old.execute("update item set n = 5 where id = 0")
             await old.execute("commit")
             expected += [(0, 0), (0, 5)]
-        async with asyncio.timeout(10):
-            while len(received) < len(expected):
-                news.clear()
-                await news.wait()
+            await all_received()
     assert received == expected
     await writer.close()
     await old.close()
@@ -193,23 +201,22 @@ async def test_nobody_can_forge_an_event(
     await serve()
     client = await connect()
     received: list[str] = []
-    told = asyncio.Event()
+    ended = asyncio.Event()
 
     def on_event(topic: str, _args: list[object], _event: dict[str, object]) -> None:
         received.append(topic)
         if topic == f"{prefix}.last":
-            told.set()
+            ended.set()
 
     await client.subscribe(f"{prefix}.", on_event, match="prefix")
-    forged = announcement(10**9, f"{10**9}:{10**9}:", 10**9).record | {
-        "topic": f"{prefix}.forged",
-        "op": None,
-    }
+    forged = told(
+        id=str(10**9), xid=str(10**9), snapshot=f"{10**9}:{10**9}:", topic=f"{prefix}.forged"
+    )
     writer = await database.connect()
     # The channel that everybody knows.
-    await writer.execute("select pg_notify('pgwamp', $1)", json.dumps(dict(forged)))
+    await writer.execute("select pg_notify('pgwamp', $1)", forged)
     await writer.execute("select wamp.publish($1)", f"{prefix}.last")
     async with asyncio.timeout(10):
-        await told.wait()
+        await ended.wait()
     assert received == [f"{prefix}.last"]
     await writer.close()

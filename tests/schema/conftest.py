@@ -43,6 +43,15 @@ def query(connection: Connection, statement: str, *parameters: Any) -> list[tupl
         return cursor.fetchall() if cursor.description else []
 
 
+def notified(listener: Connection) -> list[str]:
+    """What the listener has been told; a round trip brings it."""
+    query(listener, "select 1")
+    listener.poll()
+    told = [notification.payload for notification in listener.notifies]
+    listener.notifies.clear()
+    return told
+
+
 class Database:
     """One database, owned by an ordinary role."""
 

@@ -64,6 +64,58 @@ def test_an_update_that_changes_nothing_has_no_old_values(orders: Database) -> N
     assert orders.events()[1][1]["old"] == {}
 
 
+def test_a_write_of_one_row_takes_no_transaction_id_of_its_own(orders: Database) -> None:
+    """More than 64 of them would make all snapshots slow: each looks up what belongs to what."""
+    writer = orders.connect()
+    query(writer, "begin")
+    for statement in (
+        "insert into orders values (1, 'new', 5)",
+        "update orders set total = 6",
+        "update orders set id = 2",
+        "delete from orders",
+    ):
+        query(writer, statement)
+
+    assert query(
+        writer,
+        "select count(*) from pg_locks where pid = pg_backend_pid() and locktype = 'transactionid'",
+    ) == [(1,)]
+    query(writer, "commit")
+    assert [event for event, _ in orders.events()] == ["insert", "update", "update", "delete"]
+
+
+def test_no_error_is_raised_on_the_way(orders: Database) -> None:
+    """This setting makes all errors end the session, also those that are caught."""
+    writer = orders.connect()
+    for statement in (
+        "set exit_on_error = on",
+        "insert into orders values (1, 'new', 5), (2, 'new', 6)",
+        "update orders set total = 7 where id = 1",
+        "update orders set total = 8",
+        "update orders set total = 9 where id = 3",
+        "insert into orders select where false",
+        "delete from orders",
+    ):
+        query(writer, statement)
+
+    assert [event for event, _ in orders.events()] == ["insert"] * 2 + ["update"] * 3 + [
+        "delete"
+    ] * 2
+
+
+def test_a_condition_that_writes_is_corrected(orders: Database) -> None:
+    orders.query(
+        "create function touch(number int) returns boolean language plpgsql as $$ begin "
+        "update public.orders set total = total + 1 where id = number and total < 6; "
+        "return true; end $$"
+    )
+    orders.query("select wamp.watch('orders', '{\"when\": \"public.touch(id)\"}')")
+    orders.query("insert into orders values (1, 'new', 5)")
+
+    _, last = orders.events()[-1]
+    assert last["new"] == {"id": 1, "status": "new", "total": 6}
+
+
 def test_a_delete_has_the_whole_old_row(orders: Database) -> None:
     orders.query("insert into orders values (1, 'new', 5), (2, 'new', 6)")
     orders.query("delete from orders where id = 2")

@@ -26,7 +26,7 @@ from sqlalchemy import create_engine
 from pgwamp import migrations
 from pgwamp.errors import StartError
 
-from .conftest import GUEST, OWNER, Database, Server, connect, query
+from .conftest import GUEST, OWNER, Database, Server, connect, notified, query
 
 CHECKOUT = Path(__file__).parents[2]
 #: Everything in the schema: what it is called, who may use it, what is said about it.
@@ -40,8 +40,9 @@ union all
 select 'constraint', pg_get_constraintdef(oid), conrelid::regclass::text, conname::text, null
     from pg_constraint where connamespace = to_regnamespace('wamp')
 union all
-select 'default', pg_get_expr(adbin, adrelid), adrelid::regclass::text, adnum::text, null
+select 'default', pg_get_expr(adbin, adrelid), adrelid::regclass::text, attname::text, null
     from pg_attrdef join pg_class on pg_class.oid = adrelid
+    join pg_attribute on attrelid = adrelid and attnum = adnum
     where relnamespace = to_regnamespace('wamp')
 order by 1, 2, 3, 4
 """
@@ -76,6 +77,35 @@ def test_upgrade_and_downgrade_report_each_revision_once(empty_database: Databas
     assert len(lines) == 2 * len(migrations.history())
     assert lines[-1].startswith("downgraded from 0001: wamp schema")
     assert migrations.current(empty_database.url) is None
+
+
+def test_a_publisher_of_another_version_gets_no_event_that_it_would_not_understand(
+    wamp_database: Database,
+) -> None:
+    wamp_database.query("create table orders (id int primary key)")
+    wamp_database.query("select wamp.watch('orders')")
+    channel = "select channel from wamp.retention"
+    newest = wamp_database.value(channel)
+    migrations.downgrade(wamp_database.url, "0005")
+    publisher = wamp_database.connect()
+    # It sleeps.
+    query(publisher, "select pg_advisory_lock(20599, 3)")
+    for heard in (wamp_database.value(channel), "pgwamp"):
+        query(publisher, f'listen "{heard}"')
+    writer = wamp_database.connect()
+    query(writer, "insert into orders values (1)")
+    query(writer, "select wamp.publish('a.b')")
+    assert notified(publisher) == ["", ""]
+
+    # As functions of that version call it, whose writers wait for the upgrade.
+    former = "wamp.wake(event_id bigint, current_slot smallint, secret text)"
+    wamp_database.query(f"create function {former} returns void language sql as ''")
+    migrations.upgrade(wamp_database.url)
+    assert wamp_database.value(channel) != newest
+    query(writer, "insert into orders values (2)")
+    assert notified(publisher) == []
+    query(writer, "select wamp.wake(1, 0::smallint, '')")
+    assert notified(publisher) == [""]
 
 
 def test_upgrade_downgrade_upgrade_gives_the_same_schema(empty_database: Database) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from .conftest import GUEST, Database, query
+from pgwamp.events.announced import Announcement
+
+from .conftest import GUEST, Database, notified, query
 
 #: The advisory lock of a publisher that sleeps.
 ASLEEP = "(20599, 3)"
@@ -214,18 +215,9 @@ def test_a_role_must_be_trusted_to_watch_tables_of_its_own(wamp_database: Databa
 # wake
 
 
-def notified(listener: Connection) -> list[str]:
-    """What the listener has been told; a round trip brings it."""
-    query(listener, "select 1")
-    listener.poll()
-    told = [notification.payload for notification in listener.notifies]
-    listener.notifies.clear()
-    return told
-
-
 def announced(payloads: list[str]) -> list[dict[str, Any] | None]:
     """The events that notifications carry; None of one that carries none."""
-    return [json.loads(payload) if payload else None for payload in payloads]
+    return [dict(Announcement.parse(text).record) if text else None for text in payloads]
 
 
 @pytest.fixture
@@ -310,7 +302,8 @@ def test_what_is_handed_over_is_what_is_stored(
 
     stored = wamp_database.query(
         "select json_build_object('id', id, 'xid', xid::text, 'topic', topic, "
-        "'created_at', created_at at time zone 'UTC', 'relation_schema', relation_schema, "
+        "'created_at', (created_at at time zone 'UTC')::text || '+00', "
+        "'relation_schema', relation_schema, "
         "'relation', relation, 'op', op, 'options', options::text, 'changed', changed, "
         "'args', args::text, 'kwargs', kwargs::text, 'key', key::text, 'new', new::text, "
         "'old', old::text, 'truncated', false) from wamp.event order by id"
@@ -352,9 +345,7 @@ def test_waking_leaves_no_lock_behind(wamp_database: Database) -> None:
     assert wamp_database.value(f"select pg_try_advisory_lock{ASLEEP}")
 
 
-@pytest.mark.parametrize(
-    "write", ["perform wamp.wake(null, null, null)", "insert into orders values (1)"]
-)
+@pytest.mark.parametrize("write", ["perform wamp.publish('a.b')", "insert into orders values (1)"])
 def test_a_cancelled_statement_leaves_no_lock_behind(wamp_database: Database, write: str) -> None:
     wamp_database.query("create table orders (id int)")
     wamp_database.query("alter table orders replica identity full")

@@ -19,6 +19,12 @@ from pgwamp.events.snapshot import Snapshot
 
 #: Transactions since what was read, at most; of so many others, one is at something else.
 FAR, LONG_AGO = 1_000, 64
+#: What is told, in this order, and what is between: members of a page's record, and the last.
+MEMBERS = (
+    *("id", "xid", "created_at", "relation_schema", "relation", "op", "topic", "options"),
+    *("changed", "args", "kwargs", "key", "new", "old", "snapshot"),
+)
+BETWEEN = "\x1f"
 
 
 class Unclear(Exception):
@@ -41,13 +47,21 @@ class Announcement:
     def parse(cls, payload: str) -> Announcement:
         """Read the payload of a notification.
 
-        :raises Unclear: it has none.
+        :raises Unclear: it has no event.
         """
-        if not payload:
+        texts = payload.split(BETWEEN)
+        # A name may have in it what is between.
+        if len(texts) != len(MEMBERS):
             raise Unclear
-        record = json.loads(payload)
+        record: dict[str, Any] = {
+            name: text or None for name, text in zip(MEMBERS, texts, strict=True)
+        }
+        record["id"] = int(record["id"])
         # JSON has its own form of a time, whatever the writing session has set.
-        record["created_at"] = record["created_at"].replace("T", " ") + "+00"
+        record["created_at"] = record["created_at"][1:-1].replace("T", " ") + "+00"
+        if record["changed"] is not None:
+            record["changed"] = json.loads(record["changed"])
+        record["truncated"] = False
         return cls(record, int(record["xid"]), Snapshot.parse(record["snapshot"]))
 
     @property
