@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 
 from pgwamp.events.announced import Announcement, Unclear
 from pgwamp.events.cursor import Position
@@ -119,14 +120,17 @@ class Pages:
 
         Answers whether it is better not to be woken by them.
         """
-        waker = self._waker
-        now = asyncio.get_running_loop().time
-        end = now() + LONGEST_SLEEP
-        while now() < end and not self._stopping.is_set():
-            if not waker.signalled:
-                await self._chores()
-                await waker.sleep(end - now())
-            payloads = waker.take()
+        await self._chores()
+        # One timer for all, and not one for each event. What it interrupts is read.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_SLEEP):
+                return await self._take_announced()
+        return False
+
+    async def _take_announced(self) -> bool:
+        while not self._stopping.is_set():
+            await self._waker.woken()
+            payloads = self._waker.take()
             if len(payloads) >= MOST:
                 return True
             for payload in payloads:

@@ -114,16 +114,15 @@ class Waker:
         writing: list[str] = await self._lead.fetchval(_WRITING, among)
         return writing
 
-    @property
-    def signalled(self) -> bool:
-        """Whether a wake-up has come since :meth:`clear`."""
-        return self._signal.is_set()
-
     async def sleep(self, seconds: float) -> None:
         """Until a wake-up comes, at most ``seconds``."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._signal.wait()
+                await self.woken()
+
+    async def woken(self) -> None:
+        """Until a wake-up comes."""
+        await self._signal.wait()
         if self._closed.is_set():
             await self.lost()
 
