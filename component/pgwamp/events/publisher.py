@@ -107,14 +107,14 @@ class Publisher:
             self.leading.set()
             await first(
                 self._publish(lead, waker, position, cluster),
-                self._channels.run(Window(self._link, self._metrics)),
+                self._channels.run(Window(self._link, self._metrics, lead.confirm)),
             )
 
     async def _publish(self, lead: Lead, waker: Waker, position: Position, cluster: str) -> None:
         """Publish page after page, each while the next one is read."""
         chores = partial(self._look_after, lead)
         pages = Pages(lead, waker, position, self._stopping, self._max_bytes, chores)
-        window = Window(self._link, self._metrics)
+        window = Window(self._link, self._metrics, lead.confirm)
         keeper = Keeper(lead, chores)
 
         async def send() -> None:

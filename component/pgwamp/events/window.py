@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from pgwamp import logs
@@ -32,11 +32,20 @@ class Window:
 
     Every method raises :class:`pgwamp.session.Lost` when the session ends: then some of what was
     sent may not have been published.
+
+    :param confirm: awaited right before an event is sent; raises what should keep it from that.
     """
 
-    def __init__(self, link: Link, metrics: Metrics, size: int = WINDOW):
+    def __init__(
+        self,
+        link: Link,
+        metrics: Metrics,
+        confirm: Callable[[], Awaitable[None]],
+        size: int = WINDOW,
+    ):
         self._link = link
         self._metrics = metrics
+        self._confirm = confirm
         self._now = asyncio.get_running_loop().time
         self._room = asyncio.Semaphore(size)
         self._under_way: asyncio.Queue[_Sent | Mark] = asyncio.Queue()
@@ -52,6 +61,7 @@ class Window:
             await self._room.acquire()
             # And only so many octets: the transport keeps what the router does not take.
             await self._link.session.room.wait()
+            await self._confirm()
             part = waiting.pop()
             try:
                 self._send(part)
