@@ -178,17 +178,40 @@ class EventSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """``[limits]``: what one call may ask for."""
+    """``[limits]``: what one call may ask for, and what one caller may take of the service."""
 
+    #: Rows of a result, and of each level of what is embedded in it.
     max_rows: int = Field(1000, ge=1)
     #: Octets of one WAMP message; Crossbar's own limit is 16 MiB.
     max_bytes: int = Field(15_000_000, ge=1024, le=16_000_000)
     #: Seconds until a call ends with wamp.error.timeout.
     call_timeout: float = Field(30, gt=0)
+    #: Seconds that a call with progressive results may take in all.
+    stream_timeout: float = Field(600, gt=0)
+
+    #: Values in the arguments of one call, those in lists and dicts included.
+    max_values: int = Field(50_000, ge=100)
+    #: Levels of ``where`` and of ``include``.
+    max_depth: int = Field(10, ge=1, le=30)
+    #: Octets of one name: a column with its path and cast, a key of ``include``, a term of order.
+    max_name: int = Field(1000, ge=63)
+    #: Names that one list of them holds: ``columns``, ``order``, ``returning``, ``conflict``.
+    max_columns: int = Field(500, ge=1, le=1600)
+    #: Conditions of one call, those in its includes counted.
+    max_conditions: int = Field(500, ge=1)
+    #: Embedded relations of one call.
+    max_includes: int = Field(30, ge=1)
+
     #: Calls served at a time; further ones wait their turn.
     concurrency: int = Field(64, ge=1)
     #: Calls that go on until their caller cancels them, such as follow; further ones are refused.
     followers: int = Field(1000, ge=1)
+    #: Share of concurrency, connections and followers that one session, and one authid, may take.
+    per_session: float = Field(0.25, gt=0, le=1)
+    #: Share of the same that no single authrole takes, so that there is something left for others.
+    reserve: float = Field(0.25, ge=0, lt=1)
+    #: Calls of one session that wait for their turn; further ones are refused.
+    waiting: int = Field(256, ge=1)
 
 
 class MetricsSettings(_Section):
