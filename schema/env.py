@@ -84,7 +84,7 @@ def run_online() -> None:
         return
     settings = Settings.load()
     settings.require_database()
-    url = parse_database_url(settings.database.direct_dsn())
+    url = parse_database_url(settings.database.events_dsn())
     engine = create_engine(url.set(drivername="postgresql+psycopg2"), poolclass=pool.NullPool)
     with engine.connect() as connection:
         run(connection)

@@ -51,7 +51,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
     findings = []
     addresses = {
         "database": settings.database.dsn(),
-        "database (direct)": settings.database.direct_dsn(),
+        "database (direct)": settings.database.events_dsn(),
         "database (replica)": settings.database.read_dsn(),
     }
     checked: set[str] = set()
@@ -67,7 +67,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
             )
             continue
         try:
-            if dsn == settings.database.direct_dsn():
+            if dsn == settings.database.events_dsn():
                 findings += await _check_contents(settings, connection)
         finally:
             await connection.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -52,11 +51,12 @@ class Component:
             settings.database,
             settings.access,
             (*settings.expose.schemas, *settings.expose.search_path),
+            settings.limits,
         )
         self.shapes = Shapes(
             self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
         )
-        self.listener = Listener(settings.database.direct_dsn())
+        self.listener = Listener(settings.database.events_dsn())
         self.feed = Feed(
             self.database,
             self.listener,
@@ -78,7 +78,7 @@ class Component:
             settings.router, max_bytes=settings.limits.max_bytes, serving=self._serving
         )
         self.publisher = Publisher(
-            settings.database.direct_dsn(),
+            settings.database.events_dsn(),
             self.link,
             self.shapes,
             settings.events,
@@ -93,7 +93,7 @@ class Component:
             self.reloader.start()
             await self.listener.start()
             await self.load()
-            async with self.database.connection(read_only=False) as connection:
+            async with self.database.own() as connection:
                 await allow_publish(connection, settings)
             await self.exporter.start()
             self._serving.procedures = self.exposure.procedures
@@ -135,7 +135,7 @@ class Component:
         try:
             async with (
                 asyncio.timeout(LOOK),
-                self.database.connection(read_only=False) as connection,
+                self.database.own() as connection,
             ):
                 self.metrics.backlog(await read_backlog(connection))
         except (Unavailable, *CONNECTION_ERRORS, asyncpg.PostgresError):
@@ -143,7 +143,7 @@ class Component:
         return self.metrics.render()
 
     async def _watched(self) -> Sequence[WatchedRelation]:
-        async with self.database.connection(read_only=False) as connection:
+        async with self.database.own() as connection:
             return (await load_catalog(connection, ())).watched
 
     async def load(self) -> None:
@@ -165,13 +165,9 @@ class Component:
         log.info("reloaded", procedures=len(exposure.procedures))
 
     async def _read(self) -> tuple[Catalog, Exposure]:
-        # asyncpg keeps the form of statements and types: prepared before a change, they would
-        # fail once in a transaction. Pools that give no connection now find out by themselves.
-        with suppress(Unavailable):
-            async with self.database.connection(read_only=True) as connection:
-                await connection.reload_schema_state()
+        await self.database.forget_schema()
         async with (
-            self.database.connection(read_only=False) as connection,
+            self.database.own() as connection,
             # One snapshot: DDL that goes on meanwhile is either seen whole or not at all.
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):

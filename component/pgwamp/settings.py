@@ -70,11 +70,14 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """``[database]``: where PostgreSQL is, and how many connections to hold."""
 
+    #: The login of calls: with access.roles it needs no rights of its own.
     url: DatabaseUrl = SecretStr("")
+    #: The login of events and the catalog, which owns the schema wamp; a direct connection.
+    events_url: DatabaseUrl = SecretStr("")
     listen_url: DatabaseUrl = SecretStr("")
     replica_url: DatabaseUrl = SecretStr("")
     pool_min: int = Field(2, ge=0)
-    #: Connections of one pool; there is one pool for reads and one for writes.
+    #: Connections of one pool of calls; there is one pool for reads and one for writes.
     pool_max: int = Field(10, ge=1)
     #: Seconds to wait for a free connection.
     acquire_timeout: float = Field(10, gt=0)
@@ -89,9 +92,9 @@ class DatabaseSettings(_Section):
         """The database for calls, as libpq and asyncpg take it."""
         return _dsn(self.url)
 
-    def direct_dsn(self) -> str:
-        """The direct connection for LISTEN, session locks and migrations."""
-        return _dsn(self.listen_url) or self.dsn()
+    def events_dsn(self) -> str:
+        """The direct connection for events, the catalog, LISTEN and migrations."""
+        return _dsn(self.events_url) or _dsn(self.listen_url) or self.dsn()
 
     def read_dsn(self) -> str:
         """Where read-only calls go."""

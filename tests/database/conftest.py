@@ -61,10 +61,12 @@ async def expose(
             database.execute(*statements)
             sections["database"] = {"pool_max": 1, **sections.get("database", {})}
             settings = make_settings(**sections)
-            pools = Pools(settings.database, settings.access, settings.expose.schemas)
+            pools = Pools(
+                settings.database, settings.access, settings.expose.schemas, settings.limits
+            )
             await pools.start()
             stack.push_async_callback(pools.stop)
-            async with pools.connection(read_only=False) as connection:
+            async with pools.own() as connection:
                 catalog = await load_catalog(connection, settings.expose.schemas)
                 exposure = await build_exposure(settings, catalog, pools, connection)
             return Calls(pools, exposure, prefix)

@@ -36,7 +36,8 @@ LEFT = (
 
 async def state(call: Calls, read_only: bool) -> tuple[Any, ...]:
     """What the component's own use of the only connection finds."""
-    async with call.database.connection(read_only=read_only) as connection:
+    # Straight from its pool, reset and nothing else.
+    async with call.database._pools._lent("read" if read_only else "write", "") as connection:
         row = await connection.fetchrow(LEFT)
     assert row is not None
     return tuple(value or None for value in row)
@@ -166,8 +167,7 @@ async def test_the_setting_of_a_role_in_this_database_wins(
     )
     assert await call("found") == f'{anna} "public" 2s'
     database.execute(f"alter role {anna} in database {database.name} reset statement_timeout")
-    async with call.database.connection(read_only=False) as connection:
-        await call.database.roles.load(connection)
+    await call.database.load_roles()
     assert await call("found") == f'{anna} "public" 1s'
 
 

@@ -176,8 +176,8 @@ async def test_each_step_is_a_call_of_the_caller(expose: Expose, roles: list[str
     error = await call.fails("wamp.error.not_authorized", "batch", denied)
     assert error.details["step"] == 1
     await call.fails("wamp.error.not_authorized", "batch", [step("whoami")], by="user")
-    async with call.database.connection(read_only=False) as connection:
-        visits = [row[0] for row in await connection.fetch("select procedure from visit")]
+    async with call.database.own() as connection:
+        visits = [row[0] for row in await connection.fetch("select procedure from public.visit")]
         assert await connection.fetchval("select current_user") == "postgres"
     assert visits == [f"{call.prefix}.{name}" for name in ("batch", "escape", "whoami")]
 
@@ -211,6 +211,7 @@ async def test_serializable_batches_that_skew_each_other_end_one_after_the_other
         "$$ select count(*)::int from item, pg_sleep(0.05) $$",
         "analyze item",
         database={"pool_max": 4},
+        limits={"per_session": 1, "reserve": 0},
     )
     steps = [step("number"), step("item.insert", {"seen": ref(0)})]
     await asyncio.gather(*(call("batch", steps, isolation="serializable") for _ in range(4)))

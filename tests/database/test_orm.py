@@ -192,7 +192,7 @@ async def test_other_calls_on_its_connection_are_as_before(
 
     before = await others()
     await call("make", "pen", {"x": 1})
-    async with call.database.connection(read_only=False) as connection:
+    async with call.database._pools._lent("write", "") as connection:
         assert await connection.fetchval("select '[1]'::json") == "[1]"
         assert await connection.fetchval("select $1::jsonb", '{"a": 1}') == '{"a": 1}'
     assert await others() == before

@@ -112,7 +112,7 @@ class Server:
 
     async def _expose(self, configured: Settings) -> Exposure:
         await self.database.start()
-        async with self.database.connection(read_only=False) as connection:
+        async with self.database.own() as connection:
             catalog = await load_catalog(connection, ["public"], watched=False)
             return await build_exposure(configured, catalog, self.database, connection)
 
@@ -232,7 +232,7 @@ def server(addresses: Addresses) -> Iterator[Server]:
 
 def test_the_components_own_role_sees_nothing(server: Server) -> None:
     async def look() -> None:
-        async with server.database.connection(read_only=True) as connection:
+        async with server.database._pools._lent("read", "") as connection:
             assert await connection.fetchval(
                 "select not rolsuper and not rolbypassrls and not rolinherit "
                 "from pg_roles where rolname = current_user"

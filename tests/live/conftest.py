@@ -212,7 +212,7 @@ async def live(
             stack.push_async_callback(pools.stop)
             feed = ToldFeed()
             evaluations = LiveQueries(pools, settings, feed)
-            async with pools.connection(read_only=False) as connection, connection.transaction():
+            async with pools.own() as connection, connection.transaction():
                 catalog = await load_catalog(connection, settings.expose.schemas)
                 exposure = await build_exposure(
                     settings, catalog, pools, connection, live=evaluations

@@ -17,6 +17,7 @@ import pytest
 from pgwamp.access import Caller
 from pgwamp.catalog import load_catalog
 from pgwamp.database import Database
+from pgwamp.database.pools import Kind
 from pgwamp.errors import CallError
 from pgwamp.procedures.build import build_exposure
 from pgwamp.session import Call, Result
@@ -58,11 +59,13 @@ class Desk:
 
     async def _open(self) -> None:
         await self._database.start()
-        for read_only in (True, False):
-            async with self._database.connection(read_only=read_only) as connection:
-                catalog = await load_catalog(connection, ["public"], watched=False)
-                exposure = await build_exposure(self._settings, catalog, self._database, connection)
-                # Pools of one connection each: whatever is sent, is sent by these.
+        async with self._database.own() as connection:
+            catalog = await load_catalog(connection, ["public"], watched=False)
+            exposure = await build_exposure(self._settings, catalog, self._database, connection)
+        kinds: tuple[Kind, ...] = ("read", "write")
+        for kind in kinds:
+            # Pools of one connection each: whatever is sent, is sent by these.
+            async with self._database._pools._lent(kind, "") as connection:
                 connection.add_query_logger(self._log)
         self._procedures = exposure.procedures
 

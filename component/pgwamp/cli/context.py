@@ -47,7 +47,7 @@ def load_settings(*, database: bool = False, quiet: bool = False, **overrides: A
 
 async def connect(settings: Settings) -> asyncpg.Connection[Any]:
     """A direct connection; raises :class:`~pgwamp.errors.StartError` with the cure."""
-    dsn = settings.database.direct_dsn()
+    dsn = settings.database.events_dsn()
     try:
         return await connect_directly(dsn)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:

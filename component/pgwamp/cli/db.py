@@ -16,7 +16,7 @@ app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_i
 
 
 def _dsn() -> str:
-    return load_settings(database=True).database.direct_dsn()
+    return load_settings(database=True).database.events_dsn()
 
 
 @app.command()
@@ -25,7 +25,7 @@ def upgrade(
 ) -> None:
     """Create the wamp schema, or bring it up to date."""
     settings = load_settings(database=True)
-    dsn = settings.database.direct_dsn()
+    dsn = settings.database.events_dsn()
     migrations.upgrade(dsn, revision, report=typer.echo)
     # Only a prefix that somebody chose: that of another component may be meant to come.
     if (

@@ -21,6 +21,8 @@ SESSION_SETTINGS: Mapping[str, str] = {
     "extra_float_digits": "1",
     "application_name": "pgwamp",
 }
+#: For statements of our own: what others define in schemas of theirs is not found.
+OWN_SEARCH_PATH = "pg_catalog, pg_temp"
 #: What a broken or refused connection raises, from asyncpg or the operating system.
 CONNECTION_ERRORS = (
     OSError,
@@ -53,7 +55,12 @@ async def connect_directly(
         dsn,
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
-        server_settings={**SESSION_SETTINGS, "application_name": application_name, **settings},
+        server_settings={
+            **SESSION_SETTINGS,
+            "search_path": OWN_SEARCH_PATH,
+            "application_name": application_name,
+            **settings,
+        },
     )
 
 

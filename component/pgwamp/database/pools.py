@@ -1,56 +1,84 @@
-"""The two pools of connections, and whose state a connection is in."""
+"""The pools of connections, and whose state a connection is in."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, TypeAlias, cast
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
 
+from pgwamp.access import Caller
 from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
     CONNECTION_ERRORS,
+    OWN_SEARCH_PATH,
     explain_failure,
     session_settings,
     unreachable,
 )
-from pgwamp.database.prelude import COMMIT, PUT_BACK
-from pgwamp.errors import Unavailable
-from pgwamp.settings import DatabaseSettings
+from pgwamp.database.meter import Meter
+from pgwamp.database.prelude import CLEAN, COMMIT, LOOK_FOR_PREPARED, RESET
+from pgwamp.errors import PayloadTooLarge, Unavailable
+from pgwamp.settings import DatabaseSettings, LimitSettings
+from pgwamp.shares import Shares
 
 _AWAY = "the database is restarting or unreachable; try again"
+#: Connections of our own pool at least, and how many of them calls leave to the component itself.
+OWN_CONNECTIONS, OWN_RESERVE = 4, 2
+#: Octets that a statement may answer beside what is twice the limit of a message: bytea travels as
+#: hex, and rows have heads.
+MARGIN = 64 * 1024
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
+#: ``own`` is for statements of the component itself, as the login of events.
+Kind: TypeAlias = Literal["own", "read", "write"]
 
 
 class PooledConnection(asyncpg.Connection):
     """A pooled connection that knows whether a call has been on it.
 
     It is not reset after each use: the round trip that asyncpg would spend on every release is
-    saved. Whoever has it next puts it back first, together with what it sends anyway.
+    saved. The next use resets it first, together with what it sends anyway.
+
+    :ivar dirty: something of a call may have stayed.
+    :ivar altered: the driver's own state was changed, which no statement can reset.
     """
 
-    __slots__ = ("dirty",)
+    __slots__ = ("altered", "dirty", "meter")
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
+        super().__init__(protocol, transport, *args, **kwargs)
         self.dirty = False
+        self.altered = False
+        self.meter = Meter(protocol, transport)
 
     def get_reset_query(self) -> str:
         return ""
 
     async def become(self, prelude: str) -> None:
-        """Put back what the last call left behind, and send ``prelude``, in one round trip."""
-        statements = [PUT_BACK] if self.dirty else []
+        """Reset what the last call left behind, and send ``prelude``, in one round trip.
+
+        :raises asyncpg.InterfaceError: a call has left something that cannot be reset.
+        """
+        statements = [RESET] if self.dirty else []
         if prelude:
             statements.append(prelude)
-            # Before it is sent: whatever becomes of it, the connection must be put back.
-            self.dirty = True
-        if statements:
-            await self.execute("; ".join(statements))
-            self.dirty = bool(prelude)
+        if not statements:
+            return
+        if self.dirty:
+            statements.append(LOOK_FOR_PREPARED)
+        # Before it is sent: whatever becomes of it, the connection must be reset.
+        was_dirty, self.dirty = self.dirty, True
+        status = await self.execute("; ".join(statements))
+        if was_dirty and status != CLEAN:
+            raise asyncpg.InterfaceError("a call has left prepared statements")
+        self.dirty = bool(prelude)
+
+    def soil(self) -> None:
+        """Have the connection reset at its next use."""
+        self.dirty = True
 
     @contextmanager
     def nesting(self) -> Iterator[None]:
@@ -61,20 +89,68 @@ class PooledConnection(asyncpg.Connection):
         finally:
             self._top_xact = None  # type: ignore[assignment]
 
+    async def set_type_codec(self, *args: Any, **kwargs: Any) -> None:
+        """As asyncpg's; the connection is not used again for other calls."""
+        self.altered = True
+        await super().set_type_codec(*args, **kwargs)
+
+    async def set_builtin_type_codec(self, *args: Any, **kwargs: Any) -> None:
+        """As asyncpg's; the connection is not used again for other calls."""
+        self.altered = True
+        await super().set_builtin_type_codec(*args, **kwargs)
+
+    async def _introspect_types(self, *args: Any, **kwargs: Any) -> Any:
+        """Learn types as asyncpg does, under a search path that others cannot write to.
+
+        Its statement names no schema of operators, and it may run as the role of a call.
+        """
+        (before,), _ = await self._within("select pg_catalog.current_setting('search_path')")
+        set_path = "select pg_catalog.set_config('search_path', $1, false)"
+        await self._within(set_path, OWN_SEARCH_PATH)
+        try:
+            return await super()._introspect_types(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+                await self._within(set_path, before[0])
+
+    async def _within(self, query: str, *args: Any) -> Any:
+        """Run a statement while another one is prepared, as asyncpg's introspection does."""
+        execute: Any = getattr(self, "_Connection__execute")  # noqa: B009 (mypy mangles it)
+        return await execute(query, args, 0, None, ignore_custom_codec=True)
+
 
 class Pools:
-    """One pool for calls that only read, one for calls that may write.
+    """A pool for calls that only read, one for calls that may write, and one of our own.
 
     Read connections have ``default_transaction_read_only`` on, so that a single SELECT runs in
     a READ ONLY transaction at no extra round trip; with ``replica_url`` they go to the replica.
+    Our own go to the primary, as the login of events, with a search path of PostgreSQL's catalog
+    alone: on them runs no statement of an application, and what others define there is not found.
 
     :param search_path: schemas that unqualified names in queries and functions resolve in.
     """
 
-    def __init__(self, settings: DatabaseSettings, search_path: Sequence[str]):
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        search_path: Sequence[str],
+        limits: LimitSettings | None = None,
+    ):
         self._settings = settings
+        self._limits = limits = limits or LimitSettings()
         self.session_settings = session_settings(search_path)
-        self._pools: dict[bool, asyncpg.Pool[Any]] = {}
+        self._pools: dict[Kind, asyncpg.Pool[Any]] = {}
+        self._own_size = max(OWN_CONNECTIONS, settings.pool_max // 2)
+        places: dict[Kind, int] = {
+            "own": self._own_size - OWN_RESERVE,
+            "read": settings.pool_max,
+            "write": settings.pool_max,
+        }
+        self._shares = {
+            kind: Shares(size, per_session=limits.per_session, reserve=limits.reserve)
+            for kind, size in places.items()
+        }
+        self._most_octets = 2 * limits.max_bytes + MARGIN
 
     async def start(self, patience: float = 0.0) -> None:
         """Open the pools, trying for ``patience`` seconds while the server does not answer.
@@ -84,14 +160,20 @@ class Pools:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         delay = 0.1
+        settings = self._settings
+        addresses: tuple[tuple[Kind, str], ...] = (
+            ("write", settings.dsn()),
+            ("read", settings.read_dsn()),
+            ("own", settings.events_dsn()),
+        )
         while True:
+            dsn = settings.dsn()
             try:
-                self._pools[False] = await self._open(self._settings.dsn(), read_only=False)
-                self._pools[True] = await self._open(self._settings.read_dsn(), read_only=True)
+                for kind, dsn in addresses:
+                    self._pools[kind] = await self._open(dsn, kind)
                 return
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 await self.stop()
-                dsn = self._settings.dsn()
                 if cure := explain_failure(error, dsn):
                     raise cure from None
                 if loop.time() >= deadline:
@@ -109,72 +191,143 @@ class Pools:
                 pool.terminate()
 
     def usage(self) -> dict[str, tuple[int, int]]:
-        """Connections in use and open, of the pools ``read`` and ``write``."""
-        sizes = {ro: (pool.get_size(), pool.get_idle_size()) for ro, pool in self._pools.items()}
-        return {
-            "read" if read_only else "write": (size - idle, size)
-            for read_only, (size, idle) in sizes.items()
-        }
+        """Connections in use and open, of each pool."""
+        sizes = {kind: (p.get_size(), p.get_idle_size()) for kind, p in self._pools.items()}
+        return {kind: (size - idle, size) for kind, (size, idle) in sizes.items()}
 
-    async def _open(self, dsn: str, *, read_only: bool) -> asyncpg.Pool[Any]:
-        settings = {} if self._settings.pooled else self._startup_settings(read_only)
+    async def _open(self, dsn: str, kind: Kind) -> asyncpg.Pool[Any]:
+        own = kind == "own"
+        pooled = self._settings.pooled and not own
         return await asyncpg.create_pool(
             dsn,
-            min_size=self._settings.pool_min,
-            max_size=self._settings.pool_max,
+            min_size=min(1, self._settings.pool_min) if own else self._settings.pool_min,
+            max_size=self._own_size if own else self._settings.pool_max,
             timeout=CONNECT_TIMEOUT,
             connection_class=PooledConnection,
-            statement_cache_size=0 if self._settings.pooled else 500,
+            statement_cache_size=0 if pooled else 500,
             max_inactive_connection_lifetime=300,
-            server_settings=settings,
+            server_settings={} if pooled else self._startup_settings(kind),
         )
 
-    def _startup_settings(self, read_only: bool) -> dict[str, str]:
-        extra = {"default_transaction_read_only": "on"} if read_only else {}
-        return {**self.session_settings, **extra}
+    def _startup_settings(self, kind: Kind) -> dict[str, str]:
+        extra = {"default_transaction_read_only": "on"} if kind == "read" else {}
+        path = {"search_path": OWN_SEARCH_PATH} if kind == "own" else {}
+        return {**self.session_settings, **extra, **path}
 
     @asynccontextmanager
-    async def connection(self, *, read_only: bool, prelude: str = "") -> AsyncIterator[Connection]:
-        """A connection as it was opened, or with ``prelude`` as a caller's.
+    async def own(self, caller: Caller | None = None) -> AsyncIterator[Connection]:
+        """A connection for a statement of ours.
 
+        :param caller: the call that it is for, which then counts towards its share.
         :raises Unavailable: none became free within ``acquire_timeout``, or the database is away.
         """
-        pool = self._pool(read_only)
-        connection = await self._acquire(pool, prelude)
+        async with self._place("own", caller), self._lent("own", "") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def calls(self, kind: Kind = "write") -> AsyncIterator[Connection]:
+        """A connection of calls for a statement of ours.
+
+        :raises Unavailable: as :meth:`own`.
+        """
+        begin = f"begin; set local search_path = {OWN_SEARCH_PATH}"
+        async with self.transaction(begin, kind, None) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def connection(
+        self, kind: Kind, caller: Caller, prelude: str, *, leaves: bool
+    ) -> AsyncIterator[Connection]:
+        """A connection for one statement of a call, with ``prelude`` as its caller's.
+
+        :param leaves: the statement may run code of users, which may leave something behind.
+        :raises Unavailable: as :meth:`own`.
+        :raises PayloadTooLarge: its answer is larger than any message may be.
+        """
+        async with self._place(kind, caller), self._lent(kind, prelude) as connection:
+            if leaves:
+                connection.soil()
+            with self._measured(connection):
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(
+        self, begin: str, kind: Kind, caller: Caller | None
+    ) -> AsyncIterator[Connection]:
+        """A connection in the transaction that ``begin`` begins and prepares for a caller.
+
+        :raises Unavailable: as :meth:`own`.
+        """
+        # A pooler may serve the next transaction with another connection of its own, and this
+        # one to somebody else: it is reset with the COMMIT.
+        commit = f"{COMMIT}; {RESET}" if self._settings.pooled else COMMIT
+        async with self._place(kind, caller), self._lent(kind, begin) as connection:
+            try:
+                with connection.nesting():
+                    yield connection
+                await connection.execute(commit)
+            except BaseException as error:
+                await _leave_transaction(connection, error)
+                raise
+
+    @contextmanager
+    def measured(self, connection: Connection) -> Iterator[None]:
+        """Let one statement answer no more than a message could hold.
+
+        :raises PayloadTooLarge: it answered more; the connection is closed.
+        """
+        with self._measured(cast(PooledConnection, connection)):
+            yield
+
+    @contextmanager
+    def _measured(self, connection: PooledConnection) -> Iterator[None]:
+        meter = connection.meter
+        meter.allow(self._most_octets)
+        try:
+            yield
+        except CONNECTION_ERRORS:
+            if meter.exceeded:
+                raise PayloadTooLarge(
+                    f"the answer is larger than limits.max_bytes ({self._limits.max_bytes}); "
+                    "ask for fewer rows or columns, or for progressive results"
+                ) from None
+            raise
+        finally:
+            meter.allow(None)
+
+    @asynccontextmanager
+    async def _place(self, kind: Kind, caller: Caller | None) -> AsyncIterator[None]:
+        """A place among the callers that use a pool, within ``acquire_timeout``."""
+        if caller is None:
+            yield
+            return
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._settings.acquire_timeout) as deadline:
+                    await stack.enter_async_context(self._shares[kind].place(caller))
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                raise Unavailable(self._none_free()) from None
+            yield
+
+    @asynccontextmanager
+    async def _lent(self, kind: Kind, prelude: str) -> AsyncIterator[PooledConnection]:
+        pool = self._pools.get(kind)
+        if pool is None:
+            raise Unavailable("the component is stopping")
+        connection = await self._acquire(pool, prelude, pooled=self._settings.pooled)
         try:
             yield connection
         finally:
+            if connection.altered:
+                _discard(connection)
             await pool.release(cast(Any, connection))
 
-    @asynccontextmanager
-    async def transaction(self, begin: str, *, read_only: bool) -> AsyncIterator[Connection]:
-        """A connection in the transaction that ``begin`` begins and prepares for a caller.
-
-        :raises Unavailable: as :meth:`connection`.
-        """
-        # A pooler may serve the next transaction with another connection of its own, and this
-        # one to somebody else: it is put back with the COMMIT.
-        commit = f"{COMMIT}; {PUT_BACK}" if self._settings.pooled else COMMIT
-        pool = self._pool(read_only)
-        connection = await self._acquire(pool, begin)
-        try:
-            with connection.nesting():
-                yield connection
-            await connection.execute(commit)
-        except BaseException as error:
-            await _leave_transaction(connection, error)
-            raise
-        finally:
-            await pool.release(cast(Any, connection))
-
-    def _pool(self, read_only: bool) -> asyncpg.Pool[Any]:
-        pool = self._pools.get(read_only)
-        if pool is None:
-            raise Unavailable("the component is stopping")
-        return pool
-
-    async def _acquire(self, pool: asyncpg.Pool[Any], prelude: str) -> PooledConnection:
-        """A free connection, put back and with ``prelude`` sent.
+    async def _acquire(
+        self, pool: asyncpg.Pool[Any], prelude: str, *, pooled: bool
+    ) -> PooledConnection:
+        """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
         One that turns out dead is replaced once: nothing of the call has been done yet.
@@ -184,7 +337,7 @@ class Pools:
             if not prelude and not connection.dirty:
                 return connection
             try:
-                if self._settings.pooled:
+                if pooled:
                     await connection.execute(prelude)
                 else:
                     await connection.become(prelude)
@@ -205,14 +358,16 @@ class Pools:
             # asyncpg's proxy stands for the connection until it is released.
             free: Any = await pool.acquire(timeout=self._settings.acquire_timeout)
         except TimeoutError:
-            raise Unavailable(
-                f"no database connection became free within "
-                f"{self._settings.acquire_timeout:g} seconds; raise database.pool_max, "
-                "or send fewer calls at a time"
-            ) from None
+            raise Unavailable(self._none_free()) from None
         except CONNECTION_ERRORS:
             raise Unavailable(_AWAY) from None
         return cast(PooledConnection, free)
+
+    def _none_free(self) -> str:
+        return (
+            f"no database connection became free within {self._settings.acquire_timeout:g} "
+            "seconds; raise database.pool_max, or send fewer calls at a time"
+        )
 
 
 async def _leave_transaction(connection: Connection, error: BaseException) -> None:

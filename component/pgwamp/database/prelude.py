@@ -1,6 +1,7 @@
-"""What is sent before a call's statement: role, claims and settings, as one round trip.
+"""The statements sent before those of a call: reset, role, claims and settings, in one round trip.
 
-All of it is SQL for the simple query protocol, which takes several statements and no parameters.
+All of it is SQL for the simple query protocol, which takes several statements and no parameters. So
+each value travels as hex digits, and no text of a caller stands in a statement.
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ from pgwamp.access import Caller
 from pgwamp.database.roles import Role
 from pgwamp.errors import InvalidArgument
 
-#: Puts a connection back to how it was opened. In a transaction of its own: what follows begins
-#: with the settings that this restores, and cannot take them back by failing.
-PUT_BACK = "begin; reset session authorization; reset role; reset all; commit"
+#: Resets a connection to how it was opened, but for the driver's prepared statements (DISCARD ALL
+#: would drop them too). In a transaction of its own: what follows begins with the settings that
+#: this restores, and cannot take them back by failing.
+RESET = (
+    "begin; reset session authorization; reset role; reset all; close all; unlisten *; "
+    "discard temp; discard sequences; select pg_catalog.pg_advisory_unlock_all(); commit"
+)
+#: Finds statements that SQL has prepared: under the name of one of the driver's, such a statement
+#: would run in its place. CLEAN is the status of finding none.
+LOOK_FOR_PREPARED = "select from pg_catalog.pg_prepared_statements where from_sql"
+CLEAN = "SELECT 0"
 #: Fails in a transaction whose error somebody caught: a plain COMMIT would roll it back in silence.
 COMMIT = "select; commit"
 #: What a transaction may be.
@@ -30,7 +39,7 @@ def settings_of(caller: Caller, role: Role | None, *, read_only: bool) -> dict[s
 
 
 def for_session(settings: Mapping[str, str]) -> str:
-    """Make a connection a caller's, until it is put back."""
+    """Make a connection a caller's, until it is reset."""
     return _set(settings, local=False)
 
 
@@ -67,10 +76,11 @@ def _set(settings: Mapping[str, str], *, local: bool) -> str:
 
 
 def _literal(text: str) -> str:
-    if "\x00" in text:
+    """A text as hex digits, which mean the same under every setting."""
+    data = text.encode(errors="replace")
+    if b"\0" in data:
         raise InvalidArgument("caller", "a claim holds the character NUL")
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'"
+    return f"pg_catalog.convert_from(pg_catalog.decode('{data.hex()}', 'hex'), 'UTF8')"
 
 
 def _function(name: str) -> str:

@@ -11,22 +11,31 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import asyncpg
 
 from pgwamp.access import Caller
 from pgwamp.database import prelude
-from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.failures import call_error
-from pgwamp.database.pools import Connection, Pools
+from pgwamp.database.pools import Connection, Kind, Pools
 from pgwamp.database.roles import Roles
-from pgwamp.errors import NotAuthorized
-from pgwamp.settings import AccessSettings, DatabaseSettings
+from pgwamp.errors import NotAuthorized, Unavailable
+from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
 
 Answer = TypeVar("Answer")
+#: Code of users in a statement: there is none; it may run, as in triggers and views; or it reads
+#: the claims also without roles, as functions and named queries do.
+Code: TypeAlias = Literal["none", "may run", "reads claims"]
 
 _SELECTABLE = """
 select n.nspname as schema, c.relname as name
@@ -37,6 +46,7 @@ where has_schema_privilege($1, n.oid, 'usage')
     and has_table_privilege($1, c.oid, 'select')
     and not c.relrowsecurity
 """
+_OWN_PATH = f"set local search_path = {OWN_SEARCH_PATH}"
 #: The transaction that the calls of a batch share.
 _SHARED: ContextVar[Connection | None] = ContextVar("shared transaction", default=None)
 
@@ -46,16 +56,24 @@ class Database:
 
     A single statement is its own transaction: with a role, or where code of the application
     reads the claims, one round trip before it makes the connection the caller's, and the next
-    use of the connection puts it back. ``access.before`` and a pooler need a transaction in
+    use of the connection resets it. ``access.before`` and a pooler need a transaction in
     several statements, with settings that end with it.
+
+    Statements of the component itself run on connections of their own, as the login of events.
 
     :param search_path: schemas that unqualified names in queries and functions resolve in.
     """
 
     def __init__(
-        self, settings: DatabaseSettings, access: AccessSettings, search_path: Sequence[str]
+        self,
+        settings: DatabaseSettings,
+        access: AccessSettings,
+        search_path: Sequence[str],
+        limits: LimitSettings | None = None,
     ):
-        self._pools = Pools(settings, search_path)
+        self._pools = Pools(settings, search_path, limits)
+        #: Of calls, as the setting has it.
+        self.search_path = self._pools.session_settings["search_path"]
         self._before = access.before
         #: What a pooled connection must be told in every transaction.
         self._brought = dict(self._pools.session_settings) if settings.pooled else {}
@@ -75,22 +93,41 @@ class Database:
         await self._pools.stop()
 
     def usage(self) -> dict[str, tuple[int, int]]:
-        """Connections in use and open, of the pools ``read`` and ``write``."""
+        """Connections in use and open, of the pools ``read``, ``write`` and ``own``."""
         return self._pools.usage()
 
-    def connection(self, *, read_only: bool) -> AbstractAsyncContextManager[Connection]:
-        """A connection for the component's own use, as the user of ``database.url``.
+    def own(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection to the primary for the component's own use, as the login of events.
 
         :raises Unavailable: none became free, or the database is away.
         """
-        return self._pools.connection(read_only=read_only)
+        return self._pools.own()
 
     @asynccontextmanager
-    async def answering(self) -> AsyncIterator[Connection]:
-        """As :meth:`connection` to the primary, with what goes wrong as errors of a call."""
+    async def answering(self, caller: Caller) -> AsyncIterator[Connection]:
+        """Lend a connection as :meth:`own`, with what goes wrong as errors of a call."""
         with _call_errors():
-            async with self._pools.connection(read_only=False) as connection:
+            async with self._pools.own(caller) as connection:
                 yield connection
+
+    async def load_roles(self) -> None:
+        """Read the settings of the mapped roles, as the login of calls, which must be a member.
+
+        :raises StartError: a role is not there, or the login of calls is no member of it.
+        """
+        async with self._pools.calls() as connection:
+            await self.roles.load(connection)
+
+    async def forget_schema(self) -> None:
+        """Let no connection of calls remember how statements and types looked before a change.
+
+        asyncpg keeps the form of both: prepared before a change, a statement fails once in a
+        transaction. Pools that give no connection now find out by themselves.
+        """
+        for kind in ("read", "write"):
+            with suppress(Unavailable):
+                async with self._pools.calls(kind) as connection:
+                    await connection.reload_schema_state()
 
     async def require_select(
         self, connection: asyncpg.Connection[Any], caller: Caller, schema: str, name: str
@@ -131,35 +168,45 @@ class Database:
         caller: Caller,
         *,
         read_only: bool,
-        user_code: bool = False,
+        code: Code = "may run",
     ) -> list[asyncpg.Record]:
         """Run one statement as its own transaction and return its rows.
 
         A read whose connection turned out dead is tried once more: it has changed nothing.
 
-        :param user_code: the application's own SQL, which reads the claims also without roles
-            and may leave settings behind.
+        :raises PayloadTooLarge: the rows are larger than any message may be.
         """
 
         async def run(connection: Connection) -> list[asyncpg.Record]:
             return await connection.fetch(sql, *parameters)
 
-        return await self._single(run, caller, read_only=read_only, user_code=user_code)
+        return await self._single(run, caller, read_only=read_only, code=code)
+
+    @asynccontextmanager
+    async def own_as(self, caller: Caller, *, primary: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection for reads of ours that run as the role of a caller.
+
+        They find nothing that others define: the search path is PostgreSQL's catalog alone.
+
+        :param primary: not on the replica.
+        """
+        kind: Kind = "write" if primary else "read"
+        begin = f"{self._beginning(caller, read_only=True)}; {_OWN_PATH}"
+        with _call_errors():
+            async with self._pools.transaction(begin, kind, caller) as connection:
+                yield connection
 
     async def execute(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, *, user_code: bool = False
+        self, sql: str, parameters: Sequence[Any], caller: Caller, *, code: Code = "may run"
     ) -> int:
-        """Run one statement that returns no rows, and say how many rows it affected.
-
-        :param user_code: as in :meth:`fetch`.
-        """
+        """Run one statement that returns no rows, and say how many rows it affected."""
 
         async def run(connection: Connection) -> int:
             status = await connection.execute(sql, *parameters)
             last = status.rpartition(" ")[2]
             return int(last) if last.isdigit() else 0
 
-        return await self._single(run, caller, read_only=False, user_code=user_code)
+        return await self._single(run, caller, read_only=False, code=code)
 
     async def _single(
         self,
@@ -167,11 +214,11 @@ class Database:
         caller: Caller,
         *,
         read_only: bool,
-        user_code: bool,
+        code: Code,
     ) -> Answer:
         for attempt in (1, 2):
             try:
-                async with self._for_one(caller, read_only, user_code) as connection:
+                async with self._for_one(caller, read_only, code) as connection:
                     return await run(connection)
             except CONNECTION_ERRORS as error:
                 again = read_only and attempt == 1 and not isinstance(error, asyncio.TimeoutError)
@@ -182,15 +229,32 @@ class Database:
         raise AssertionError("unreachable")
 
     def _for_one(
-        self, caller: Caller, read_only: bool, user_code: bool
+        self, caller: Caller, read_only: bool, code: Code
     ) -> AbstractAsyncContextManager[Connection]:
         if self._explicit or _SHARED.get() is not None:
-            return self._transaction(caller, read_only)
+            return self._measured_transaction(caller, read_only)
         role = self.roles.of(caller)
-        if role is None and not user_code:
-            return self._pools.connection(read_only=read_only)
-        settings = prelude.settings_of(caller, role, read_only=read_only)
-        return self._pools.connection(read_only=read_only, prelude=prelude.for_session(settings))
+        said = ""
+        if role is not None or code == "reads claims":
+            settings = prelude.settings_of(caller, role, read_only=read_only)
+            said = prelude.for_session(settings)
+        kind: Kind = "read" if read_only else "write"
+        return self._pools.connection(kind, caller, said, leaves=code != "none")
+
+    @asynccontextmanager
+    async def _measured_transaction(
+        self, caller: Caller, read_only: bool
+    ) -> AsyncIterator[Connection]:
+        async with self._transaction(caller, read_only) as connection:
+            with self._pools.measured(connection):
+                yield connection
+
+    def measured(self, connection: Connection) -> AbstractContextManager[None]:
+        """Let one statement of a transaction answer no more than a message could hold.
+
+        :raises PayloadTooLarge: it answered more; the connection is closed.
+        """
+        return self._pools.measured(connection)
 
     @asynccontextmanager
     async def transaction(self, caller: Caller, *, read_only: bool) -> AsyncIterator[Connection]:
@@ -237,13 +301,17 @@ class Database:
     def _begun(
         self, caller: Caller, read_only: bool, isolation: str | None = None
     ) -> AbstractAsyncContextManager[Connection]:
+        begin = self._beginning(caller, read_only=read_only, isolation=isolation)
+        return self._pools.transaction(begin, "read" if read_only else "write", caller)
+
+    def _beginning(self, caller: Caller, *, read_only: bool, isolation: str | None = None) -> str:
+        """The statements that begin a transaction and make it a caller's."""
         settings = {
             **self._brought,
             **prelude.settings_of(caller, self.roles.of(caller), read_only=read_only),
         }
         begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
-        rest = prelude.for_transaction(settings, before=self._before)
-        return self._pools.transaction(f"{begin}; {rest}", read_only=read_only)
+        return f"{begin}; {prelude.for_transaction(settings, before=self._before)}"
 
 
 @contextmanager

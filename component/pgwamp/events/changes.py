@@ -38,7 +38,7 @@ def changes_procedure(
         if limit > max_rows:
             raise InvalidArgument("limit", f"at most {max_rows} (limits.max_rows)")
         # On the primary also when there is a replica: cursors are about its transactions.
-        async with database.answering() as connection:
+        async with database.answering(call.caller) as connection:
             wanted = await source.wanted(database, connection, call.caller, request.get("topic"))
             if position is None:
                 position = await oldest_position(connection)

@@ -197,7 +197,7 @@ class Feed:
             self._task = None
 
     async def _begin(self) -> None:
-        async with self._database.connection(read_only=False) as connection:
+        async with self._database.own() as connection:
             self._position = await current_position(connection)
             self.cluster = await connection.fetchval("select wamp.cluster()")
 
@@ -250,7 +250,7 @@ class Feed:
             await self._make_room()
             self._signal.clear()
             # The connection goes back before anybody is told.
-            async with self._database.connection(read_only=False) as connection:
+            async with self._database.own() as connection:
                 page = await read_page(
                     ByIndex(connection), self._position, PAGE, largest=self._max_bytes
                 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -25,7 +25,9 @@ from pgwamp.events.initial import Initial
 from pgwamp.events.joint import Joint
 from pgwamp.events.reader import current_position, flush
 from pgwamp.events.replay import Replay, as_sent
+from pgwamp.events.rights import Rights
 from pgwamp.events.sources import Everything, Table
+from pgwamp.events.wanted import Wanted
 from pgwamp.query.request import bind
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
@@ -52,6 +54,7 @@ class Following:
     feed: Feed
     initial: Initial
     limits: LimitSettings
+    rights: Rights = field(default_factory=Rights)
 
     def procedure(self, source: Table | Everything, relation: Relation | None = None) -> Procedure:
         """``follow`` of a table or of everything.
@@ -180,10 +183,7 @@ class _Follow:
                 if joint.position != self._sent:
                     yield self._item([], joint.position)
                 continue
-            if self._asked != self._common.feed.schema:
-                # The notification of a REVOKE comes before those of what is written after it.
-                async with self._connection() as connection:
-                    await self._ask(connection)
+            await self._ask_again()
             changes = [change for change in joint.take(batch) if change in self._wanted]
             parcels = list(self._common.replay.parcels(changes, ITEM, ITEM_OCTETS))
             for parcel in parcels[:-1]:
@@ -193,10 +193,23 @@ class _Follow:
 
     async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
         """Ask what the caller may have now."""
-        self._asked = self._common.feed.schema
         self._wanted = await self._source.wanted(
             self._common.database, connection, self._caller, self._topic
         )
+
+    async def _ask_again(self) -> None:
+        """Ask what the caller may have, unless an answer for its role still holds."""
+        common, role = self._common, self._common.database.roles.of(self._caller)
+
+        async def ask() -> Wanted:
+            async with self._connection() as connection:
+                await self._ask(connection)
+            return self._wanted
+
+        # The notification of a REVOKE comes before those of what is written after it.
+        key = self._source.path, None if role is None else role.name
+        wanted = await common.rights.wanted(key, common.feed.schema, ask)
+        self._wanted = replace(wanted, caller=self._caller, topic=self._wanted.topic)
 
     def _item(self, changes: Sequence[Change], position: Position) -> Item:
         self._sent = position
@@ -209,7 +222,11 @@ class _Follow:
         seconds = self._common.limits.call_timeout
         database, reading = self._common.database, self._common.feed.reading
         try:
-            async with reading, asyncio.timeout(seconds), database.answering() as connection:
+            async with (
+                reading,
+                asyncio.timeout(seconds),
+                database.answering(self._caller) as connection,
+            ):
                 yield connection
         except TimeoutError:
             raise Timeout(

@@ -54,7 +54,7 @@ async def build_exposure(
     :param live: evaluates live queries; without it there are none.
     :raises StartError: a query, a Python procedure or a role is wrong, or two things have one URI.
     """
-    await database.roles.load(connection)
+    await database.load_roles()
     naming = Naming(settings.expose)
     found: dict[str, Procedure] = {}
 
@@ -70,7 +70,7 @@ async def build_exposure(
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    queries = await _prepared_queries(settings, connection)
+    queries = await _prepared_queries(settings, connection, database.search_path)
     for procedure in _from_queries(settings, queries, database):
         add(procedure)
     if live is not None and queries:
@@ -108,13 +108,17 @@ def _from_catalog(
 
 
 async def _prepared_queries(
-    settings: Settings, connection: asyncpg.Connection[Any]
+    settings: Settings, connection: asyncpg.Connection[Any], search_path: str
 ) -> list[NamedQuery]:
     if settings.expose.queries is None:
         return []
     queries = read_queries(settings.folder / settings.expose.queries)
     for query in queries:
-        await query.prepare(connection, bigint_as_string=settings.expose.bigint == "string")
+        await query.prepare(
+            connection,
+            search_path=search_path,
+            bigint_as_string=settings.expose.bigint == "string",
+        )
     return queries
 
 

@@ -67,7 +67,7 @@ def describe_procedure(
             answer = await usable_by(call.caller, description, functions, database)
         if status:
             # On the primary, which knows the leader; as the caller, whose EXECUTE decides.
-            async with database.transaction(call.caller, read_only=False) as connection:
+            async with database.own_as(call.caller, primary=True) as connection:
                 answer = {**answer, "events": (await read_backlog(connection)).as_dict()}
         return answer
 
@@ -91,9 +91,8 @@ async def usable_by(
     relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
     for entry in procedures:
         relations.update(*entry.get("tables", {}).values())
-    rows = await database.fetch(
-        _PRIVILEGES, [sorted(relations), sorted(functions.values())], caller, read_only=True
-    )
+    async with database.own_as(caller) as connection:
+        rows = await connection.fetch(_PRIVILEGES, sorted(relations), sorted(functions.values()))
     found: dict[str, set[str]] = {}
     for row in rows:
         found.setdefault(row["name"], set()).update(row["privileges"])

@@ -36,6 +36,8 @@ _UNSUPPORTED = {
 }
 #: Name, SQL and columns of a query, and who shares an evaluation of it.
 Definition = tuple[str, str, tuple[Column, ...], Sharing]
+#: Until the savepoint ends.
+_SET_PATH = "select pg_catalog.set_config('search_path', $1, true)"
 #: The semicolon, and comments after it.
 _END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
 
@@ -131,12 +133,15 @@ class NamedQuery:
 
         return VAR_REF.sub(replace, self._sql)
 
-    async def prepare(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool) -> None:
+    async def prepare(
+        self, connection: asyncpg.Connection[Any], *, search_path: str, bigint_as_string: bool
+    ) -> None:
         """Learn the types of parameters and columns from the server, and what it reads.
 
         It happens in a savepoint that is rolled back: asyncpg leaves a prepared statement's locks
         on the tables it reads, and these locks are what it reads.
 
+        :param search_path: of calls, in which its names resolve.
         :raises StartError: the query is wrong; the message names it and says why.
         """
         if self.operation in _UNSUPPORTED:
@@ -145,6 +150,7 @@ class NamedQuery:
         savepoint = connection.transaction()
         await savepoint.start()
         try:
+            await connection.execute(_SET_PATH, search_path)
             await self._learn(connection, bigint_as_string)
         except asyncpg.PostgresError as error:
             raise StartError(f'query "{self.name}": {error}') from None
@@ -219,8 +225,10 @@ def query_procedure(
     async def run(call: Call, bound: Bound) -> list[Any] | int:
         sql, parameters = bound.statement.sql, bound.parameters
         if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
-            return await database.execute(sql, parameters, call.caller, user_code=True)
-        return await database.fetch(sql, parameters, call.caller, read_only=False, user_code=True)
+            return await database.execute(sql, parameters, call.caller, code="reads claims")
+        return await database.fetch(
+            sql, parameters, call.caller, read_only=False, code="reads claims"
+        )
 
     async def answer(call: Call) -> Any:
         request, bound = query.bound(call)

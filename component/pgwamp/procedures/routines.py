@@ -101,7 +101,7 @@ class RoutineProcedure:
                 bound.bound.parameters,
                 call.caller,
                 read_only=bound.read_only,
-                user_code=True,
+                code="reads claims",
             )
         if routine.kind == "procedure":
             return await self._outputs(call, routine, records)

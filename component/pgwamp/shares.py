@@ -1,0 +1,195 @@
+"""Shares of something bounded: nobody takes all of it, and whoever waits gets a turn.
+
+Used for the calls under way, the connections of a pool, and the calls without an end. A *caller*
+here is an authid, or a session where the router discloses no authid; everybody whom it does not
+disclose at all is one caller. Three bounds hold at once: the whole, the share of one caller, and
+the share of one authrole, which leaves a reserve to the others. Free places go round: first among
+the authroles that wait, then among the callers of each, as in deficit round robin with one call as
+the quantum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from pgwamp.access import Caller
+from pgwamp.errors import Unavailable
+
+#: Calls that a caller may let wait even when many calls of others wait already.
+ALWAYS_WAITING = 4
+#: Times the bound of one caller that may wait in all.
+WAITING_CALLERS = 4
+
+_Person = tuple[str, object]
+
+
+class Shares:
+    """A number of places, and who has and who awaits one.
+
+    :param total: places.
+    :param per_session: the share of one caller, 0 to 1; at least one place.
+    :param reserve: the share that no single authrole takes, 0 to 1.
+    :param waiting: of one caller at most; None: without a bound of its own.
+    :param name: of the setting that an error names.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        per_session: float,
+        reserve: float,
+        waiting: int | None = None,
+        name: str = "limits.per_session",
+    ):
+        self.total = total
+        self.per_caller = max(1, math.ceil(total * per_session))
+        self.per_role = max(self.per_caller, total - int(total * reserve))
+        self._most_waiting = waiting
+        self._name = name
+        self._taken = 0
+        self._waiting = 0
+        self._by_person: Counter[_Person] = Counter()
+        self._by_role: Counter[str | None] = Counter()
+        self._queues: dict[str | None, dict[_Person, deque[asyncio.Future[None]]]] = {}
+
+    @asynccontextmanager
+    async def place(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait for a place, and have it.
+
+        :raises Unavailable: too many calls of this caller wait already.
+        """
+        person = _person(caller)
+        if self._queues or not self._has_room(caller.authrole, person):
+            await self._turn(caller.authrole, person)
+        else:
+            self._take(caller.authrole, person)
+        try:
+            yield
+        finally:
+            self._give_back(caller.authrole, person)
+
+    @asynccontextmanager
+    async def place_now(self, caller: Caller) -> AsyncIterator[None]:
+        """Have a place if there is one at once.
+
+        :raises Unavailable: there is none for this caller; the message says which bound is reached.
+        """
+        person = _person(caller)
+        if not self._has_room(caller.authrole, person):
+            raise Unavailable(self._refusal(person))
+        self._take(caller.authrole, person)
+        try:
+            yield
+        finally:
+            self._give_back(caller.authrole, person)
+
+    def _refusal(self, person: _Person) -> str:
+        if self._by_person[person] >= self.per_caller:
+            return (
+                f"you have {self.per_caller} of these calls under way already "
+                f"({self._name}); end some of them, or try again later"
+            )
+        return (
+            f"too many of these calls are under way already ({self._name}); "
+            "end some of them, or try again later"
+        )
+
+    def _has_room(self, role: str | None, person: _Person) -> bool:
+        return (
+            self._taken < self.total
+            and self._by_role[role] < self.per_role
+            and self._by_person[person] < self.per_caller
+        )
+
+    def _take(self, role: str | None, person: _Person) -> None:
+        self._taken += 1
+        self._by_role[role] += 1
+        self._by_person[person] += 1
+
+    def _give_back(self, role: str | None, person: _Person) -> None:
+        self._taken -= 1
+        # A caller that has nothing any more is forgotten: sessions come and go.
+        self._by_role -= Counter([role])
+        self._by_person -= Counter([person])
+        self._hand_out()
+
+    async def _turn(self, role: str | None, person: _Person) -> None:
+        """Wait until a place is ours."""
+        self._require_waiting_room(role, person)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._queues.setdefault(role, {}).setdefault(person, deque())
+        queue.append(turn)
+        self._waiting += 1
+        self._hand_out()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            # The place may have come in the same moment.
+            if turn.done() and not turn.cancelled():
+                self._give_back(role, person)
+            else:
+                self._leave(role, person, turn)
+            raise
+
+    def _require_waiting_room(self, role: str | None, person: _Person) -> None:
+        if self._most_waiting is None:
+            return
+        waiting = len(self._queues.get(role, {}).get(person, ()))
+        crowded = self._waiting >= WAITING_CALLERS * self._most_waiting
+        if waiting >= (min(ALWAYS_WAITING, self._most_waiting) if crowded else self._most_waiting):
+            raise Unavailable(
+                f"{waiting} calls of yours wait for their turn already (limits.waiting); "
+                "wait for some of them, or try again later"
+            )
+
+    def _leave(self, role: str | None, person: _Person, turn: asyncio.Future[None]) -> None:
+        queues = self._queues[role]
+        queues[person].remove(turn)
+        self._waiting -= 1
+        self._forget_empty(role, person)
+        self._hand_out()
+
+    def _forget_empty(self, role: str | None, person: _Person) -> None:
+        queues = self._queues[role]
+        if not queues[person]:
+            del queues[person]
+        if not queues:
+            del self._queues[role]
+
+    def _hand_out(self) -> None:
+        """Give free places to those whose turn it is."""
+        while self._taken < self.total and (next_one := self._next()) is not None:
+            role, person = next_one
+            queues = self._queues[role]
+            turn = queues[person].popleft()
+            self._waiting -= 1
+            # Both go to the end of their rounds.
+            queues[person] = queues.pop(person)
+            self._queues[role] = self._queues.pop(role)
+            self._forget_empty(role, person)
+            if not turn.done():
+                self._take(role, person)
+                turn.set_result(None)
+
+    def _next(self) -> tuple[str | None, _Person] | None:
+        """Whose turn it is among those who may have a place."""
+        return next(self._eligible(), None)
+
+    def _eligible(self) -> Iterator[tuple[str | None, _Person]]:
+        for role, queues in self._queues.items():
+            if self._by_role[role] < self.per_role:
+                # At most total / per_caller of them have their whole share: the scan is short.
+                for person in queues:
+                    if self._by_person[person] < self.per_caller:
+                        yield role, person
+
+
+def _person(caller: Caller) -> _Person:
+    if caller.authid is not None:
+        return "authid", caller.authid
+    return "session", caller.session

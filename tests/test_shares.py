@@ -1,0 +1,182 @@
+"""Shares of places: nobody takes all, and everybody gets a turn."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwamp.access import Caller
+from pgwamp.errors import Unavailable
+from pgwamp.shares import ALWAYS_WAITING, Shares
+
+
+def caller(authid: str | None, role: str | None = "anonymous", session: int | None = 1) -> Caller:
+    return Caller("realm1", "com.example.x", session, authid, role)
+
+
+class Crowd:
+    """Callers that hold or await places, each told when it may go."""
+
+    def __init__(self, shares: Shares):
+        self.shares = shares
+        self.order: list[str] = []
+        self._ends: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
+
+    def comes(self, name: str, who: Caller) -> asyncio.Task[None]:
+        end = asyncio.Event()
+
+        async def stay() -> None:
+            async with self.shares.place(who):
+                self.order.append(name)
+                await end.wait()
+
+        task = asyncio.create_task(stay())
+        self._ends.append((end, task))
+        return task
+
+    async def settle(self) -> list[str]:
+        """Everybody who can have a place now has it."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return list(self.order)
+
+    async def goes(self, number: int) -> None:
+        end, task = self._ends[number]
+        end.set()
+        await task
+        await self.settle()
+
+    async def close(self) -> None:
+        for end, task in self._ends:
+            end.set()
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._ends), return_exceptions=True)
+
+
+async def test_one_caller_has_its_share_and_others_have_the_rest() -> None:
+    crowd = Crowd(Shares(8, per_session=0.25, reserve=0))
+    for number in range(6):
+        crowd.comes(f"a{number}", caller("a"))
+    crowd.comes("b0", caller("b"))
+    assert await crowd.settle() == ["a0", "a1", "b0"]
+    await crowd.goes(0)
+    assert crowd.order[-1] == "a2"
+    await crowd.close()
+
+
+async def test_one_authrole_leaves_a_reserve_to_the_others() -> None:
+    crowd = Crowd(Shares(8, per_session=0.25, reserve=0.25))
+    for number in range(10):
+        crowd.comes(f"a{number}", caller(f"a{number}"))
+    crowd.comes("staff", caller("s", "staff"))
+    found = await crowd.settle()
+    assert len([name for name in found if name != "staff"]) == 6
+    assert "staff" in found
+    await crowd.close()
+
+
+async def test_callers_take_turns_and_not_places_in_one_long_queue() -> None:
+    crowd = Crowd(Shares(1, per_session=1, reserve=0))
+    for name in ("first", "a1", "a2", "a3", "b1", "c1"):
+        crowd.comes(name, caller(name[0]))
+    await crowd.settle()
+    for number in (0, 1):
+        await crowd.goes(number)
+    await crowd.goes(4)
+    await crowd.goes(5)
+    assert crowd.order[:5] == ["first", "a1", "b1", "c1", "a2"]
+    await crowd.close()
+
+
+async def test_all_who_are_not_disclosed_are_one_caller() -> None:
+    crowd = Crowd(Shares(8, per_session=0.25, reserve=0))
+    for number in range(4):
+        crowd.comes(f"n{number}", caller(None, None, None))
+    assert await crowd.settle() == ["n0", "n1"]
+    await crowd.close()
+
+
+async def test_sessions_of_one_authid_share_one_share() -> None:
+    crowd = Crowd(Shares(8, per_session=0.25, reserve=0))
+    for session in range(4):
+        crowd.comes(f"s{session}", caller("a", session=session))
+    assert len(await crowd.settle()) == 2
+    await crowd.close()
+
+
+async def test_too_many_waiting_calls_of_one_caller_are_refused() -> None:
+    crowd = Crowd(Shares(1, per_session=1, reserve=0, waiting=2))
+    tasks = [crowd.comes(f"a{number}", caller("a")) for number in range(4)]
+    await crowd.settle()
+    with pytest.raises(Unavailable, match=r"limits\.waiting"):
+        await tasks[3]
+    await crowd.close()
+
+
+async def test_a_caller_may_always_let_some_calls_wait() -> None:
+    crowd = Crowd(Shares(1, per_session=1, reserve=0, waiting=8))
+    for number in range(60):
+        crowd.comes(f"x{number}", caller(f"x{number % 20}"))
+    await crowd.settle()
+    tasks = [crowd.comes(f"v{number}", caller("v")) for number in range(ALWAYS_WAITING + 1)]
+    await crowd.settle()
+    assert [task.done() for task in tasks] == [False] * ALWAYS_WAITING + [True]
+    with pytest.raises(Unavailable):
+        await tasks[-1]
+    await crowd.close()
+
+
+async def test_a_place_now_is_refused_and_not_waited_for() -> None:
+    shares = Shares(4, per_session=0.25, reserve=0, name="limits.followers")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(shares.place_now(caller("a")))
+        with pytest.raises(Unavailable, match=r"you have 1 .*limits\.followers"):
+            await stack.enter_async_context(shares.place_now(caller("a")))
+        await stack.enter_async_context(shares.place_now(caller("b")))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from(["enter", "leave", "cancel"])), max_size=60
+    ),
+    st.integers(1, 6),
+)
+def test_places_are_neither_lost_nor_given_twice(steps: list[tuple[int, str]], total: int) -> None:
+    async def run() -> None:
+        shares = Shares(total, per_session=0.5, reserve=0.3)
+        inside: set[int] = set()
+        ends: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+
+        async def stay(number: int, end: asyncio.Event, who: Caller) -> None:
+            async with shares.place(who):
+                inside.add(number)
+                assert len(inside) <= total
+                try:
+                    await end.wait()
+                finally:
+                    inside.discard(number)
+
+        for number, (who, step) in enumerate(steps):
+            if step == "enter":
+                end = asyncio.Event()
+                person = caller(f"p{who}", f"r{who % 2}")
+                ends[number] = (end, asyncio.create_task(stay(number, end, person)))
+            elif ends:
+                key = sorted(ends)[who % len(ends)]
+                end, task = ends.pop(key)
+                end.set() if step == "leave" else task.cancel()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        for end, _ in ends.values():
+            end.set()
+        # Each one that still waits gets its place now.
+        await asyncio.gather(*(task for _, task in ends.values()))
+        async with AsyncExitStack() as stack:
+            for index in range(total):
+                await stack.enter_async_context(shares.place_now(caller(f"q{index}", f"q{index}")))
+
+    asyncio.run(run())
