@@ -44,7 +44,10 @@ async def test_domains_and_ranges_are_resolved(database: Database) -> None:
         "create table node (id int, cost price, span int4range)",
     )
     columns = catalog.relations[0].by_name
-    assert (columns["cost"].type.form, columns["cost"].type.domain) == ("numeric", "price")
+    assert (columns["cost"].type.form, columns["cost"].type.domain) == (
+        "numeric",
+        "public.price",
+    )
     assert columns["span"].type.element is not None
 
 

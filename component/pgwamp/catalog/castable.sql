@@ -11,3 +11,5 @@ where (n.nspname = any ($1::text[]) or n.nspname = 'pg_catalog')
         select from pg_type as e
         where e.oid = t.typelem and e.typtype in ('b', 'd', 'e', 'r', 'm') and e.typelem = 0
     ))
+-- PostgreSQL's own names come first.
+order by n.nspname <> 'pg_catalog', array_position($1::text[], n.nspname::text), t.typname

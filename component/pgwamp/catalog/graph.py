@@ -164,14 +164,13 @@ class Graph:
                     self._add(Relationship(source, target, False, junction=middle))
 
     def _add_routines(self, catalog: Catalog, routines: Iterable[Routine]) -> None:
-        by_row = {relation.row_type: relation for relation in catalog.relations}
         for routine in routines:
             if routine.kind != "function" or len(routine.inputs) != 1:
                 continue
-            source = by_row.get(routine.inputs[0].type.oid)
+            source = catalog.by_row_type.get(routine.inputs[0].type.oid)
             if source is None or routine.returns is None or routine.returns.name == "void":
                 continue
-            target = by_row.get(routine.returns.oid)
+            target = catalog.by_row_type.get(routine.returns.oid)
             if target is not None:
                 to_one = not routine.returns_set or routine.rows == 1
                 self._add(Relationship(source, target, to_one, routine=routine))

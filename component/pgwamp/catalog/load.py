@@ -1,11 +1,11 @@
-"""Loading the catalog: ten queries, whatever the number of relations."""
+"""Loading the catalog: a dozen queries, whatever the number of relations."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, Protocol
@@ -21,8 +21,9 @@ from pgwamp.catalog.model import (
     Volatility,
     WatchedRelation,
 )
+from pgwamp.catalog.types import build_types
 from pgwamp.catalog.views import Views
-from pgwamp.pgtypes import Form, Representation, Type
+from pgwamp.pgtypes import Representation, Type
 
 _SQL = files("pgwamp.catalog")
 _KINDS: dict[str, Literal["table", "view", "materialized view", "foreign table"]] = {
@@ -40,23 +41,6 @@ _MODES: dict[str, Literal["in", "out", "inout", "variadic", "table"]] = {
     "t": "table",
 }
 _VOLATILITIES: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
-_FORMS: dict[str, Form] = {
-    "int2": "integer",
-    "int4": "integer",
-    "int8": "integer",
-    "oid": "integer",
-    "float4": "float",
-    "float8": "float",
-    "bool": "boolean",
-    "text": "text",
-    "varchar": "text",
-    "bpchar": "text",
-    "name": "text",
-    "bytea": "bytea",
-    "json": "json",
-    "jsonb": "json",
-    "numeric": "numeric",
-}
 #: Names of types that only the parser knows.
 _SPELLINGS = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 #: Bits of pg_relation_is_updatable.
@@ -64,15 +48,34 @@ _INSERT, _UPDATE, _DELETE = 8, 4, 16
 
 
 class Connection(Protocol):
-    """What loading needs of a connection: asyncpg's ``fetch`` and ``fetchval``."""
+    """The part of asyncpg's connection that loading needs."""
 
     async def fetch(self, query: str, *args: Any) -> Sequence[Mapping[str, Any]]: ...
 
     async def fetchval(self, query: str, *args: Any) -> Any: ...
 
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+
 
 def _sql(name: str) -> str:
     return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@asynccontextmanager
+async def _own_path(connection: Connection) -> AsyncIterator[None]:
+    """Let plain names mean PostgreSQL's own, whatever others have created.
+
+    The names of all other types then come with their schemas.
+    """
+    before = await connection.fetchval("select pg_catalog.current_setting('search_path')")
+    async with connection.transaction():
+        await connection.fetchval(_SET_PATH, "pg_catalog, pg_temp")
+        yield
+        # The setting would outlive a transaction that is part of another one.
+        await connection.fetchval(_SET_PATH, before)
+
+
+_SET_PATH = "select pg_catalog.set_config('search_path', $1, true)"
 
 
 async def load_catalog(
@@ -82,8 +85,12 @@ async def load_catalog(
 
     :param watched: False when the ``wamp`` schema is not in the database.
     """
+    async with _own_path(connection):
+        return await _load(connection, list(schemas), watched)
+
+
+async def _load(connection: Connection, names: list[str], watched: bool) -> Catalog:
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
-    names = list(schemas)
     relations = await connection.fetch(_sql("relations"), names)
     behind = await _load_behind(connection, [row["oid"] for row in relations])
     routines = await connection.fetch(_sql("routines"), names)
@@ -96,7 +103,7 @@ async def load_catalog(
         oids.update(row["argument_types"], [row["returns"]])
     oids.update(row["result"] for row in aggregates)
     oids.update(row["oid"] for row in castable)
-    types = await load_types(connection, oids)
+    types = await _load_types(connection, oids)
     return Catalog(
         server_version=version,
         relations=tuple(_relation(row, types, behind) for row in relations),
@@ -133,11 +140,13 @@ class _Behind:
 
     :ivar columns: of the tables that views show, the names of columns by number.
     :ivar keys: of tables and materialized views: whether it is the primary key, and its columns.
+    :ivar hiding: relations that keep rows from some roles.
     """
 
     views: Views
     columns: Mapping[int, Mapping[str, str]]
     keys: Mapping[int, Sequence[tuple[bool, tuple[str, ...]]]]
+    hiding: frozenset[int]
 
 
 async def _load_behind(connection: Connection, relations: Sequence[int]) -> _Behind:
@@ -147,7 +156,9 @@ async def _load_behind(connection: Connection, relations: Sequence[int]) -> _Beh
     keys: dict[int, list[tuple[bool, tuple[str, ...]]]] = defaultdict(list)
     for row in await connection.fetch(_sql("keys"), sorted({*relations, *shown})):
         keys[row["oid"]].append((row["primary"], tuple(row["columns"])))
-    return _Behind(views, {row["oid"]: json.loads(row["columns"]) for row in bases}, keys)
+    columns = {row["oid"]: json.loads(row["columns"]) for row in bases}
+    hiding = await connection.fetch(_sql("hiding"))
+    return _Behind(views, columns, keys, frozenset(row["oid"] for row in hiding))
 
 
 def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
@@ -158,7 +169,7 @@ def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> M
         found.setdefault(row["name"], kind)
         if not kind.domain:
             found.setdefault(kind.name, kind)
-            if kind.element is not None and kind.form == "array":
+            if kind.form == "array" and kind.element is not None and not kind.element.domain:
                 found.setdefault(f"{kind.element.name}[]", kind)
                 found.setdefault(f"{row['name'].removeprefix('_')}[]", kind)
     for spelled, name in _SPELLINGS.items():
@@ -169,16 +180,21 @@ def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> M
 
 async def load_types(connection: Connection, oids: Iterable[int]) -> dict[int, Type]:
     """The types with these oids, and every type they are made of, by oid."""
+    async with _own_path(connection):
+        return await _load_types(connection, oids)
+
+
+async def _load_types(connection: Connection, oids: Iterable[int]) -> dict[int, Type]:
     rows = await connection.fetch(_sql("types"), sorted(set(oids)))
-    if not any(row["base"] for row in rows):
-        return _build_types(rows, {})
+    foreign = [row["oid"] for row in rows if row["schema"] != "pg_catalog" and row["kind"] == "b"]
+    operators = await connection.fetch(_sql("operators"), foreign) if foreign else []
     representations: dict[int, dict[str, tuple[str, str]]] = {}
-    for row in await connection.fetch(_sql("representations")):
-        by_direction = representations.setdefault(row["domain"], {})
-        by_direction[row["direction"]] = (row["schema"], row["name"])
-    return _build_types(
-        rows, {oid: Representation(**found) for oid, found in representations.items()}
-    )
+    if any(row["base"] for row in rows):
+        for row in await connection.fetch(_sql("representations")):
+            by_direction = representations.setdefault(row["domain"], {})
+            by_direction[row["direction"]] = (row["schema"], row["name"])
+    own = {oid: Representation(**found) for oid, found in representations.items()}
+    return build_types(rows, own, operators)
 
 
 def _columns(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -210,6 +226,7 @@ def _relation(row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind
         comment=row["comment"],
         row_security=row["row_security"],
         origins=origins,
+        hides_rows=row["oid"] in behind.hiding,
     )
 
 
@@ -273,57 +290,3 @@ def _result_columns(arguments: Iterable[Argument], returns: Type | None) -> tupl
     if returns is not None and returns.form == "composite":
         return tuple(Column(name, kind) for name, kind in returns.fields)
     return ()
-
-
-def _build_types(
-    rows: Sequence[Mapping[str, Any]], representations: Mapping[int, Representation]
-) -> dict[int, Type]:
-    by_oid = {row["oid"]: row for row in rows}
-    types: dict[int, Type] = {}
-
-    def build(oid: int) -> Type:
-        if oid in types:
-            return types[oid]
-        row = by_oid[oid]
-        if row["base"] is not None:
-            base = build(row["base"])
-            types[oid] = dataclasses.replace(
-                base,
-                oid=oid,
-                domain=row["name"],
-                representation=representations.get(oid, base.representation),
-            )
-            return types[oid]
-        # A table can hold an array of its own rows: the inner mention stays a literal.
-        types[oid] = Type(oid, row["name"], "literal")
-        fields = json.loads(row["fields"] or "[]")
-        types[oid] = Type(
-            oid=oid,
-            name=row["name"],
-            form=_form(row),
-            element=build(row["element"]) if row["element"] else None,
-            fields=tuple((name, build(kind)) for name, kind in fields),
-            labels=tuple(row["labels"] or ()),
-        )
-        return types[oid]
-
-    for oid in by_oid:
-        build(oid)
-    return types
-
-
-def _form(row: Mapping[str, Any]) -> Form:
-    match row["kind"]:
-        case "e":
-            return "enum"
-        case "c":
-            return "composite"
-        case "r":
-            return "range"
-        case "m":
-            return "multirange"
-    if row["category"] == "A" and row["element"]:
-        return "array"
-    if row["typname"] == "hstore":
-        return "hstore"
-    return _FORMS.get(row["typname"], "literal") if row["schema"] == "pg_catalog" else "literal"

@@ -60,6 +60,10 @@ class Relation:
     row_security: bool = False
     #: Of a view: which columns of which tables it shows as they are.
     origins: tuple[Origin, ...] = ()
+    #: All columns in their order, where ``columns`` does not hold those that are not exposed.
+    whole: tuple[Column, ...] = ()
+    #: Row level security, or a view with a security barrier, keeps rows from some roles.
+    hides_rows: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -70,6 +74,16 @@ class Relation:
     def by_name(self) -> Mapping[str, Column]:
         """The columns by name."""
         return {column.name: column for column in self.columns}
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns of its row type, exposed or not: for joins, and for rows as arguments."""
+        return self.whole or self.columns
+
+    @cached_property
+    def types(self) -> Mapping[str, Type]:
+        """The types of all columns by name."""
+        return {column.name: column.type for column in self.all_columns}
 
 
 @dataclass(frozen=True)
@@ -153,3 +167,8 @@ class Catalog:
         default_factory=dict, repr=False, compare=False
     )
     castable: Mapping[str, Type] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def by_row_type(self) -> Mapping[int, Relation]:
+        """The relations by the oid of the type of their rows."""
+        return {relation.row_type: relation for relation in self.relations}

@@ -1,4 +1,5 @@
--- The relations of schemas $1, with columns, keys and comments, one JSON object each.
+-- The relations of schemas $1, with columns, keys and comments. A comment may be of 1 GB: not all of
+-- it is read.
 select
     n.nspname as schema,
     c.relname as name,
@@ -6,7 +7,11 @@ select
     c.oid::bigint as oid,
     c.reltype::bigint as row_type,
     c.relrowsecurity as row_security,
-    obj_description(c.oid, 'pg_class') as comment,
+    (
+        select substring(d.description, 1, 5000)
+        from pg_description as d
+        where d.objoid = c.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
+    ) as comment,
     case when c.relkind in ('r', 'p') then 28 else pg_relation_is_updatable(c.oid, true) end as events,
     -- Without triggers: such a view shows the rows of one table, one for one.
     c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) <> 0 as simple,
@@ -17,9 +22,11 @@ select
             'nullable', not a.attnotnull,
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '' or a.attidentity = 'a',
-            'comment', col_description(c.oid, a.attnum)
+            'comment', substring(d.description, 1, 5000)
         ) order by a.attnum)
         from pg_attribute as a
+        left join pg_description as d
+            on d.objoid = c.oid and d.classoid = 'pg_class'::regclass and d.objsubid = a.attnum
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ) as columns
 from pg_class as c

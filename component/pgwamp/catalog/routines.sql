@@ -11,7 +11,11 @@ select
     p.proargmodes::text[] as argument_modes,
     coalesce(p.proallargtypes, p.proargtypes::oid[])::bigint[] as argument_types,
     p.pronargdefaults as defaults,
-    obj_description(p.oid, 'pg_proc') as comment
+    (
+        select substring(d.description, 1, 5000)
+        from pg_description as d
+        where d.objoid = p.oid and d.classoid = 'pg_proc'::regclass and d.objsubid = 0
+    ) as comment
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname = any ($1::text[])

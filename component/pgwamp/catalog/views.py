@@ -48,6 +48,7 @@ class Views:
 
     def __init__(self, rules: Iterable[tuple[int, str]]):
         self._shown: dict[int, dict[int, tuple[int, int]]] = {}
+        self._resolved: dict[tuple[int, int], tuple[int, int] | None] = {}
         for oid, rule in rules:
             columns = self._shown[oid] = {}
             for number, table, column in shown_columns(rule):
@@ -66,9 +67,16 @@ class Views:
         return {table for view in self._shown for table, _ in self.origins(view).values()}
 
     def _resolve(self, table: int, column: int) -> tuple[int, int] | None:
-        while table in self._shown:
-            below = self._shown[table].get(column)
-            if below is None:
-                return None
-            table, column = below
-        return table, column
+        """The table's column behind a view's; None if there is none, as in views that circle."""
+        passed: dict[tuple[int, int], None] = {}
+        at: tuple[int, int] | None = (table, column)
+        while at is not None and at[0] in self._shown:
+            if at in self._resolved:
+                at = self._resolved[at]
+                break
+            # PostgreSQL lets a view refer to itself.
+            below = None if at in passed else self._shown[at[0]].get(at[1])
+            passed[at] = None
+            at = below
+        self._resolved.update(dict.fromkeys(passed, at))
+        return at

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 #: How values of a type travel; ``literal`` is all that is a string in PostgreSQL's text form.
@@ -33,12 +33,15 @@ class Representation:
 class Type:
     """One PostgreSQL type.
 
-    :ivar name: as ``format_type`` writes it, without a modifier: fit for a cast.
+    :ivar name: as ``format_type`` writes it, without a modifier, where only the names of
+        ``pg_catalog`` need no schema.
     :ivar form: how its values travel.
     :ivar element: the element of an array, the subtype of a range or multirange.
     :ivar fields: name and type of each field of a composite.
     :ivar labels: of an enum.
     :ivar domain: its own name if it is a domain; all else is that of the type below.
+    :ivar operators: the schemas of the type's own operators, by the operator and the name of the
+        type on its right; none for types that PostgreSQL itself compares.
     """
 
     oid: int
@@ -49,6 +52,9 @@ class Type:
     labels: tuple[str, ...] = ()
     domain: str = ""
     representation: Representation | None = None
+    operators: Mapping[tuple[str, str], str] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def describe(self) -> str:
         """The type as a person reads it in an error."""

@@ -24,7 +24,8 @@ from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
-from pgwamp.query.expressions import DIALECT, outputs, parameter, quoted
+from pgwamp.query.dialect import DIALECT, quoted
+from pgwamp.query.expressions import outputs, parameter
 from pgwamp.query.request import bind, naming_arguments
 from pgwamp.query.statement import Bound, Shape, Statement, compile_statement
 from pgwamp.session import Call, Procedure

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from pgwamp.pgtypes import Converter, Type, loads
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
-from pgwamp.query.expressions import JSON, TEXT, PgType, WholeRow, function, output, quoted
+from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
+from pgwamp.query.expressions import output
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.source import Source
@@ -69,10 +70,10 @@ class Builder:
             columns[item.label] = value.label(quoted(item.label))
             if convert is not None:
                 conversions.append((item.label, convert))
-        for embed in selection.embeds:
+        for position, embed in enumerate(selection.embeds):
             value, convert = self._embed(embed, source, nested)
             # What is spread meets no name: its own names are checked, its label is not.
-            label = f"{embed.label} ..." if embed.spread else embed.label
+            label = f"spread {position} ..." if embed.spread else embed.label
             columns[label] = value.label(quoted(label))
             if convert is not None:
                 conversions.append((label, convert))
@@ -111,11 +112,11 @@ class Builder:
     def _value(self, item: Item, source: Source) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any]
         if item.field is None:
-            value = sa.func.count()
+            value = count()
         else:
             value = source.value(item.field)
             if item.aggregate:
-                value = function(("pg_catalog", item.aggregate), value)
+                value = builtin(item.aggregate, value)
         return sa.cast(value, PgType(item.cast)) if item.cast else value
 
     def output(
@@ -140,10 +141,10 @@ class Builder:
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
         row = WholeRow(inner)
         if embed.relationship.to_one:
-            value = sa.func.row_to_json(row)
+            value = builtin("row_to_json", row)
         else:
             value = sa.func.coalesce(
-                sa.func.json_agg(row), sa.cast(sa.literal_column("'[]'"), JSON)
+                builtin("json_agg", row), sa.cast(sa.literal_column("'[]'"), JSON)
             )
         query = sa.select(value).select_from(inner)
         if embed.relationship.to_one:

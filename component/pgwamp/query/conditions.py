@@ -11,18 +11,18 @@ import sqlalchemy as sa
 from pgwamp.catalog.graph import Pairs, Relationship
 from pgwamp.catalog.model import Relation
 from pgwamp.pgtypes import Type
-from pgwamp.query.expressions import (
+from pgwamp.query.dialect import (
     JSONB,
     TEXT,
     TEXT_ARRAY,
     PgType,
+    builtin,
+    equal,
     function,
-    is_null,
-    list_parameter,
-    parameter,
+    operate,
     quoted,
-    table_of,
 )
+from pgwamp.query.expressions import is_null, list_parameter, parameter, table_of
 from pgwamp.query.operators import (
     SEARCHES,
     Compare,
@@ -37,7 +37,7 @@ from pgwamp.query.source import Source, unused
 from pgwamp.query.where import Junction, Related
 
 _COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_PATTERNS = {"like": "LIKE", "ilike": "ILIKE", "match": "~", "imatch": "~*"}
+_PATTERNS = {"like": "~~", "ilike": "~~*", "match": "~", "imatch": "~*"}
 _SETS = {
     "contains": "@>", "contained_by": "<@", "overlaps": "&&", "left_of": "<<", "right_of": ">>",
     "not_left_of": "&>", "not_right_of": "&<", "adjacent": "-|-",
@@ -99,18 +99,19 @@ def _compare(compare: Compare, value: sa.ColumnElement[Any], of: Type) -> sa.Col
     if of.form == "json":  # json has no equality, jsonb has
         value = sa.cast(value, JSONB)
     if compare.operator == "in":
-        return value == sa.any_(list_parameter(names[0], of))
+        return operate(value, of, "=", sa.any_(list_parameter(names[0], of)))
     if compare.operator == "between":
         lower, upper = (_comparable(name, of) for name in names)
-        return value.between(lower, upper)
+        return sa.and_(operate(value, of, ">=", lower), operate(value, of, "<=", upper))
     if compare.quantifier:
         quantify = sa.any_ if compare.quantifier == "any" else sa.all_
         every: Any = quantify(list_parameter(names[0], of))
-        return value.bool_op(_COMPARISONS[compare.operator])(every)
+        return operate(value, of, _COMPARISONS[compare.operator], every)
     bound = _comparable(names[0], of)
     if compare.operator == "isdistinct":
-        return value.is_distinct_from(bound)
-    return value.bool_op(_COMPARISONS[compare.operator])(bound)
+        # The bound value is never null.
+        return operate(value, of, "=", bound).is_not(sa.true())
+    return operate(value, of, _COMPARISONS[compare.operator], bound)
 
 
 def _comparable(name: str, of: Type) -> sa.ColumnElement[Any]:
@@ -121,13 +122,15 @@ def _comparable(name: str, of: Type) -> sa.ColumnElement[Any]:
 def _pattern(
     compare: Compare, value: sa.ColumnElement[Any], of: Type, name: str
 ) -> sa.ColumnElement[bool]:
-    if of.form != "text":
+    operator = _PATTERNS[compare.operator]
+    if of.form != "text" and (operator, "text") not in of.operators:
         value = sa.cast(value, TEXT)
-    operator = value.bool_op(_PATTERNS[compare.operator])
-    if not compare.quantifier:
-        return operator(sa.cast(sa.bindparam(name), TEXT))
-    quantify = sa.any_ if compare.quantifier == "any" else sa.all_
-    return operator(quantify(sa.cast(sa.bindparam(name), TEXT_ARRAY)))
+    if compare.quantifier:
+        quantify = sa.any_ if compare.quantifier == "any" else sa.all_
+        pattern: Any = quantify(sa.cast(sa.bindparam(name), TEXT_ARRAY))
+    else:
+        pattern = sa.cast(sa.bindparam(name), TEXT)
+    return operate(value, of, operator, pattern, "text")
 
 
 def _search(search: Search, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
@@ -136,8 +139,8 @@ def _search(search: Search, value: sa.ColumnElement[Any], of: Type) -> sa.Column
     if of.form == "json":
         value = sa.cast(value, JSONB)
     if of.name != "tsvector":
-        value = function(("pg_catalog", "to_tsvector"), *config, value)
-    return value.bool_op("@@")(function(("pg_catalog", SEARCHES[search.operator]), *config, query))
+        value = builtin("to_tsvector", *config, value)
+    return value.bool_op("@@")(builtin(SEARCHES[search.operator], *config, query))
 
 
 def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
@@ -145,16 +148,19 @@ def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.Colu
     if of.form == "json":
         value = sa.cast(value, JSONB)
     if node.operator == "has_key":
-        keys = sa.cast(sa.bindparam(name), TEXT_ARRAY if node.quantifier else TEXT)
-        return value.bool_op(_KEYS[node.quantifier])(keys)
+        keys = TEXT_ARRAY if node.quantifier else TEXT
+        bound = sa.cast(sa.bindparam(name), keys)
+        return operate(value, of, _KEYS[node.quantifier], bound, keys.name)
     kind = of.element if node.element and of.element is not None else of
-    return value.bool_op(_SETS[node.operator])(_comparable(name, kind))
+    return operate(value, of, _SETS[node.operator], _comparable(name, kind), kind.name)
 
 
-def joined(source: Source, pairs: Pairs, clause: sa.FromClause) -> Iterator[sa.ColumnElement[bool]]:
-    """The equalities of a join, from a source's columns to those of ``clause``."""
+def _joined(
+    left: sa.FromClause, of: Relation, pairs: Pairs, right: sa.FromClause, right_of: Relation
+) -> Iterator[sa.ColumnElement[bool]]:
+    """The equalities of a join; ``pairs`` name a column of each side."""
     for ours, theirs in pairs:
-        yield clause.c[theirs] == source.column(ours)
+        yield equal(right.c[theirs], right_of.types[theirs], left.c[ours], of.types[ours])
 
 
 def related_rows(
@@ -167,7 +173,7 @@ def related_rows(
         routine = relationship.routine
         call = function((routine.schema, routine.name), source.row())
         rows = call.table_valued(
-            *(sa.column(quoted(c.name)) for c in relation.columns),
+            *(sa.column(quoted(c.name)) for c in relation.all_columns),
             name=names.unused("t", relation.by_name),
         )
         found = Source(scope, rows)
@@ -175,12 +181,14 @@ def related_rows(
         return found, [] if routine.returns_set else [sa.not_(is_null(found.row()))]
     clause = names.alias(relation)
     junction = relationship.junction
+    ours = source.scope.relation
     if junction is None:
-        return Source(scope, clause), list(joined(source, relationship.pairs, clause))
-    middle = names.alias(junction.relation)
+        joins = _joined(source.clause, ours, relationship.pairs, clause, relation)
+        return Source(scope, clause), list(joins)
+    between, middle = junction.relation, names.alias(junction.relation)
     link = [
-        *joined(source, junction.source_pairs, middle),
-        *(middle.c[theirs] == clause.c[ours] for ours, theirs in junction.target_pairs),
+        *_joined(source.clause, ours, junction.source_pairs, middle, between),
+        *_joined(clause, relation, junction.target_pairs, middle, between),
     ]
     one: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(middle).where(*link)
     return Source(scope, clause), [sa.exists(one.correlate_except(middle))]

@@ -1,4 +1,4 @@
-"""Types, values and rows as SQLAlchemy Core expressions.
+"""Parameters, values and rows as SQLAlchemy Core expressions.
 
 Every value is a bound parameter and every name is quoted by SQLAlchemy; nothing here builds SQL
 from strings.
@@ -11,11 +11,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.elements import quoted_name
-from sqlalchemy.sql.functions import Function
-from sqlalchemy.types import UserDefinedType
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.pgtypes import (
@@ -28,61 +23,12 @@ from pgwamp.pgtypes import (
     loads,
     loads_exact,
 )
+from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, PgType, builtin, function, quoted
 
 
-class _Compiler(PGCompiler):
-    """Writes asyncpg's placeholders, $1 and $2.
-
-    SQLAlchemy's own way of doing so looks for ``%(name)s`` in the finished text, where a column
-    may be called that.
-    """
-
-    def __init__(self, *args: Any, **options: Any):
-        self.numbers: dict[str, int] = {}
-        super().__init__(*args, **options)
-
-    def bindparam_string(self, name: str, *_: Any, **__: Any) -> str:
-        """The placeholder of a parameter; one of the same name is the same parameter."""
-        return f"${self.numbers.setdefault(name, len(self.numbers) + 1)}"
-
-
-class _Dialect(PGDialect):
-    """PostgreSQL without a driver, and so without casts that a driver would need."""
-
-    statement_compiler = _Compiler
-    # Names come from the catalog: none is too long, and none may be cut.
-    max_identifier_length = 10_000
-    supports_statement_cache = False
-
-
-DIALECT = _Dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types whose cast to text is not what their output function writes.
 _CAST_DIFFERS = ("inet",)
-
-
-class PgType(UserDefinedType[Any]):
-    """A PostgreSQL type by the name ``format_type`` gives it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The name, as DDL and casts write it."""
-        return self.name
-
-
-TEXT = PgType("text")
-TEXT_ARRAY = PgType("text[]")
-JSON = PgType("json")
-JSONB = PgType("jsonb")
-
-
-def quoted(name: str) -> quoted_name:
-    """A name of the catalog or a checked label; always quoted."""
-    return quoted_name(name, quote=True)
 
 
 @cache
@@ -90,51 +36,9 @@ def table_of(relation: Relation) -> sa.TableClause:
     """A relation as a table to select from and write to."""
     return sa.table(
         quoted(relation.name),
-        *(sa.column(quoted(c.name)) for c in relation.columns),
+        *(sa.column(quoted(c.name)) for c in relation.all_columns),
         schema=quoted(relation.schema),
     )
-
-
-class Call(Function[Any]):
-    """A call of a function by schema and name.
-
-    SQLAlchemy gives functions of some names, such as ``substring`` and ``cube``, a syntax of
-    their own, whatever their schema.
-    """
-
-    inherit_cache = False
-
-
-@compiles(Call)
-def _compile_call(call: Call, compiler: Any, **options: Any) -> str:
-    names = (*call.packagenames, call.name)
-    qualified = ".".join(compiler.preparer.quote(name) for name in names)
-    return f"{qualified}{compiler.function_argspec(call, **options)}"
-
-
-class WholeRow(sa.ColumnElement[Any]):
-    """A row as one value, for a function: ``t1.*``.
-
-    The bare alias would mean a column of that name, if any table in reach has one.
-    """
-
-    inherit_cache = False
-
-    def __init__(self, clause: sa.FromClause):
-        self.clause = clause
-
-
-@compiles(WholeRow)
-def _compile_whole_row(row: WholeRow, compiler: Any, **_: Any) -> str:
-    clause: Any = row.clause
-    if isinstance(clause, sa.TableClause):
-        return f"{compiler.preparer.format_table(clause)}.*"
-    return f"{compiler.preparer.quote(clause.name)}.*"
-
-
-def function(name: tuple[str, str], *arguments: Any) -> Call:
-    """A call of a function of the catalog, by schema and name."""
-    return Call(quoted(name[1]), *arguments, packagenames=(quoted(name[0]),))
 
 
 def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
@@ -154,7 +58,7 @@ def list_parameter(name: str, of: Type) -> Any:
     reader = None if of.representation is None else of.representation.from_text
     if reader is not None or of.form == "array":
         # There is no array of arrays, and what a function reads it reads one by one.
-        text = sa.func.unnest(sa.cast(bound, TEXT_ARRAY)).column_valued("u")
+        text = builtin("unnest", sa.cast(bound, TEXT_ARRAY)).column_valued("u")
         one = sa.cast(text, PgType(of.name)) if reader is None else function(reader, text)
         return sa.select(one).scalar_subquery()
     if of.form not in (*_NATIVE, "float"):
@@ -236,7 +140,7 @@ def output(
         if inner.form in ("numeric", "enum", "literal") and inner.name not in _CAST_DIFFERS:
             return sa.cast(value, TEXT_ARRAY), None
     convert = from_json(of, bigint_as_string=bigint_as_string)
-    return sa.cast(sa.func.to_json(value), TEXT), lambda text: convert(loads_exact(text))
+    return sa.cast(builtin("to_json", value), TEXT), lambda text: convert(loads_exact(text))
 
 
 def _nested(

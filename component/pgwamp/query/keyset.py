@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.query.expressions import TEXT, PgType
+from pgwamp.query.dialect import TEXT, PgType, operate
 from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
@@ -129,7 +129,8 @@ def behind(
         _Term(term, value, _bound(term, position), _nullable(scope, term))
         for term, value, position in zip(order, values, key.values, strict=True)
     ]
-    if len({term.descending for term in terms}) == 1 and all(t.simple for t in terms):
+    alike = len({term.descending for term in terms}) == 1
+    if alike and all(t.simple and not t.of.operators for t in terms):
         # One comparison of rows is what an index serves best.
         row = sa.tuple_(*(t.value for t in terms))
         last = sa.tuple_(*(t.bound for t in terms))
@@ -142,7 +143,7 @@ def behind(
     if not first.simple:
         return found
     # Implied by the rest, but an index can begin here.
-    edge = first.value.bool_op("<=" if first.descending else ">=")(first.bound)
+    edge = first.compared("<=" if first.descending else ">=")
     return sa.and_(edge, found)
 
 
@@ -150,7 +151,8 @@ class _Term:
     """One term of the order, at the key's value."""
 
     def __init__(self, term: OrderTerm, value: sa.ColumnElement[Any], bound: Any, nullable: bool):
-        self.value, self.bound = value, bound
+        assert term.field is not None
+        self.value, self.bound, self.of = value, bound, term.field.type
         self.descending = term.descending
         self._nulls_last = term.nulls_last
         self._nullable = nullable
@@ -160,11 +162,15 @@ class _Term:
         """Whether what comes behind is what compares as greater (or less), and no nulls."""
         return self.bound is not None and not (self._nullable and self._nulls_last)
 
+    def compared(self, operator: str) -> sa.ColumnElement[bool]:
+        """The value compared with the key's."""
+        return operate(self.value, self.of, operator, self.bound)
+
     def beyond(self) -> sa.ColumnElement[bool]:
         """The value alone says that a row comes behind."""
         if self.bound is None:
             return sa.false() if self._nulls_last else self.value.is_distinct_from(sa.null())
-        further = self.value.bool_op("<" if self.descending else ">")(self.bound)
+        further = self.compared("<" if self.descending else ">")
         if self._nullable and self._nulls_last:
             return sa.or_(further, self.value.is_not_distinct_from(sa.null()))
         return further
@@ -174,8 +180,7 @@ class _Term:
         if self.bound is None:
             # Not IS NULL: a row of nulls is a value, and ordered as one.
             return self.value.is_not_distinct_from(sa.null())
-        same: sa.ColumnElement[bool] = self.value == self.bound
-        return same
+        return self.compared("=")
 
 
 def _bound(term: OrderTerm, position: int | None) -> Any:

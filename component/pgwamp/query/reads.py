@@ -12,6 +12,7 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
+from pgwamp.query.dialect import count, equal
 from pgwamp.query.expressions import parameter
 from pgwamp.query.keyset import (
     Key,
@@ -198,16 +199,16 @@ class Reads:
     def _all(self, builder: Builder, selection: Selection) -> sa.ColumnElement[int]:
         """The number of rows on all pages."""
         source = Source(self._scope, builder.names.alias(self._relation))
-        query = sa.select(sa.func.count()).select_from(source.clause)
+        query = sa.select(count()).select_from(source.clause)
         return query.where(*builder.conditions(source, selection)).scalar_subquery()
 
     def _build_get(self, selection: Selection) -> Statement:
         builder = Builder(bigint_as_string=self._big)
         source = Source(self._scope, builder.names.alias(self._relation))
-        key = [
-            source.column(name) == parameter(f"p{position}", self._relation.by_name[name].type)
-            for position, name in enumerate(self._relation.primary_key)
-        ]
+        key = []
+        for position, name in enumerate(self._relation.primary_key):
+            of = self._relation.by_name[name].type
+            key.append(equal(source.column(name), of, parameter(f"p{position}", of), of))
         query, shape = builder.select(source, selection, key)
         return compile_statement(query, shape)
 
@@ -216,7 +217,7 @@ class Reads:
     ) -> Statement:
         builder = Builder()
         source = Source(self._scope, builder.names.alias(self._relation))
-        counted = sa.func.count().label("count") if what is None else what
+        counted = count().label("count") if what is None else what
         query = sa.select(counted).select_from(source.clause)
         return compile_statement(query.where(*builder.conditions(source, matching)))
 

@@ -15,7 +15,8 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
-from pgwamp.query.expressions import PgType, function, is_null, output, parameter, quoted
+from pgwamp.query.dialect import TEXT, PgType, count, function, quoted
+from pgwamp.query.expressions import is_null, output, parameter
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -157,14 +158,8 @@ class _Overload:
     def __init__(self, routine: Routine, scopes: Scopes):
         self.routine = routine
         self.has_rows = bool(routine.columns)
-        relation = next(
-            (
-                r
-                for r in scopes.catalog.relations
-                if routine.returns is not None and r.row_type == routine.returns.oid
-            ),
-            None,
-        )
+        returned = 0 if routine.returns is None else routine.returns.oid
+        relation = scopes.catalog.by_row_type.get(returned)
         self.scope = scopes.of(relation) if relation is not None else Scope(_rows(routine), scopes)
 
     def values(
@@ -225,7 +220,7 @@ class _Overload:
         of = self.routine.returns
         call = self._call(given)
         if of is None or of.name == "void":
-            return compile_statement(sa.select(sa.cast(call, _TEXT).label(VALUE)))
+            return compile_statement(sa.select(sa.cast(call, TEXT).label(VALUE)))
         if not self._answers_rows:
             value, convert = builder.output(call, of)
             shape = Shape(((VALUE, convert),)) if convert else Shape()
@@ -252,7 +247,7 @@ class _Overload:
         page = bounds.apply(query.add_columns(sa.true().label(_FOUND))).subquery(
             builder.names.unused("r")
         )
-        every = sa.select(sa.func.count().label(_COUNT)).select_from(rows)
+        every = sa.select(count().label(_COUNT)).select_from(rows)
         number = every.where(*builder.conditions(source, selection)).subquery(
             builder.names.unused("n")
         )
@@ -260,7 +255,7 @@ class _Overload:
         return compile_statement(both, shape, hidden=(_FOUND, _COUNT))
 
     def _source(self, given: tuple[str | int, ...], builder: Builder) -> Source:
-        columns = self.scope.relation.columns
+        columns = self.scope.relation.all_columns
         name = builder.names.unused("t", self.scope.relation.by_name)
         rows = self._call(given).table_valued(
             *(sa.column(quoted(c.name)) for c in columns), name=name
@@ -284,10 +279,10 @@ class _Overload:
                 by_name = by_name or key is argument.name
                 if key not in given:
                     continue
-                value = parameter(f"p{given.index(key)}", argument.type)
+                value = _as_declared(parameter(f"p{given.index(key)}", argument.type), argument)
             elif self.routine.kind == "procedure":
                 # CALL wants something in the place of an OUT argument.
-                value = sa.cast(sa.null(), PgType(argument.type.name))
+                value = sa.cast(sa.null(), PgType(argument.type.domain or argument.type.name))
             else:
                 continue
             arguments.append(_spelled(argument, value, by_name=by_name))
@@ -314,6 +309,12 @@ def _collected(routine: Routine, args: Sequence[Any]) -> Sequence[Any]:
     if len(rest) == 1 and (rest[0] is None or isinstance(rest[0], list)):
         return args
     return [*args[:last], rest]
+
+
+def _as_declared(value: sa.ColumnElement[Any], argument: Argument) -> sa.ColumnElement[Any]:
+    """A value of exactly the declared type, so that no other overload is a better match."""
+    domain = argument.type.domain
+    return sa.cast(value, PgType(domain)) if domain else value
 
 
 def _spelled(
@@ -352,7 +353,6 @@ def _single(routine: Routine) -> tuple[Column, ...]:
     return tuple(Column(a.name or VALUE, a.type) for a in outs)
 
 
-_TEXT = sa.Text()
 #: It binds closer than =>, which belongs to the whole.
 _VARIADIC: custom_op[Any] = custom_op("VARIADIC", precedence=100)
 

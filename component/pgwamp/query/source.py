@@ -10,7 +10,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.catalog.model import Relation
-from pgwamp.query.expressions import DIALECT, TEXT, PgType, WholeRow, function, quoted, table_of
+from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.query.dialect import DIALECT, TEXT, PgType, WholeRow, function, operate, quoted
+from pgwamp.query.expressions import table_of
 from pgwamp.query.fields import Field, Step
 from pgwamp.query.scope import Scope
 
@@ -36,7 +38,7 @@ class Source:
         if self._typed:
             return WholeRow(self.clause)
         relation = self.scope.relation
-        values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.columns))
+        values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.all_columns))
         return sa.cast(values, PgType(_spelled(relation)))
 
     def value(self, field: Field) -> sa.ColumnElement[Any]:
@@ -47,24 +49,33 @@ class Source:
             value = function((routine.schema, routine.name), self.row())
         else:
             value = self.clause.c[field.column]
+        kind = self.scope.columns[field.column].type
         for step in field.steps:
-            value = _step(value, step)
+            value, kind = _step(value, kind, step)
         return sa.cast(value, PgType(field.cast)) if field.cast else value
 
 
-def _step(value: sa.ColumnElement[Any], step: Step) -> sa.ColumnElement[Any]:
+def _step(
+    value: sa.ColumnElement[Any], kind: Type, step: Step
+) -> tuple[sa.ColumnElement[Any], Type]:
+    """A part of a value of type ``kind``, and the type of the part."""
     name = f"p{step.position}"
     arrow = "->>" if step.as_text else "->"
     if step.kind == "key":
-        return value.op(arrow)(sa.cast(sa.bindparam(name), TEXT))
+        inner = TEXT_TYPE if kind.form == "hstore" or step.as_text else kind
+        return operate(value, kind, arrow, sa.cast(sa.bindparam(name), TEXT), "text"), inner
     if step.kind == "index":
-        return value.op(arrow)(sa.cast(sa.bindparam(name), PgType("integer")))
+        index = sa.cast(sa.bindparam(name), PgType("integer"))
+        return operate(value, kind, arrow, index, "integer"), TEXT_TYPE if step.as_text else kind
     if step.kind == "field":
         value = Grouping(value).op(".")(sa.column(quoted(step.name)))
+        kind = dict(kind.fields)[step.name]
     else:
         array = sa.type_coerce(Grouping(value), postgresql.ARRAY(sa.Text))
         value = array[sa.bindparam(name, type_=sa.Integer)]
-    return sa.cast(value, TEXT) if step.as_text else value
+        assert kind.element is not None
+        kind = kind.element
+    return (sa.cast(value, TEXT), TEXT_TYPE) if step.as_text else (value, kind)
 
 
 def _spelled(relation: Relation) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter
-from pgwamp.query.expressions import DIALECT
+from pgwamp.query.dialect import DIALECT
 
 Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.

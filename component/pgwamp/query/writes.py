@@ -16,7 +16,8 @@ from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
 from pgwamp.query.conflict import Conflict, parse_conflict
-from pgwamp.query.expressions import from_rows, quoted, row_parameter, rows_parameter, table_of
+from pgwamp.query.dialect import builtin, equal, quoted
+from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
 from pgwamp.query.operators import Condition
 from pgwamp.query.rows import Group, parse_rows, writable_column
 from pgwamp.query.scope import Scope
@@ -45,7 +46,7 @@ class Load:
     """
 
     text: bytes
-    schema: str | None
+    schema: str
     table: str
     columns: tuple[str, ...]
     stage: str | None = None
@@ -179,10 +180,10 @@ class Writes:
             values = [row_parameter(*parameter) for parameter in parameters]
             return None, dict(zip(columns, values, strict=True))
         lists = [rows_parameter(*parameter) for parameter in parameters]
-        rows = (
-            sa.func.unnest(*lists)
-            .table_valued(*(sa.column(quoted(name)) for name in columns))
-            .render_derived(name=unused("v", {self._relation.name, *columns}))
+        # Of several lists it is grammar, which means PostgreSQL's own, and knows it by this name only.
+        unnest = builtin("unnest", *lists) if len(lists) == 1 else sa.func.unnest(*lists)
+        rows = unnest.table_valued(*(sa.column(quoted(name)) for name in columns)).render_derived(
+            name=unused("v", {self._relation.name, *columns})
         )
         return rows, {name: from_rows(rows.c[name], types[name]) for name in columns}
 
@@ -216,10 +217,11 @@ class Writes:
     ) -> Statement:
         table = table_of(self._relation)
         _, values = self._source(0, group)
+        types = {name: self._relation.by_name[name].type for name in key}
         update = (
             sa.update(table)
             .values({table.c[name]: v for name, v in values.items() if name not in key})
-            .where(*(table.c[name] == values[name] for name in key))
+            .where(*(equal(table.c[n], of, values[n], of) for n, of in types.items()))
         )
         return self._finish([update], returning)
 
@@ -238,7 +240,7 @@ class Writes:
             return compile_statement(writes[0].returning(*columns.values()), shape)
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
-            needed = [column.name for column in self._relation.columns]
+            needed = [column.name for column in self._relation.all_columns]
         every: list[Any] = [table.c[name] for name in needed]
         every = every or [sa.literal_column("1").label("one")]
         written = [write.returning(*every).cte(builder.names.unused("w")) for write in writes]
@@ -271,7 +273,7 @@ class Writes:
         conflict = parse_conflict(relation, request, [columns]) if upsert else None
         return Load(
             data,
-            None,
+            "pg_temp",
             _STAGE,
             columns,
             self._build_stage(columns),
