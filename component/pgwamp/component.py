@@ -75,7 +75,10 @@ class Component:
         settings = self._settings
         self._serving = Serving(settings.limits, settings.router.realm, metrics=self.metrics)
         self.link = Link(
-            settings.router, max_bytes=settings.limits.max_bytes, serving=self._serving
+            settings.router,
+            max_bytes=settings.limits.max_bytes,
+            max_values=settings.limits.max_values,
+            serving=self._serving,
         )
         self.publisher = Publisher(
             settings.database.events_dsn(),

@@ -138,7 +138,7 @@ class RouterSettings(_Section):
 
     url: RouterUrl = "ws://127.0.0.1:8080/ws"
     realm: str = Field("realm1", min_length=1)
-    serializer: Literal["cbor", "msgpack", "json"] = "cbor"
+    serializer: Literal["msgpack", "cbor", "json"] = "msgpack"
     auth: RouterAuth = RouterAuth()
 
 

@@ -62,6 +62,7 @@ async def callee(addresses: Addresses) -> AsyncIterator[Callee]:
             link = Link(
                 settings,
                 max_bytes=limit.max_bytes,
+                max_values=limit.max_values,
                 serving=Serving(limit, settings.realm, {p.uri: p for p in procedures}),
                 patience=5,
             )

@@ -25,7 +25,6 @@ from pgwamp.pgtypes import (
 )
 from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, PgType, builtin, function, quoted
 
-
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types whose cast to text is not what their output function writes.
 _CAST_DIFFERS = ("inet",)

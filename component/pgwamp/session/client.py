@@ -12,6 +12,7 @@ from autobahn.wamp.types import CallResult, EventDetails, SubscribeOptions
 from pgwamp.errors import CallError, StartError, Unavailable
 from pgwamp.formats import URI
 from pgwamp.session.link import Link
+from pgwamp.session.sending import NotSerializable
 from pgwamp.session.wamp import Lost
 from pgwamp.settings import RouterSettings
 
@@ -99,6 +100,8 @@ class Client:
             details = {k: v for k, v in (error.kwargs or {}).items() if k != "uri"}
             details.pop("message", None)
             raise CallError(message, uri=error.error, **details) from None
+        except NotSerializable as error:
+            raise CallError(str(error), uri="wamp.error.invalid_argument") from None
         except (Lost, TransportLost):
             raise Unavailable("the connection to the router was lost") from None
         if isinstance(result, CallResult):
@@ -118,13 +121,9 @@ class Client:
         self._subscriptions.append((topic, match, handler))
 
     def _subscribe(self, topic: str, match: str, handler: EventHandler) -> asyncio.Future[Any]:
-        def on_event(*args: Any, **kwargs: Any) -> None:
-            details: EventDetails = kwargs.pop(_DETAILS)
-            handler(details.topic or topic, list(args), kwargs)
+        def on_event(args: list[Any], kwargs: dict[str, Any], details: EventDetails) -> None:
+            handler(details.topic or topic, args, kwargs)
 
-        options = SubscribeOptions(match=match, details_arg=_DETAILS)
+        options = SubscribeOptions(match=match, details_arg="details")
         reply: asyncio.Future[Any] = self.link.session.subscribe(on_event, topic, options=options)
         return reply
-
-
-_DETAILS = "event details"

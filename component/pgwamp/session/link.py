@@ -43,6 +43,7 @@ class Link:
     """A session on the realm, kept up.
 
     :param patience: seconds until :meth:`start` gives up when no router answers; None waits on.
+    :param max_values: values in the arguments of one call; None has no bound.
     :param serving: its procedures are registered after each join. A refusal is fatal.
     :param on_join: awaited after each join, before the link counts as up; subscribing belongs
         there. An error it raises is fatal.
@@ -53,12 +54,14 @@ class Link:
         settings: RouterSettings,
         *,
         max_bytes: int,
+        max_values: int | None = None,
         serving: Serving | None = None,
         on_join: OnJoin | None = None,
         patience: float | None = None,
     ):
         self._settings = settings
         self._max_bytes = max_bytes
+        self._max_values = max_values
         self._serving = serving
         self._on_join = on_join
         self._patience = patience
@@ -176,7 +179,7 @@ class Link:
         authenticator = _authenticator(self._settings.auth)
         if authenticator is not None:
             session.add_authenticator(authenticator)  # type: ignore[no-untyped-call]
-        transport = await open_transport(self._settings, session)
+        transport = await open_transport(self._settings, session, self._max_values)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 self.details = await asyncio.shield(session.joined)

@@ -23,13 +23,13 @@ from pgwamp.errors import (
     Unavailable,
 )
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import find_foreign
+from pgwamp.neutral import check_arguments, find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 
 log = logs.get(__name__)
-#: The keyword Autobahn passes call details in; with a space it meets no caller's keyword.
-DETAILS = "call details"
+#: The keyword Autobahn passes call details in.
+DETAILS = "details"
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
@@ -79,8 +79,7 @@ class Serving:
         :param room: waits until the session's transport can take more.
         """
 
-        async def endpoint(*args: Any, **kwargs: Any) -> Any:
-            details: CallDetails = kwargs.pop(DETAILS)
+        async def endpoint(args: list[Any], kwargs: dict[str, Any], details: CallDetails) -> Any:
             caller = Caller(
                 realm=self._realm,
                 procedure=uri,
@@ -124,6 +123,7 @@ class Serving:
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
+        check_arguments(call.args, call.kwargs, self._limits.max_values)
         seconds = None if procedure.endless else self._limits.call_timeout
         try:
             async with asyncio.timeout(seconds) as deadline, self._slot(procedure):

@@ -14,8 +14,8 @@ txaio.use_asyncio()
 
 from autobahn.asyncio.rawsocket import WampRawSocketClientFactory  # noqa: E402
 from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
-from autobahn.wamp.serializer import create_transport_serializer  # noqa: E402
 
+from pgwamp.session.codec import MessageSerializer  # noqa: E402
 from pgwamp.session.wamp import WampSession  # noqa: E402
 from pgwamp.settings import RouterSettings  # noqa: E402
 
@@ -25,16 +25,19 @@ _RAWSOCKET_PORT, _RAWSOCKET_TLS_PORT = 8081, 8443
 _PING_INTERVAL, _PING_TIMEOUT, _PING_SIZE = 10.0, 5.0, 12
 
 
-async def open_transport(settings: RouterSettings, session: WampSession) -> asyncio.Transport:
+async def open_transport(
+    settings: RouterSettings, session: WampSession, max_values: int | None
+) -> asyncio.Transport:
     """Connect and hand the transport to ``session``; its ``closed`` resolves when it is lost.
 
+    :param max_values: values in the arguments of one call; None has no bound.
     :raises OSError: nobody answers. :raises TimeoutError: not within ten seconds.
     """
     loop = asyncio.get_running_loop()
     # Autobahn keeps the loop it saw last; a closed one breaks the next.
     txaio.config.loop = loop  # type: ignore[attr-defined]
     url = urlsplit(settings.url)
-    factory = _factory(settings, session)
+    factory = _factory(settings, session, MessageSerializer(settings.serializer, max_values))
     async with asyncio.timeout(CONNECT_TIMEOUT):
         if url.scheme == "rs+unix":
             transport, protocol = await loop.create_unix_connection(factory, url.path)
@@ -55,8 +58,7 @@ def _default_port(scheme: str) -> int:
     return {"ws": 80, "wss": 443, "rs": _RAWSOCKET_PORT, "rss": _RAWSOCKET_TLS_PORT}[scheme]
 
 
-def _factory(settings: RouterSettings, session: WampSession) -> Any:
-    serializer = create_transport_serializer(settings.serializer)
+def _factory(settings: RouterSettings, session: WampSession, serializer: MessageSerializer) -> Any:
     if settings.url.startswith("rs"):
         return WampRawSocketClientFactory(lambda: session, serializer=serializer)
     factory = WampWebSocketClientFactory(

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autobahn.asyncio.wamp import Session
-from autobahn.exception import Disconnected
 from autobahn.wamp import message
-from autobahn.wamp.exception import ApplicationError, TransportLost
+from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
 from autobahn.wamp.request import CallRequest, PublishRequest
 from autobahn.wamp.types import CallOptions, CloseDetails, PublishOptions, SessionDetails
 
 from pgwamp import logs
-from pgwamp.errors import Canceled, PayloadTooLarge
+from pgwamp.errors import CallError, Canceled, InvalidArgument, NoSuchProcedure
+from pgwamp.session.codec import Unreadable
+from pgwamp.session.sending import error_message, guarded
 
 log = logs.get(__name__)
 
@@ -73,7 +74,7 @@ class WampSession(Session):
 
     def onOpen(self, transport: Any) -> None:
         """Put the size guard in front of the transport, then go on."""
-        transport.send = _guarded(transport, self._max_bytes)
+        transport.send = guarded(transport, self._max_bytes)
         super().onOpen(transport)
 
     def on_join(self, details: SessionDetails) -> None:
@@ -125,7 +126,80 @@ class WampSession(Session):
         if not isinstance(fail.value, ApplicationError | asyncio.CancelledError | TransportLost):
             log.error("session error", problem=msg, error=repr(fail.value))
 
-    # --- messages -------------------------------------------------------------------------------
+    # --- messages received ----------------------------------------------------------------------
+
+    def onMessage(self, msg: Any) -> None:
+        """Take a message; none that the router sends after the join ends the session.
+
+        Autobahn closes the transport over every exception here, and a caller or publisher can
+        bring about many. It passes arguments on as Python keywords, so that one of the name
+        ``fun`` was such an exception: handlers get them as one list and one dict.
+        """
+        if self._session_id is None:
+            if isinstance(msg, Unreadable):
+                raise ProtocolError(msg.problem)
+            super().onMessage(msg)
+        elif isinstance(msg, Unreadable):
+            self._answer(msg.head, msg.problem)
+        elif isinstance(msg, message.Invocation) and (problem := self._invocation_problem(msg)):
+            self._refuse(msg.request, problem)
+        else:
+            if isinstance(msg, message.Invocation | message.Event):
+                msg.args, msg.kwargs = [list(msg.args or ()), msg.kwargs or {}], None
+            reply = self._reply(_head(msg), forget=False)
+            try:
+                super().onMessage(msg)
+            except Exception as error:
+                log.warning("message not understood", kind=type(msg).__name__, error=str(error))
+                _fail(reply, str(error))
+
+    def _invocation_problem(self, msg: message.Invocation) -> CallError | None:
+        """Say why a call cannot even be handed to its procedure."""
+        if msg.payload is not None:
+            return InvalidArgument("arguments", "one value in bytes; send a list and a dict")
+        if msg.registration not in self._registrations:
+            # It was on its way when the procedure was unregistered.
+            return NoSuchProcedure("there is no such procedure any more")
+        return None
+
+    def _answer(self, head: tuple[int, ...], problem: str) -> None:
+        """End what a message that cannot be read belongs to: a call of others, or a request."""
+        if head[:1] == (message.Invocation.MESSAGE_TYPE,) and len(head) > 1:
+            self._refuse(head[1], InvalidArgument("arguments", problem))
+            return
+        log.warning("message cannot be read", kind=head[:1], problem=problem)
+        _fail(self._reply(head, forget=True), problem)
+
+    def _refuse(self, request: int, error: CallError) -> None:
+        if request in self._invocations or not self._transport:
+            return
+        self._transport.send(error_message(request, error))
+
+    def _reply(self, head: tuple[int, ...], *, forget: bool) -> asyncio.Future[Any] | None:
+        """Find what waits for this answer of the router.
+
+        :param forget: whether a further answer to the same request is one too many.
+        """
+        if head[:1] == (message.Error.MESSAGE_TYPE,):
+            head = head[1:]
+        requests = (
+            {
+                message.Call.MESSAGE_TYPE: self._call_reqs,
+                message.Result.MESSAGE_TYPE: self._call_reqs,
+                message.Publish.MESSAGE_TYPE: self._publish_reqs,
+                message.Published.MESSAGE_TYPE: self._publish_reqs,
+                message.Subscribe.MESSAGE_TYPE: self._subscribe_reqs,
+                message.Subscribed.MESSAGE_TYPE: self._subscribe_reqs,
+                message.Register.MESSAGE_TYPE: self._register_reqs,
+                message.Registered.MESSAGE_TYPE: self._register_reqs,
+            }.get(head[0], {})
+            if len(head) > 1
+            else {}
+        )
+        request = requests.pop(head[1], None) if forget else requests.get(head[1])
+        return None if request is None else request.on_reply
+
+    # --- messages sent --------------------------------------------------------------------------
 
     def publish_event(
         self,
@@ -141,6 +215,7 @@ class WampSession(Session):
 
         :raises TransportLost: there is no connection.
         :raises PayloadTooLarge: more than the router would take.
+        :raises NotSerializable: it holds a value that the serializer cannot write.
         """
         if not self._transport:
             raise TransportLost()
@@ -193,54 +268,13 @@ class WampSession(Session):
             self._transport.send(message.Cancel(request, mode=message.Cancel.KILL))
 
 
-def _guarded(transport: Any, max_bytes: int) -> Callable[[Any], None]:
-    """``transport.send``, refusing what the router would not take.
+def _head(msg: Any) -> tuple[int, ...]:
+    """The type of an answer of the router, and the request that it answers."""
+    if isinstance(msg, message.Error):
+        return msg.MESSAGE_TYPE, msg.request_type, msg.request
+    return msg.MESSAGE_TYPE, getattr(msg, "request", 0)
 
-    A connection that is just being closed raises Autobahn's own error: it is lost, as any other.
 
-    A message over the router's limit ends the whole session, and one that cannot be serialized
-    is dropped without an answer. Messages cache their serialized form, so looking first costs
-    nothing.
-    """
-    unguarded: Callable[[Any], None] = transport.send
-
-    def send(msg: Any) -> None:
-        try:
-            unguarded(msg)
-        except Disconnected as error:
-            raise TransportLost(str(error)) from None
-
-    # Autobahn's own send describes each message for a debug line, written or not: a sixth of what
-    # an event takes of the processor.
-    send_octets: Callable[[bytes], None] | None = getattr(transport, "sendString", None)
-
-    def guarded(msg: Any) -> None:
-        if not isinstance(msg, message.Yield | message.Publish | message.Call | message.Error):
-            return send(msg)
-        data, _ = transport._serializer.serialize(msg)
-        if len(data) <= max_bytes:
-            if send_octets is None:
-                return send(msg)
-            if not transport.isOpen():
-                raise TransportLost()
-            return send_octets(data)
-        problem = (
-            f"{len(data)} bytes are more than limits.max_bytes ({max_bytes}); "
-            "ask for fewer rows or columns"
-        )
-        if isinstance(msg, message.Yield) and not msg.progress:
-            return send(
-                message.Error(
-                    message.Invocation.MESSAGE_TYPE,
-                    msg.request,
-                    PayloadTooLarge.uri,
-                    args=[f"the result of {problem}, or for progressive results"],
-                )
-            )
-        if isinstance(msg, message.Error):
-            return send(
-                message.Error(msg.request_type, msg.request, msg.error, args=["error too long"])
-            )
-        raise PayloadTooLarge(problem)
-
-    return guarded
+def _fail(reply: asyncio.Future[Any] | None, problem: str) -> None:
+    if reply is not None and not reply.done():
+        reply.set_exception(ApplicationError(ApplicationError.INVALID_PAYLOAD, problem))
