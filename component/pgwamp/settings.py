@@ -135,7 +135,7 @@ class RouterSettings(_Section):
 
     url: RouterUrl = "ws://127.0.0.1:8080/ws"
     realm: str = Field("realm1", min_length=1)
-    serializer: Literal["cbor", "msgpack", "json"] = "cbor"
+    serializer: Literal["cbor", "msgpack", "json"] = "msgpack"
     auth: RouterAuth = RouterAuth()
 
 
