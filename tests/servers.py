@@ -82,7 +82,7 @@ class Servers:
     def __init__(self) -> None:
         self._stack = ExitStack()
         folder = self._stack.enter_context(server_folder())
-        self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST)
+        self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST, trust=True)
         self._router = Router(folder / "crossbar", port=0, config=every_serializer(folder))
 
     def start(self) -> Addresses:
