@@ -205,7 +205,7 @@ def own_postgres() -> Iterator[Postgres]:
     options = {**FAST, "fsync": "on", "full_page_writes": "on"}
     with (
         server_folder() as folder,
-        Postgres(folder / "data", bin=postgres_bin(), options=options) as server,
+        Postgres(folder / "data", bin=postgres_bin(), options=options, trust=True) as server,
     ):
         yield server
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
+import yaml
 
 from pgwamp import migrations
+from pgwamp.dev.environment import shipped
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 
@@ -62,14 +64,26 @@ def server_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def every_serializer(folder: Path) -> Path:
+    """Write the shipped node configuration, but with clients that may speak CBOR too.
+
+    Other routers let them, so the component must answer them.
+    """
+    config = yaml.safe_load(shipped("config.yaml").read_text())
+    config["workers"][0]["transports"][0]["paths"]["ws"]["serializers"].append("cbor")
+    path = folder / "every_serializer.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 class Servers:
     """The servers of one run, in a folder of their own."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         folder = self._stack.enter_context(server_folder())
-        self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST)
-        self._router = Router(folder / "crossbar", port=0)
+        self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST, trust=True)
+        self._router = Router(folder / "crossbar", port=0, config=every_serializer(folder))
 
     def start(self) -> Addresses:
         """Start both at the same time."""

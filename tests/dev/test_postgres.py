@@ -52,6 +52,13 @@ def ask(server: Postgres, *statements: str) -> object:
         connection.close()
 
 
+def refusal(url: str) -> str:
+    """Why the server lets nobody in at an address."""
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        psycopg2.connect(url, connect_timeout=10).close()
+    return str(refused.value)
+
+
 def servers_over(data: Path) -> list[psutil.Process]:
     """The living postgres processes that work in a data directory."""
     found = []
@@ -94,6 +101,70 @@ def test_data_and_port_stay_over_a_stop_and_a_start(server: Postgres) -> None:
     server.start()
     assert server.url() == url
     assert ask(server, "SELECT answer FROM kept") == 42
+
+
+def test_another_user_of_the_machine_needs_a_password(server: Postgres) -> None:
+    assert "no password supplied" in refusal(server.public_url())
+    wrong = server.public_url().replace("postgres@", "postgres:guess@")
+    assert "password authentication failed" in refusal(wrong)
+    ask(server, "CREATE ROLE guest LOGIN")
+    assert "no password supplied" in refusal(server.url(user="guest"))
+
+
+def test_psql_reads_the_password_from_a_file_that_its_owner_alone_can_read(
+    server: Postgres,
+) -> None:
+    assert server.passfile.stat().st_mode & 0o777 == 0o600
+    # libpq reads the file for psql and psycopg2 alike, and refuses one that others can read.
+    with_file = f"{server.public_url()}?passfile={server.passfile}"
+    psycopg2.connect(with_file, connect_timeout=10).close()
+    server.passfile.chmod(0o644)
+    assert "no password supplied" in refusal(with_file)
+
+
+def test_other_users_can_read_neither_data_nor_log(server: Postgres) -> None:
+    assert server.data.stat().st_mode & 0o777 == 0o700
+    assert server.log.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_password_stays_over_a_stop_and_a_start(server: Postgres) -> None:
+    url = server.url()
+    server.stop()
+    server.start()
+    assert server.url() == url
+
+
+def test_data_of_a_run_that_trusted_everybody_get_a_password(data: Path) -> None:
+    with Postgres(data, bin=BIN, options=HASTY, trust=True) as trusting:
+        psycopg2.connect(trusting.public_url()).close()
+        ask(trusting, "CREATE TABLE kept AS SELECT 42 AS answer")
+    with Postgres(data, bin=BIN, options=HASTY) as server:
+        assert "no password supplied" in refusal(server.public_url())
+        assert ask(server, "SELECT answer FROM kept") == 42
+
+
+def test_a_lost_password_file_is_made_again(server: Postgres) -> None:
+    before = server.url()
+    server.stop()
+    server.passfile.unlink()
+    server.start()
+    assert ask(server, "SELECT 1") == 1
+    assert server.url() != before
+
+
+def test_lines_that_are_added_to_pg_hba_stay(server: Postgres) -> None:
+    server.stop()
+    access = server.data / "pg_hba.conf"
+    access.write_text(access.read_text() + "host all guest 127.0.0.1/32 trust\n")
+    server.start()
+    assert access.read_text().endswith("host all guest 127.0.0.1/32 trust\n")
+
+
+def test_a_password_that_is_no_longer_right_is_named_with_its_cure(server: Postgres) -> None:
+    ask(server, "ALTER ROLE postgres PASSWORD 'another'")
+    server.stop()
+    with pytest.raises(StartError, match=rf"{server.passfile} is not that of postgres: remove"):
+        server.start()
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

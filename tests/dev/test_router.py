@@ -60,7 +60,8 @@ def joined(url: str) -> Iterator[tuple[Any, Any]]:
     if url.startswith("rs+unix://"):
         listener = probe.Listener(socket=url.removeprefix("rs+unix://"))
     else:
-        listener = probe.Listener(port=int(url.split(":")[2].split("/")[0]), path="/ws")
+        port, path = url.removeprefix("ws://127.0.0.1:").split("/")
+        listener = probe.Listener(port=int(port), path=f"/{path}")
     with contextlib.closing(probe._connect(listener, 10)) as connection:
         send, receive = (
             probe._websocket(connection, listener.path)
@@ -105,8 +106,137 @@ def test_it_lives_in_a_process_group_of_its_own(router: Router) -> None:
     assert os.getpgid(0) not in groups
 
 
-def test_only_its_owner_can_reach_the_components_socket(router: Router) -> None:
-    assert router.node.stat().st_mode & 0o077 == 0
+def test_only_its_owner_can_reach_the_components_socket(folder: Path) -> None:
+    node = folder / "open to all" / "node"
+    node.mkdir(parents=True)
+    node.chmod(0o755)
+    with Router(node, port=0) as router:
+        socket_file = Path(router.component_url.removeprefix("rs+unix://"))
+        assert socket_file.parent == node
+        # Crossbar opens the socket itself to everybody; when it no longer does, say so in
+        # crossbar/config.yaml.
+        assert socket_file.stat().st_mode & 0o777 == 0o666
+        assert node.stat().st_mode & 0o777 == 0o700
+
+
+def handshake(router: Router, *headers: str, path: str = "/ws") -> str:
+    """The head of the router's answer to a GET with these headers."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{router.port}", *headers, "", ""]
+    with socket.create_connection(("127.0.0.1", router.port), timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            received = connection.recv(4096)
+            if not received:
+                break
+            answer += received
+    return answer.decode()
+
+
+def upgrade(router: Router, *headers: str, protocol: str = "wamp.2.json") -> str:
+    """The first line of the router's answer to a WebSocket handshake."""
+    return handshake(
+        router,
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Protocol: {protocol}",
+        *headers,
+    ).split("\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost:5173",
+        "http://localhost",
+        "http://127.0.0.1:8080",
+        "https://localhost:8443",
+        "https://127.0.0.1",
+    ],
+)
+def test_a_page_of_this_machine_may_connect(router: Router, origin: str) -> None:
+    assert " 101 " in upgrade(router, f"Origin: {origin}")
+
+
+def test_a_program_that_is_no_browser_may_connect(router: Router) -> None:
+    assert " 101 " in upgrade(router)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://attacker.example",
+        "http://localhost.attacker.example",
+        "http://127.0.0.1.attacker.example:80",
+        "http://127.0.0.1:80@attacker.example",
+        "http://192.168.0.5:8080",
+        "null",
+        "file://",
+    ],
+)
+def test_a_page_of_another_site_is_refused(router: Router, origin: str) -> None:
+    answer = upgrade(router, f"Origin: {origin}")
+    assert " 400 " in answer
+    assert f"origin '{origin}' not allowed" in answer
+
+
+@pytest.mark.parametrize("protocol", ["wamp.2.json", "wamp.2.msgpack"])
+def test_a_client_chooses_among_serializers(router: Router, protocol: str) -> None:
+    assert " 101 " in upgrade(router, protocol=protocol)
+
+
+def test_a_client_that_speaks_cbor_alone_is_told_what_is_spoken(router: Router) -> None:
+    answer = upgrade(router, protocol="wamp.2.cbor")
+    assert " 400 " in answer
+    assert "only speaks" in answer
+    assert "wamp.2.msgpack" in answer
+    assert "wamp.2.json" in answer
+    assert "cbor" not in answer
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/info"])
+def test_there_is_no_page_about_the_node(router: Router, path: str) -> None:
+    answer = handshake(router, "Connection: close", path=path)
+    assert " 200 " not in answer.split("\r\n")[0]
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(router: Router) -> None:
+    with socket.create_connection(("127.0.0.1", router.port), timeout=30) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_deny_does_not_hold_for_patterns_and_an_entry_for_each_table_does(folder: Path) -> None:
+    """What crossbar/config.yaml says about permissions."""
+
+    def deny(worker: dict[str, Any]) -> None:
+        (below,) = worker["realms"][0]["roles"][1]["permissions"]
+        hidden = {"uri": "com.example.payroll.", "match": "prefix", "allow": {"subscribe": False}}
+        worker["realms"][0]["roles"][1]["permissions"].append(hidden)
+        table = {**below, "uri": "com.example.orders."}
+        worker["realms"][0]["roles"].append({"name": "listed", "permissions": [table]})
+        listed = {**worker["transports"][0]["paths"]["ws"]}
+        listed["auth"] = {"anonymous": {"type": "static", "role": "listed"}}
+        worker["transports"][0]["paths"]["listed"] = listed
+
+    def answers(url: str, match: str, topic: str) -> int:
+        with joined(url) as (send, receive):
+            send([SUBSCRIBE, 1, {"match": match}, topic])
+            return int(receive()[0])
+
+    with Router(folder / "deny", port=0, config=template(folder, deny)) as router:
+        denied, listed = (f"ws://127.0.0.1:{router.port}/{path}" for path in ("ws", "listed"))
+        assert answers(denied, "exact", "com.example.payroll.updated") == ERROR
+        assert answers(denied, "prefix", "com.example.payroll.") == ERROR
+        assert answers(denied, "prefix", "com.example.") == SUBSCRIBED
+        assert answers(denied, "wildcard", "com.example..updated") == SUBSCRIBED
+
+        assert answers(listed, "prefix", "com.example.orders.") == SUBSCRIBED
+        assert answers(listed, "wildcard", "com.example.orders.") == SUBSCRIBED
+        assert answers(listed, "prefix", "com.example.") == ERROR
+        assert answers(listed, "wildcard", "com.example..updated") == ERROR
+        assert answers(listed, "exact", "com.example.payroll.updated") == ERROR
 
 
 def test_the_component_learns_who_calls(router: Router) -> None:

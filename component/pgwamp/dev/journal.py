@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TAIL = 64 * 1024
+
+
+def append(log: Path) -> BinaryIO:
+    """Open ``log`` for more lines; its owner alone may read it, because it may hold data."""
+    file = log.open("ab")
+    os.fchmod(file.fileno(), 0o600)
+    return file
 
 
 def last_words(log: Path, telling: str, *, lines: int = 2) -> str:

@@ -91,6 +91,7 @@ def socket_path(folder: Path) -> Path:
     # In a folder for everybody's files somebody else may have been there before us.
     if short.is_symlink() or short.stat().st_uid != folder.stat().st_uid:
         raise StartError(f"{short} belongs to somebody else: remove it, or use a shorter folder")
+    short.chmod(0o700)
     return short / "component.sock"
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
@@ -17,10 +18,10 @@ from urllib.parse import quote
 import psutil
 import psycopg2
 
-from pgwamp.dev import ports, processes
+from pgwamp.dev import password, ports, processes
 from pgwamp.dev.account import Account
 from pgwamp.dev.claim import Claim
-from pgwamp.dev.journal import last_words
+from pgwamp.dev.journal import append, last_words
 from pgwamp.errors import StartError
 
 SUPERUSER = "postgres"
@@ -33,14 +34,17 @@ _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 class Postgres:
     """A PostgreSQL server on 127.0.0.1 over ``data``, which is created when it does not exist.
 
-    It accepts TCP connections only (a Unix socket's path may be too short for a deep folder), and
-    trusts them: it is for development and tests. Its log is beside the data, ``<data>.log``.
+    It accepts TCP connections only (a Unix socket's path may be too short for a deep folder), with
+    a password that is made when the data are. Beside the data are the log, ``<data>.log``, and the
+    superuser's password, ``<data>.pgpass``.
 
     :param data: the data directory.
     :param bin: the folder of ``postgres`` and ``initdb``; the embedded PostgreSQL 18 when missing.
     :param port: the port to prefer. When it is taken, and with 0, a free one is used. Once
         started, the server keeps its port.
     :param options: server settings, as in ``{"fsync": "off"}``.
+    :param trust: let in every user of this machine without a password. For the servers of tests,
+        which hold nothing and are connected to thousands of times: checking a password takes 5 ms.
     """
 
     def __init__(
@@ -50,10 +54,15 @@ class Postgres:
         bin: Path | None = None,
         port: int = 0,
         options: Mapping[str, str] = MappingProxyType({}),
+        trust: bool = False,
     ) -> None:
         self.data = data.absolute()
         self.log = self.data.with_name(self.data.name + ".log")
+        #: What ``PGPASSFILE`` may name; it does not exist with ``trust``.
+        self.passfile = self.data.with_name(self.data.name + ".pgpass")
         self.options = dict(options)
+        self._trust = trust
+        self._password: str | None = None
         self._bin = bin
         self._port = port
         self._port_is_ours = False
@@ -71,9 +80,21 @@ class Postgres:
         return self._process is not None and self._process.poll() is None
 
     def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
-        """The address of ``database`` for ``user``, as ``postgresql://...``."""
+        """The address of ``database`` for ``user``, as ``postgresql://...``.
+
+        With the superuser's password, which is known once the server was started: for programs and
+        their environments. A command line shows it to every user of the machine.
+        """
+        secret = f":{self._password}" if self._password and user == SUPERUSER else ""
+        return self._address(database, user, secret)
+
+    def public_url(self, database: str = "postgres") -> str:
+        """The address without the password, to be shown: ``PGPASSFILE`` has that."""
+        return self._address(database, SUPERUSER, "")
+
+    def _address(self, database: str, user: str, secret: str) -> str:
         return (
-            f"postgresql://{quote(user, safe='')}@{ports.LOOPBACK}:{self._port}"
+            f"postgresql://{quote(user, safe='')}{secret}@{ports.LOOPBACK}:{self._port}"
             f"/{quote(database, safe='')}"
         )
 
@@ -97,6 +118,9 @@ class Postgres:
                 self._create(bin, account, timeout)
             self._require(version)
             account.own(self.data)
+            if not self._trust:
+                run_alone = partial(self._run_alone, bin, account, timeout)
+                self._password = password.ensure(self.data, self.passfile, SUPERUSER, run_alone)
             self._launch(bin, account, timeout)
         except BaseException:
             # Also when Ctrl-C comes in the middle: nothing may be left behind.
@@ -160,16 +184,66 @@ class Postgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         account.own(unfinished)
-        if not _initdb(bin, account, unfinished, "C.UTF-8", self.options, self.log, timeout):
+        if not self._initdb(bin, account, unfinished, "C.UTF-8", timeout):
             # Not every system has the locale C.UTF-8.
             shutil.rmtree(unfinished)
             unfinished.mkdir(mode=0o700)
             account.own(unfinished)
-            if not _initdb(bin, account, unfinished, "C", self.options, self.log, timeout):
+            if not self._initdb(bin, account, unfinished, "C", timeout):
                 raise StartError(f"PostgreSQL's initdb failed: {_why(self.log)} (log: {self.log})")
         if self.data.exists():
             self.data.rmdir()
         unfinished.rename(self.data)
+
+    def _initdb(self, bin: Path, account: Account, data: Path, locale: str, timeout: float) -> bool:
+        command = [
+            *(str(bin / "initdb"), "-D", str(data), "-U", SUPERUSER),
+            # Nobody comes in before there is a password.
+            f"--auth={'trust' if self._trust else 'reject'}",
+            *("--encoding=UTF8", f"--locale={locale}"),
+        ]
+        if self.options.get("fsync") == "off":
+            command.append("--no-sync")
+        with append(self.log) as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=data,
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,
+                **account.credentials,
+            )
+        try:
+            return process.wait(timeout) == 0
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+    def _run_alone(self, bin: Path, account: Account, timeout: float, statement: str) -> None:
+        """Run a statement in a server of one session, which listens nowhere."""
+        try:
+            answer = subprocess.run(
+                [str(bin / "postgres"), "--single", "-D", str(self.data), "postgres"],
+                input=f"{statement}\n",
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                cwd=self.data,
+                start_new_session=True,
+                **account.credentials,
+            )
+        except subprocess.TimeoutExpired:
+            raise StartError(
+                f"PostgreSQL did not set the password of {SUPERUSER} within {timeout:g} s"
+            ) from None
+        # It ends well also after a statement that failed; the statement, which follows, is secret.
+        failures = re.findall(r"(?:ERROR|FATAL|PANIC):.*", answer.stderr)
+        if failures or answer.returncode != 0:
+            why = failures[-1] if failures else f"exit code {answer.returncode}"
+            raise StartError(f"PostgreSQL could not set the password of {SUPERUSER}: {why}")
 
     def _require(self, version: str) -> None:
         holds = (self.data / "PG_VERSION").read_text().strip()
@@ -183,7 +257,7 @@ class Postgres:
         for attempt in range(_ATTEMPTS):
             if not self._port_is_ours and (self._port == 0 or not ports.is_free(self._port)):
                 self._port = ports.any_free()
-            with self.log.open("ab") as log:
+            with append(self.log) as log:
                 begins = log.tell()
                 self._process = subprocess.Popen(
                     self._command(bin),
@@ -228,8 +302,12 @@ class Postgres:
             if _postmaster(self.data, ready=True) == self._process.pid:
                 try:
                     psycopg2.connect(self.url(), connect_timeout=5).close()
-                except psycopg2.OperationalError:
-                    pass
+                except psycopg2.OperationalError as error:
+                    if "authentication failed" in str(error):
+                        raise StartError(
+                            f"the password in {self.passfile} is not that of {SUPERUSER}:"
+                            " remove the file, and the next start sets a new one"
+                        ) from None
                 else:
                     return True
             time.sleep(0.02)
@@ -272,40 +350,6 @@ def _version(bin: Path, account: Account) -> str:
     if found is None:
         raise StartError(f"the PostgreSQL server in {bin} does not run: {answer.stderr.strip()}")
     return found[1]
-
-
-def _initdb(
-    bin: Path,
-    account: Account,
-    data: Path,
-    locale: str,
-    options: Mapping[str, str],
-    log: Path,
-    timeout: float,
-) -> bool:
-    command = [
-        *(str(bin / "initdb"), "-D", str(data), "-U", SUPERUSER),
-        *("--auth=trust", "--encoding=UTF8", f"--locale={locale}"),
-    ]
-    if options.get("fsync") == "off":
-        command.append("--no-sync")
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=data,
-            env={**os.environ, "LC_ALL": "C"},
-            start_new_session=True,
-            **account.credentials,
-        )
-    try:
-        return process.wait(timeout) == 0
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
 
 
 def _postmaster(data: Path, *, ready: bool = False) -> int | None:

@@ -96,7 +96,9 @@ class Router:
         self._claim.take()
         try:
             executable = self._executable or environment.crossbar(progress)
-            self.node.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.node.mkdir(parents=True, exist_ok=True)
+            # Also one that was there before: Crossbar lets everybody open the socket in it.
+            self.node.chmod(0o700)
             self._stop_leftovers()
             if self._port == 0:
                 self._port = ports.any_free()

@@ -90,7 +90,7 @@ async def stack() -> AsyncIterator[Stack]:
     options = {**FAST, "fsync": "on", "full_page_writes": "on", "deadlock_timeout": "100"}
     async with AsyncExitStack() as exits:
         folder = exits.enter_context(server_folder())
-        postgres = Postgres(folder / "data", bin=postgres_bin(), options=options)
+        postgres = Postgres(folder / "data", bin=postgres_bin(), options=options, trust=True)
         router = Router(folder / "node", port=0)
         exits.push_async_callback(asyncio.to_thread, postgres.stop, "immediate")
         exits.push_async_callback(asyncio.to_thread, router.kill)
