@@ -55,7 +55,7 @@ async def test_csv_comes_in_pieces_of_whole_lines(api: Start) -> None:
         "from generate_series(1, 500) as n"
     )
     found = await pieces(call, "big.select", format="csv", order=["id"])
-    assert len(found) > 3
+    assert len(found) > 2
     assert all(piece.endswith("\n") for piece in found)
     rows = read("".join(found))
     assert [int(row["id"]) for row in rows] == list(range(1, 501))

@@ -160,6 +160,8 @@ NAMES = {
     "span", "at", "shout", "found", "low", "label", "x", "o", "owner_id ...", "key ...", "count",
     "to_tsvector", "to_tsquery", "plainto_tsquery", "sum", "pg_temp", "b", "avg", "min", "max",
     "bool_and", "bool_or", "a",
+    # Output functions, which CSV is written with.
+    "int4out", "textout", "jsonb_out", "array_out", "range_out", "timestamptz_out",
 }  # fmt: skip
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _WORD = re.compile(r"[^\W\d]\w*")

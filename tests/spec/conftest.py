@@ -31,7 +31,7 @@ SCHEMA = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 SECRETS = re.compile(r"select .* from |insert into|cast\(|traceback|\$1", re.DOTALL)
 #: What is sent beside a call's statement: its transaction and claims, and what asyncpg asks the
 #: first time that a connection meets a type.
-BESIDE = re.compile(r"set_config\(|^begin|^rollback|typeinfo_tree|'jit'")
+BESIDE = re.compile(r"set_config\(|^begin|^rollback|typeinfo_tree|'jit'|'search_path'")
 ran: Counter[str] = Counter()
 
 

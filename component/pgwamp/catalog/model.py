@@ -71,6 +71,15 @@ class Relation:
         return self.schema, self.name
 
     @cached_property
+    def runs_code(self) -> bool:
+        """Whether to read its rows can run code of users, as views and policies do."""
+        return (
+            self.kind != "table"
+            or self.row_security
+            or any(column.type.runs_code for column in self.columns)
+        )
+
+    @cached_property
     def by_name(self) -> Mapping[str, Column]:
         """The columns by name."""
         return {column.name: column for column in self.columns}

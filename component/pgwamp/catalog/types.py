@@ -88,7 +88,10 @@ def _build(
     if row["base"] is not None:
         base = types[row["base"]]
         own = representations.get(oid, base.representation)
-        return dataclasses.replace(base, oid=oid, domain=name, representation=own), below[0]
+        domain = dataclasses.replace(
+            base, oid=oid, domain=name, representation=own, casts=base.casts or row["casts"]
+        )
+        return domain, below[0]
     size = 1 + max((levels for levels, _ in below), default=0), 1 + sum(n for _, n in below)
     if size[0] > MOST_LEVELS or size[1] > MOST_PARTS:
         return types[oid], (1, 1)
@@ -99,6 +102,8 @@ def _build(
         element=types[row["element"]] if row["element"] else None,
         fields=tuple((field, types[part]) for field, part in _fields(row)),
         labels=tuple(row["labels"] or ()),
+        output=(row["output"][0], row["output"][1]),
+        casts=row["casts"],
         operators=operators.get(oid, {}),
     )
     return kind, size

@@ -38,8 +38,22 @@ select
         select json_agg(json_build_array(a.attname, a.atttypid::bigint) order by a.attnum)
         from pg_attribute as a
         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-    ) end as fields
+    ) end as fields,
+    -- What its output function writes, with its schema.
+    array[o.nspname::text, f.proname::text] as output,
+    -- Functions of users that a cast of it runs; those of extensions are by superusers.
+    exists (
+        select from pg_cast as c
+        where c.castsource = t.oid
+            and c.castfunc >= 16384
+            and not exists (
+                select from pg_depend as d
+                where d.classid = 'pg_proc'::regclass and d.objid = c.castfunc and d.deptype = 'e'
+            )
+    ) as casts
 from wanted as w
 join pg_type as t on t.oid = w.oid
 join pg_namespace as n on n.oid = t.typnamespace
 left join pg_range as r on r.rngtypid = t.oid or r.rngmultitypid = t.oid
+join pg_proc as f on f.oid = t.typoutput
+join pg_namespace as o on o.oid = f.pronamespace

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pgwamp.database.pools import Connection
@@ -13,14 +14,19 @@ _FIRST_ROWS, _MOST_ROWS = 20, 1000
 _CHUNK = 128 * 1024
 
 
+#: Bounds what one fetch on a connection may bring.
+Measured = Callable[[Connection], AbstractContextManager[None]]
+
+
 async def fetch_chunks(
-    connection: Connection, sql: str, parameters: Sequence[Any]
+    connection: Connection, sql: str, parameters: Sequence[Any], measured: Measured
 ) -> AsyncGenerator[list[Any]]:
     """The records of a statement, some at a time, within a transaction; of none, an empty list."""
     size, sent = _FIRST_ROWS, False
     cursor = await connection.cursor(sql, *parameters)
     while True:
-        records = await cursor.fetch(size)
+        with measured(connection):
+            records = await cursor.fetch(size)
         # An empty list at the end only where there is nothing else.
         if records or not sent:
             yield records

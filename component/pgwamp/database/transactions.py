@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -25,6 +26,7 @@ import asyncpg
 
 from pgwamp.access import Caller
 from pgwamp.database import prelude
+from pgwamp.database.chunks import fetch_chunks
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.failures import call_error
 from pgwamp.database.pools import Connection, Kind, Pools
@@ -248,6 +250,15 @@ class Database:
         async with self._transaction(caller, read_only) as connection:
             with self._pools.measured(connection):
                 yield connection
+
+    def chunks(
+        self, connection: Connection, sql: str, parameters: Sequence[Any]
+    ) -> AsyncGenerator[list[Any]]:
+        """Fetch the records of a statement in a transaction, some at a time.
+
+        :raises PayloadTooLarge: a chunk is larger than any message may be.
+        """
+        return fetch_chunks(connection, sql, parameters, self._pools.measured)
 
     def measured(self, connection: Connection) -> AbstractContextManager[None]:
         """Let one statement of a transaction answer no more than a message could hold.

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.catalog import Relation
-from pgwamp.database import Database, fetch_chunks
+from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
 from pgwamp.events.cursor import Position, newest_of
 from pgwamp.query.reads import Reads
@@ -41,7 +41,7 @@ class Initial:
         bound = self._statement(relation, options)
         async with database.snapshot(caller) as connection:
             seen = await connection.fetchval("select pg_current_snapshot()::text")
-            chunks = fetch_chunks(connection, bound.statement.sql, bound.parameters)
+            chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
             yield (
                 (bound.rows(records) async for records in chunks),
                 Position(seen, newest=newest_of(seen)),

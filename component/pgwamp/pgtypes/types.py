@@ -40,6 +40,8 @@ class Type:
     :ivar fields: name and type of each field of a composite.
     :ivar labels: of an enum.
     :ivar domain: its own name if it is a domain; all else is that of the type below.
+    :ivar output: schema and name of its output function; None for types that no catalog has given.
+    :ivar casts: a cast of it runs a function of users.
     :ivar operators: the schemas of the type's own operators, by the operator and the name of the
         type on its right; none for types that PostgreSQL itself compares.
     """
@@ -52,9 +54,20 @@ class Type:
     labels: tuple[str, ...] = ()
     domain: str = ""
     representation: Representation | None = None
+    output: tuple[str, str] | None = None
+    casts: bool = False
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether to read a value can run code of users."""
+        parts = [kind for _, kind in self.fields]
+        if self.element is not None:
+            parts.append(self.element)
+        own = self.casts or self.representation is not None
+        return own or any(part.runs_code for part in parts)
 
     def describe(self) -> str:
         """The type as a person reads it in an error."""

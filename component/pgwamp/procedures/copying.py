@@ -1,16 +1,14 @@
-"""CSV in and out, through COPY."""
+"""CSV in, through COPY, and out, in the form of COPY."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import Any
 
 import asyncpg
 
-from pgwamp.background import end
 from pgwamp.database import Database
 from pgwamp.database.failures import call_error
 from pgwamp.errors import InvalidArgument, PayloadTooLarge
@@ -20,6 +18,8 @@ from pgwamp.session import Call
 
 #: Octets of a progressive result, and of one write into COPY.
 _CHUNK = 128 * 1024
+#: A field with one of these stands in quotes.
+_SPECIAL = re.compile(r'[",\r\n]|^\\\.$')
 _PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?::|$)")
 
 
@@ -46,42 +46,36 @@ async def copy_out(
 async def copy_chunks(
     database: Database, call: Call, bound: Bound, *, read_only: bool = True
 ) -> AsyncGenerator[str]:
-    """The rows of a statement as pieces of CSV text, of whole lines each."""
-    # One piece is read while the one before is on its way, and no more.
-    pieces: asyncio.Queue[bytes] = asyncio.Queue(1)
+    """The rows of a statement as pieces of CSV text, of whole lines each.
+
+    The server writes the values as COPY does, and we write the lines: COPY itself takes no
+    parameters, so that values of the caller would have to stand in its text.
+    """
+    statement = bound.statement
+    text = _line(statement.labels)
     async with database.transaction(call.caller, read_only=read_only) as connection:
-        copying = asyncio.create_task(
-            connection.copy_from_query(
-                bound.statement.sql,
-                *bound.parameters,
-                output=pieces.put,
-                format="csv",
-                header=True,
-            )
-        )
-        try:
-            async for piece in _until(copying, pieces):
-                yield piece
-            await copying
-        finally:
-            await end(copying)
+        async for records in database.chunks(connection, statement.sql, bound.parameters):
+            text += "".join([_line(record) for record in records])
+            if len(text) >= _CHUNK or not records:
+                yield text
+                text = ""
+            # Also between chunks that are gathered: other calls go on.
+            await asyncio.sleep(0)
+        if text:
+            yield text
 
 
-async def _until(copying: asyncio.Task[Any], pieces: asyncio.Queue[bytes]) -> AsyncIterator[str]:
-    """What COPY wrote, some lines at a time, until it has ended."""
-    gathered = bytearray()
-    while not copying.done() or not pieces.empty():
-        getting = asyncio.ensure_future(pieces.get())
-        await asyncio.wait({getting, copying}, return_when=asyncio.FIRST_COMPLETED)
-        if not getting.done():
-            getting.cancel()
-            continue
-        gathered += getting.result()
-        if len(gathered) >= _CHUNK:
-            yield gathered.decode()
-            gathered.clear()
-    if gathered:
-        yield gathered.decode()
+def _line(values: Iterable[str | None]) -> str:
+    return ",".join([_field(value) for value in values]) + "\n"
+
+
+def _field(value: str | None) -> str:
+    """A value as COPY writes it: null is nothing, and an empty text is quoted."""
+    if value is None:
+        return ""
+    if value and not _SPECIAL.search(value):
+        return value
+    return '"' + value.replace('"', '""') + '"'
 
 
 async def copy_in(database: Database, call: Call, load: Load) -> int:

@@ -20,6 +20,7 @@ from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.pgtypes import Type, bindable
+from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import row_schema, type_schema
 from pgwamp.procedures.sharing import Sharing
@@ -242,7 +243,7 @@ def query_procedure(
                 f"more than {max_rows} rows (limits.max_rows); add a LIMIT, "
                 "or ask for progressive results"
             )
-        items = query.items(bound.rows(records))
+        items = query.items(await rows_in_parts(bound, records))
         if query.operation is SQLOperationType.SELECT:
             return items
         return items[0] if items else None

@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, NotFound, TooManyAffected, TooManyRows
+from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.streaming import stream_rows
@@ -82,15 +83,13 @@ class RelationProcedures:
             return await copy_out(self._database, call, bound, self._limits.max_bytes)
         page = self._reads.select(request)
         bound = page.bound
-        records = await self._database.fetch(
-            bound.statement.sql, bound.parameters, call.caller, read_only=True
-        )
+        records = await self._fetch(call, bound)
         if len(records) > self._max_rows:
             raise TooManyRows(
                 f"more than {self._max_rows} rows (limits.max_rows): narrow where, give a limit "
                 "and page on with after, or ask for progressive results"
             )
-        rows = page.rows(records)
+        rows = await rows_in_parts(bound, records)
         kwargs: dict[str, Any] = {}
         if page.keyset is not None:
             kwargs["next"] = page.next(records)
@@ -113,7 +112,7 @@ class RelationProcedures:
 
     async def _get(self, call: Call, request: Request) -> dict[str, Any]:
         bound = self._reads.get(request)
-        rows = bound.rows(await self._fetch(call, bound))
+        rows = await rows_in_parts(bound, await self._fetch(call, bound))
         if not rows:
             raise NotFound(f"no row in {self._relation.name} with this key")
         return rows[0]
@@ -141,7 +140,11 @@ class RelationProcedures:
 
     async def _fetch(self, call: Call, bound: Bound) -> list[Any]:
         return await self._database.fetch(
-            bound.statement.sql, bound.parameters, call.caller, read_only=True
+            bound.statement.sql,
+            bound.parameters,
+            call.caller,
+            read_only=True,
+            code="may run" if bound.statement.runs_code else "none",
         )
 
     # --- writes --------------------------------------------------------------------------------
@@ -176,7 +179,7 @@ class RelationProcedures:
         if request.get("returning") is False:
             count: int = records[0]["count"]
             return count
-        return bound.rows(records)
+        return await rows_in_parts(bound, records)
 
     async def _write_at_most(self, call: Call, bound: Bound, most: int) -> list[Any]:
         """Write, and roll it back if it affects more rows than the caller expects."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from pgwamp.database import Database, fetch_chunks
+from pgwamp.database import Database
+from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.query.statement import Bound
 from pgwamp.session import Call
 
@@ -18,5 +19,6 @@ async def stream_rows(
     The transaction lasts until the last chunk; leaving early ends it and frees the connection.
     """
     async with database.transaction(call.caller, read_only=read_only) as connection:
-        async for records in fetch_chunks(connection, bound.statement.sql, bound.parameters):
-            yield bound.rows(records)
+        chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
+        async for records in chunks:
+            yield await rows_in_parts(bound, records)

@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter, Type, loads
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
-from pgwamp.query.expressions import output
+from pgwamp.query.expressions import as_written, output
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.source import Source
@@ -26,7 +27,8 @@ from pgwamp.query.statement import Row, Shape
 class Builder:
     """Builds the parts of one statement.
 
-    :param plain: leave values to PostgreSQL's own text form, as COPY writes them.
+    :param plain: answer values in PostgreSQL's own text form, as COPY writes them, under names of
+        ours: for CSV, whose header is not written by the server.
     """
 
     def __init__(self, *, bigint_as_string: bool = False, plain: bool = False):
@@ -65,21 +67,40 @@ class Builder:
         columns: dict[str, sa.Label[Any]] = {}
         conversions: list[tuple[str, Converter]] = []
         spreads: list[tuple[str, tuple[str, ...]]] = []
-        for item in selection.items:
+        for position, item in enumerate(selection.items):
             value, convert = self._item(item, source, nested)
-            columns[item.label] = value.label(quoted(item.label))
+            columns[item.label] = self._labelled(value, item.label, f"c{position}", nested)
             if convert is not None:
                 conversions.append((item.label, convert))
         for position, embed in enumerate(selection.embeds):
             value, convert = self._embed(embed, source, nested)
             # What is spread meets no name: its own names are checked, its label is not.
             label = f"spread {position} ..." if embed.spread else embed.label
-            columns[label] = value.label(quoted(label))
+            columns[label] = self._labelled(value, label, f"e{position}", nested)
             if convert is not None:
                 conversions.append((label, convert))
             if embed.spread:
                 spreads.append((label, tuple(embed.selection.labels())))
         return columns, Shape(tuple(conversions), tuple(spreads))
+
+    def _labelled(
+        self, value: sa.ColumnElement[Any], label: str, ours: str, nested: bool
+    ) -> sa.Label[Any]:
+        return value.label(ours if self._plain and not nested else quoted(label))
+
+    def labels(self, selection: Selection) -> Sequence[str]:
+        """The names of CSV's columns; none of an answer that is not CSV.
+
+        :raises InvalidArgument: related rows have no columns of their own there.
+        """
+        if not self._plain:
+            return ()
+        for embed in selection.embeds:
+            if embed.spread:
+                raise InvalidArgument(
+                    f"include.{embed.label}.spread", "CSV does not spread columns; leave it out"
+                )
+        return selection.labels()
 
     def conditions(self, source: Source, selection: Selection) -> list[sa.ColumnElement[bool]]:
         """What the rows have to meet: ``where``, and a related row for each ``inner``."""
@@ -123,8 +144,8 @@ class Builder:
         self, value: sa.ColumnElement[Any], of: Type, *, nested: bool = False
     ) -> tuple[sa.ColumnElement[Any], Converter | None]:
         """What to select for a value, and what to do to it when it is fetched."""
-        if self._plain:
-            return value, None
+        if self._plain and not nested:
+            return as_written(value, of), None
         return output(value, of, bigint_as_string=self._big, nested=nested)
 
     def _item(
@@ -140,6 +161,7 @@ class Builder:
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
         row = WholeRow(inner)
+        value: sa.ColumnElement[Any]
         if embed.relationship.to_one:
             value = builtin("row_to_json", row)
         else:

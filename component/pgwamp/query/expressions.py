@@ -23,21 +23,45 @@ from pgwamp.pgtypes import (
     loads,
     loads_exact,
 )
-from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, PgType, builtin, function, quoted
+from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
 
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types whose cast to text is not what their output function writes.
 _CAST_DIFFERS = ("inet",)
 
 
+class Table(sa.TableClause):
+    """A relation of the catalog.
+
+    :ivar runs_code: to read its rows can run code of users.
+    """
+
+    inherit_cache = False
+    runs_code = True
+
+
 @cache
-def table_of(relation: Relation) -> sa.TableClause:
+def table_of(relation: Relation) -> Table:
     """A relation as a table to select from and write to."""
-    return sa.table(
+    table = Table(
         quoted(relation.name),
         *(sa.column(quoted(c.name)) for c in relation.all_columns),
         schema=quoted(relation.schema),
     )
+    table.runs_code = relation.runs_code
+    return table
+
+
+def runs_code(statement: sa.ClauseElement) -> bool:
+    """Whether a statement can run code of users: functions, triggers, views, policies, casts."""
+    for element in sa.sql.visitors.iterate(statement):
+        if isinstance(element, Table) and element.runs_code:
+            return True
+        if isinstance(element, Call) and element.packagenames != ("pg_catalog",):
+            return True
+        if isinstance(element, sa.sql.dml.UpdateBase):
+            return True
+    return False
 
 
 def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
@@ -140,6 +164,13 @@ def output(
             return sa.cast(value, TEXT_ARRAY), None
     convert = from_json(of, bigint_as_string=bigint_as_string)
     return sa.cast(builtin("to_json", value), TEXT), lambda text: convert(loads_exact(text))
+
+
+def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
+    """``value`` as its type's output function writes it, which a cast to text may not do."""
+    if of.output is None:
+        return sa.cast(value, TEXT)
+    return builtin("textin", function(of.output, value))
 
 
 def _nested(

@@ -104,7 +104,7 @@ class Reads:
     ) -> Bound:
         """All rows that match, for a reader that takes them bit by bit.
 
-        :param plain: the values as PostgreSQL writes them, for COPY.
+        :param plain: the values as PostgreSQL writes them, for CSV.
         :param condition: SQL of the schema's owner, over the relation's columns.
         """
         values: list[Any] = []
@@ -194,7 +194,9 @@ class Reads:
         if counted:
             query = query.add_columns(self._all(builder, selection).label(_COUNT))
             hidden.append(_COUNT)
-        return compile_statement(bounds.apply(query), shape, hidden=tuple(hidden))
+        return compile_statement(
+            bounds.apply(query), shape, hidden=tuple(hidden), labels=builder.labels(selection)
+        )
 
     def _all(self, builder: Builder, selection: Selection) -> sa.ColumnElement[int]:
         """The number of rows on all pages."""

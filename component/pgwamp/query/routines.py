@@ -90,7 +90,7 @@ class RoutineCalls:
         some names, such as ``options``, cannot travel as WAMP keywords.
 
         :param endless: for a reader that takes rows bit by bit; no limit but the caller's own.
-        :param plain: the values as PostgreSQL writes them, for COPY.
+        :param plain: the values as PostgreSQL writes them, for CSV.
         :raises InvalidArgument: no overload fits, or more than one.
         """
         attempts = [(args, kwargs)]
@@ -232,7 +232,8 @@ class _Overload:
         if not self.routine.returns_set and of.form == "composite":
             # NULL in place of a row arrives as a row of nulls.
             query = query.where(sa.not_(is_null(source.row())))
-        return compile_statement(bounds.apply(query), shape)
+        labels = builder.labels(selection)
+        return compile_statement(bounds.apply(query), shape, labels=labels)
 
     def _build_counted(
         self, called: Source, selection: Selection, bounds: Bounds, builder: Builder

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter
 from pgwamp.query.dialect import DIALECT
+from pgwamp.query.expressions import runs_code
 
 Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
@@ -58,6 +59,8 @@ class Statement:
     :ivar parameters: the name of each placeholder, in order.
     :ivar hidden: columns of each row that are not part of the answer.
     :ivar counts: the answer is one row with the number of rows as ``count``.
+    :ivar labels: of an answer as CSV: the names of its columns, which stand in no statement.
+    :ivar runs_code: it can run code of users, which may leave something on its connection.
     """
 
     sql: str
@@ -65,6 +68,8 @@ class Statement:
     shape: Shape = Shape()
     hidden: tuple[str, ...] = ()
     counts: bool = False
+    labels: tuple[str, ...] = ()
+    runs_code: bool = True
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.
@@ -89,6 +94,11 @@ class Bound:
     statement: Statement
     parameters: list[Any]
 
+    @property
+    def converts(self) -> bool:
+        """Whether values are changed after they were fetched, as JSON is read."""
+        return bool(self.statement.shape)
+
     def rows(self, records: Sequence[Any]) -> list[Row]:
         """Fetched records as neutral dicts."""
         rows = [dict(record) for record in records]
@@ -104,10 +114,19 @@ def compile_statement(
     *,
     hidden: tuple[str, ...] = (),
     counts: bool = False,
+    labels: Sequence[str] = (),
 ) -> Statement:
     """Compile a Core construct for asyncpg."""
     compiled: Any = clause.compile(dialect=DIALECT)
-    return Statement(str(compiled), tuple(compiled.numbers), shape, hidden, counts)
+    return Statement(
+        sql=str(compiled),
+        parameters=tuple(compiled.numbers),
+        shape=shape,
+        hidden=hidden,
+        counts=counts,
+        labels=tuple(labels),
+        runs_code=runs_code(clause),
+    )
 
 
 class StatementCache:
