@@ -186,18 +186,12 @@ class Shapes:
         return rows
 
     def _published(self, record: Mapping[str, Any]) -> Event:
-        """An event of ``wamp.publish``, as it was given; what no session carries is text."""
-        args = loads(record["args"]) if record["args"] else None
-        kwargs = loads(record["kwargs"]) if record["kwargs"] else None
-        if isinstance(args, str):
-            args = [args]
-        if isinstance(kwargs, str):
-            args, kwargs = [*(args or ()), kwargs], None
+        """An event of ``wamp.publish``, as it was given."""
         return Event(
             id=record["id"],
             topic=record["topic"],
-            args=args,
-            kwargs=kwargs,
+            args=loads(record["args"]) if record["args"] else None,
+            kwargs=loads(record["kwargs"]) if record["kwargs"] else None,
             options=loads(record["options"]) if record["options"] else {},
         )
 
