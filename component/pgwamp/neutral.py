@@ -22,7 +22,13 @@ INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 #: Letters of a caller's key that an error repeats.
 _KEY_LETTERS = 100
 
+#: How PostgreSQL writes what no serializer carries safely.
+_NONFINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _PLAIN = frozenset({type(None), bool, bytes})
+
+
+class _TooManyValues(Exception):
+    pass
 
 
 def find_foreign(value: Any) -> str | None:
@@ -34,7 +40,7 @@ def find_foreign(value: Any) -> str | None:
     if _is_portable([[value]], None):
         return None
     found = _find(value, "result", MAX_DEPTH)
-    return f"{found[0]} is {found[1]}" if found else None
+    return f"{found[0] or 'result'} is {found[1]}" if found else None
 
 
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: int) -> None:
@@ -42,8 +48,15 @@ def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: 
 
     :raises InvalidArgument: it names the place, as in ``where.total[3]``, and the cure.
     """
-    if _is_portable([args, kwargs], max_values):
-        return
+    try:
+        if _is_portable([args, kwargs], max_values):
+            return
+    except _TooManyValues:
+        raise InvalidArgument(
+            "arguments",
+            f"more than {max_values} values (limits.max_values); send them in several calls, "
+            "or as csv",
+        ) from None
     named: Mapping[str, Any] = kwargs
     if len(args) == 1 and type(args[0]) is dict:
         # Arguments by name may come in one positional dict.
@@ -54,22 +67,19 @@ def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: 
         if problem := _key_problem(key):
             raise InvalidArgument("arguments", problem)
     _refuse((_shown(key), value) for key, value in named.items())
-    raise InvalidArgument(
-        "arguments",
-        f"more than {max_values} values (limits.max_values); send them in several calls, or as csv",
-    )
 
 
 def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
     for place, value in arguments:
         if found := _find(value, place, MAX_DEPTH):
-            raise InvalidArgument(*found)
+            raise InvalidArgument(found[0] or place, found[1])
 
 
 def _is_portable(level: list[Any], max_values: int | None) -> bool:
-    """Whether the values within these lists and dicts are; False also for more than so many.
+    """Whether the values within these lists and dicts are.
 
     Level by level, without places: a call pays for this walk, and only an error for the other.
+    It stops at more than ``max_values`` with an exception.
     """
     count = 0
     for _ in range(MAX_DEPTH + 1):
@@ -77,7 +87,7 @@ def _is_portable(level: list[Any], max_values: int | None) -> bool:
         for container in level:
             count += len(container)
             if max_values is not None and count > max_values:
-                return False
+                raise _TooManyValues
             if type(container) is dict:
                 for key in container:
                     if type(key) is not str or not _is_portable_text(key):
@@ -107,6 +117,21 @@ def _is_portable(level: list[Any], max_values: int | None) -> bool:
     return False
 
 
+def is_shallow(value: Any) -> bool:
+    """Whether ``value`` is nested no deeper than :data:`MAX_DEPTH`; faster than all of the walk."""
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is dict or type(item) is list
+        ]
+        if not level:
+            return True
+    return False
+
+
 def _is_portable_text(text: str) -> bool:
     if text[:1] == "\0":
         return False
@@ -129,11 +154,14 @@ def _find(value: Any, path: str, depth: int) -> tuple[str, str] | None:
             return None
         return path, "an integer beyond 64 bits; write it as a string"
     if isinstance(value, float):
-        return None if value - value == 0 else (path, f'{value}; write it as a string, as "NaN"')
+        if value - value == 0:
+            return None
+        return path, f'{value}; write it as the string "{_NONFINITE[str(value)]}"'
     if not isinstance(value, list | tuple | dict):
         return path, f"of the type {type(value).__name__}; write it as a string"
     if depth == 0:
-        return path, f"nested deeper than {MAX_DEPTH} levels; write it as JSON text"
+        # The place would be as long as it is deep.
+        return "", f"nested deeper than {MAX_DEPTH} levels; write it as JSON text"
     if isinstance(value, dict):
         for key, item in value.items():
             if problem := _key_problem(key):
@@ -148,7 +176,8 @@ def _find(value: Any, path: str, depth: int) -> tuple[str, str] | None:
 
 
 def _key_problem(key: Any) -> str | None:
-    if not isinstance(key, str):
+    # The writers of msgpack and JSON take no subclass as a key.
+    if type(key) is not str:
         return f"the key {_shown(repr(key))}, which is not a string"
     if not _is_portable_text(key):
         return f"the key '{_shown(key)}', {_text_problem(key)}"

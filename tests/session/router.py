@@ -12,7 +12,7 @@ from typing import Any, Self
 
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE, ERROR = 1, 2, 3, 4, 5, 6, 8
 PUBLISH, CALL, REGISTER, REGISTERED, UNREGISTER, UNREGISTERED = 16, 48, 64, 65, 66, 67
-SUBSCRIBE, SUBSCRIBED = 32, 33
+SUBSCRIBE, SUBSCRIBED, EVENT, RESULT = 32, 33, 36, 50
 INVOCATION, INTERRUPT, YIELD = 68, 69, 70
 Message = list[Any]
 
@@ -59,7 +59,10 @@ class FakeRouter:
 
     def send(self, *messages: Message) -> None:
         """Send to the latest connection, all in one piece."""
-        frames = [json.dumps(message).encode() for message in messages]
+        self.send_bytes(*(json.dumps(message).encode() for message in messages))
+
+    def send_bytes(self, *frames: bytes) -> None:
+        """As :meth:`send`, with messages that are written already, or are none."""
         self._writers[-1].write(b"".join(struct.pack("!I", len(f)) + f for f in frames))
 
     async def until(self, kind: int, number: int = 1) -> Message:

@@ -9,13 +9,14 @@ import uuid
 from typing import Any
 
 import pytest
-from autobahn.wamp.serializer import create_transport_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.neutral import MAX_DEPTH, find_foreign
+from pgwamp.errors import InvalidArgument
+from pgwamp.neutral import MAX_DEPTH, check_arguments, find_foreign, portable_text
+from pgwamp.session.codec import CODECS
 
-SERIALIZERS = ("json", "msgpack", "cbor")
+SERIALIZERS = tuple(CODECS)
 
 _scalars = (
     st.none()
@@ -50,8 +51,8 @@ _mostly_neutral = st.recursive(
 
 
 def _carry(serializer: str, value: Any) -> Any:
-    codec = create_transport_serializer(serializer)._serializer
-    return codec.unserialize(codec.serialize([value]))[0][0]
+    codec = CODECS[serializer]()
+    return codec.read(codec.serialize([value]))[0]
 
 
 def _as_lists(value: Any) -> Any:
@@ -150,3 +151,84 @@ def test_the_deepest_value_accepted_is_carried(serializer: str) -> None:
     assert find_foreign(value) is None
     assert find_foreign([[value]]) is not None
     assert _carry(serializer, value) == value
+
+
+# --- arguments of a call ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (2**64, "an integer beyond 64 bits; write it as a string"),
+        (-(2**63) - 1, "an integer beyond 64 bits; write it as a string"),
+        (float("nan"), 'nan; write it as the string "NaN"'),
+        (float("-inf"), '-inf; write it as the string "-Infinity"'),
+        ("\ud800", "text with half a character"),
+        ("\0a", "text that begins with NUL"),
+        ({1: 2}, "the key 1, which is not a string"),
+        ({"\0\ud800": 2}, r"the key '\x00\ud800', text that begins with NUL"),
+        (datetime.date(2024, 1, 1), "of the type date; write it as a string"),
+    ],
+)
+def test_arguments_are_refused_with_their_place_and_the_cure(value: Any, told: str) -> None:
+    where = {"where": {"a": [1, 2, 3, value]}}
+    calls: list[tuple[list[Any], dict[str, Any], str]] = [
+        ([], where, "where.a[3]"),
+        ([where], {}, "where.a[3]"),
+        (["x", where], {}, "args[1].where.a[3]"),
+        ([value, 1], {}, "args[0]"),
+        ([{"n": value}], {"m": 1}, "n"),
+    ]
+    for args, kwargs, place in calls:
+        with pytest.raises(InvalidArgument) as error:
+            check_arguments(args, kwargs, 100)
+        assert error.value.details == {"argument": place}
+        assert told in error.value.message
+        assert find_foreign(error.value.message) is None
+
+
+def test_a_hostile_name_is_shown_so_that_it_can_be_sent() -> None:
+    for name in ("\0\ud800" * 1000, 1):
+        for kwargs in ({name: 1}, {name: 2**70}):
+            with pytest.raises(InvalidArgument) as error:
+                check_arguments([], kwargs, 100)  # type: ignore[arg-type]
+            assert find_foreign([error.value.message, error.value.details]) is None
+            assert len(error.value.message) < 2000
+
+
+@pytest.mark.parametrize("in_lists", [True, False])
+def test_values_are_counted_wherever_they_are(in_lists: bool) -> None:
+    def call(number: int) -> tuple[list[Any], dict[str, Any]]:
+        if in_lists:
+            return [[0] * (number - 2)], {"a": 1}
+        return [], {"a": {f"k{index}": 0 for index in range(number - 1)}}
+
+    check_arguments(*call(100), 100)
+    with pytest.raises(InvalidArgument, match=r"more than 100 values \(limits.max_values\)"):
+        check_arguments(*call(101), 100)
+
+
+def test_arguments_are_nested_at_most_100_levels() -> None:
+    value: Any = []
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    check_arguments([value], {"a": value}, 1000)
+    with pytest.raises(InvalidArgument, match="a: nested deeper than 100 levels"):
+        check_arguments([], {"a": [value]}, 1000)
+
+
+@given(value=_anything | _mostly_neutral)
+def test_arguments_are_portable_where_results_are(value: Any) -> None:
+    refused = False
+    try:
+        check_arguments([value], {}, 10_000)
+    except InvalidArgument:
+        refused = True
+    assert refused == (find_foreign(value) is not None)
+
+
+@given(text=st.text(st.characters()))
+def test_any_text_can_be_made_portable(text: str) -> None:
+    assert find_foreign(portable_text(text)) is None
+    if find_foreign(text) is None:
+        assert portable_text(text) == text

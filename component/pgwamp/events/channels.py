@@ -13,7 +13,6 @@ from pgwamp.events.payload import Event
 from pgwamp.events.together import first
 from pgwamp.events.window import Window
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import find_foreign
 from pgwamp.pgtypes import loads
 
 log = logs.get(__name__)
@@ -102,10 +101,7 @@ def parse_payload(payload: str) -> tuple[list[Any] | None, dict[str, Any] | None
     character) stays the text that it is. Of keys that are there twice the last one counts.
     """
     if payload.lstrip(" \t\r\n")[:1] in ("{", "["):
-        try:
-            value = loads(payload)
-        except (ValueError, RecursionError):
-            return [payload], None
-        if find_foreign(value) is None:
+        value = loads(payload)
+        if not isinstance(value, str):
             return (None, value) if isinstance(value, dict) else (value, None)
     return [payload], None

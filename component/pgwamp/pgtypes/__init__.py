@@ -12,8 +12,10 @@ from pgwamp.pgtypes.outgoing import (
     float_from_text,
     from_json,
     is_same_in_json,
+    list_converter,
     loads,
     loads_exact,
+    reader,
 )
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
@@ -32,7 +34,9 @@ __all__ = [
     "float_from_text",
     "from_json",
     "is_same_in_json",
+    "list_converter",
     "loads",
     "loads_exact",
+    "reader",
     "writer",
 ]

@@ -1,4 +1,4 @@
-"""Values that leave: from PostgreSQL to neutral WAMP values."""
+"""Values that leave: from PostgreSQL to portable WAMP values."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import math
 import re
 from typing import Any
 
+import orjson
+
+from pgwamp.neutral import INT_MAX, INT_MIN, find_foreign, is_shallow, may_hold_large
 from pgwamp.pgtypes.types import Converter, Type
 
-#: msgpack carries no larger integers; JSON values beyond are given as strings.
-_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 #: Of an integer of 64 bits, with its sign.
 _DIGITS = 20
-#: Whether a text may hold a number that is larger than 64 bits or than a double.
-_LARGE = re.compile(r"\d(?:\d{18}|[eE]\+?\d{3})")
 
 
 class _Number(str):
@@ -35,10 +34,61 @@ def loads_exact(text: str) -> Any:
 
 
 def loads(text: str) -> Any:
-    """Parse a json or jsonb value; numbers that no serializer carries become strings."""
-    if _LARGE.search(text):
-        return json.loads(text, parse_int=_bounded_int, parse_float=_bounded_float)
-    return json.loads(text)
+    """Parse a json or jsonb value; numbers that no serializer carries become strings.
+
+    A document that no serializer carries (nested deeper than 100 levels, half a character, text
+    that begins with NUL) is answered as the text that it is, and so is what is no JSON.
+    """
+    document = text.encode()
+    try:
+        value = _read(document)
+    except (ValueError, RecursionError):
+        return text
+    return value if _is_portable(value, document) else text
+
+
+def _read(document: bytes) -> Any:
+    if not may_hold_large(document):
+        try:
+            return orjson.loads(document)
+        except orjson.JSONDecodeError:
+            # A number larger than a double, or more levels than orjson reads.
+            pass
+    return json.loads(
+        document,
+        parse_int=_bounded_int,
+        parse_float=_bounded_float,
+        parse_constant=_refuse_constant,
+    )
+
+
+def _is_portable(value: Any, document: bytes) -> bool:
+    """Whether every serializer carries a value of JSON, of which only these parts are in doubt."""
+    if b"\\u" in document:
+        return find_foreign(value) is None
+    return is_shallow(value)
+
+
+def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
+    """How the text of PostgreSQL's JSON (``to_json``) of type ``of`` becomes portable.
+
+    A value with a json document in it that no serializer carries stays JSON text.
+    """
+    convert = from_json(of, bigint_as_string=bigint_as_string)
+
+    def read(text: str) -> Any:
+        try:
+            value = convert(loads_exact(text))
+        except RecursionError:
+            return text
+        return value if _is_portable(value, text.encode()) else text
+
+    return read
+
+
+def _refuse_constant(name: str) -> Any:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(name)
 
 
 def _exact_int(text: str) -> int | _Number:
@@ -49,7 +99,7 @@ def _bounded_int(text: str) -> int | str:
     if len(text) > _DIGITS:
         return text
     number = int(text)
-    return number if _INT_MIN <= number <= _INT_MAX else text
+    return number if INT_MIN <= number <= INT_MAX else text
 
 
 def _bounded_float(text: str) -> float | str:
@@ -107,7 +157,7 @@ def _converter(of: Type, big: bool) -> Converter:
     if form in ("boolean", "text", "enum"):
         return _same
     if form == "array" and of.element is not None:
-        return _list_converter(_converter(of.element, big))
+        return list_converter(_converter(of.element, big))
     if form == "composite":
         members = [(name, _converter(kind, big)) for name, kind in of.fields]
         return lambda value: {
@@ -136,7 +186,7 @@ def _plain(value: Any) -> Any:
         text = str(value)
         return _bounded_int(text) if text.lstrip("-").isdigit() else _bounded_float(text)
     if type(value) is int:
-        return value if _INT_MIN <= value <= _INT_MAX else str(value)
+        return value if INT_MIN <= value <= INT_MAX else str(value)
     if type(value) is list:
         return [_plain(item) for item in value]
     if type(value) is dict:
@@ -144,7 +194,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _list_converter(convert: Converter) -> Converter:
+def list_converter(convert: Converter) -> Converter:
+    """How the list of an array of any dimensions becomes one of what ``convert`` makes of each."""
+
     def convert_list(value: Any) -> Any:
         if type(value) is list:
             return [convert_list(item) for item in value]

@@ -6,14 +6,14 @@ another. PostgREST and PostGraphile do the same with lateral joins.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import Converter, Type, loads
+from pgwamp.pgtypes import Converter, Type
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
@@ -175,19 +175,14 @@ class Builder:
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)
-        read = loads if _holds_json(embed.selection) else json.loads
-        return found, _converter(shape, embed.relationship.to_one, None if nested else read)
+        # A json value, with numbers and levels of any size, is text within it.
+        read = None if nested else orjson.loads
+        return found, _converter(shape, embed.relationship.to_one, read)
 
     def _exists(self, embed: Embed, source: Source) -> sa.ColumnElement[bool]:
         target, joins = related_rows(embed.relationship, source, self.names)
         joins += self.conditions(target, embed.selection)
         return exists(target, joins)
-
-
-def _holds_json(selection: Selection) -> bool:
-    """Whether numbers of any length may be among the values; then they are looked for."""
-    own = any(item.kind.form == "json" or item.kind.representation for item in selection.items)
-    return own or any(_holds_json(embed.selection) for embed in selection.embeds)
 
 
 def _converter(shape: Shape, to_one: bool, read: Converter | None) -> Converter | None:

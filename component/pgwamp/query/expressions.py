@@ -19,9 +19,9 @@ from pgwamp.pgtypes import (
     bytes_from_hex,
     finite,
     float_from_text,
-    from_json,
+    list_converter,
     loads,
-    loads_exact,
+    reader,
 )
 from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
 
@@ -131,16 +131,14 @@ def output(
     The server writes everything that travels as a string, so that most rows need no conversion
     in Python at all.
 
-    :param nested: the value will be a member of a JSON object, and is fetched as :func:`loads`
-        reads it there.
+    :param nested: the value will be a member of a JSON object. A json value is text there too, so
+        that one which no serializer carries is no part of what is read.
     """
     form, inner = of.form, of.element
     if of.representation is not None and of.representation.to_json is not None:
         value, form, inner = function(of.representation.to_json, value), "json", None
     if form == "integer" and of.name == "bigint" and bigint_as_string:
         return sa.cast(value, TEXT), None
-    if form == "json" and nested:
-        return value, None
     if nested and (plain := _nested(value, of)) is not None:
         return plain
     if form in _NATIVE:
@@ -160,10 +158,11 @@ def output(
             return value, None
         if inner.form == "bytea" and not nested:
             return value, None
+        if inner.form == "json" and inner.representation is None:
+            return sa.cast(value, TEXT_ARRAY), list_converter(loads)
         if inner.form in ("numeric", "enum", "literal") and inner.name not in _CAST_DIFFERS:
             return sa.cast(value, TEXT_ARRAY), None
-    convert = from_json(of, bigint_as_string=bigint_as_string)
-    return sa.cast(builtin("to_json", value), TEXT), lambda text: convert(loads_exact(text))
+    return sa.cast(builtin("to_json", value), TEXT), reader(of, bigint_as_string=bigint_as_string)
 
 
 def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:

@@ -96,17 +96,25 @@ _JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def count_json_values(payload: bytes, most: int) -> None:
-    """Count what separates and holds values; takes at most 10 ns for each byte.
+    """Count strings, and what separates and holds values; takes about 20 ns for each byte.
 
-    :raises TooManyValues: there are more than ``most``.
+    :raises TooManyValues: there are more than ``most`` of either.
     """
-    # Nearly every text has fewer commas and brackets, those within its strings counted.
-    if _separators(payload) > most and _separators(_JSON_STRING.sub(b"", payload)) > most:
+    # Nearly every message has fewer commas and brackets, those within its strings counted.
+    if _separators(payload, 0, len(payload)) <= most:
+        return
+    position = separators = 0
+    for count, match in enumerate(_JSON_STRING.finditer(payload)):
+        separators += _separators(payload, position, match.start())
+        if max(count, separators) > most:
+            raise TooManyValues
+        position = match.end()
+    if separators + _separators(payload, position, len(payload)) > most:
         raise TooManyValues
 
 
-def _separators(payload: bytes) -> int:
-    return payload.count(b",") + payload.count(b"[") + payload.count(b"{")
+def _separators(payload: bytes, start: int, end: int) -> int:
+    return sum(payload.count(separator, start, end) for separator in (b",", b"[", b"{"))
 
 
 _JSON_NUMBERS = re.compile(rb"\s*\[\s*(\d{1,16})(?:\s*,\s*(\d{1,16}))?(?:\s*,\s*(\d{1,16}))?")

@@ -182,22 +182,21 @@ class WampSession(Session):
         """
         if head[:1] == (message.Error.MESSAGE_TYPE,):
             head = head[1:]
-        requests = (
-            {
-                message.Call.MESSAGE_TYPE: self._call_reqs,
-                message.Result.MESSAGE_TYPE: self._call_reqs,
-                message.Publish.MESSAGE_TYPE: self._publish_reqs,
-                message.Published.MESSAGE_TYPE: self._publish_reqs,
-                message.Subscribe.MESSAGE_TYPE: self._subscribe_reqs,
-                message.Subscribed.MESSAGE_TYPE: self._subscribe_reqs,
-                message.Register.MESSAGE_TYPE: self._register_reqs,
-                message.Registered.MESSAGE_TYPE: self._register_reqs,
-            }.get(head[0], {})
-            if len(head) > 1
-            else {}
-        )
-        request = requests.pop(head[1], None) if forget else requests.get(head[1])
-        return None if request is None else request.on_reply
+        if len(head) < 2:
+            return None
+        kind, request = head[:2]
+        requests: dict[int, Any] = {
+            message.Call.MESSAGE_TYPE: self._call_reqs,
+            message.Result.MESSAGE_TYPE: self._call_reqs,
+            message.Publish.MESSAGE_TYPE: self._publish_reqs,
+            message.Published.MESSAGE_TYPE: self._publish_reqs,
+            message.Subscribe.MESSAGE_TYPE: self._subscribe_reqs,
+            message.Subscribed.MESSAGE_TYPE: self._subscribe_reqs,
+            message.Register.MESSAGE_TYPE: self._register_reqs,
+            message.Registered.MESSAGE_TYPE: self._register_reqs,
+        }.get(kind, {})
+        waiting = requests.pop(request, None) if forget else requests.get(request)
+        return None if waiting is None else waiting.on_reply
 
     # --- messages sent --------------------------------------------------------------------------
 
