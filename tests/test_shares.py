@@ -141,15 +141,21 @@ async def test_a_place_now_is_refused_and_not_waited_for() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 5), st.sampled_from(["enter", "leave", "cancel"])), max_size=60
+        st.tuples(
+            st.integers(0, 5), st.sampled_from(["enter", "leave", "cancel"]), st.integers(0, 2)
+        ),
+        max_size=60,
     ),
     st.integers(1, 6),
 )
-def test_places_are_neither_lost_nor_given_twice(steps: list[tuple[int, str]], total: int) -> None:
+def test_places_are_neither_lost_nor_given_twice(
+    steps: list[tuple[int, str, int]], total: int
+) -> None:
     async def run() -> None:
         shares = Shares(total, per_session=0.5, reserve=0.3)
         inside: set[int] = set()
         ends: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+        tasks: list[asyncio.Task[None]] = []
 
         async def stay(number: int, end: asyncio.Event, who: Caller) -> None:
             async with shares.place(who):
@@ -160,21 +166,24 @@ def test_places_are_neither_lost_nor_given_twice(steps: list[tuple[int, str]], t
                 finally:
                     inside.discard(number)
 
-        for number, (who, step) in enumerate(steps):
+        for number, (who, step, turns) in enumerate(steps):
             if step == "enter":
                 end = asyncio.Event()
                 person = caller(f"p{who}", f"r{who % 2}")
-                ends[number] = (end, asyncio.create_task(stay(number, end, person)))
+                tasks.append(asyncio.create_task(stay(number, end, person)))
+                ends[number] = (end, tasks[-1])
             elif ends:
                 key = sorted(ends)[who % len(ends)]
                 end, task = ends.pop(key)
                 end.set() if step == "leave" else task.cancel()
-            for _ in range(3):
+            for _ in range(turns):
                 await asyncio.sleep(0)
         for end, _ in ends.values():
             end.set()
         # Each one that still waits gets its place now.
-        await asyncio.gather(*(task for _, task in ends.values()))
+        async with asyncio.timeout(5):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert not any(task.exception() for task in tasks if not task.cancelled())
         async with AsyncExitStack() as stack:
             for index in range(total):
                 await stack.enter_async_context(shares.place_now(caller(f"q{index}", f"q{index}")))

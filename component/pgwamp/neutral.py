@@ -75,6 +75,23 @@ def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
             raise InvalidArgument(found[0] or place, found[1])
 
 
+def argument_octets(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """About how much memory the arguments of a call take, in octets."""
+    octets, level = 0, [args, kwargs]
+    while level:
+        deeper: list[Any] = []
+        for container in level:
+            octets += 64 * len(container)
+            for item in container.values() if isinstance(container, Mapping) else container:
+                kind = type(item)
+                if kind is str or kind is bytes:
+                    octets += len(item)
+                elif kind is list or kind is dict:
+                    deeper.append(item)
+        level = deeper
+    return octets
+
+
 def _is_portable(level: list[Any], max_values: int | None) -> bool:
     """Whether the values within these lists and dicts are.
 

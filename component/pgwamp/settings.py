@@ -205,6 +205,8 @@ class LimitSettings(_Section):
     #: Embedded relations of one call.
     max_includes: int = Field(30, ge=1)
 
+    #: Octets of the arguments of all calls under way and waiting; further large ones are refused.
+    argument_bytes: int = Field(100_000_000, ge=1_000_000)
     #: Calls served at a time; further ones wait their turn.
     concurrency: int = Field(64, ge=1)
     #: Calls that go on until their caller cancels them, such as follow; further ones are refused.

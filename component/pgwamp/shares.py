@@ -14,7 +14,7 @@ import asyncio
 import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 from pgwamp.access import Caller
 from pgwamp.errors import Unavailable
@@ -148,11 +148,12 @@ class Shares:
             )
 
     def _leave(self, role: str | None, person: _Person, turn: asyncio.Future[None]) -> None:
-        queues = self._queues[role]
-        queues[person].remove(turn)
-        self._waiting -= 1
-        self._forget_empty(role, person)
-        self._hand_out()
+        # A turn that was cancelled may have come up, and been passed over, in the same moment.
+        queue = self._queues.get(role, {}).get(person, ())
+        if turn in queue:
+            self._queues[role][person].remove(turn)
+            self._waiting -= 1
+            self._forget_empty(role, person)
 
     def _forget_empty(self, role: str | None, person: _Person) -> None:
         queues = self._queues[role]
@@ -187,6 +188,47 @@ class Shares:
                 for person in queues:
                     if self._by_person[person] < self.per_caller:
                         yield role, person
+
+
+class Budget:
+    """Octets that all callers may have at a time, of which one caller has at most its share.
+
+    :param small: so many are always granted: whoever asks for little is not refused because others
+        ask for much.
+    """
+
+    def __init__(self, total: int, *, per_caller: float, small: int):
+        self._total = total
+        self._per_caller = int(total * per_caller)
+        self._small = small
+        self._spent = 0
+        self._by_person: Counter[_Person] = Counter()
+
+    @contextmanager
+    def spend(self, caller: Caller, octets: int) -> Iterator[None]:
+        """Have so many octets.
+
+        :raises Unavailable: that would be too many.
+        """
+        if octets <= self._small:
+            yield
+            return
+        person = _person(caller)
+        if (
+            self._spent + octets > self._total
+            or self._by_person[person] + octets > self._per_caller
+        ):
+            raise Unavailable(
+                "the arguments of calls under way are too large in all (limits.argument_bytes); "
+                "wait for some of them, or send less at a time"
+            )
+        self._spent += octets
+        self._by_person[person] += octets
+        try:
+            yield
+        finally:
+            self._spent -= octets
+            self._by_person -= Counter({person: octets})
 
 
 def _person(caller: Caller) -> _Person:

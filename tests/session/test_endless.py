@@ -87,7 +87,7 @@ async def test_there_are_only_so_many_and_those_that_end_make_room(
     callee: Callee, connect: Connect, make_client: MakeClient, prefix: str
 ) -> None:
     endless = Endless(f"{prefix}.endless")
-    await callee(endless.procedure, followers=2)
+    await callee(endless.procedure, followers=2, per_session=1, reserve=0)
     client, leaving = await connect(), await make_client()
     following = [Following(c, endless.procedure.uri) for c in (client, leaving)]
     for one in following:

@@ -102,6 +102,8 @@ async def test_slots_come_back_after_timeouts_and_callers_who_leave(
         Procedure(f"{prefix}.never", never),
         Procedure(f"{prefix}.echo", _echo),
         concurrency=2,
+        per_session=1,
+        reserve=0,
         call_timeout=0.5,
     )
     client = await connect()
@@ -134,7 +136,7 @@ async def test_no_more_calls_run_at_a_time_than_the_limit(
         await asyncio.sleep(0)
         running -= 1
 
-    await callee(Procedure(f"{prefix}.count", count), concurrency=2)
+    await callee(Procedure(f"{prefix}.count", count), concurrency=2, per_session=1, reserve=0)
     client = await connect()
     async with asyncio.timeout(10):
         await asyncio.gather(*(client.call(f"{prefix}.count") for _ in range(20)))

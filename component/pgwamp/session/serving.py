@@ -23,13 +23,16 @@ from pgwamp.errors import (
     Unavailable,
 )
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import check_arguments, find_foreign
+from pgwamp.neutral import argument_octets, check_arguments, find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
+from pgwamp.shares import Budget, Shares
 
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in.
 DETAILS = "details"
+#: Share of ``limits.argument_bytes`` that one caller may have, and octets that nobody is refused.
+ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
@@ -42,7 +45,7 @@ class Serving:
     """Turns procedures into Autobahn endpoints.
 
     Autobahn's own ``concurrency`` loses a slot for each call that times out or whose caller
-    leaves; this semaphore cannot.
+    leaves; these shares cannot.
 
     :ivar procedures: what is served, by URI. Each call looks its procedure up here, so that a
         procedure changes without being registered again.
@@ -60,7 +63,21 @@ class Serving:
         self._limits = limits
         self._realm = realm
         self._metrics = metrics or Metrics()
-        self._slots = asyncio.Semaphore(limits.concurrency)
+        self._slots = Shares(
+            limits.concurrency,
+            per_session=limits.per_session,
+            reserve=limits.reserve,
+            waiting=limits.waiting,
+        )
+        self._followers = Shares(
+            limits.followers,
+            per_session=limits.per_session,
+            reserve=limits.reserve,
+            name="limits.followers, limits.per_session",
+        )
+        self._arguments = Budget(
+            limits.argument_bytes, per_caller=ARGUMENT_SHARE, small=SMALL_ARGUMENTS
+        )
         self._running: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
         self._draining = False
@@ -124,24 +141,8 @@ class Serving:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
         check_arguments(call.args, call.kwargs, self._limits.max_values)
-        seconds = None if procedure.endless else self._limits.call_timeout
-        try:
-            async with asyncio.timeout(seconds) as deadline, self._slot(procedure):
-                if progress is not None:
-                    call = replace(call, progress=self._sender(procedure, progress, room, deadline))
-                answer = procedure.handler(call)
-                result: Any
-                if isinstance(answer, AsyncIterator):
-                    result = await self._stream(procedure, call, answer)
-                else:
-                    result = await answer
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise Timeout(
-                f"the call took longer than {self._limits.call_timeout:g} seconds "
-                "(limits.call_timeout)"
-            ) from None
+        with self._arguments.spend(call.caller, argument_octets(call.args, call.kwargs)):
+            result = await self._answer(procedure, call, progress, room)
         if not isinstance(result, Result):
             result = Result(result)
         if not procedure.neutral:
@@ -149,41 +150,56 @@ class Serving:
                 _require_neutral(procedure, part)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
 
+    async def _answer(
+        self, procedure: Procedure, call: Call, progress: Send | None, room: Room
+    ) -> Any:
+        """Have the handler answer, in its turn and in time."""
+        now = asyncio.get_running_loop().time
+        limits = self._limits
+        latest = now() + limits.stream_timeout
+        seconds = None if procedure.endless else limits.call_timeout
+        try:
+            async with asyncio.timeout(seconds) as deadline, self._slot(procedure, call.caller):
+
+                async def send(item: Any) -> None:
+                    """Send a progressive result; each gives the call its time again."""
+                    assert progress is not None
+                    if not procedure.neutral:
+                        _require_neutral(procedure, item)
+                    progress(item)
+                    # Let the loop write it, and serve others, before the next is made.
+                    await asyncio.sleep(0)
+                    await room()
+                    if not procedure.endless:
+                        deadline.reschedule(min(now() + limits.call_timeout, latest))
+
+                if progress is not None:
+                    call = replace(call, progress=send)
+                answer = procedure.handler(call)
+                if isinstance(answer, AsyncIterator):
+                    return await self._stream(procedure, call, answer)
+                return await answer
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            over = now() >= latest
+            bound = limits.stream_timeout if over else limits.call_timeout
+            name = "stream_timeout" if over else "call_timeout"
+            raise Timeout(f"the call took longer than {bound:g} seconds (limits.{name})") from None
+
     @asynccontextmanager
-    async def _slot(self, procedure: Procedure) -> AsyncIterator[None]:
+    async def _slot(self, procedure: Procedure, caller: Caller) -> AsyncIterator[None]:
         if not procedure.endless:
-            async with self._slots:
+            async with self._slots.place(caller):
                 yield
             return
         if self._draining:
             raise Unavailable(_STOPPING)
-        if len(self._endless) >= self._limits.followers:
-            raise Unavailable(
-                f"{self._limits.followers} calls without an end are under way already "
-                "(limits.followers); end some of them, or try again later"
-            )
-        task = asyncio.current_task()
-        assert task is not None
-        self._endless.add(task)
-        yield
-
-    def _sender(
-        self, procedure: Procedure, progress: Send, room: Room, deadline: asyncio.Timeout
-    ) -> Callable[[Any], Awaitable[None]]:
-        """Sends progressive results; each gives the call its whole time again."""
-
-        async def send(item: Any) -> None:
-            if not procedure.neutral:
-                _require_neutral(procedure, item)
-            progress(item)
-            # Let the loop write it, and serve others, before the next is made.
-            await asyncio.sleep(0)
-            await room()
-            if not procedure.endless:
-                now = asyncio.get_running_loop().time()
-                deadline.reschedule(now + self._limits.call_timeout)
-
-        return send
+        async with self._followers.place_now(caller):
+            task = asyncio.current_task()
+            assert task is not None
+            self._endless.add(task)
+            yield
 
     async def _stream(
         self, procedure: Procedure, call: Call, items: AsyncIterator[Any]
