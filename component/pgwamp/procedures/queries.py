@@ -37,6 +37,8 @@ _UNSUPPORTED = {
 }
 #: Name, SQL and columns of a query, and who shares an evaluation of it.
 Definition = tuple[str, str, tuple[Column, ...], Sharing]
+#: Until the end of the transaction.
+_SET_PATH = "select pg_catalog.set_config('search_path', $1, true)"
 #: The semicolon, and comments after it.
 _END = re.compile(r"\s*;\s*(--[^\n]*\s*)*\Z")
 
@@ -132,12 +134,19 @@ class NamedQuery:
 
         return VAR_REF.sub(replace, self._sql)
 
-    async def prepare(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool) -> None:
+    async def prepare(
+        self,
+        connection: asyncpg.Connection[Any],
+        *,
+        search_path: str,
+        bigint_as_string: bool,
+    ) -> None:
         """Learn the types of parameters and columns from the server, and what it reads.
 
         It happens in a savepoint that is rolled back: asyncpg leaves a prepared statement's locks
         on the tables it reads, and these locks are what it reads.
 
+        :param search_path: where the SQL finds its names, as in a call.
         :raises StartError: the query is wrong; the message names it and says why.
         """
         if self.operation in _UNSUPPORTED:
@@ -146,6 +155,7 @@ class NamedQuery:
         savepoint = connection.transaction()
         await savepoint.start()
         try:
+            await connection.execute(_SET_PATH, search_path)
             await self._learn(connection, bigint_as_string)
         except asyncpg.PostgresError as error:
             raise StartError(f'query "{self.name}": {error}') from None

@@ -140,6 +140,7 @@ class Builder:
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
         row = WholeRow(inner)
+        value: sa.ColumnElement[Any]
         if embed.relationship.to_one:
             value = builtin("row_to_json", row)
         else:

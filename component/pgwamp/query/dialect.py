@@ -45,12 +45,16 @@ class _Compiler(PGCompiler):
         """
         return f"${self.numbers.setdefault(name, len(self.numbers) + 1)}"
 
-    def _generate_generic_binary(self, binary: Any, opstring: str, **options: Any) -> str:
+    def _generate_generic_binary(
+        self, binary: Any, opstring: str, eager_grouping: bool = False, **options: Any
+    ) -> str:
         """An operator with its schema; a keyword, and the => of named arguments, as it is."""
         name = opstring.strip()
         if name != "=>" and _OPERATOR.fullmatch(name):
             opstring = f" OPERATOR(pg_catalog.{'<>' if name == '!=' else name}) "
-        written: str = super()._generate_generic_binary(binary, opstring, **options)
+        written: str = super()._generate_generic_binary(
+            binary, opstring, eager_grouping=eager_grouping, **options
+        )
         # With a schema, every operator has the same precedence.
         return f"({written})" if "OPERATOR(" in opstring else written
 

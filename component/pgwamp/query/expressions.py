@@ -25,7 +25,6 @@ from pgwamp.pgtypes import (
 )
 from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, PgType, builtin, function, quoted
 
-
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types whose cast to text is not what their output function writes.
 _CAST_DIFFERS = ("inet",)
@@ -36,7 +35,7 @@ def table_of(relation: Relation) -> sa.TableClause:
     """A relation as a table to select from and write to."""
     return sa.table(
         quoted(relation.name),
-        *(sa.column(quoted(c.name)) for c in relation.all_columns),
+        *(sa.column(quoted(c.name)) for c in relation.complete.columns),
         schema=quoted(relation.schema),
     )
 

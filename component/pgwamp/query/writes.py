@@ -180,7 +180,7 @@ class Writes:
             values = [row_parameter(*parameter) for parameter in parameters]
             return None, dict(zip(columns, values, strict=True))
         lists = [rows_parameter(*parameter) for parameter in parameters]
-        # Of several lists it is grammar, which means PostgreSQL's own, and knows it by this name only.
+        # With several lists it is grammar: always PostgreSQL's own, and only under this name.
         unnest = builtin("unnest", *lists) if len(lists) == 1 else sa.func.unnest(*lists)
         rows = unnest.table_valued(*(sa.column(quoted(name)) for name in columns)).render_derived(
             name=unused("v", {self._relation.name, *columns})
@@ -240,7 +240,7 @@ class Writes:
             return compile_statement(writes[0].returning(*columns.values()), shape)
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
-            needed = [column.name for column in self._relation.all_columns]
+            needed = [column.name for column in self._relation.complete.columns]
         every: list[Any] = [table.c[name] for name in needed]
         every = every or [sa.literal_column("1").label("one")]
         written = [write.returning(*every).cte(builder.names.unused("w")) for write in writes]
