@@ -11,6 +11,15 @@ from pgwamp.settings import ExposeSettings
 log = logs.get(__name__)
 #: What WAMP allows in one part of a URI (loose form).
 _PART = re.compile(r"[^\s.#]+")
+#: The tables in which the usual tools for migrations keep their state.
+MIGRATION_TABLES = frozenset(
+    {
+        "alembic_version", "django_migrations", "schema_migrations", "ar_internal_metadata",
+        "flyway_schema_history", "databasechangelog", "databasechangeloglock", "_prisma_migrations",
+        "knex_migrations", "knex_migrations_lock", "goose_db_version", "pgmigrations",
+        "SequelizeMeta", "__EFMigrationsHistory", "__diesel_schema_migrations", "_sqlx_migrations",
+    }
+)  # fmt: skip
 #: The topic's last part, by operation.
 EVENT_SUFFIX = {
     "insert": "inserted",
@@ -51,7 +60,10 @@ class Naming:
         return path and f"{path}.{EVENT_SUFFIX[operation]}"
 
     def is_exposed(self, schema: str, name: str) -> bool:
-        """Whether ``include`` and ``exclude`` let it through; both match either form."""
+        """Whether ``include`` and ``exclude`` let it through; both match either form.
+
+        A table of :data:`MIGRATION_TABLES` has to be included by its name.
+        """
 
         def matches(patterns: tuple[str, ...]) -> bool:
             return any(
@@ -60,10 +72,24 @@ class Naming:
             )
 
         settings = self._settings
+        by_name = name in settings.include or f"{schema}.{name}" in settings.include
         return (
             schema in settings.schemas
             and matches(settings.include)
             and not matches(settings.exclude)
+            and (by_name or name not in MIGRATION_TABLES)
+        )
+
+    def shows_column(self, schema: str, relation: str, column: str) -> bool:
+        """Whether ``exclude`` lets a column through.
+
+        Patterns match its name, or all of ``schema.relation.column``. A pattern with one dot is
+        about relations and routines.
+        """
+        full = f"{schema}.{relation}.{column}"
+        return not any(
+            fnmatchcase(full, pattern) if pattern.count(".") > 1 else fnmatchcase(column, pattern)
+            for pattern in self._settings.exclude
         )
 
     def exposed_path(self, schema: str, name: str) -> str | None:

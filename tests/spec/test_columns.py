@@ -16,7 +16,7 @@ FIRST: list[tuple[list[str] | str, dict[str, Any]]] = [
     (["title", "id"], {"title": "Apple pie", "id": 1}),
     (["number:id"], {"number": 1}),
     (["id", "again:id"], {"id": 1, "again": 1}),
-    (["Größe $-1:id"], {"Größe $-1": 1}),
+    (["Größe_1:id"], {"Größe_1": 1}),
     (["amount", "at"], {"amount": "1.50", "at": "2024-01-01 08:00:00+00"}),
     (["paint", "cost", "mood"], {"paint": "#0000ff", "cost": "1.50", "mood": "happy"}),
     (["tags", "grid"], {"tags": ["a", "b"], "grid": [1, 2, 3]}),

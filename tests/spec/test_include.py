@@ -38,7 +38,7 @@ CASES = [
     one("item", 1, {"owner": NAME}, {"owner": ADA}),
     one("item", 1, {"o:owner": NAME}, {"o": ADA}),
     one("item", 1, {"item_owner_fkey": NAME}, {"item_owner_fkey": ADA}),
-    one("item", 1, {"x y:person!owner": NAME}, {"x y": ADA}),
+    one("item", 1, {"x_y:person!owner": NAME}, {"x_y": ADA}),
     one("item", 1, {"public.person": NAME}, {"person": ADA}),
     one("item", 1, {"person": {"columns": ["initial", "z:home->zip", "born::text"]}},
         {"person": {"initial": "A", "z": 1000, "born": "1990-01-01"}}),

@@ -281,7 +281,7 @@ REFUSALS = [
     ({"data->>a->b": 1}, "where.data->>a->b", "ends a path"),
     ({"nope->a": 1}, "where.nope->a", 'no column "nope"'),
     ({"title->a": 1}, "where.title->a", "has no parts"),
-    ({"home->city": 1}, "where.home->city", 'no field "city" in place'),
+    ({"home->city": 1}, "where.home->city", 'no field "city" in public.place'),
     ({"home->>zip->a": 1}, "where.home->>zip->a", "ends a path"),
     ({"tags->a": 1}, "where.tags->a", "0, 1, 2"),
     ({"tags->-1": 1}, "where.tags->-1", "0, 1, 2"),

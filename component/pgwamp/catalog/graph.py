@@ -10,9 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from typing import NamedTuple
 
+from pgwamp import logs
 from pgwamp.catalog.model import Catalog, ForeignKey, Relation, Routine
 
+log = logs.get(__name__)
+#: Bounds of what one table, or others who create views and keys, can make of a graph: relationships
+#: of a relation, views of a table that take its keys, foreign keys of a junction, and unique keys
+#: of it that are looked at.
+MOST_RELATIONSHIPS, MOST_VIEWS, MOST_JUNCTION_KEYS, MOST_UNIQUE_KEYS = 4000, 30, 30, 50
 #: Column of one side, column of the other.
 Pairs = tuple[tuple[str, str], ...]
 
@@ -59,7 +67,7 @@ class Relationship:
         yield f"{self.target.schema}.{self.target.name}"
         if self.junction is None:
             yield self.constraint
-        if self.forward and len(self.pairs) == 1:
+        if self.forward and len(self.pairs) == 1 and self.pairs[0][0] in self.source.by_name:
             yield self.pairs[0][0]
 
     def is_called(self, name: str) -> bool:
@@ -71,11 +79,12 @@ class Relationship:
         if self.junction is not None:
             yield self.junction.relation.name
             yield self.junction.target_constraint
-            if len(self.junction.target_pairs) == 1:
-                yield self.junction.target_pairs[0][1]
+            if len(pairs := self.junction.target_pairs) == 1:
+                yield from self.junction.relation.by_name.keys() & {pairs[0][1]}
         elif self.routine is None:
             if len(self.pairs) == 1:
-                yield self.pairs[0][0 if self.forward else 1]
+                holder = self.source if self.forward else self.target
+                yield from holder.by_name.keys() & {self.pairs[0][0 if self.forward else 1]}
             yield self.constraint
             # A foreign key leads to a table, and to each view that shows the table's key.
             yield self.target.name
@@ -105,10 +114,15 @@ class Graph:
         self._reachable = {relation.key for relation in reachable}
         self._sides = _Sides(catalog.relations)
         self._relationships: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
+        self._full: set[tuple[str, str]] = set()
         self._computed: dict[tuple[str, str], dict[str, Routine]] = defaultdict(dict)
-        for key in catalog.foreign_keys:
-            self._add_foreign_key(key)
-        self._add_junctions(catalog.foreign_keys)
+        links = list(self._links(catalog.foreign_keys))
+        # Those of tables come first: however many views others create, they stay.
+        for direct in (True, False):
+            for key in catalog.foreign_keys:
+                self._add_foreign_key(key, direct)
+            for link in links:
+                self._add_junction(link, direct)
         self._add_routines(catalog, catalog.routines if routines is None else routines)
 
     def relationships(self, relation: Relation) -> Sequence[Relationship]:
@@ -120,48 +134,73 @@ class Graph:
         return self._computed.get(relation.key, {})
 
     def _add(self, relationship: Relationship) -> None:
-        if relationship.target.key in self._reachable:
-            self._relationships[relationship.source.key].append(relationship)
+        source = relationship.source
+        if relationship.target.key not in self._reachable:
+            return
+        known = self._relationships[source.key]
+        if len(known) < MOST_RELATIONSHIPS:
+            known.append(relationship)
+        elif source.key not in self._full:
+            self._full.add(source.key)
+            log.warning(
+                "some relationships are left out: the relation has too many",
+                schema=source.schema,
+                name=source.name,
+                most=MOST_RELATIONSHIPS,
+            )
 
-    def _add_foreign_key(self, key: ForeignKey) -> None:
+    def _add_foreign_key(self, key: ForeignKey, direct: bool) -> None:
+        """Both ways between the tables of a key, or else between their views."""
         for source, columns in self._sides.of(key.source, key.columns):
+            one_to_one = any(set(unique) <= set(columns) for unique in source.complete.unique)
             for target, target_columns in self._sides.of(key.target, key.target_columns):
+                if direct is not ((source.oid, target.oid) == (key.source, key.target)):
+                    continue
                 pairs = tuple(zip(columns, target_columns, strict=True))
                 back = tuple((theirs, ours) for ours, theirs in pairs)
-                one_to_one = any(set(unique) <= set(columns) for unique in source.unique)
                 within = key.source == key.target
                 self._add(
                     Relationship(source, target, True, pairs, key.name, forward=True, within=within)
                 )
                 self._add(Relationship(target, source, one_to_one, back, key.name, within=within))
 
-    def _add_junctions(self, keys: Sequence[ForeignKey]) -> None:
+    def _links(self, keys: Sequence[ForeignKey]) -> Iterator[_Link]:
+        """The pairs of foreign keys of one table, of which a row links each pair of others."""
         by_table: dict[int, list[ForeignKey]] = defaultdict(list)
         for key in keys:
             by_table[key.source].append(key)
-        for own in by_table.values():
-            for first in own:
-                for second in own:
-                    if first is not second:
-                        self._add_junction(first, second)
-
-    def _add_junction(self, first: ForeignKey, second: ForeignKey) -> None:
-        """From the target of ``first`` to that of ``second``, where one row links each pair."""
-        middles = self._sides.of(first.source, (*first.columns, *second.columns))
-        for junction, columns in middles[:1]:
-            near, far = columns[: len(first.columns)], columns[len(first.columns) :]
-            links = any(_links(set(unique), set(near), set(far)) for unique in junction.unique)
-            if not links or junction.key not in self._reachable:
+        for table, own in by_table.items():
+            if len(own) > MOST_JUNCTION_KEYS:
+                log.warning(
+                    "the table is no junction: it has too many foreign keys",
+                    table=table,
+                    most=MOST_JUNCTION_KEYS,
+                )
                 continue
-            for source, source_columns in self._sides.of(first.target, first.target_columns):
-                for target, target_columns in self._sides.of(second.target, second.target_columns):
-                    middle = Junction(
-                        junction,
-                        tuple(zip(source_columns, near, strict=True)),
-                        tuple(zip(target_columns, far, strict=True)),
-                        second.name,
-                    )
-                    self._add(Relationship(source, target, False, junction=middle))
+            for first, second in permutations(own, 2):
+                middles = self._sides.of(table, (*first.columns, *second.columns))
+                for junction, columns in middles[:1]:
+                    near = columns[: len(first.columns)]
+                    far = columns[len(first.columns) :]
+                    uniques = junction.complete.unique[:MOST_UNIQUE_KEYS]
+                    links = any(_is_link(set(unique), set(near), set(far)) for unique in uniques)
+                    if links and junction.key in self._reachable:
+                        yield _Link(junction, first, second, near, far)
+
+    def _add_junction(self, link: _Link, direct: bool) -> None:
+        """From the target of one key to that of the other: tables, or else their views."""
+        first, second = link.first, link.second
+        for source, source_columns in self._sides.of(first.target, first.target_columns):
+            for target, target_columns in self._sides.of(second.target, second.target_columns):
+                if direct is not ((source.oid, target.oid) == (first.target, second.target)):
+                    continue
+                middle = Junction(
+                    link.junction,
+                    tuple(zip(source_columns, link.near, strict=True)),
+                    tuple(zip(target_columns, link.far, strict=True)),
+                    second.name,
+                )
+                self._add(Relationship(source, target, False, junction=middle))
 
     def _add_routines(self, catalog: Catalog, routines: Iterable[Routine]) -> None:
         for routine in routines:
@@ -178,10 +217,20 @@ class Graph:
                 self._computed[source.key].setdefault(routine.name, routine)
 
 
-def _links(unique: set[str], near: set[str], far: set[str]) -> bool:
+def _is_link(unique: set[str], near: set[str], far: set[str]) -> bool:
     """Whether a key of a junction says that its rows link two others."""
     both = near | far
     return bool(unique & near and unique & far) and (unique <= both or unique >= both)
+
+
+class _Link(NamedTuple):
+    """Two foreign keys of a junction; ``near`` and ``far`` are their columns there."""
+
+    junction: Relation
+    first: ForeignKey
+    second: ForeignKey
+    near: tuple[str, ...]
+    far: tuple[str, ...]
 
 
 class _Sides:
@@ -190,13 +239,15 @@ class _Sides:
     def __init__(self, relations: Iterable[Relation]):
         self._tables: dict[int, Relation] = {}
         self._views: dict[int, list[tuple[Relation, dict[str, str]]]] = defaultdict(list)
-        for relation in relations:
+        # The oldest come first: whoever may create views does not displace those of others.
+        for relation in sorted(relations, key=lambda relation: relation.oid):
             self._tables[relation.oid] = relation
             shown: dict[int, dict[str, str]] = defaultdict(dict)
             for origin in relation.origins:
                 shown[origin.table].setdefault(origin.table_column, origin.column)
             for table, columns in shown.items():
-                self._views[table].append((relation, columns))
+                if len(self._views[table]) < MOST_VIEWS:
+                    self._views[table].append((relation, columns))
 
     def of(self, table: int, columns: Sequence[str]) -> list[tuple[Relation, tuple[str, ...]]]:
         """Each relation that shows all ``columns``, and its names for them."""

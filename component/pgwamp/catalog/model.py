@@ -60,8 +60,8 @@ class Relation:
     row_security: bool = False
     #: Of a view: which columns of which tables it shows as they are.
     origins: tuple[Origin, ...] = ()
-    #: All columns in their order, where ``columns`` does not hold those that are not exposed.
-    whole: tuple[Column, ...] = ()
+    #: The relation as it is in the database, where this one lacks columns that are not exposed.
+    whole: Relation | None = None
     #: Row level security, or a view with a security barrier, keeps rows from some roles.
     hides_rows: bool = False
 
@@ -85,14 +85,14 @@ class Relation:
         return {column.name: column for column in self.columns}
 
     @property
-    def all_columns(self) -> tuple[Column, ...]:
-        """The columns of its row type, exposed or not: for joins, and for rows as arguments."""
-        return self.whole or self.columns
+    def complete(self) -> Relation:
+        """With all columns and keys, exposed or not: for joins, and for rows as arguments."""
+        return self.whole or self
 
     @cached_property
     def types(self) -> Mapping[str, Type]:
         """The types of all columns by name."""
-        return {column.name: column.type for column in self.all_columns}
+        return {column.name: column.type for column in self.complete.columns}
 
 
 @dataclass(frozen=True)

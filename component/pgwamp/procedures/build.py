@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import asyncpg
 
-from pgwamp.catalog import Catalog, Graph
+from pgwamp.catalog import Catalog, Graph, Relation
 from pgwamp.database import Database
 from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
@@ -92,6 +92,9 @@ async def build_exposure(
 def _from_catalog(
     settings: Settings, naming: Naming, catalog: Catalog, database: Database
 ) -> Iterator[Procedure]:
+    catalog = replace(
+        catalog, relations=tuple(_exposed(naming, relation) for relation in catalog.relations)
+    )
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
     callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
     scopes = Scopes(catalog, Graph(catalog, reachable, callable_))
@@ -107,13 +110,32 @@ def _from_catalog(
             yield routine.procedure()
 
 
+def _exposed(naming: Naming, relation: Relation) -> Relation:
+    """The relation without the columns that ``expose.exclude`` hides, and without their keys."""
+    columns = tuple(
+        column
+        for column in relation.columns
+        if naming.shows_column(relation.schema, relation.name, column.name)
+    )
+    if len(columns) == len(relation.columns):
+        return relation
+    names = {column.name for column in columns}
+    return replace(
+        relation,
+        columns=columns,
+        primary_key=relation.primary_key if names.issuperset(relation.primary_key) else (),
+        unique=tuple(key for key in relation.unique if names.issuperset(key)),
+        whole=relation,
+    )
+
+
 async def _prepared_queries(
     settings: Settings, connection: asyncpg.Connection[Any], search_path: str
 ) -> list[NamedQuery]:
     if settings.expose.queries is None:
         return []
     queries = read_queries(settings.folder / settings.expose.queries)
-    for query in queries:
+    path = (*settings.expose.schemas, *settings.expose.search_path)
         await query.prepare(
             connection,
             search_path=search_path,
@@ -162,7 +184,14 @@ def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
             continue
         options = relation.options
         shown = options.get("columns") or [column.name for column in relation.columns]
-        row = row_schema([column for column in relation.columns if column.name in shown])
+        row = row_schema(
+            [
+                column
+                for column in relation.columns
+                if column.name in shown
+                and naming.shows_column(relation.schema, relation.name, column.name)
+            ]
+        )
         for operation, suffix in EVENT_SUFFIX.items():
             # All rows go together: their values name no topic.
             template = options.get("topic") if operation != "truncate" else None

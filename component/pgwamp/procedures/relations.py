@@ -122,9 +122,9 @@ class RelationProcedures:
         return await self._number(call, request, mode or "exact")
 
     async def _number(self, call: Call, request: Request, mode: str) -> int:
-        """How many rows match: counted, or as the planner guesses."""
-        if mode != "exact":
-            bound = self._reads.plan(request)
+        """How many rows match: counted, or as the planner guesses where it may be told."""
+        bound = None if mode == "exact" else self._reads.plan(request)
+        if bound is not None:
             (record,) = await self._database.fetch(
                 f"EXPLAIN (FORMAT JSON) {bound.statement.sql}",
                 bound.parameters,

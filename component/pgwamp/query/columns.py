@@ -13,7 +13,7 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Type
 from pgwamp.query.fields import Field, parse_field
 from pgwamp.query.request import string_list
-from pgwamp.query.scope import Scope, checked_label
+from pgwamp.query.scope import Scope, checked_label, is_label
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
 _ALIAS = re.compile(r"(?P<alias>[^:]+):(?!:)(?P<rest>.+)", re.DOTALL)
@@ -108,4 +108,4 @@ def _label(field: Field, text: str) -> str:
         return field.column
     last = text.rpartition("::")[0] if field.cast else text
     name = last.rpartition("->")[2].lstrip(">").strip('"')
-    return name if re.fullmatch(r"[^\W\d][\w $-]{0,30}", name) else field.column
+    return name if is_label(name) else field.column

@@ -173,7 +173,7 @@ def related_rows(
         routine = relationship.routine
         call = function((routine.schema, routine.name), source.row())
         rows = call.table_valued(
-            *(sa.column(quoted(c.name)) for c in relation.all_columns),
+            *(sa.column(quoted(c.name)) for c in relation.complete.columns),
             name=names.unused("t", relation.by_name),
         )
         found = Source(scope, rows)

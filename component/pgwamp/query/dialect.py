@@ -52,7 +52,9 @@ class _Compiler(PGCompiler):
         name = opstring.strip()
         if name != "=>" and _OPERATOR.fullmatch(name):
             opstring = f" OPERATOR(pg_catalog.{'<>' if name == '!=' else name}) "
-        written: str = super()._generate_generic_binary(binary, opstring, eager_grouping, **options)
+        written: str = super()._generate_generic_binary(
+            binary, opstring, eager_grouping=eager_grouping, **options
+        )
         # With a schema, every operator has the same precedence.
         return f"({written})" if "OPERATOR(" in opstring else written
 

@@ -45,7 +45,7 @@ def table_of(relation: Relation) -> Table:
     """A relation as a table to select from and write to."""
     table = Table(
         quoted(relation.name),
-        *(sa.column(quoted(c.name)) for c in relation.all_columns),
+        *(sa.column(quoted(c.name)) for c in relation.complete.columns),
         schema=quoted(relation.schema),
     )
     table.runs_code = relation.runs_code

@@ -14,6 +14,7 @@ from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import count, equal
 from pgwamp.query.expressions import parameter
+from pgwamp.query.involved import hides_rows
 from pgwamp.query.keyset import (
     Key,
     behind,
@@ -135,10 +136,15 @@ class Reads:
             values
         )
 
-    def plan(self, request: Mapping[str, Any]) -> Bound:
-        """The rows that match, to be explained and not to be run."""
+    def plan(self, request: Mapping[str, Any]) -> Bound | None:
+        """The rows that match, to be explained and not to be run.
+
+        None where rows are hidden from some roles: the planner's guess is about all rows.
+        """
         values: list[Any] = []
         matching = self._matching(request, values)
+        if hides_rows(self._relation, matching):
+            return None
         return self._cache.get(
             ("plan", matching), lambda: self._build_count(matching, sa.literal_column("1"))
         ).bind(values)

@@ -256,7 +256,7 @@ class _Overload:
         return compile_statement(both, shape, hidden=(_FOUND, _COUNT))
 
     def _source(self, given: tuple[str | int, ...], builder: Builder) -> Source:
-        columns = self.scope.relation.all_columns
+        columns = self.scope.relation.complete.columns
         name = builder.names.unused("t", self.scope.relation.by_name)
         rows = self._call(given).table_valued(
             *(sa.column(quoted(c.name)) for c in columns), name=name

@@ -12,10 +12,10 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import TEXT_TYPE, Type
 from pgwamp.query.request import suggest
 
-#: What an answer may call a value: it becomes a quoted name, but must not surprise.
-_LABEL = re.compile(r"[^\W\d][\w $-]*")
+#: What a caller may call a value of the answer: it becomes a name in SQL.
+_LABEL = re.compile(r"[^\W\d]\w*")
 _KEY = re.compile(r"(?:(?P<alias>[^:!]+):(?!:))?(?P<name>[^!]+)(?:!(?P<hint>.+))?", re.DOTALL)
-_MODIFIED = re.compile(r"(?P<name>[a-z][\w ]*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)")
+_MODIFIED = re.compile(r"(?P<name>[a-z][\w ]*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)", re.ASCII)
 #: As SQL has it, these are of one character when nothing else is said.
 _CHARACTER = ("char", "character")
 #: Octets of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
@@ -116,8 +116,10 @@ class Scope:
             )
             spelled = ", ".join(sorted({self._spelling(way) for way in found or named}))
             raise InvalidArgument(path, f"{problem}; say which: {spelled}")
-        label = match["alias"] or name.rpartition(".")[2]
-        return checked_label(label, path), found[0]
+        alias, target = match["alias"], found[0].target
+        if alias is not None:
+            return checked_label(alias, path), found[0]
+        return target.name if name == f"{target.schema}.{target.name}" else name, found[0]
 
     def _all_ways(self) -> Sequence[Relationship]:
         return self._scopes.graph.relationships(self.relation)
@@ -159,12 +161,17 @@ def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relat
     return direct if len(direct) == 1 else ways
 
 
+def is_label(text: str) -> bool:
+    """Whether a text of a caller may be a name in SQL."""
+    return _LABEL.fullmatch(text) is not None and len(text.encode()) <= _LONGEST_NAME
+
+
 def checked_label(label: str, path: str) -> str:
     """A name for a value of the answer. Raises :class:`InvalidArgument`."""
-    if not _LABEL.fullmatch(label) or len(label.encode()) > _LONGEST_NAME:
+    if not is_label(label):
         raise InvalidArgument(
             path,
-            f"an alias is letters, digits, _, $, - and spaces, at most {_LONGEST_NAME} bytes",
+            f"an alias is letters, digits and _, at most {_LONGEST_NAME} bytes",
         )
     return label
 

@@ -38,7 +38,7 @@ class Source:
         if self._typed:
             return WholeRow(self.clause)
         relation = self.scope.relation
-        values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.all_columns))
+        values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.complete.columns))
         return sa.cast(values, PgType(_spelled(relation)))
 
     def value(self, field: Field) -> sa.ColumnElement[Any]:

@@ -240,7 +240,7 @@ class Writes:
             return compile_statement(writes[0].returning(*columns.values()), shape)
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
-            needed = [column.name for column in self._relation.all_columns]
+            needed = [column.name for column in self._relation.complete.columns]
         every: list[Any] = [table.c[name] for name in needed]
         every = every or [sa.literal_column("1").label("one")]
         written = [write.returning(*every).cte(builder.names.unused("w")) for write in writes]
