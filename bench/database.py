@@ -11,7 +11,8 @@ create table item (
     price numeric(10, 2) not null, active bool not null, created timestamptz not null, note text
 );
 insert into item
-select n, 'item ' || n, 'kind ' || n % 7, n % 100, n / 7.0, n % 2 = 0, now(), null
+select n, 'item ' || n, 'kind ' || n % 7, n % 100, n / 7.0, n % 2 = 0,
+    '2024-01-01 10:00:00+00'::timestamptz + n * interval '1 second', null
 from generate_series(1, {ROWS}) as n;
 
 create table artist (id int primary key, name text not null);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,14 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent
+#: This checkout's code, whichever the environment was made for.
+_CODE = os.pathsep.join((str(ROOT), str(ROOT / "component")))
 Processes = Sequence[psutil.Process]
+
+
+def say(line: str) -> None:
+    """Progress, apart from the results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def running(
     child = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": _CODE, **environment},
         stdin=stdin,
         stdout=subprocess.PIPE if until else subprocess.DEVNULL,
         stderr=subprocess.STDOUT if until and stdin is None else None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.database import ARTISTS, BULK, ROWS
+from bench.former import NAME, PREFIX
 
 SIDES = ("pgwamp", "handwritten", "fastapi", "postgraphile")
 Request = dict[str, Any]
@@ -30,6 +31,13 @@ class Scenario:
     highest: int
     requests: dict[str, Request]
     same: bool = True
+
+    def request(self, side: str) -> Request | None:
+        """What a side is asked for; None when there is no such thing."""
+        if side != NAME:
+            return self.requests.get(side)
+        ours = self.requests["pgwamp"]
+        return {**ours, "procedure": ours["procedure"].replace("com.example", PREFIX, 1)}
 
 
 def _wamp(procedure: str, *args: Any, **kwargs: Any) -> Request:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from bench.former import NAME, Former
 from bench.processes import ROOT, ask, running
 from pgwamp.dev import ports
 from pgwamp.dev.router import Router
@@ -25,11 +26,12 @@ _START = 30.0  # seconds
 
 @dataclass
 class Side:
-    """A server, and a client of it."""
+    """A server over a database, and a client of it."""
 
     name: str
     server: subprocess.Popen[str]
     client: subprocess.Popen[str]
+    database: str
 
     def measure(self, order: dict[str, Any]) -> tuple[float, float, Any]:
         """Calls per second, CPU seconds of the server for each call, and the first answer.
@@ -67,7 +69,14 @@ def start(name: str, database: str, router: Router, *, uvloop: bool) -> Iterator
         client = stack.enter_context(
             running([python, "-m", "bench.client", kind, url], "ready", stdin=subprocess.PIPE)
         )
-        yield Side(name, server, client)
+        yield Side(name, server, client, database)
+
+
+@contextmanager
+def start_former(former: Former, ours: Side, database: str, router: Router) -> Iterator[Side]:
+    """A former revision as one more side, asked by the client of this one."""
+    with former.component(database, router.component_url, "ready") as server:
+        yield Side(NAME, server, ours.client, database)
 
 
 def _wamp_server(name: str, database: str, router: Router, uvloop: bool) -> Any:

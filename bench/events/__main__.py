@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import ExitStack
 from types import ModuleType
 
 from bench.events import backlog, latency, throughput, writers
-from bench.events.stand import QUICK, Effort, stand
+from bench.events.stand import QUICK, Effort, beside, stand
+from bench.former import export
 
 MEASURES: dict[str, ModuleType] = {
     "writers": writers,
@@ -33,13 +35,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="shorter rounds, a small backlog")
     parser.add_argument("--durable", action="store_true", help="PostgreSQL waits for the disk")
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--against", metavar="REVISION", help="writers beside those of another one")
     options = parser.parse_args()
     chosen = [name for name in MEASURES if {name, "all"} & set(options.measure)]
     effort = QUICK if options.quick else Effort()
     # Other programs on the machine move every figure, and ratios less: say how busy it was.
     machine = {"processors": os.cpu_count(), "load_before": round(os.getloadavg()[0], 1)}
-    with stand(durable=options.durable) as made:
-        results = {name: MEASURES[name].measure(made, effort) for name in chosen}
+    if options.against and chosen != ["writers"]:
+        parser.error("--against is there for writers alone")
+    with ExitStack() as stack:
+        former = stack.enter_context(export(options.against)) if options.against else None
+        made = stack.enter_context(stand(durable=options.durable))
+        other = [] if former is None else [beside(made, former)]
+        results = {name: MEASURES[name].measure(made, effort, *other) for name in chosen}
     if options.json:
         print(json.dumps({"machine": machine, **results}, indent=2))
         return

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 
 from bench.events.live import deadline, flat_out
-from bench.events.stand import WATCHED_TOPIC, Effort, Stand, median, say
+from bench.events.stand import WATCHED_TOPIC, Effort, Stand, median
 from bench.events.subscriber import subscribed
+from bench.processes import say
 
 #: Rows of one transaction.
 CHUNK = 10_000

@@ -12,8 +12,9 @@ from typing import Any
 
 from bench.events.live import deadline, top_rate
 from bench.events.load import write
-from bench.events.stand import NAIVE, NAIVE_UVLOOP, Effort, Stand, median, ratio, say, topic
+from bench.events.stand import NAIVE, NAIVE_UVLOOP, Effort, Stand, median, ratio, topic
 from bench.events.subscriber import Subscriber, subscribed
+from bench.processes import say
 
 CALM = 100.0  # per second
 WARMING = 1  # seconds

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.events.load import write
-from bench.events.stand import Effort, Stand, say
+from bench.events.stand import Effort, Stand
 from bench.events.subscriber import Subscriber
+from bench.processes import say
 
 WRITERS = 4
 #: Events per second; slower, and a measurement fails.

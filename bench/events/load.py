@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -61,7 +62,8 @@ def write(
         file.write(script)
         file.flush()
         ended = subprocess.run(
-            [*command, f"--file={file.name}", stand.url],
+            [*command, f"--file={file.name}", stand.postgres.public_url(stand.database)],
+            env={**os.environ, "PGPASSFILE": str(stand.postgres.passfile)},
             capture_output=True,
             text=True,
             timeout=seconds + 60,

@@ -11,14 +11,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg2
 
-from bench.processes import running
+from bench.former import NAME, Former
+from bench.processes import running, say
 from pgwamp import migrations
 from pgwamp.dev import processes
 from pgwamp.dev.postgres import Postgres
@@ -59,11 +60,6 @@ from generate_series(1, {{}}) as n
 """
 
 
-def say(line: str) -> None:
-    """Progress, apart from the results."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def median(values: Iterable[float], digits: int | None = None) -> float:
     """The median, rounded."""
     return round(statistics.median(values), digits)
@@ -102,11 +98,14 @@ class Stand:
 
     postgres: Postgres
     router: Router
+    database: str = "postgres"
+    #: The revision whose schema the database has, when it is not this one.
+    former: Former | None = None
 
     @property
     def url(self) -> str:
         """The database's address."""
-        return self.postgres.url()
+        return self.postgres.url(self.database)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -149,13 +148,17 @@ class Stand:
     @contextmanager
     def component(self) -> Iterator[psutil.Process]:
         """``pgwamp run``, from when it leads until the context ends."""
-        with running(
-            [sys.executable, "-m", "pgwamp", "run"],
-            "publishing",
-            DATABASE_URL=self.url,
-            PGWAMP_ROUTER__URL=self.router.component_url,
-            PGWAMP_EXPOSE__SCHEMAS='["public"]',
-        ) as child:
+        if self.former is not None:
+            run = self.former.component(self.url, self.router.component_url, "publishing")
+        else:
+            run = running(
+                [sys.executable, "-m", "pgwamp", "run"],
+                "publishing",
+                DATABASE_URL=self.url,
+                PGWAMP_ROUTER__URL=self.router.component_url,
+                PGWAMP_EXPOSE__SCHEMAS='["public"]',
+            )
+        with run as child:
             yield psutil.Process(child.pid)
 
     @contextmanager
@@ -188,3 +191,13 @@ def stand(*, durable: bool) -> Iterator[Stand]:
             made.value(_NAIVE.format(table))
         made.value("select wamp.watch('watched')")
         yield made
+
+
+def beside(made: Stand, former: Former) -> Stand:
+    """The same servers with a database of a former revision: its schema and one watched table."""
+    made.value(f"create database {NAME}")
+    other = replace(made, database=NAME, former=former)
+    former.migrate(other.url)
+    other.value(_TABLE.format("watched"))
+    other.value("select wamp.watch('watched')")
+    return other

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 
 from bench.events.live import deadline
-from bench.events.stand import BATCHED_TOPIC, WATCHED_TOPIC, Effort, Stand, median, ratio, say
+from bench.events.stand import BATCHED_TOPIC, WATCHED_TOPIC, Effort, Stand, median, ratio
 from bench.events.subscriber import subscribed
-from bench.processes import Used, ask, running
+from bench.processes import Used, ask, running, say
 
 
 def measure(stand: Stand, effort: Effort) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pgwamp.settings import Settings
+from pgwamp.settings import AccessSettings, Settings
 from tests.conftest import Addresses, Database
 
 ROOT = Path(__file__).parents[2]
@@ -84,4 +84,6 @@ def shop(database: Database, addresses: Addresses, prefix: str, tmp_path: Path) 
         "router": {"url": addresses.component},
         "expose": {"prefix": prefix},
     }
-    return Settings.load(folder / "pgwamp.toml", **sections)
+    settings = Settings.load(folder / "pgwamp.toml", **sections)
+    # Its programs use everything, which the shop's callers may not.
+    return settings.model_copy(update={"access": AccessSettings()})

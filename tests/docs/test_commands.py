@@ -34,6 +34,8 @@ ELSEWHERE = (
     "pgwamp run",
 )
 BANNER_DATABASE = "postgresql://postgres@127.0.0.1:54320/shop"
+#: Has the password; in the example's folder.
+PASSFILE = ".pgwamp/postgres.pgpass"
 _BLOCK = re.compile(r"```(sh|console)\n(.*?)```", re.DOTALL)
 
 
@@ -61,7 +63,7 @@ class Stack:
     """The example under ``pgwamp dev``, and a shell beside it."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        self.folder = folder
         self._port = ports.any_free()
         arguments = ("--port", str(self._port), "--postgres-port", str(ports.any_free()))
         self.dev = Pgwamp("dev", *arguments, environment={}, folder=folder)
@@ -73,7 +75,13 @@ class Stack:
         banner = "\n".join(self.dev.lines[seen:])
         match = re.search(r"postgresql://postgres@127\.0\.0\.1:(\d+)/shop", banner)
         assert match is not None, banner
+        assert f"PGPASSFILE={self.folder / PASSFILE} " in banner
         self._database = match[0]
+
+    @property
+    def database(self) -> str:
+        """The database's address for libpq, with where the password is."""
+        return f"{self._database}?passfile={self.folder / PASSFILE}"
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -82,6 +90,7 @@ class Stack:
             **os.environ,
             "PATH": os.pathsep.join(folders),
             "DATABASE_URL": self._database,
+            "PGPASSFILE": str(self.folder / PASSFILE),
             "PGWAMP_ROUTER__URL": f"ws://127.0.0.1:{self._port}/ws",
         }
 
@@ -90,7 +99,7 @@ class Stack:
         arguments = shlex.split(command.removesuffix(" &"))[1:]
         if "--count" not in arguments:
             arguments += ["--count", "1"]
-        tail = Pgwamp(*arguments, environment=self._environment, folder=self._folder)
+        tail = Pgwamp(*arguments, environment=self._environment, folder=self.folder)
         await tail.start("listening to")
         return tail
 
@@ -100,7 +109,7 @@ class Stack:
         command = command.replace(BANNER_DATABASE, self._database)
         process = await asyncio.create_subprocess_shell(
             command,
-            cwd=self._folder,
+            cwd=self.folder,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -124,6 +133,9 @@ async def stack(shop: Path) -> AsyncIterator[Stack]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path) -> None:
+    assert f"export PGPASSFILE=examples/shop/{PASSFILE}\n" in (ROOT / "README.md").read_text()
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
+    assert f'export PGPASSFILE="$PWD/{PASSFILE}"\n' in tutorial
     tail: Pgwamp | None = None
     for page in ("README.md", "docs/tutorial.md"):
         for command in commands(page):
@@ -139,8 +151,21 @@ async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path
                 assert await tail.ended() == 0, tail.output
                 assert '"com.example.orders.updated"' in tail.output
                 assert ('"note": "gift"' in tail.output) == ("note" in command)
+    await the_rights_of_callers(stack)
     assert await stack.dev.interrupt() == 0, stack.dev.output
     assert "Traceback" not in stack.dev.output
+
+
+async def the_rights_of_callers(stack: Stack) -> None:
+    """Callers are web_anon, which may not delete, and no secret is shown."""
+    code, output = await stack.shell(
+        """pgwamp call com.example.orders.delete '{"id": 1}' -k returning=false"""
+    )
+    assert code == 1
+    assert "permission denied" in output
+    password = (stack.folder / PASSFILE).read_text().strip().rpartition(":")[2]
+    assert len(password) > 20
+    assert password not in stack.dev.output
 
 
 def add_a_column(shop: Path) -> None:

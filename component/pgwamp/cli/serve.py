@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
 from pgwamp.errors import PgwampError, SettingsError
 from pgwamp.settings import Settings
+
+if TYPE_CHECKING:
+    from pgwamp.dev.stack import Stack  # its packages are an extra
 
 CLIENT_PORT = 8080
 POSTGRES_PORT = 54320
@@ -76,7 +79,7 @@ def dev(
     ] = POSTGRES_PORT,
 ) -> None:
     """Start PostgreSQL, Crossbar.io, the application's set-up and the component; Ctrl-C stops."""
-    from pgwamp.dev.stack import Stack  # its packages are an extra
+    from pgwamp.dev.stack import Stack
 
     # The point of `dev` is its own servers: what the environment names is not touched.
     os.environ.pop("DATABASE_URL", None)
@@ -92,9 +95,8 @@ def dev(
                 expose={"schemas": exposed},
             )
             typer.echo("Starting the component ...")
-            url = stack.router.url
             run_async(
-                _serve(served, lambda component: typer.echo(_banner(served, component, url, port)))
+                _serve(served, lambda component: typer.echo(_banner(served, component, stack)))
             )
     except KeyboardInterrupt:
         pass  # asked for: everything is stopped
@@ -105,12 +107,10 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _banner(settings: Settings, component: Component, url: str, port: int) -> str:
-    from pgwamp.dev.stack import psql_command
-
-    prefix = settings.expose.prefix
+def _banner(settings: Settings, component: Component, stack: Stack) -> str:
+    prefix, url = settings.expose.prefix, stack.router.url
     command = _own_command()
-    if port != CLIENT_PORT:
+    if stack.router.port != CLIENT_PORT:
         command = f"PGWAMP_ROUTER__URL={url} {command}"
     example = _example(component)
     lines = [
@@ -118,9 +118,14 @@ def _banner(settings: Settings, component: Component, url: str, port: int) -> st
         "pgwamp is ready. Ctrl-C stops everything that was started here.",
         "",
         f"  router    {url}  realm {settings.router.realm}",
-        f"  database  {settings.database.dsn()}",
+        f"  database  {stack.psql()}",
         f"  API       {command} call {prefix}.describe",
     ]
+    if not settings.access.roles:
+        lines += [
+            "",
+            "Every caller has the rights of a superuser: map roles with access.roles.",
+        ]
     if example is not None:
         path, update = example
         lines += [
@@ -129,7 +134,7 @@ def _banner(settings: Settings, component: Component, url: str, port: int) -> st
             "",
             f"  {command} call {path}.select -k limit=3",
             f"  {command} tail {path}.",
-            f"  {psql_command()} {settings.database.dsn()} -c {shlex.quote(update)}",
+            f"  {stack.psql()} -c {shlex.quote(update)}",
         ]
     return "\n".join([*lines, ""])
 

@@ -43,8 +43,9 @@ class Postgres:
     :param port: the port to prefer. When it is taken, and with 0, a free one is used. Once
         started, the server keeps its port.
     :param options: server settings, as in ``{"fsync": "off"}``.
-    :param trust: let in every user of this machine without a password. For the servers of tests,
-        which hold nothing and are connected to thousands of times: checking a password takes 5 ms.
+    :param trust: let in every user of this machine without a password, as the superuser, who may
+        run programs as the server's user. For the servers of tests, which live for minutes and are
+        connected to thousands of times: checking a password takes milliseconds.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,8 +47,19 @@ class Stack:
 
     @property
     def database_url(self) -> str:
-        """The application's database."""
+        """The application's database, with the password."""
         return self.postgres.url(self._dev.database)
+
+    def psql(self) -> str:
+        """A command for a shell that opens the database; the password is read from a file.
+
+        In the command line it would be shown to every user of the machine.
+        """
+        psql = "psql" if shutil.which("psql") else str(programs() / "psql")
+        return f"{self._passfile()} {psql} {self.postgres.public_url(self._dev.database)}"
+
+    def _passfile(self) -> str:
+        return f"PGPASSFILE={shlex.quote(str(self.postgres.passfile))}"
 
     def __enter__(self) -> Stack:
         try:
@@ -109,10 +121,6 @@ class Stack:
         if code:
             raise StartError(
                 f"dev.setup: the command ended with exit code {code}: {command} "
-                f"(run it yourself in {self._folder} with DATABASE_URL={self.database_url})"
+                f"(run it yourself in {self._folder} with {self._passfile()} "
+                f"DATABASE_URL={self.postgres.public_url(self._dev.database)})"
             )
-
-
-def psql_command() -> str:
-    """A psql to suggest: the one on the PATH, else the one of the embedded PostgreSQL."""
-    return "psql" if shutil.which("psql") else str(programs() / "psql")
