@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, at, below
 from pgwamp.pgtypes import writer
-from pgwamp.query.request import suggest
+from pgwamp.query.unknown import unknown_column
+from pgwamp.settings import LimitSettings
 
 #: Sets of columns in one call; each makes a statement of its own within the whole.
 _MOST_GROUPS = 50
@@ -47,6 +48,7 @@ def parse_rows(
     relation: Relation,
     given: Any,
     path: str,
+    limits: LimitSettings,
     missing: Any = None,
     *,
     key: tuple[str, ...] | None = None,
@@ -69,8 +71,22 @@ def parse_rows(
         return Rows((Group(every, False),), (tuple([] for _ in every),))
     if missing == "null":
         union = dict.fromkeys(name for row in rows for name in row)
+        for name in union:
+            if name not in relation.by_name:
+                raise unknown_column(relation, name, path)
+        if len(rows) * len(union) > limits.max_values:
+            raise InvalidArgument(
+                path, f"{len(rows) * len(union)} values with those that are missing, "
+                f"at most {limits.max_values} (limits.max_values)"
+            )  # fmt: skip
         rows = [{name: row.get(name) for name in union} for row in rows]
     groups = list(_groups(rows, path, missing is None, written=key is None).values())
+    named = sum(len(rows[indexes[0]]) for indexes in groups[1:])
+    if named > limits.max_columns:
+        raise InvalidArgument(
+            path, f"rows of {len(groups)} kinds name {named} columns more than the first, "
+            f'at most {limits.max_columns} (limits.max_columns); say missing="null"'
+        )  # fmt: skip
     found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups)
     return Rows(
         found,
@@ -115,10 +131,7 @@ def writable_column(relation: Relation, name: Any, path: str) -> Column:
     """The column, if values can be written to it. Raises :class:`InvalidArgument`."""
     column = relation.by_name.get(name)
     if column is None:
-        known = relation.by_name
-        raise InvalidArgument(
-            path, f'no column "{name}" in {relation.name}{suggest(str(name), known)}'
-        )
+        raise unknown_column(relation, name, path)
     if column.generated:
         raise InvalidArgument(path, "is computed by the server; leave it out")
     return column
@@ -136,7 +149,7 @@ def _values(
     """The values of one column, checked and ready to be parameters."""
 
     def place(index: int) -> str:
-        return f"{path}.{name}" if single else f"{path}[{index}].{name}"
+        return below(path if single else at(path, index), name)
 
     known = relation.by_name[name] if name in key else None
     kind = (known or writable_column(relation, name, place(indexes[0]))).type
@@ -150,5 +163,8 @@ def _values(
         # Places are named only when one is wrong.
         for index in indexes:
             if rows[index][name] is not None:
-                write(kind, rows[index][name], place(index))
+                try:
+                    write(kind, rows[index][name], place(index))
+                except InvalidArgument as error:
+                    raise error.about(relation.key, name) from None
         raise
