@@ -24,6 +24,7 @@ _LONGEST_NUMBER = 150_000
 _MOST_INTEGER_BITS = 14_000
 #: Levels of lists and dicts in one value, and dimensions of an array in PostgreSQL.
 _MOST_LEVELS, _MOST_DIMENSIONS = 100, 6
+_write_json = json.JSONEncoder(ensure_ascii=False).encode
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
 #: What rounds to the largest real, not to infinity.
 _LARGEST_REAL = 3.402823567797336e38
@@ -53,15 +54,15 @@ def bindable_list(of: Type, values: Any, path: str) -> list[Any]:
     """A list of values of type ``of``, as one array parameter."""
     if type(values) is not list:
         raise InvalidArgument(path, f"expected a list of {of.describe()} values")
-    bind = binder(of)
+    bind, bound = binder(of), []
     try:
-        return [None if value is None else bind(of, value, "") for value in values]
+        for value in values:
+            bound.append(None if value is None else bind(of, value, ""))
     except InvalidArgument:
-        # Places are named only when one is wrong.
-        for index, value in enumerate(values):
-            if value is not None:
-                bind(of, value, at(path, index))
+        # The place is named only of the one that is wrong.
+        bind(of, values[len(bound)], at(path, len(bound)))
         raise
+    return bound
 
 
 def writer(of: Type) -> Binder:
@@ -111,6 +112,11 @@ def _text(of: Type, value: Any, path: str) -> str:
     if of.name == "uuid" and not _UUID.fullmatch(value):
         raise InvalidArgument(path, f"'{excerpt(value)}' is not a uuid")
     return value
+
+
+def _is_text(text: str) -> bool:
+    """Whether PostgreSQL's text can hold it, as far as that is quick to see."""
+    return text.isascii() and "\x00" not in text
 
 
 def _check_text(text: str, path: str) -> None:
@@ -226,39 +232,60 @@ def _numeric(of: Type, value: Any, path: str) -> str:
 
 def _json_text(_: Type, value: Any, path: str) -> str:
     _check_json(value, path)
-    return json.dumps(value, ensure_ascii=False)
+    return _write_json(value)
 
 
 def _check_json(value: Any, path: str) -> None:
     """Refuse what JSON, or PostgreSQL's json, cannot hold."""
-    rest = [(value, path, 0)]
+    # The list that holds the value is none of its levels.
+    rest: list[tuple[Any, _Place, int]] = [([value], None, 0)]
     while rest:
-        value, path, level = rest.pop()
-        kind = type(value)
-        if kind is str:
-            _check_text(value, path)
-        elif kind in (dict, list, tuple):
-            if level == _MOST_LEVELS:
-                raise InvalidArgument(path, f"nested deeper than {_MOST_LEVELS} levels")
-            if kind is dict:
-                for key, item in value.items():
-                    place = below(path, key)
-                    _check_key(key, place)
-                    rest.append((item, place, level + 1))
-            else:
-                rest += [(item, at(path, i), level + 1) for i, item in enumerate(value)]
-        elif kind is float:
-            if not math.isfinite(value):
-                raise InvalidArgument(path, "JSON cannot hold NaN or infinity")
-        elif kind is int:
-            if value.bit_length() > _MOST_INTEGER_BITS:
-                raise InvalidArgument(path, f"{excerpt(value)} is too large")
-        elif isinstance(value, bytes | bytearray):
-            raise InvalidArgument(
-                path, "JSON cannot hold bytes; encode them, for example as base64"
-            )
-        elif value is not None and kind is not bool:
-            raise InvalidArgument(path, f"JSON cannot hold a {kind.__name__}")
+        holder, place, level = rest.pop()
+        is_dict = type(holder) is dict
+        for key, item in holder.items() if is_dict else enumerate(holder):
+            kind = type(item)
+            if is_dict and (type(key) is not str or not _is_text(key)):
+                _check_key(key, _path(path, (place, key)))
+            if kind is str:
+                if not _is_text(item):
+                    _check_text(item, _path(path, (place, key) if level else None))
+            elif kind is dict or kind is list or kind is tuple:
+                inner = (place, key) if level else None
+                if level == _MOST_LEVELS:
+                    raise InvalidArgument(
+                        _path(path, inner), f"nested deeper than {_MOST_LEVELS} levels"
+                    )
+                rest.append((item, inner, level + 1))
+            elif problem := _problem(item):
+                raise InvalidArgument(_path(path, (place, key) if level else None), problem)
+
+
+#: A place inside a value: that of what holds it, and its key or index there. It is cheap to make,
+#: and written out only for an error.
+_Place = tuple["_Place", Any] | None
+
+
+def _path(path: str, place: _Place) -> str:
+    keys = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    for key in reversed(keys):
+        path = at(path, key) if type(key) is int else below(path, key)
+    return path
+
+
+def _problem(value: Any) -> str:
+    """What is wrong with a value that is neither text nor made of others."""
+    if value is None or type(value) is bool:
+        return ""
+    if type(value) is int:
+        return f"{excerpt(value)} is too large" if value.bit_length() > _MOST_INTEGER_BITS else ""
+    if type(value) is float:
+        return "" if math.isfinite(value) else "JSON cannot hold NaN or infinity"
+    if isinstance(value, bytes | bytearray):
+        return "JSON cannot hold bytes; encode them, for example as base64"
+    return f"JSON cannot hold a {type(value).__name__}"
 
 
 def _check_key(key: Any, path: str) -> None:

@@ -73,7 +73,7 @@ def batch_procedure(
 
 async def _run(steps: Sequence[_Step], caller: Caller, limits: LimitSettings) -> list[Any]:
     results: list[Any] = []
-    resolver = _Resolver(results, limits)
+    resolver = Resolver(results, limits)
     for index, step in enumerate(steps):
         try:
             call = Call(
@@ -145,7 +145,7 @@ def _isolation(given: Any) -> str:
     return str(given)
 
 
-class _Resolver:
+class Resolver:
     """Replaces references to earlier results, whose copies count like any other argument.
 
     A reference may stand twice in a step whose result holds both, and so on: what the arguments

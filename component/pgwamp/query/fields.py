@@ -116,6 +116,7 @@ def _parse_steps(
         step, kind = _step(kind, key, quoted, bool(match["text"]), path, values)
         steps.append(step)
         at = match.end()
+    values.ask_for("columns", len(steps), path)
     return tuple(steps), kind, at
 
 

@@ -23,6 +23,8 @@ from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
 
+#: Terms of an order; an index has at most as many columns.
+_MOST_TERMS = 32
 #: Characters of a cursor. PostgreSQL takes at most 2,700 octets of a row into an index, so that
 #: longer values make a slow order anyway.
 _LONGEST_CURSOR = 65_536
@@ -41,6 +43,10 @@ def complete_order(scope: Scope, order: tuple[OrderTerm, ...]) -> tuple[OrderTer
     :raises InvalidArgument: the relation has no key to tell equal rows apart.
     """
     relation = scope.relation
+    if len(order) > _MOST_TERMS:
+        raise InvalidArgument(
+            "order", f"more than {_MOST_TERMS} terms; with after no index has more"
+        )
     plain = {t.field.column for t in order if t.field and t.field.is_column and not t.relationship}
     usable = [key for key in relation.unique if not any(_may_be_null(scope, n) for n in key)]
     if relation.primary_key:

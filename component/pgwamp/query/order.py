@@ -89,6 +89,7 @@ def _parse(
             raise InvalidArgument(
                 path, f"{excerpt(related['key'])} has many rows; order by a relation with one row"
             )
+        values.ask_for("includes", 1, path)
         target = scope.target(relationship)
         try:
             field = parse_field(target, related["field"], path, values)

@@ -8,12 +8,9 @@ from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument, at, below
-from pgwamp.pgtypes import writer
+from pgwamp.pgtypes import Binder, writer
 from pgwamp.query.unknown import unknown_column
 from pgwamp.settings import LimitSettings
-
-#: Sets of columns in one call; each makes a statement of its own within the whole.
-_MOST_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +78,7 @@ def parse_rows(
             )  # fmt: skip
         rows = [{name: row.get(name) for name in union} for row in rows]
     groups = list(_groups(rows, path, missing is None, written=key is None).values())
-    named = sum(len(rows[indexes[0]]) for indexes in groups[1:])
-    if named > limits.max_columns:
-        raise InvalidArgument(
-            path, f"rows of {len(groups)} kinds name {named} columns more than the first, "
-            f'at most {limits.max_columns} (limits.max_columns); say missing="null"'
-        )  # fmt: skip
+    _check_size(relation, [len(rows[indexes[0]]) for indexes in groups], path, limits)
     found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups)
     return Rows(
         found,
@@ -117,14 +109,26 @@ def _groups(
             f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the same"
             + (', or say missing="default" or missing="null"' if written else "")
         )  # fmt: skip
-    if len(groups) > _MOST_GROUPS:
-        raise InvalidArgument(
-            path, f"more than {_MOST_GROUPS} different sets of columns; complete the rows, "
-            'or say missing="null"'
-        )  # fmt: skip
     if len(groups.get(frozenset(), ())) > 1:
         raise InvalidArgument(path, "empty rows can only be inserted one by one")
     return groups
+
+
+def _check_size(relation: Relation, sizes: Sequence[int], path: str, limits: LimitSettings) -> None:
+    """Refuse rows that make a statement of more columns than a call may ask for.
+
+    :param sizes: the number of columns of each kind of rows; each makes a statement of its own
+        within the whole, which answers all columns.
+    """
+    most = limits.max_columns
+    if max(sizes) > most:
+        raise InvalidArgument(path, f"{max(sizes)} columns, at most {most} (limits.max_columns)")
+    further = (len(sizes) - 1) * len(relation.columns)
+    if further > most:
+        raise InvalidArgument(
+            path, f"{len(sizes)} different sets of columns, of {len(relation.columns)} columns "
+            f'each, at most {most} (limits.max_columns); complete the rows, or say missing="null"'
+        )  # fmt: skip
 
 
 def writable_column(relation: Relation, name: Any, path: str) -> Column:
@@ -153,18 +157,21 @@ def _values(
 
     known = relation.by_name[name] if name in key else None
     kind = (known or writable_column(relation, name, place(indexes[0]))).type
-    write = writer(kind)
+    write, values = writer(kind), []
     try:
-        return [
-            None if (value := rows[index][name]) is None else write(kind, value, "")
-            for index in indexes
-        ]
-    except InvalidArgument:
-        # Places are named only when one is wrong.
         for index in indexes:
-            if rows[index][name] is not None:
-                try:
-                    write(kind, rows[index][name], place(index))
-                except InvalidArgument as error:
-                    raise error.about(relation.key, name) from None
+            value = rows[index][name]
+            values.append(None if value is None else write(kind, value, ""))
+    except InvalidArgument:
+        # The place is named only of the one that is wrong.
+        _refuse(relation, name, write, rows[index][name], place(index))
         raise
+    return values
+
+
+def _refuse(relation: Relation, name: str, write: Binder, value: Any, path: str) -> None:
+    """Raise the error of a value that cannot be written, with its place."""
+    try:
+        write(relation.by_name[name].type, value, path)
+    except InvalidArgument as error:
+        raise error.about(relation.key, name) from None
