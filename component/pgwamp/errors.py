@@ -9,7 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
+
+#: Characters of a caller's text, of an argument's place, and of a message, that an error repeats.
+_MOST_QUOTED, _MOST_PLACE, _MOST_MESSAGE = 100, 300, 4000
+#: Bits of an integer that is written out; Python refuses to write the largest.
+_MOST_BITS = 256
+
+
+def excerpt(value: object, most: int = _MOST_QUOTED) -> str:
+    """Return what a caller gave as an error may repeat it: a text is cut."""
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def below(path: str, key: object) -> str:
+    """Return the place of a key of what is at ``path``; a place stays short however deep it is."""
+    return path if len(path) > _MOST_PLACE else f"{path}.{excerpt(key)}"
+
+
+def at(path: str, index: int) -> str:
+    """Return the place of an element of the list at ``path``."""
+    return path if len(path) > _MOST_PLACE else f"{path}[{index}]"
 
 
 class PgwampError(Exception):
@@ -40,6 +65,7 @@ class CallError(Exception):
     uri = "pgwamp.error.internal"
 
     def __init__(self, message: str, *, uri: str | None = None, **details: Any):
+        message = excerpt(message, _MOST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.uri = uri or type(self).uri
@@ -47,12 +73,26 @@ class CallError(Exception):
 
 
 class InvalidArgument(CallError):
-    """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``."""
+    """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``.
+
+    :ivar relation: schema and name of the relation that it is about, where that is known: nothing
+        is told of it to a caller without privileges on it.
+    :ivar columns: those of its columns that it is about.
+    """
 
     uri = "wamp.error.invalid_argument"
 
     def __init__(self, argument: str, problem: str, **details: Any):
+        argument = excerpt(argument, _MOST_PLACE)
         super().__init__(f"{argument}: {problem}", argument=argument, **details)
+        self.relation: tuple[str, str] | None = None
+        self.columns: tuple[str, ...] = ()
+
+    def about(self, relation: tuple[str, str], *columns: str) -> Self:
+        """Say which relation and columns it is about, unless that has been said."""
+        if self.relation is None:
+            self.relation, self.columns = relation, columns
+        return self
 
 
 class NotFound(CallError):
@@ -148,7 +188,10 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
     :param fields: ``message detail hint schema table column constraint datatype`` where known;
         the statement's text is never among them.
     """
-    details = {name: fields.get(name) for name in _FIELDS}
+    details: dict[str, Any] = {}
+    for name in _FIELDS:
+        text = fields.get(name)
+        details[name] = None if text is None else excerpt(text, _MOST_MESSAGE)
     details["sqlstate"] = sqlstate
     message = fields.get("message") or condition
     if sqlstate == "42501":

@@ -337,7 +337,7 @@ REFUSED = [
         "range lower bound",
         uri="pgwamp.error.data_exception",
     ),
-    Refusal("item.select", {"where": DEEP}, "where" + ".not" * 21, "nested deeper"),
+    Refusal("item.select", {"where": DEEP}, "where" + ".not" * 11, "nested deeper"),
     Refusal("game.select", {"where": {"team": {}}}, "where.team", "team!game_home"),
     Refusal("person.select", {"where": {"person": {}}}, "where.person", "more than one"),
     Refusal("person.select", {"where": {"team": {}}}, "where.team", "team!coach, team!member"),

@@ -7,20 +7,24 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, at, below, excerpt
 from pgwamp.pgtypes.outgoing import finite
-from pgwamp.pgtypes.types import Binder, Form, Type
+from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Form, Type
 
 _INTEGER_RANGES = {
     name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     for name, bits in {"smallint": 16, "integer": 32, "bigint": 64}.items()
 } | {"oid": (0, 2**32 - 1)}
-_NUMERIC = re.compile(
-    r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII
-)
+_NUMERIC = re.compile(r"\s*[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII)
+#: Characters of a number: PostgreSQL's numeric has 131,072 digits before the point, 16,383 behind.
+_LONGEST_NUMBER = 150_000
+#: Bits of an integer that Python writes out; writing the largest takes quadratic time.
+_MOST_INTEGER_BITS = 14_000
+#: Levels of lists and dicts in one value, and dimensions of an array in PostgreSQL.
+_MOST_LEVELS, _MOST_DIMENSIONS = 100, 6
+_write_json = json.JSONEncoder(ensure_ascii=False).encode
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
 #: What rounds to the largest real, not to infinity.
 _LARGEST_REAL = 3.402823567797336e38
@@ -50,7 +54,15 @@ def bindable_list(of: Type, values: Any, path: str) -> list[Any]:
     """A list of values of type ``of``, as one array parameter."""
     if type(values) is not list:
         raise InvalidArgument(path, f"expected a list of {of.describe()} values")
-    return [None if v is None else bindable(of, v, f"{path}[{i}]") for i, v in enumerate(values)]
+    bind, bound = binder(of), []
+    try:
+        for value in values:
+            bound.append(None if value is None else bind(of, value, ""))
+    except InvalidArgument:
+        # The place is named only of the one that is wrong.
+        bind(of, values[len(bound)], at(path, len(bound)))
+        raise
+    return bound
 
 
 def writer(of: Type) -> Binder:
@@ -79,28 +91,43 @@ def text_form(of: Type, value: Any, path: str) -> str:
     if form == "range" and isinstance(value, Mapping):
         return _range_text(of, value, path)
     if form == "multirange" and type(value) is list:
-        parts = [_range_text(of, part, f"{path}[{i}]") for i, part in enumerate(value)]
+        parts = [_range_text(of, part, at(path, i)) for i, part in enumerate(value)]
         return "{" + ",".join(parts) + "}"
     if form == "hstore" and isinstance(value, Mapping):
-        return ",".join(f"{_quoted(k)}=>{_quoted(v)}" for k, v in value.items())
+        return _hstore_text(of, value, path)
     if form == "array" and of.element is not None:
         return _array_text(of.element, value, path)
     if form == "composite":
         return _composite_text(of, value, path)
     text = _text(of, value, path)
-    if form == "enum" and text not in of.labels:
-        raise InvalidArgument(path, f"{text!r} is not one of {', '.join(of.labels)}")
+    if form == "enum" and text not in of.label_set:
+        raise InvalidArgument(path, f"'{excerpt(text)}' is not one of {', '.join(of.labels)}")
     return text
 
 
 def _text(of: Type, value: Any, path: str) -> str:
     if type(value) is not str:
         raise _mismatch(of, value, path)
-    if "\x00" in value:
-        raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
+    _check_text(value, path)
     if of.name == "uuid" and not _UUID.fullmatch(value):
-        raise InvalidArgument(path, f"{value!r} is not a uuid")
+        raise InvalidArgument(path, f"'{excerpt(value)}' is not a uuid")
     return value
+
+
+def _is_text(text: str) -> bool:
+    """Whether PostgreSQL's text can hold it, as far as that is quick to see."""
+    return text.isascii() and "\x00" not in text
+
+
+def _check_text(text: str, path: str) -> None:
+    """Refuse what PostgreSQL's text cannot hold."""
+    if "\x00" in text:
+        raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(path, "holds half a character (a lone surrogate)") from None
 
 
 def _mismatch(of: Type, value: Any, path: str) -> InvalidArgument:
@@ -130,7 +157,7 @@ def _integer(of: Type, value: Any, path: str) -> int:
         value = int(value)
     low, high = _INTEGER_RANGES[of.name]
     if not low <= value <= high:
-        raise InvalidArgument(path, f"{value} is out of range for type {of.name}")
+        raise InvalidArgument(path, f"{excerpt(value)} is out of range for type {of.name}")
     return int(value)
 
 
@@ -139,20 +166,25 @@ def _float(of: Type, value: Any, path: str) -> float:
         return _NONFINITE[value.lower()]
     if type(value) is float and not math.isfinite(value):
         return value
-    if type(value) in (int, float) or (type(value) is str and _NUMERIC.fullmatch(value)):
+    if type(value) in (int, float) or _is_number(value):
         largest = _LARGEST_REAL if of.name == "real" else sys.float_info.max
-        if abs(Decimal(value)) <= largest:
-            return float(value)
-        raise InvalidArgument(path, f"{value} is out of range for type {of.name}")
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if abs(number) <= largest:
+            return number
+        raise InvalidArgument(path, f"{excerpt(value)} is out of range for type {of.name}")
     raise _mismatch(of, value, path)
 
 
 def _represented(of: Type, value: Any, path: str) -> str:
     """A value that the domain's own function reads as text."""
-    if type(value) is str and "\x00" not in value:
+    if type(value) is str:
+        _check_text(value, path)
         return value
     if type(value) in (int, float, bool):
-        return json.dumps(value)
+        return _json_text(of, value, path)
     raise InvalidArgument(path, f"expected text that type {of.domain} can read")
 
 
@@ -173,33 +205,105 @@ def _bytes(of: Type, value: Any, path: str) -> bytes:
     raise _mismatch(of, value, path)
 
 
+def _is_number(value: Any) -> bool:
+    """Whether it is a text that reads as a number."""
+    return (
+        type(value) is str
+        and len(value) <= _LONGEST_NUMBER
+        and _NUMERIC.fullmatch(value) is not None
+    )
+
+
+def _digits(value: int, path: str) -> str:
+    if value.bit_length() > _MOST_INTEGER_BITS:
+        raise InvalidArgument(path, f"{excerpt(value)}: give it as a string of digits")
+    return str(value)
+
+
 def _numeric(of: Type, value: Any, path: str) -> str:
-    if type(value) is str and _NUMERIC.fullmatch(value):
-        return value.strip()
+    if _is_number(value):
+        return str(value).strip()
     if type(value) is int:
-        return str(value)
+        return _digits(value, path)
     if type(value) is float:
         return str(finite(value))
     raise _mismatch(of, value, path)
 
 
 def _json_text(_: Type, value: Any, path: str) -> str:
-    return json.dumps(_json_value(value, path), ensure_ascii=False)
+    _check_json(value, path)
+    return _write_json(value)
 
 
-def _json_value(value: Any, path: str) -> Any:
-    """A value for a json column: anything JSON can hold."""
+def _check_json(value: Any, path: str) -> None:
+    """Refuse what JSON, or PostgreSQL's json, cannot hold."""
+    # The list that holds the value is none of its levels.
+    rest: list[tuple[Any, _Place, int]] = [([value], None, 0)]
+    while rest:
+        holder, place, level = rest.pop()
+        is_dict = type(holder) is dict
+        for key, item in holder.items() if is_dict else enumerate(holder):
+            kind = type(item)
+            if is_dict and (type(key) is not str or not _is_text(key)):
+                _check_key(key, _path(path, (place, key)))
+            if kind is str:
+                if not _is_text(item):
+                    _check_text(item, _path(path, (place, key) if level else None))
+            elif kind is dict or kind is list or kind is tuple:
+                inner = (place, key) if level else None
+                if level == _MOST_LEVELS:
+                    raise InvalidArgument(
+                        _path(path, inner), f"nested deeper than {_MOST_LEVELS} levels"
+                    )
+                rest.append((item, inner, level + 1))
+            elif problem := _problem(item):
+                raise InvalidArgument(_path(path, (place, key) if level else None), problem)
+
+
+#: A place inside a value: that of what holds it, and its key or index there. It is cheap to make,
+#: and written out only for an error.
+_Place = tuple["_Place", Any] | None
+
+
+def _path(path: str, place: _Place) -> str:
+    keys = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    for key in reversed(keys):
+        path = at(path, key) if type(key) is int else below(path, key)
+    return path
+
+
+def _problem(value: Any) -> str:
+    """What is wrong with a value that is neither text nor made of others."""
+    if value is None or type(value) is bool:
+        return ""
+    if type(value) is int:
+        return f"{excerpt(value)} is too large" if value.bit_length() > _MOST_INTEGER_BITS else ""
+    if type(value) is float:
+        return "" if math.isfinite(value) else "JSON cannot hold NaN or infinity"
     if isinstance(value, bytes | bytearray):
-        raise InvalidArgument(path, "JSON cannot hold bytes; encode them, for example as base64")
-    if type(value) is str and "\x00" in value:
-        raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
-    if type(value) is float and not math.isfinite(value):
-        raise InvalidArgument(path, "JSON cannot hold NaN or infinity")
-    if isinstance(value, list | tuple):
-        return [_json_value(item, f"{path}[{i}]") for i, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        return {str(key): _json_value(item, f"{path}.{key}") for key, item in value.items()}
-    return value
+        return "JSON cannot hold bytes; encode them, for example as base64"
+    return f"JSON cannot hold a {type(value).__name__}"
+
+
+def _check_key(key: Any, path: str) -> None:
+    if type(key) is str:
+        _check_text(key, path)
+    elif type(key) is not int or key.bit_length() > _MOST_INTEGER_BITS:
+        raise InvalidArgument(path, "the keys of a JSON object are strings")
+
+
+def _hstore_text(of: Type, value: Mapping[Any, Any], path: str) -> str:
+    parts = []
+    for key, item in value.items():
+        place = below(path, key)
+        _text(of, key, place)
+        if item is not None:
+            _text(of, item, place)
+        parts.append(f"{_quoted(key)}=>{_quoted(item)}")
+    return ",".join(parts)
 
 
 def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
@@ -208,21 +312,24 @@ def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
     fields = dict(of.fields)
     for name in value:
         if name not in fields:
-            raise InvalidArgument(f"{path}.{name}", f"no such field; known: {', '.join(fields)}")
+            raise InvalidArgument(below(path, name), f"no such field; known: {', '.join(fields)}")
     return fields
 
 
 def _composite_text(of: Type, value: Any, path: str) -> str:
     parts = [
-        "" if value.get(name) is None else _quoted(text_form(kind, value[name], f"{path}.{name}"))
+        "" if value.get(name) is None else _quoted(text_form(kind, value[name], below(path, name)))
         for name, kind in _fields(of, value, path).items()
     ]
     return "(" + ",".join(parts) + ")"
 
 
-def _array_text(element: Type, value: Any, path: str) -> str:
+def _array_text(element: Type, value: Any, path: str, dimensions: int = 1) -> str:
     if type(value) is str:
+        _check_text(value, path)
         return value
+    if dimensions > _MOST_DIMENSIONS:
+        raise InvalidArgument(path, f"an array of more than {_MOST_DIMENSIONS} dimensions")
     if type(value) is not list:
         raise InvalidArgument(path, f"expected a list of {element.describe()} values")
     parts = []
@@ -230,14 +337,15 @@ def _array_text(element: Type, value: Any, path: str) -> str:
         if item is None:
             parts.append("NULL")
         elif type(item) is list and element.form != "json":
-            parts.append(_array_text(element, item, f"{path}[{index}]"))
+            parts.append(_array_text(element, item, at(path, index), dimensions + 1))
         else:
-            parts.append(_quoted(text_form(element, item, f"{path}[{index}]")))
+            parts.append(_quoted(text_form(element, item, at(path, index))))
     return "{" + ",".join(parts) + "}"
 
 
 def _range_text(of: Type, value: Any, path: str) -> str:
     if type(value) is str:
+        _check_text(value, path)
         return value
     if not isinstance(value, Mapping) or not set(value) <= {"lower", "upper", "bounds"}:
         raise _mismatch(of, value, path)
@@ -246,8 +354,10 @@ def _range_text(of: Type, value: Any, path: str) -> str:
         return "empty"
     if bounds not in ("[)", "[]", "(]", "()"):
         raise InvalidArgument(f"{path}.bounds", 'expected "[)", "[]", "(]", "()" or "empty"')
+    element = of.element or TEXT_TYPE
     lower, upper = (
-        "" if value.get(end) is None else _quoted(str(value[end])) for end in ("lower", "upper")
+        "" if value.get(end) is None else _quoted(text_form(element, value[end], below(path, end)))
+        for end in ("lower", "upper")
     )
     return f"{bounds[0]}{lower},{upper}{bounds[1]}"
 

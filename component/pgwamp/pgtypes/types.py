@@ -59,6 +59,11 @@ class Type:
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False
     )
+    #: The labels to look one up in.
+    label_set: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label_set", frozenset(self.labels))
 
     @property
     def runs_code(self) -> bool:

@@ -10,15 +10,18 @@ from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.database import ISOLATION_LEVELS, Database
-from pgwamp.errors import CallError, InvalidArgument
+from pgwamp.errors import CallError, InvalidArgument, at, below, excerpt
 from pgwamp.query.request import bind, suggest
 from pgwamp.session import Call, Procedure, Result
+from pgwamp.settings import LimitSettings
 
 ARGUMENTS = ("steps", "isolation")
 MAX_STEPS = 100
 #: What runs in the transaction of its call, by the kind in its description.
 _KINDS = ("relation", "function", "procedure", "query", "python")
 _KEYS = ("procedure", "args", "kwargs")
+#: Levels of lists and dicts in the arguments of a step.
+_MOST_LEVELS = 100
 #: serialization_failure and deadlock_detected: another attempt may well succeed.
 _RETRIED = ("40001", "40P01")
 _ATTEMPTS = 5
@@ -37,7 +40,10 @@ class _Step:
 
 
 def batch_procedure(
-    prefix: str, procedures: Mapping[str, Procedure], database: Database
+    prefix: str,
+    procedures: Mapping[str, Procedure],
+    database: Database,
+    limits: LimitSettings,
 ) -> Procedure:
     """The procedure ``prefix.batch``.
 
@@ -53,7 +59,7 @@ def batch_procedure(
         while True:
             try:
                 async with database.together(call.caller, isolation):
-                    return await _run(steps, call.caller)
+                    return await _run(steps, call.caller, limits)
             except CallError as error:
                 if error.details.get("sqlstate") not in _RETRIED or attempt == _ATTEMPTS:
                     raise
@@ -65,13 +71,14 @@ def batch_procedure(
     return Procedure(uri, handler, neutral=False, description=_description(uri))
 
 
-async def _run(steps: Sequence[_Step], caller: Caller) -> list[Any]:
+async def _run(steps: Sequence[_Step], caller: Caller, limits: LimitSettings) -> list[Any]:
     results: list[Any] = []
+    resolver = Resolver(results, limits)
     for index, step in enumerate(steps):
         try:
             call = Call(
-                _resolve(step.args, results, f"{step.place}.args"),
-                _resolve(step.kwargs, results, f"{step.place}.kwargs"),
+                resolver.resolve(step.args, f"{step.place}.args"),
+                resolver.resolve(step.kwargs, f"{step.place}.kwargs"),
                 replace(caller, procedure=step.procedure.uri),
             )
             answer = step.procedure.handler(call)
@@ -107,14 +114,15 @@ def _step(item: Any, place: str, prefix: str, procedures: Mapping[str, Procedure
         raise InvalidArgument(place, f"expected a dict of {', '.join(_KEYS)}")
     for key in item:
         if key not in _KEYS:
-            raise InvalidArgument(f"{place}.{key}", f"unknown{suggest(key, _KEYS)}")
+            raise InvalidArgument(below(place, key), f"unknown{suggest(key, _KEYS)}")
     name = item.get("procedure")
     if not isinstance(name, str):
         raise InvalidArgument(f"{place}.procedure", "expected a URI, or what follows the prefix")
     procedure = procedures.get(name) or procedures.get(f"{prefix}.{name}")
     if procedure is None:
         raise InvalidArgument(
-            f"{place}.procedure", f'there is no "{name}"; {prefix}.describe lists what there is'
+            f"{place}.procedure",
+            f'there is no "{excerpt(name)}"; {prefix}.describe lists what there is',
         )
     kind = procedure.description.get("kind")
     if kind not in _KINDS or not procedure.description.get("transaction", True):
@@ -137,32 +145,70 @@ def _isolation(given: Any) -> str:
     return str(given)
 
 
-def _resolve(value: Any, results: Sequence[Any], place: str) -> Any:
-    """``value`` with each ``{"$ref": [step, key, ...]}`` in it replaced."""
-    if isinstance(value, Mapping):
-        path = value.get("$ref")
-        if len(value) == 1 and isinstance(path, list | tuple):
-            return _referred(path, results, place)
-        return {key: _resolve(item, results, f"{place}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_resolve(item, results, f"{place}[{i}]") for i, item in enumerate(value)]
-    return value
+class Resolver:
+    """Replaces references to earlier results, whose copies count like any other argument.
 
+    A reference may stand twice in a step whose result holds both, and so on: what the arguments
+    come to is bounded, not what is written.
+    """
 
-def _referred(path: Sequence[Any], results: Sequence[Any], place: str) -> Any:
-    value: Any = results
-    for depth, part in enumerate(path):
+    def __init__(self, results: Sequence[Any], limits: LimitSettings):
+        self._results = results
+        self._limits = limits
+        self._values = self._octets = 0
+
+    def resolve(self, value: Any, place: str, level: int = 0) -> Any:
+        """``value`` with each ``{"$ref": [step, key, ...]}`` in it replaced."""
+        if level > _MOST_LEVELS:
+            raise InvalidArgument(place, f"nested deeper than {_MOST_LEVELS} levels")
         if isinstance(value, Mapping):
-            found = isinstance(part, str) and part in value
-        else:
-            found = type(part) is int and isinstance(value, list) and 0 <= part < len(value)
-        if not found:
-            where = "the earlier steps" if depth == 0 else f"the result at {list(path[:depth])}"
-            raise InvalidArgument(place, f"$ref: {where} has no {part!r}")
-        value = value[part]
-    if not path:
-        raise InvalidArgument(place, "$ref: expected [step, key or index, ...]")
-    return value
+            path = value.get("$ref")
+            if len(value) == 1 and isinstance(path, list | tuple):
+                found = self._referred(path, place)
+                self._count(found, place)
+                return found
+            return {
+                key: self.resolve(item, below(place, key), level + 1) for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.resolve(item, at(place, i), level + 1) for i, item in enumerate(value)]
+        return value
+
+    def _referred(self, path: Sequence[Any], place: str) -> Any:
+        value: Any = self._results
+        for depth, part in enumerate(path):
+            if isinstance(value, Mapping):
+                found = isinstance(part, str) and part in value
+            else:
+                found = type(part) is int and isinstance(value, list) and 0 <= part < len(value)
+            if not found:
+                where = f"the result at {list(path[:depth])}" if depth else "the earlier steps"
+                raise InvalidArgument(place, f"$ref: {where} has no {excerpt(part)}")
+            value = value[part]
+        if not path:
+            raise InvalidArgument(place, "$ref: expected [step, key or index, ...]")
+        return value
+
+    def _count(self, value: Any, place: str) -> None:
+        """Count the values and octets of a result that stands in for a reference."""
+        rest = [value]
+        while rest:
+            value = rest.pop()
+            self._values += 1
+            if isinstance(value, str | bytes):
+                self._octets += len(value)
+            elif isinstance(value, Mapping):
+                self._values += len(value)
+                rest += value.values()
+            elif isinstance(value, list | tuple):
+                rest += value
+            for number, name in ((self._values, "max_values"), (self._octets, "max_bytes")):
+                most: int = getattr(self._limits, name)
+                if number > most:
+                    raise InvalidArgument(
+                        place, f"$ref: all references together come to more than {most} "
+                        f"{'values' if name == 'max_values' else 'octets'} (limits.{name})"
+                    )  # fmt: skip
 
 
 def _description(uri: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
+from pgwamp.query.unknown import identity
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
@@ -82,7 +83,7 @@ async def build_exposure(
         add(procedure)
     for procedure in further:
         add(procedure)
-    add(batch_procedure(expose.prefix, found, database))
+    add(batch_procedure(expose.prefix, found, database, settings.limits))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
     functions = _functions(naming, catalog)
     add(describe_procedure(description, functions, database))
@@ -97,7 +98,7 @@ def _from_catalog(
     )
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
     callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
-    scopes = Scopes(catalog, Graph(catalog, reachable, callable_))
+    scopes = Scopes(catalog, Graph(catalog, reachable, callable_), settings.limits)
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)
         if path is not None:
@@ -135,7 +136,7 @@ async def _prepared_queries(
     if settings.expose.queries is None:
         return []
     queries = read_queries(settings.folder / settings.expose.queries)
-    path = (*settings.expose.schemas, *settings.expose.search_path)
+    for query in queries:
         await query.prepare(
             connection,
             search_path=search_path,
@@ -168,13 +169,13 @@ def _live_queries(
             yield live_procedure(uri, query, live, followed(query, watched, naming))
 
 
-def _functions(naming: Naming, catalog: Catalog) -> dict[str, str]:
-    """URI of each function -> its name, as :func:`usable_by` asks for it."""
-    return {
-        path: f"{routine.schema}.{routine.name}()"
-        for routine in catalog.routines
-        if (path := naming.exposed_path(routine.schema, routine.name))
-    }
+def _functions(naming: Naming, catalog: Catalog) -> dict[str, list[str]]:
+    """URI of each function -> its overloads, as :func:`usable_by` asks for them."""
+    found: dict[str, list[str]] = {}
+    for routine in catalog.routines:
+        if path := naming.exposed_path(routine.schema, routine.name):
+            found.setdefault(path, []).append(identity(routine))
+    return found
 
 
 def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:

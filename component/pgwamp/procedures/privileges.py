@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pgwamp.access import Caller
@@ -23,7 +23,7 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "follow": frozenset({"every row"}),
 }
 _SELECT = frozenset({"select"})
-# Runs as the caller's role: privileges are those of current_user.
+# Runs as the caller's role: privileges are those of current_user. No columns means all of them.
 _PRIVILEGES = """
 select n.nspname || '.' || c.relname as name,
     array_remove(array[
@@ -33,24 +33,48 @@ select n.nspname || '.' || c.relname as name,
         case when has_table_privilege(c.oid, 'delete') then 'delete' end,
         case when has_table_privilege(c.oid, 'select') and not c.relrowsecurity
             then 'every row' end
-    ], null) as privileges
+    ], null) as privileges,
+    case when not has_table_privilege(c.oid, 'select') then array(
+        select a.attname::text from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and has_column_privilege(c.oid, a.attnum, 'select')) end as select,
+    case when not has_table_privilege(c.oid, 'insert') then array(
+        select a.attname::text from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and has_column_privilege(c.oid, a.attnum, 'insert')) end as insert,
+    case when not has_table_privilege(c.oid, 'update') then array(
+        select a.attname::text from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and has_column_privilege(c.oid, a.attnum, 'update')) end as update
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f')
     and n.nspname || '.' || c.relname = any ($1::text[])
     and has_schema_privilege(n.oid, 'usage')
-union all
-select n.nspname || '.' || p.proname || '()', array['execute']
+"""
+_EXECUTABLE = """
+select concat(n.nspname, '.', p.proname, '(',
+    array_to_string(p.proargtypes::oid[], ','), ')') as name
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname || '.' || p.proname || '()' = any ($2::text[])
+where concat(n.nspname, '.', p.proname, '(',
+        array_to_string(p.proargtypes::oid[], ','), ')') = any ($1::text[])
     and has_schema_privilege(n.oid, 'usage')
     and has_function_privilege(p.oid, 'execute')
 """
+#: The columns that the rows of an argument may give, by verb and argument: those that one of these
+#: privileges covers.
+_GIVEN: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("insert", "rows"): ("insert",),
+    ("update", "values"): ("update",),
+    ("update", "rows"): ("update", "select"),
+    ("upsert", "rows"): ("insert", "update"),
+    ("get", "key"): ("select",),
+}
 
 
 def describe_procedure(
-    description: Mapping[str, Any], functions: Mapping[str, str], database: Database
+    description: Mapping[str, Any], functions: Mapping[str, Sequence[str]], database: Database
 ) -> Procedure:
     """``describe``; with ``status`` it says how publishing stands, too.
 
@@ -77,40 +101,46 @@ def describe_procedure(
 async def usable_by(
     caller: Caller,
     description: Mapping[str, Any],
-    functions: Mapping[str, str],
+    functions: Mapping[str, Sequence[str]],
     database: Database,
 ) -> Mapping[str, Any]:
     """The part of ``description`` that the caller's role may use.
 
     Named queries and Python procedures are all there: PostgreSQL cannot say beforehand.
 
-    :param functions: URI of a SQL function -> ``schema.name()``; one usable overload is enough.
+    :param functions: URI of a SQL function -> its overloads, as :func:`identity` names them.
     :raises NotAuthorized: the caller is not disclosed or not mapped.
     """
     procedures, topics = description["procedures"], description["topics"]
     relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
     for entry in procedures:
         relations.update(*entry.get("tables", {}).values())
+    asked = sorted(name for overloads in functions.values() for name in overloads)
     async with database.own_as(caller) as connection:
-        rows = await connection.fetch(_PRIVILEGES, sorted(relations), sorted(functions.values()))
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        found.setdefault(row["name"], set()).update(row["privileges"])
+        rows = await connection.fetch(_PRIVILEGES, sorted(relations))
+        executable = {row["name"] for row in await connection.fetch(_EXECUTABLE, asked)}
+    found = {row["name"]: dict(row) for row in rows}
 
     def may(entry: Mapping[str, Any]) -> bool:
-        if function := functions.get(entry.get("uri", "")):
-            return function in found
+        if overloads := functions.get(entry.get("uri", "")):
+            return not executable.isdisjoint(overloads)
         if "relation" not in entry:
             return True
         needed = _NEEDED.get(entry.get("verb") or entry.get("kind", ""), _SELECT)
-        return needed <= found.get(entry["relation"], set())
+        row = found.get(entry["relation"])
+        return row is not None and needed <= set(row["privileges"])
 
     def shown(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Without the names of tables that the role may not read."""
+        """Without the names of what the role may not use."""
+        if overloads := functions.get(entry.get("uri", "")):
+            pairs = zip(entry["overloads"], overloads, strict=True)
+            return {**entry, "overloads": [one for one, name in pairs if name in executable]}
+        if "relation" in entry:
+            return _with_columns(entry, found[entry["relation"]])
         if "tables" not in entry:
             return entry
         tables = {
-            how: [name for name in names if found.get(name, set()) >= _SELECT]
+            how: [name for name in names if name in found and "select" in found[name]["privileges"]]
             for how, names in entry["tables"].items()
         }
         return {**entry, "tables": tables}
@@ -118,5 +148,40 @@ async def usable_by(
     return {
         **description,
         "procedures": [shown(entry) for entry in procedures if may(entry)],
-        "topics": [entry for entry in topics if may(entry)],
+        "topics": [shown(entry) for entry in topics if may(entry)],
     }
+
+
+def _with_columns(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A verb, or a topic, with those columns that the role may use there.
+
+    :param row: of the relation, as :data:`_PRIVILEGES` answers it.
+    """
+    limited = dict(entry)
+    for part in ("result", "row"):
+        if part in entry:
+            limited[part] = _limited(entry[part], row, ("select",))
+    verb = entry.get("verb", "")
+    if "arguments" in entry:
+        limited["arguments"] = [
+            {**argument, "schema": _limited(argument["schema"], row, privileges)}
+            if (privileges := _GIVEN.get((verb, argument["name"])))
+            else argument
+            for argument in entry["arguments"]
+        ]
+    return limited
+
+
+def _limited(schema: Any, row: Mapping[str, Any], privileges: Sequence[str]) -> Any:
+    """The JSON Schema of a row, or of a list of rows, with fewer columns."""
+    if any(row[privilege] is None for privilege in privileges):
+        return schema
+    if "oneOf" in schema:
+        return {**schema, "oneOf": [_limited(s, row, privileges) for s in schema["oneOf"]]}
+    if "items" in schema:
+        return {**schema, "items": _limited(schema["items"], row, privileges)}
+    if "properties" not in schema:
+        return schema
+    allowed = {name for privilege in privileges for name in row[privilege]}
+    properties = {name: s for name, s in schema["properties"].items() if name in allowed}
+    return {**schema, "properties": properties}

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgwamp.access import Caller
 from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument, StartError
+from pgwamp.errors import InvalidArgument, StartError, below, excerpt
 from pgwamp.procedures.orm import Sessions
 from pgwamp.session import Call, Procedure
 
@@ -162,7 +162,8 @@ class _Arguments:
         given: dict[str, Any] = dict(zip(names, call.args, strict=False))
         for name, value in call.kwargs.items():
             if name not in self._adapters or name in given:
-                raise InvalidArgument(name, f"unknown or given twice; known: {', '.join(names)}")
+                problem = f"unknown or given twice; known: {', '.join(names)}"
+                raise InvalidArgument(excerpt(name), problem)
             given[name] = value
         for name in sorted(self._required - given.keys()):
             raise InvalidArgument(name, f"missing; the arguments are {', '.join(names)}")
@@ -170,8 +171,10 @@ class _Arguments:
             try:
                 given[name] = self._adapters[name].validate_python(value)
             except ValidationError as error:
-                first = error.errors()[0]
-                path = ".".join([name, *(str(part) for part in first["loc"])])
+                first = error.errors(include_url=False, include_input=False)[0]
+                path = name
+                for part in first["loc"]:
+                    path = below(path, part)
                 raise InvalidArgument(path, first["msg"]) from None
         if self._caller:
             given[self._caller] = call.caller

@@ -12,6 +12,7 @@ from pgwamp.errors import InvalidArgument, NotFound, TooManyAffected, TooManyRow
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
+from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
 from pgwamp.query.request import bind, integer, naming_arguments
@@ -32,6 +33,7 @@ class RelationProcedures:
         self._relation = scope.relation
         self._path = path
         self._database = database
+        self._errors = Disclosure(database, relation=scope.relation)
         self._limits = settings.limits
         self._max_rows = settings.limits.max_rows
         big = settings.expose.bigint == "string"
@@ -56,8 +58,9 @@ class RelationProcedures:
 
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
         async def answer(call: Call, request: Request) -> Any:
-            with naming_arguments(request):
-                return await run(call, request)
+            async with self._errors.to(call.caller):
+                with naming_arguments(request):
+                    return await run(call, request)
 
         def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
             request = bind(names, call.args, call.kwargs, required=required)
@@ -101,9 +104,10 @@ class RelationProcedures:
         return Result(rows, kwargs) if kwargs else rows
 
     async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
-        with naming_arguments(request):
-            csv = _is_csv(request)
+        csv = _is_csv(request)
+        async with self._errors.to(call.caller):
             bound = self._reads.stream(request, plain=csv)
+        with naming_arguments(request):
             stream = copy_chunks if csv else stream_rows
             # Closed, and not just dropped: it holds a connection.
             async with aclosing(stream(self._database, call, bound)) as chunks:

@@ -11,6 +11,7 @@ from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, TooManyRows
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
+from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCall, RoutineCalls, outputs_of
@@ -42,6 +43,8 @@ class RoutineProcedure:
             overloads, scopes, max_rows=settings.limits.max_rows, bigint_as_string=self._big
         )
 
+        self._errors = Disclosure(database, routines=overloads, results=self._calls.results)
+
     def procedure(self) -> Procedure:
         """What to register."""
         return Procedure(
@@ -52,12 +55,13 @@ class RoutineProcedure:
 
     def _handler(self, call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
         csv = self._is_csv(call)
-        if call.progress is None:
-            return self._csv(call) if csv else self._answer(call)
-        bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=csv)
-        if not bound.routine.returns_set or bound.counted:
-            return self._answer(call)
-        return self._stream(call, bound, csv)
+        if call.progress is not None:
+            return self._stream(call, csv)
+        return self._csv(call) if csv else self._answer(call)
+
+    async def _bind(self, call: Call, **how: bool) -> RoutineCall:
+        async with self._errors.to(call.caller):
+            return self._calls.bind(call.args, call.kwargs, **how)
 
     def _is_csv(self, call: Call) -> bool:
         if all(
@@ -71,7 +75,7 @@ class RoutineProcedure:
         return form == "csv"
 
     async def _csv(self, call: Call) -> str:
-        bound = self._calls.bind(call.args, call.kwargs, endless=True, plain=True)
+        bound = await self._bind(call, endless=True, plain=True)
         with naming_arguments(_named(bound, call)):
             return await copy_out(
                 self._database,
@@ -81,7 +85,12 @@ class RoutineProcedure:
                 read_only=bound.read_only,
             )
 
-    async def _stream(self, call: Call, bound: RoutineCall, csv: bool) -> AsyncIterator[Any]:
+    async def _stream(self, call: Call, csv: bool) -> AsyncIterator[Any]:
+        bound = await self._bind(call, endless=True, plain=csv)
+        if not bound.routine.returns_set or bound.counted:
+            answer = await self._answer(call)
+            yield answer if isinstance(answer, Result) else Result(answer)
+            return
         stream = copy_chunks if csv else stream_rows
         chunks: AsyncGenerator[Any] = stream(
             self._database, call, bound.bound, read_only=bound.read_only
@@ -93,7 +102,7 @@ class RoutineProcedure:
                     yield chunk if csv else bound.unwrapped(chunk)
 
     async def _answer(self, call: Call) -> Any:
-        bound = self._calls.bind(call.args, call.kwargs)
+        bound = await self._bind(call)
         routine, statement = bound.routine, bound.bound.statement
         with naming_arguments(_named(bound, call)):
             records = await self._database.fetch(

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.pgtypes import Type
 from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope, checked_label, is_label
 
@@ -38,8 +39,8 @@ class Item:
     cast: str = ""
 
     def __hash__(self) -> int:
-        # Enough to tell most apart: it is asked for every column of every call.
-        return hash((self.label, self.aggregate))
+        # Without the type, which the rest decides: it is asked for every column of every call.
+        return hash((self.label, self.aggregate, self.cast, self.field))
 
 
 def all_columns(scope: Scope) -> tuple[Item, ...]:
@@ -47,18 +48,21 @@ def all_columns(scope: Scope) -> tuple[Item, ...]:
     return tuple(Item(c.name, Field(c.name, c.type), c.type) for c in scope.relation.columns)
 
 
-def parse_columns(scope: Scope, given: Any, path: str, values: list[Any]) -> tuple[Item, ...]:
+def parse_columns(scope: Scope, given: Any, path: str, values: Values) -> tuple[Item, ...]:
     """A list of columns. Raises :class:`InvalidArgument` naming the place."""
-    items: list[Item] = []
-    for index, text in enumerate(string_list(given, path)):
+    items: dict[str, Item] = {}
+    names = string_list(given, path, values.limits.max_columns)
+    values.ask_for("columns", len(names), path)
+    for index, text in enumerate(names):
         place = f"{path}[{index}]"
         item = _parse(scope, text, place, values)
-        if any(other.label == item.label for other in items):
+        if item.label in items:
             raise InvalidArgument(
-                place, f'"{item.label}" is named twice; give one an alias, as in "other:{text}"'
-            )
-        items.append(item)
-    return tuple(items)
+                place, f'"{item.label}" is named twice; '
+                f'give one an alias, as in "other:{excerpt(text)}"'
+            )  # fmt: skip
+        items[item.label] = item
+    return tuple(items.values())
 
 
 def is_grouped(items: tuple[Item, ...]) -> bool:
@@ -66,10 +70,11 @@ def is_grouped(items: tuple[Item, ...]) -> bool:
     return any(item.aggregate for item in items)
 
 
-def _parse(scope: Scope, text: str, path: str, values: list[Any]) -> Item:
+def _parse(scope: Scope, text: str, path: str, values: Values) -> Item:
     known = scope.columns.get(text)
     if known is not None:
         return Item(text, Field(text, known.type, computed=text in scope.computed), known.type)
+    check_name(values.limits, text, path)
     match = _ALIAS.fullmatch(text)
     if match is not None:
         label = checked_label(match["alias"], path)
@@ -77,7 +82,7 @@ def _parse(scope: Scope, text: str, path: str, values: list[Any]) -> Item:
     return _value(scope, text, path, values, None)
 
 
-def _value(scope: Scope, text: str, path: str, values: list[Any], label: str | None) -> Item:
+def _value(scope: Scope, text: str, path: str, values: Values, label: str | None) -> Item:
     match = _AGGREGATE.fullmatch(text)
     if match is None or text in scope.columns:
         field = parse_field(scope, text, path, values)

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.catalog.model import Relation
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.query.request import string_list
+from pgwamp.query.unknown import Known, UnknownName
+from pgwamp.settings import LimitSettings
+
+#: Unique constraints that an error lists.
+_MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Conflict:
         if not self.merge:
             return insert.on_conflict_do_nothing(index_elements=list(self.columns))
         # Where there is nothing to set, the row is updated to itself, so that it is returned.
-        update = [name for name in self.update if name in columns] or self.columns
+        given = frozenset(columns)
+        update = [name for name in self.update if name in given] or self.columns
         return insert.on_conflict_do_update(
             index_elements=list(self.columns),
             set_={name: insert.excluded[name] for name in update},
@@ -37,45 +43,51 @@ class Conflict:
 
 
 def parse_conflict(
-    relation: Relation, request: Mapping[str, Any], groups: Sequence[tuple[str, ...]]
+    relation: Relation,
+    request: Mapping[str, Any],
+    groups: Sequence[tuple[str, ...]],
+    limits: LimitSettings,
 ) -> Conflict:
     """``conflict``, ``resolution`` and ``update`` of a request.
 
     :param groups: the sets of columns that rows give.
     :raises InvalidArgument: naming the argument.
     """
-    columns = _key(relation, request.get("conflict"))
+    columns = _key(relation, request.get("conflict"), limits)
     resolution = "merge" if request.get("resolution") is None else request["resolution"]
     if resolution not in ("merge", "ignore"):
         raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
     for name in columns:
         if not all(name in group for group in groups):
-            raise InvalidArgument("rows", f'every row needs the conflict column "{name}"')
+            problem = f'every row needs the conflict column "{name}"'
+            raise InvalidArgument("rows", problem).about(relation.key, name)
     given = dict.fromkeys(name for group in groups for name in group)
     update = request.get("update")
     if update is None:
         names = tuple(name for name in given if name not in columns)
         return Conflict(columns, resolution == "merge", names)
-    names = tuple(string_list(update, "update"))
+    names = tuple(dict.fromkeys(string_list(update, "update", limits.max_columns)))
     if not names:
         raise InvalidArgument("update", 'name at least one column, or say resolution="ignore"')
     for name in names:
         if name not in given:
-            raise InvalidArgument("update", f'the rows give no column "{name}"')
+            raise InvalidArgument("update", f'the rows give no column "{excerpt(name)}"')
     return Conflict(columns, resolution == "merge", names)
 
 
-def _key(relation: Relation, given: Any) -> tuple[str, ...]:
+def _key(relation: Relation, given: Any, limits: LimitSettings) -> tuple[str, ...]:
     """The columns of the unique key that is meant."""
     if given is None:
         if not relation.primary_key:
             raise InvalidArgument("conflict", f"{relation.name} has no primary key: name the "
                                               "columns of a unique constraint")  # fmt: skip
         return relation.primary_key
-    names = tuple(string_list(given, "conflict"))
+    names = tuple(dict.fromkeys(string_list(given, "conflict", limits.max_columns)))
     if not any(set(names) == set(unique) for unique in relation.unique):
-        known = "; ".join(", ".join(unique) for unique in relation.unique) or "none"
-        raise InvalidArgument(
-            "conflict", f"no unique constraint on {', '.join(names)} (unique are: {known})"
-        )
+        raise UnknownName(
+            "conflict",
+            f"no unique constraint on {excerpt(', '.join(names))}",
+            [Known(", ".join(unique), columns=unique) for unique in relation.unique],
+            lambda known: f" (unique are: {'; '.join(known[:_MOST_TOLD]) or 'none'})",
+        ).about(relation.key)
     return names

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
+from pgwamp.query.unknown import unknown_column
 
-#: An arrow and a key; a key that holds an arrow stands in double quotes.
+#: An arrow and a key; a key that holds an arrow or a cast's colons stands in double quotes.
 _STEP = re.compile(
-    r'->(?P<text>>)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?:(?!->)[^"])+))(?=->|$)', re.DOTALL
+    r'->(?P<text>>)?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?:(?!->|::)[^"])+))(?=->|::|\Z)',
+    re.DOTALL,
 )
+_CAST = "::"
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
-_MAX_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,13 @@ class Field:
         """Whether it is a column as it stands in the table."""
         return not (self.steps or self.cast or self.computed)
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that it takes the right to see; a function may show of them what it does."""
+        return () if self.computed else (self.column,)
 
-def parse_field(scope: Scope, text: str, path: str, values: list[Any]) -> Field:
+
+def parse_field(scope: Scope, text: str, path: str, values: Values) -> Field:
     """``column``, ``column->key->>key``, either with ``::type``.
 
     Keys are appended to ``values``: they travel as parameters.
@@ -63,44 +71,44 @@ def parse_field(scope: Scope, text: str, path: str, values: list[Any]) -> Field:
     known = scope.columns.get(text)
     if known is not None:
         return Field(text, known.type, computed=text in scope.computed)
-    body, separator, cast = text.rpartition("::")
-    if separator:
-        inner = parse_field(scope, body, path, values)
-        kind, spelled = scope.castable(cast.strip(), path)
-        if inner.cast:
-            raise InvalidArgument(path, "one cast is enough")
-        return Field(inner.column, kind, inner.steps, spelled, inner.computed)
+    check_name(values.limits, text, path)
     name = _column_of(scope, text)
     if name is None:
-        wrong = text.partition("->")[0]
-        raise InvalidArgument(
-            path, f'no column "{wrong}" in {scope.relation.name}{suggest(wrong, scope.columns)}'
-        )
-    steps, kind = _parse_steps(text[len(name) :], scope.columns[name].type, path, values)
-    return Field(name, kind, steps, computed=name in scope.computed)
+        wrong = text.partition("->")[0].partition(_CAST)[0]
+        raise unknown_column(scope.relation, wrong, path, computed=scope.computed)
+    of = scope.columns[name].type
+    steps, kind, end = _parse_steps(text, len(name), of, path, values)
+    spelled = ""
+    if end < len(text):
+        cast = text[end + len(_CAST) :]
+        if _CAST in cast:
+            raise InvalidArgument(path, "one cast is enough")
+        kind, spelled = scope.castable(cast.strip(), path)
+    return Field(name, kind, steps, spelled, computed=name in scope.computed)
 
 
 def _column_of(scope: Scope, text: str) -> str | None:
-    """The longest column name that an arrow follows."""
-    end = text.rfind("->")
-    while end > 0:
-        if text[:end] in scope.columns:
+    """The longest column name that an arrow or a cast follows."""
+    for end in range(min(scope.longest_name, len(text)), 0, -1):
+        if text.startswith(("->", _CAST), end) and text[:end] in scope.columns:
             return text[:end]
-        end = text.rfind("->", 0, end)
     return None
 
 
 def _parse_steps(
-    text: str, kind: Type, path: str, values: list[Any]
-) -> tuple[tuple[Step, ...], Type]:
+    text: str, at: int, kind: Type, path: str, values: Values
+) -> tuple[tuple[Step, ...], Type, int]:
+    """The steps that begin at ``at``, the type of what they lead to, and where they end."""
     steps: list[Step] = []
-    at = 0
-    while at < len(text):
+    most = values.limits.max_depth
+    while at < len(text) and not text.startswith(_CAST, at):
         match = _STEP.match(text, at)
         if match is None:
             raise InvalidArgument(path, "expected arrows and keys, as in data->a->0->>b")
-        if (steps and steps[-1].as_text) or len(steps) >= _MAX_STEPS:
-            raise InvalidArgument(path, f"->> ends a path; a path has at most {_MAX_STEPS} steps")
+        if steps and steps[-1].as_text:
+            raise InvalidArgument(path, "->> ends a path")
+        if len(steps) >= most:
+            raise InvalidArgument(path, f"a path of more than {most} steps (limits.max_depth)")
         if match["quoted"] is not None:
             key, quoted = re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL), True
         else:
@@ -108,11 +116,12 @@ def _parse_steps(
         step, kind = _step(kind, key, quoted, bool(match["text"]), path, values)
         steps.append(step)
         at = match.end()
-    return tuple(steps), kind
+    values.ask_for("columns", len(steps), path)
+    return tuple(steps), kind, at
 
 
 def _step(
-    kind: Type, key: str, quoted: bool, as_text: bool, path: str, values: list[Any]
+    kind: Type, key: str, quoted: bool, as_text: bool, path: str, values: Values
 ) -> tuple[Step, Type]:
     if "\x00" in key:
         raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
@@ -120,7 +129,9 @@ def _step(
     if kind.form == "composite":
         fields = dict(kind.fields)
         if key not in fields:
-            raise InvalidArgument(path, f'no field "{key}" in {kind.name}{suggest(key, fields)}')
+            raise InvalidArgument(
+                path, f'no field "{excerpt(key)}" in {kind.name}{suggest(key, fields)}'
+            )
         step, inner = Step("field", name=key, as_text=as_text), fields[key]
     elif kind.form == "array" and kind.element is not None:
         if index is None or index < 0:

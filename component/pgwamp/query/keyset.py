@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
@@ -21,6 +22,12 @@ from pgwamp.query.dialect import TEXT, PgType, operate
 from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
+
+#: Terms of an order; an index has at most as many columns.
+_MOST_TERMS = 32
+#: Characters of a cursor. PostgreSQL takes at most 2,700 octets of a row into an index, so that
+#: longer values make a slow order anyway.
+_LONGEST_CURSOR = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,10 @@ def complete_order(scope: Scope, order: tuple[OrderTerm, ...]) -> tuple[OrderTer
     :raises InvalidArgument: the relation has no key to tell equal rows apart.
     """
     relation = scope.relation
+    if len(order) > _MOST_TERMS:
+        raise InvalidArgument(
+            "order", f"more than {_MOST_TERMS} terms; with after no index has more"
+        )
     plain = {t.field.column for t in order if t.field and t.field.is_column and not t.relationship}
     usable = [key for key in relation.unique if not any(_may_be_null(scope, n) for n in key)]
     if relation.primary_key:
@@ -78,9 +89,18 @@ def _spelled(term: OrderTerm, values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def encode_key(order: int, values: Sequence[str | None]) -> str:
-    """The cursor behind a row that has these values, in the order of this fingerprint."""
+    """The cursor behind a row that has these values, in the order of this fingerprint.
+
+    :raises InvalidArgument: the values are too long for one.
+    """
     text = json.dumps([order, *values], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    cursor = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    if len(cursor) > _LONGEST_CURSOR:
+        raise InvalidArgument(
+            "order", f"its values make a cursor of more than {_LONGEST_CURSOR} characters; "
+            "order by shorter ones, or use limit and offset"
+        )  # fmt: skip
+    return cursor
 
 
 def decode_key(order: int, length: int, cursor: Any, values: list[Any]) -> Key | None:
@@ -91,10 +111,12 @@ def decode_key(order: int, length: int, cursor: Any, values: list[Any]) -> Key |
     """
     if cursor is None or cursor == "":
         return None
-    try:
-        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError, RecursionError):
-        found = None
+    found = None
+    if isinstance(cursor, str) and len(cursor) <= _LONGEST_CURSOR:
+        try:
+            found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        except ValueError:
+            found = None
     if not isinstance(found, list) or not found or type(found[0]) is not int:
         raise InvalidArgument("after", "not a cursor; pass on what next held")
     if found[0] != order or len(found) != length + 1:

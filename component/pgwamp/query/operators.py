@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, at, excerpt
 from pgwamp.pgtypes import TEXT_TYPE, bindable, bindable_list
 from pgwamp.query.fields import Field
+from pgwamp.query.limits import Values
 from pgwamp.query.request import suggest
 
 #: Operators that compare with one value of the field's type.
@@ -109,7 +110,7 @@ class OneOf:
 class OperatorParser:
     """Parses the operators on one field, appending their values to ``values``."""
 
-    def __init__(self, field: Field, values: list[Any]):
+    def __init__(self, field: Field, values: Values):
         self._field = field
         self._values = values
 
@@ -134,7 +135,7 @@ class OperatorParser:
         if operator == "has_key":
             return self._has_key(value, path)
         raise InvalidArgument(
-            path, f'unknown operator "{operator}"{suggest(str(operator), OPERATORS)}'
+            path, f'unknown operator "{excerpt(operator)}"{suggest(operator, OPERATORS)}'
         )
 
     def _compare(self, operator: str, value: Any, path: str) -> Condition:
@@ -167,7 +168,7 @@ class OperatorParser:
     def _between(self, value: Any, path: str) -> Condition:
         if not isinstance(value, list) or len(value) != 2:
             raise InvalidArgument(path, "expected a list of two values, lower and upper")
-        ends = tuple(self._bind(end, f"{path}[{i}]") for i, end in enumerate(value))
+        ends = tuple(self._bind(end, at(path, i)) for i, end in enumerate(value))
         return Compare(self._field, "between", ends)
 
     def _in(self, value: Any, path: str) -> Condition:
@@ -225,7 +226,7 @@ class OperatorParser:
                     keys = value[quantifier]
                     if not isinstance(keys, list):
                         raise InvalidArgument(path, "expected a list of keys")
-                    checked = [_pattern(key, f"{path}[{i}]") for i, key in enumerate(keys)]
+                    checked = [_pattern(key, at(path, i)) for i, key in enumerate(keys)]
                     return Contains(
                         self._field, "has_key", self._add(checked), quantifier=quantifier
                     )

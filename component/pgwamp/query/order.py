@@ -10,13 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.catalog.graph import Relationship
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, related_rows
 from pgwamp.query.fields import Field, parse_field
-from pgwamp.query.request import string_list, suggest
+from pgwamp.query.limits import Values, check_name
+from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope
 from pgwamp.query.source import Source
+from pgwamp.query.unknown import unknown_column
 
 #: A cast, as in name::varchar(3), is none.
 _RELATED = re.compile(r"(?P<key>(?:(?!::)[^()])+)\((?P<field>.+)\)", re.DOTALL)
@@ -45,7 +47,7 @@ class OrderTerm:
 
 
 def parse_order(
-    scope: Scope, given: Any, path: str, values: list[Any], items: tuple[Item, ...] = ()
+    scope: Scope, given: Any, path: str, values: Values, items: tuple[Item, ...] = ()
 ) -> tuple[OrderTerm, ...]:
     """A list of terms. Raises :class:`InvalidArgument` naming the place.
 
@@ -54,17 +56,20 @@ def parse_order(
     if given is None:
         return ()
     answered = {item.label: item for item in items}
+    names = string_list(given, path, values.limits.max_columns)
+    values.ask_for("columns", len(names), path)
     return tuple(
         OrderTerm(parse_field(scope, text, path, values))
         if text in scope.columns
         else _parse(scope, text, f"{path}[{index}]", values, answered)
-        for index, text in enumerate(string_list(given, path))
+        for index, text in enumerate(names)
     )
 
 
 def _parse(
-    scope: Scope, text: str, path: str, values: list[Any], answered: Mapping[str, Item]
+    scope: Scope, text: str, path: str, values: Values, answered: Mapping[str, Item]
 ) -> OrderTerm:
+    check_name(values.limits, text, path)
     # A column's name may hold dots, and so may a key of json: take away what is understood.
     name, descending, nulls = text, False, ""
     head, dot, suffix = name.rpartition(".")
@@ -82,21 +87,27 @@ def _parse(
         _, relationship = scope.relationship(related["key"], path)
         if not relationship.to_one:
             raise InvalidArgument(
-                path, f"{related['key']} has many rows; order by a relation with one row"
+                path, f"{excerpt(related['key'])} has many rows; order by a relation with one row"
             )
+        values.ask_for("includes", 1, path)
         target = scope.target(relationship)
-        field = parse_field(target, related["field"], path, values)
+        try:
+            field = parse_field(target, related["field"], path, values)
+        except InvalidArgument as error:
+            raise error.about(relationship.target.key) from None
         return OrderTerm(field, descending, nulls, relationship)
     try:
         return OrderTerm(parse_field(scope, name, path, values), descending, nulls)
     except InvalidArgument as problem:
         if "->" in name or "::" in name:
             raise
-        known = dict.fromkeys((*scope.columns, *answered))
-        raise InvalidArgument(
+        raise unknown_column(
+            scope.relation,
+            name,
             path,
-            f'no column "{name}" in {scope.relation.name}{suggest(name, known)} '
-            "(written as name, name.desc or name.asc.nullslast)",
+            computed=scope.computed,
+            further=[label for label in answered if label not in scope.columns],
+            note=" (written as name, name.desc or name.asc.nullslast)",
         ) from problem
 
 

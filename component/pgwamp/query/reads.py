@@ -24,6 +24,7 @@ from pgwamp.query.keyset import (
     fingerprint,
     key_values,
 )
+from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
@@ -76,11 +77,11 @@ class Reads:
         self._relation = scope.relation
         self._max_rows = max_rows
         self._big = bigint_as_string
-        self._cache = StatementCache()
+        self._cache = StatementCache(scope.statements)
 
     def select(self, request: Mapping[str, Any]) -> Page:
         """Rows that match; one row more than allowed when there is no smaller ``limit``."""
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         selection = SelectionParser(self._scope, values).parse(request)
         counted = count_mode(request.get("count"), "count") == "exact"
         if selection.grouped and ("after" in request or request.get("count")):
@@ -108,7 +109,7 @@ class Reads:
         :param plain: the values as PostgreSQL writes them, for CSV.
         :param condition: SQL of the schema's owner, over the relation's columns.
         """
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         selection = SelectionParser(self._scope, values).parse(request)
         bounds, _ = parse_bounds(request, values)
         return self._cache.get(
@@ -130,7 +131,7 @@ class Reads:
 
     def count(self, request: Mapping[str, Any]) -> Bound:
         """How many rows match."""
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         matching = self._matching(request, values)
         return self._cache.get(("count", matching), lambda: self._build_count(matching)).bind(
             values
@@ -141,7 +142,7 @@ class Reads:
 
         None where rows are hidden from some roles: the planner's guess is about all rows.
         """
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         matching = self._matching(request, values)
         if hides_rows(self._relation, matching):
             return None
@@ -149,12 +150,12 @@ class Reads:
             ("plan", matching), lambda: self._build_count(matching, sa.literal_column("1"))
         ).bind(values)
 
-    def _matching(self, request: Mapping[str, Any], values: list[Any]) -> Selection:
+    def _matching(self, request: Mapping[str, Any], values: Values) -> Selection:
         """What decides which rows there are: the conditions, and related rows they must have."""
         asked = {name: request.get(name) for name in ("where", "columns", "include")}
         return SelectionParser(self._scope, values).parse(asked)
 
-    def _key_values(self, key: Any) -> list[Any]:
+    def _key_values(self, key: Any) -> Values:
         names = self._relation.primary_key
         if isinstance(key, Mapping):
             if set(key) != set(names):
@@ -169,10 +170,12 @@ class Reads:
         if any(value is None for value in given):
             raise InvalidArgument("key", "a key is never null")
         types = [self._relation.by_name[name].type for name in names]
-        return [
+        values = Values(self._scope.limits)
+        values += (
             bindable(kind, value, f"key.{name}")
             for kind, value, name in zip(types, given, names, strict=True)
-        ]
+        )
+        return values
 
     def _build_select(
         self,

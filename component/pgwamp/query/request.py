@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgwamp.errors import CallError, InvalidArgument
+from pgwamp.errors import CallError, InvalidArgument, at, below, excerpt
 
 _LARGEST = 2**63 - 1
+#: A guess at what was meant takes long names and many candidates quadratic time.
+_LONGEST_GUESSED, _MOST_GUESSED = 63, 100
+#: Names that an error lists.
+_MOST_LISTED = 50
 #: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
 _BAD_TEXT = ("22P02", "22007", "22008")
 _BAD_SEARCH = ("syntax error in tsquery", "no operand in tsquery", "text search configuration ")
@@ -33,7 +37,7 @@ def bind(
     bound = dict(zip(names, args, strict=False))
     for name, value in kwargs.items():
         if name not in names:
-            raise InvalidArgument(name, f"unknown argument{suggest(name, names)}")
+            raise InvalidArgument(excerpt(name), f"unknown argument{suggest(name, names)}")
         if name in bound:
             raise InvalidArgument(name, "given twice, by position and by name")
         bound[name] = value
@@ -43,13 +47,22 @@ def bind(
     return bound
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: a close match, or what is allowed."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, 1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    return f"; allowed: {', '.join(known)}" if known else ""
+    text = str(name) if isinstance(name, str | int | float) else ""
+    if 0 < len(text) <= _LONGEST_GUESSED:
+        likely = sorted(known, key=lambda other: abs(len(other) - len(text)))[:_MOST_GUESSED]
+        close = difflib.get_close_matches(text, likely, 1)
+        if close:
+            return f'; did you mean "{close[0]}"?'
+    return f"; allowed: {listed(known)}" if known else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as an error lists them: the first of many."""
+    rest = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def integer(value: Any, path: str, *, minimum: int = 0) -> int:
@@ -64,10 +77,15 @@ def integer(value: Any, path: str, *, minimum: int = 0) -> int:
     return value
 
 
-def string_list(value: Any, path: str) -> list[str]:
-    """A list of strings; a single string is a list of one. Raises :class:`InvalidArgument`."""
+def string_list(value: Any, path: str, most: int) -> list[str]:
+    """A list of strings; a single string is a list of one. Raises :class:`InvalidArgument`.
+
+    :param most: names that it may hold, by ``limits.max_columns``.
+    """
     if isinstance(value, str):
         return [value]
+    if isinstance(value, list | tuple) and len(value) > most:
+        raise InvalidArgument(path, f"{len(value)} names, at most {most} (limits.max_columns)")
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InvalidArgument(path, "expected a list of strings")
     return list(value)
@@ -85,9 +103,7 @@ def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
     except CallError as error:
         sqlstate, problem = error.details.get("sqlstate"), error.message
         places = [
-            place
-            for place, text in _texts(request, "")
-            if _is_about(problem, sqlstate, place, text)
+            place for place, text in _texts(request) if _is_about(problem, sqlstate, place, text)
         ]
         # The texts of a keyset are packed in its cursor.
         if not places and sqlstate in _BAD_TEXT and request.get("after"):
@@ -103,16 +119,19 @@ def _is_about(problem: str, sqlstate: Any, place: str, text: str) -> bool:
         return any(part in _BAD_PATTERN[sqlstate] for part in place.split("."))
     if sqlstate not in _BAD_TEXT and not problem.startswith(_BAD_SEARCH):
         return False
+    if problem.endswith("…"):
+        return text.startswith(problem.partition(': "')[2][:-1])
     return problem.endswith((f': "{text}"', f'configuration "{text}" does not exist'))
 
 
-def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _texts(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every string in the arguments of a call, with its place."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _texts(item, f"{path}[{index}]")
+    rest: list[tuple[str, Any]] = [(excerpt(name), value) for name, value in request.items()]
+    while rest:
+        path, value = rest.pop()
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, Mapping):
+            rest += [(below(path, key), item) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            rest += [(at(path, index), item) for index, item in enumerate(value)]

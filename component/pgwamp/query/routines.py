@@ -11,16 +11,18 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from pgwamp.catalog.model import Argument, Column, Relation, Routine
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.pgtypes import bindable
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import TEXT, PgType, count, function, quoted
 from pgwamp.query.expressions import is_null, output, parameter
+from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.source import Source
 from pgwamp.query.statement import Bound, Row, Shape, Statement, StatementCache, compile_statement
+from pgwamp.query.unknown import Known, UnknownName, identity
 
 #: Name of the one column of a routine that returns no row type.
 VALUE = "value"
@@ -28,6 +30,8 @@ VALUE = "value"
 ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include", "count", "format")
 #: Names beside the columns; what a request can name holds no dots.
 _COUNT, _FOUND = "count ...", "found ..."
+#: Overloads that an error lists.
+_MOST_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ class RoutineCalls:
         self._overloads = [_Overload(routine, scopes) for routine in overloads]
         self._max_rows = max_rows
         self._big = bigint_as_string
-        self._cache = StatementCache()
+        self._cache = StatementCache(scopes.statements)
+        #: The relations whose rows it answers, by schema and name.
+        self.results = {overload.scope.relation.key for overload in self._overloads}
 
     def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, endless: bool = False,
@@ -108,22 +114,19 @@ class RoutineCalls:
                 overload, given, values, request = fitting[0]
                 return self._bound(overload, given, values, request, endless, plain)
             if fitting:
-                raise InvalidArgument(
-                    "arguments", "more than one overload fits; name the arguments: "
-                    + "; ".join(signature(overload.routine) for overload, *_ in fitting)
-                )  # fmt: skip
+                raise _unclear(
+                    "more than one overload fits; name the arguments",
+                    [overload.routine for overload, *_ in fitting],
+                )
         if len(self._overloads) == 1:
             raise problems[0]
-        raise InvalidArgument(
-            "arguments",
-            "no overload fits: " + "; ".join(signature(o.routine) for o in self._overloads),
-        )
+        raise _unclear("no overload fits", [overload.routine for overload in self._overloads])
 
     def _bound(
         self,
         overload: _Overload,
         given: tuple[str | int, ...],
-        values: list[Any],
+        values: Values,
         request: dict[str, Any],
         endless: bool,
         plain: bool,
@@ -164,7 +167,7 @@ class _Overload:
 
     def values(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[tuple[str | int, ...], list[Any], dict[str, Any]]:
+    ) -> tuple[tuple[str | int, ...], Values, dict[str, Any]]:
         """Which arguments are given (positions, then names), their checked values, the request."""
         inputs = self.routine.inputs
         names = {argument.name for argument in inputs}
@@ -186,7 +189,8 @@ class _Overload:
             if name in request:
                 continue
             if name not in named:
-                raise InvalidArgument(name, f"unknown argument; it is {signature(self.routine)}")
+                problem = f"unknown argument; it is {signature(self.routine)}"
+                raise InvalidArgument(excerpt(name), problem)
             given.append((name, named[name], value))
         present = {id(argument) for _, argument, _ in given}
         for argument in inputs:
@@ -194,12 +198,13 @@ class _Overload:
                 raise InvalidArgument(
                     argument.name or "arguments", f"missing; it is {signature(self.routine)}"
                 )
-        values = [
+        values = Values(self.scope.limits)
+        values += (
             None
             if value is None
             else bindable(argument.type, value, argument.name or f"argument {position}")
             for position, argument, value in given
-        ]
+        )
         return tuple(key for key, _, _ in given), values, request
 
     @property
@@ -356,6 +361,16 @@ def _single(routine: Routine) -> tuple[Column, ...]:
 
 #: It binds closer than =>, which belongs to the whole.
 _VARIADIC: custom_op[Any] = custom_op("VARIADIC", precedence=100)
+
+
+def _unclear(problem: str, routines: Sequence[Routine]) -> UnknownName:
+    """The error about arguments that do not say which overload is meant."""
+    return UnknownName(
+        "arguments",
+        problem,
+        [Known(signature(routine), routine=identity(routine)) for routine in routines],
+        lambda names: f": {'; '.join(names[:_MOST_TOLD])}" if names else "",
+    )
 
 
 def signature(routine: Routine) -> str:

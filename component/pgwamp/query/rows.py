@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import writer
-from pgwamp.query.request import suggest
-
-#: Sets of columns in one call; each makes a statement of its own within the whole.
-_MOST_GROUPS = 50
+from pgwamp.errors import InvalidArgument, at, below
+from pgwamp.pgtypes import Binder, writer
+from pgwamp.query.unknown import unknown_column
+from pgwamp.settings import LimitSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ def parse_rows(
     relation: Relation,
     given: Any,
     path: str,
+    limits: LimitSettings,
     missing: Any = None,
     *,
     key: tuple[str, ...] | None = None,
@@ -69,8 +68,17 @@ def parse_rows(
         return Rows((Group(every, False),), (tuple([] for _ in every),))
     if missing == "null":
         union = dict.fromkeys(name for row in rows for name in row)
+        for name in union:
+            if name not in relation.by_name:
+                raise unknown_column(relation, name, path)
+        if len(rows) * len(union) > limits.max_values:
+            raise InvalidArgument(
+                path, f"{len(rows) * len(union)} values with those that are missing, "
+                f"at most {limits.max_values} (limits.max_values)"
+            )  # fmt: skip
         rows = [{name: row.get(name) for name in union} for row in rows]
     groups = list(_groups(rows, path, missing is None, written=key is None).values())
+    _check_size(relation, [len(rows[indexes[0]]) for indexes in groups], path, limits)
     found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups)
     return Rows(
         found,
@@ -101,24 +109,33 @@ def _groups(
             f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the same"
             + (', or say missing="default" or missing="null"' if written else "")
         )  # fmt: skip
-    if len(groups) > _MOST_GROUPS:
-        raise InvalidArgument(
-            path, f"more than {_MOST_GROUPS} different sets of columns; complete the rows, "
-            'or say missing="null"'
-        )  # fmt: skip
     if len(groups.get(frozenset(), ())) > 1:
         raise InvalidArgument(path, "empty rows can only be inserted one by one")
     return groups
+
+
+def _check_size(relation: Relation, sizes: Sequence[int], path: str, limits: LimitSettings) -> None:
+    """Refuse rows that make a statement of more columns than a call may ask for.
+
+    :param sizes: the number of columns of each kind of rows; each makes a statement of its own
+        within the whole, which answers all columns.
+    """
+    most = limits.max_columns
+    if max(sizes) > most:
+        raise InvalidArgument(path, f"{max(sizes)} columns, at most {most} (limits.max_columns)")
+    further = (len(sizes) - 1) * len(relation.columns)
+    if further > most:
+        raise InvalidArgument(
+            path, f"{len(sizes)} different sets of columns, of {len(relation.columns)} columns "
+            f'each, at most {most} (limits.max_columns); complete the rows, or say missing="null"'
+        )  # fmt: skip
 
 
 def writable_column(relation: Relation, name: Any, path: str) -> Column:
     """The column, if values can be written to it. Raises :class:`InvalidArgument`."""
     column = relation.by_name.get(name)
     if column is None:
-        known = relation.by_name
-        raise InvalidArgument(
-            path, f'no column "{name}" in {relation.name}{suggest(str(name), known)}'
-        )
+        raise unknown_column(relation, name, path)
     if column.generated:
         raise InvalidArgument(path, "is computed by the server; leave it out")
     return column
@@ -136,19 +153,25 @@ def _values(
     """The values of one column, checked and ready to be parameters."""
 
     def place(index: int) -> str:
-        return f"{path}.{name}" if single else f"{path}[{index}].{name}"
+        return below(path if single else at(path, index), name)
 
     known = relation.by_name[name] if name in key else None
     kind = (known or writable_column(relation, name, place(indexes[0]))).type
-    write = writer(kind)
+    write, values = writer(kind), []
     try:
-        return [
-            None if (value := rows[index][name]) is None else write(kind, value, "")
-            for index in indexes
-        ]
-    except InvalidArgument:
-        # Places are named only when one is wrong.
         for index in indexes:
-            if rows[index][name] is not None:
-                write(kind, rows[index][name], place(index))
+            value = rows[index][name]
+            values.append(None if value is None else write(kind, value, ""))
+    except InvalidArgument:
+        # The place is named only of the one that is wrong.
+        _refuse(relation, name, write, rows[index][name], place(index))
         raise
+    return values
+
+
+def _refuse(relation: Relation, name: str, write: Binder, value: Any, path: str) -> None:
+    """Raise the error of a value that cannot be written, with its place."""
+    try:
+        write(relation.by_name[name].type, value, path)
+    except InvalidArgument as error:
+        raise error.about(relation.key, name) from None

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from pgwamp.catalog.graph import Graph, Relationship
 from pgwamp.catalog.model import Catalog, Column, Relation, Routine
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.query.cache import Cache
+from pgwamp.query.limits import check_name
 from pgwamp.query.request import suggest
+from pgwamp.query.unknown import Known, UnknownName, identity
+from pgwamp.settings import LimitSettings
 
 #: What a caller may call a value of the answer: it becomes a name in SQL.
 _LABEL = re.compile(r"[^\W\d]\w*")
@@ -22,12 +28,28 @@ _CHARACTER = ("char", "character")
 _LONGEST_NAME = 63
 
 
-class Scopes:
-    """The scope of each relation of a catalog."""
+#: Relationships of one name that an error tells apart.
+_MOST_TOLD = 20
+#: Octets that the compiled statements, and the parsed includes, of all relations may take.
+_MOST_CACHED = 32 * 2**20
 
-    def __init__(self, catalog: Catalog, graph: Graph):
+DEFAULT_LIMITS = LimitSettings()
+
+
+class Scopes:
+    """The scope of each relation of a catalog.
+
+    :ivar limits: what one call may ask for.
+    :ivar statements: what has been compiled, by the shape of the request.
+    :ivar includes: what has been parsed, by scope and text.
+    """
+
+    def __init__(self, catalog: Catalog, graph: Graph, limits: LimitSettings = DEFAULT_LIMITS):
         self.catalog = catalog
         self.graph = graph
+        self.limits = limits
+        self.statements: Cache[Any] = Cache(_MOST_CACHED)
+        self.includes: Cache[Any] = Cache(_MOST_CACHED)
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     def of(self, relation: Relation) -> Scope:
@@ -43,6 +65,9 @@ class Scope:
 
     def __init__(self, relation: Relation, scopes: Scopes):
         self.relation = relation
+        self.limits = scopes.limits
+        self.statements = scopes.statements
+        self.includes = scopes.includes
         self._scopes = scopes
 
     @cached_property
@@ -61,6 +86,11 @@ class Scope:
         }
         return {**self.relation.by_name, **computed}
 
+    @cached_property
+    def longest_name(self) -> int:
+        """The length of the longest name of a column."""
+        return max(map(len, self.columns), default=0)
+
     def target(self, relationship: Relationship) -> Scope:
         """The scope at the other end of a relationship."""
         return self._scopes.of(relationship.target)
@@ -72,7 +102,9 @@ class Scope:
         plain, modifier = (match["name"], match["modifier"]) if match else (name, "")
         kind = types.get("bpchar" if plain in _CHARACTER else plain)
         if kind is None:
-            raise InvalidArgument(path, f'no type "{name}" to cast to{_suggest_type(name, types)}')
+            raise InvalidArgument(
+                path, f'no type "{excerpt(name)}" to cast to{_suggest_type(name, types)}'
+            )
         if plain in _CHARACTER and not modifier:
             modifier = "1"
         # As in timestamp(3) with time zone.
@@ -96,39 +128,68 @@ class Scope:
 
         :raises InvalidArgument: there is none, or more than one; the error lists the candidates.
         """
+        check_name(self.limits, key, path)
         match = _KEY.fullmatch(key)
         if match is None:
             raise InvalidArgument(path, 'expected a key such as "relation" or "alias:relation"')
         name = match["name"]
         named, found = self._ways(name, match["hint"])
         if not named:
-            known = sorted({next(way.names()) for way in self._all_ways()})
-            raise InvalidArgument(
-                path,
-                f'no relationship "{name}" of {self.relation.name}'
-                + (suggest(name, known) or "; it has none"),
-            )
+            raise self._unknown(name, path)
         if len(found) != 1:
             problem = (
                 "more than one relationship fits"
                 if found
-                else f'none has the hint "{match["hint"]}"'
+                else f'none has the hint "{excerpt(match["hint"])}"'
             )
-            spelled = ", ".join(sorted({self._spelling(way) for way in found or named}))
-            raise InvalidArgument(path, f"{problem}; say which: {spelled}")
+            raise UnknownName(
+                path,
+                problem,
+                sorted(
+                    (self._told(way, self._spelling(way)) for way in (found or named)[:_MOST_TOLD]),
+                    key=lambda known: known.name,
+                ),
+                lambda names: f"; say which: {', '.join(dict.fromkeys(names))}" if names else "",
+            ).about(self.relation.key)
         alias, target = match["alias"], found[0].target
         if alias is not None:
             return checked_label(alias, path), found[0]
         return target.name if name == f"{target.schema}.{target.name}" else name, found[0]
 
-    def _all_ways(self) -> Sequence[Relationship]:
-        return self._scopes.graph.relationships(self.relation)
+    def _unknown(self, name: str, path: str) -> UnknownName:
+        """The error about a relationship that is not there."""
+        known = {next(way.names()): way for way in self._scopes.graph.relationships(self.relation)}
+        return UnknownName(
+            path,
+            f'no relationship "{excerpt(name)}" of {self.relation.name}',
+            [self._told(known[key], key) for key in sorted(known)],
+            lambda names: suggest(name, names) or "; it has none",
+        ).about(self.relation.key)
+
+    def _told(self, way: Relationship, key: str) -> Known:
+        """A key of a relationship, for those who may read the relation at its end."""
+        return Known(
+            key,
+            tuple(ours for ours, _ in way.pairs),
+            way.target.key,
+            identity(way.routine) if way.routine is not None else None,
+        )
+
+    @cached_property
+    def _ways_by_name(self) -> Mapping[str, Sequence[tuple[Relationship, frozenset[str]]]]:
+        """The relationships, and the hints of each, by every name that it has."""
+        found: dict[str, list[tuple[Relationship, frozenset[str]]]] = defaultdict(list)
+        for way in self._scopes.graph.relationships(self.relation):
+            hints = frozenset(way.hints())
+            for name in dict.fromkeys(way.names()):
+                found[name].append((way, hints))
+        return found
 
     def _ways(self, name: str, hint: str | None) -> tuple[list[Relationship], list[Relationship]]:
         """The relationships of a name, and those of them that its hint leaves."""
-        named = [way for way in self._all_ways() if name in way.names()]
-        hinted = [way for way in named if hint is None or hint in way.hints()]
-        return named, _narrow(hinted, name, hint)
+        named = self._ways_by_name.get(name, ())
+        hinted = [way for way, hints in named if hint is None or hint in hints]
+        return [way for way, _ in named], _narrow(hinted, name, hint)
 
     def _spelling(self, way: Relationship) -> str:
         """A key that means this relationship and no other."""
@@ -141,7 +202,7 @@ class Scope:
     def has_relationship(self, key: str) -> bool:
         """Whether ``key`` could mean a relationship."""
         match = _KEY.fullmatch(key)
-        return match is not None and any(match["name"] in way.names() for way in self._all_ways())
+        return match is not None and match["name"] in self._ways_by_name
 
 
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:

@@ -7,6 +7,7 @@ functions and the ``returning`` of writes.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,9 +15,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from pgwamp.catalog.graph import Relationship
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, below, excerpt
 from pgwamp.query.bounds import NO_BOUNDS, Bounds, parse_bounds
 from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
+from pgwamp.query.limits import Counted, Values, check_depth
 from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm, parse_order
 from pgwamp.query.request import suggest
@@ -26,7 +28,6 @@ from pgwamp.query.where import WhereParser
 EMBED_ARGUMENTS = (
     "columns", "where", "order", "limit", "offset", "include", "inner", "spread",
 )  # fmt: skip
-_MAX_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,8 @@ class Selection:
         return found
 
 
-#: Parsed includes of each scope, by their JSON text; how many are kept, and how long a text.
-_EMBEDS: WeakKeyDictionary[Scope, dict[str, tuple[Embed, ...]]] = WeakKeyDictionary()
-_MOST_KNOWN, _LONGEST_KNOWN = 200, 4000
+#: Names and values, and characters, of an include whose parsed form is kept.
+_MOST_KEPT, _LONGEST_KEPT = 300, 4000
 #: Most calls ask for whole rows: what that means is made once for each scope.
 _WHOLE: WeakKeyDictionary[Scope, Selection] = WeakKeyDictionary()
 
@@ -92,7 +92,7 @@ def whole(scope: Scope) -> Selection:
 class SelectionParser:
     """Parses requests about one scope, appending their values to ``values``."""
 
-    def __init__(self, scope: Scope, values: list[Any], path: str = "", depth: int = 0):
+    def __init__(self, scope: Scope, values: Values, path: str = "", depth: int = 0):
         self._scope = scope
         self._values = values
         self._path = path
@@ -105,12 +105,14 @@ class SelectionParser:
         :raises InvalidArgument: naming the place.
         """
         if all(request.get(name) is None for name in ("where", "include", "order", columns)):
-            return whole(self._scope)
+            return self._whole()
         where = request.get("where")
         condition = (
             None
             if where is None
-            else WhereParser(self._scope, self._values).parse(where, f"{self._path}where")
+            else WhereParser(self._scope, self._values).parse(
+                where, f"{self._path}where", self._depth
+            )
         )
         embeds = self._known_embeds(request.get("include"))
         items = self._items(request.get(columns), embeds, columns)
@@ -131,13 +133,20 @@ class SelectionParser:
             return items
         # What is embedded under a column's name, such as that of a foreign key, takes its place.
         taken = {embed.label for embed in embeds if not embed.spread}
-        items = whole(self._scope).items
+        items = self._whole().items
         return tuple(item for item in items if item.label not in taken) if taken else items
+
+    def _whole(self) -> Selection:
+        """All real columns. Those of an embedded row count as if they were named."""
+        selection = whole(self._scope)
+        if self._depth:
+            self._values.ask_for("columns", len(selection.items), f"{self._path}columns")
+        return selection
 
     def _check(self, selection: Selection, columns: str) -> None:
         labels = selection.labels()
         if len(set(labels)) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
+            (twice, _), *_ = Counter(labels).most_common(1)
             raise InvalidArgument(
                 f"{self._path}{columns}",
                 f'"{twice}" would be there twice: name the columns that are wanted, '
@@ -165,20 +174,23 @@ class SelectionParser:
         A client repeats its includes to the letter, and parsing three levels takes longer than
         anything else that a call does here.
         """
-        if not given or self._depth:
+        if not given or self._depth or not _is_small(given):
             return self._embeds(given)
         try:
-            spelled = json.dumps(given)
+            key = self._scope.relation.key, json.dumps(given)
         except (TypeError, ValueError):
             return self._embeds(given)
-        known = _EMBEDS.setdefault(self._scope, {})
-        embeds = known.get(spelled)
-        if embeds is None:
-            before = len(self._values)
-            embeds = self._embeds(given)
-            small = len(spelled) <= _LONGEST_KNOWN and len(known) < _MOST_KNOWN
-            if len(self._values) == before and small:
-                known[spelled] = embeds
+        known: tuple[tuple[Embed, ...], Counter[Counted]] | None = self._scope.includes.get(key)
+        if known is not None:
+            embeds, counted = known
+            for what, number in counted.items():
+                self._values.ask_for(what, number, f"{self._path}include")
+            return embeds
+        positions, before = len(self._values), self._values.counted.copy()
+        embeds = self._embeds(given)
+        if len(self._values) == positions:
+            counted = self._values.counted - before
+            self._scope.includes.put(key, (embeds, counted), _MOST_KEPT * len(key[1]))
         return embeds
 
     def _embeds(self, given: Any) -> tuple[Embed, ...]:
@@ -191,18 +203,19 @@ class SelectionParser:
             given = dict.fromkeys(given)
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             raise InvalidArgument(path, 'expected a dict such as {"customer": {}}, or a list')
-        if given and self._depth >= _MAX_DEPTH:
-            raise InvalidArgument(path, f"nested deeper than {_MAX_DEPTH} levels")
-        embeds: list[Embed] = []
+        check_depth(self._values.limits, self._depth + bool(given), path)
+        self._values.ask_for("includes", len(given), path)
+        embeds: dict[str, Embed] = {}
         for key, value in given.items():
-            embed = self._embed(key, value, f"{path}.{key}")
-            if any(other.label == embed.label for other in embeds):
+            place = below(path, key)
+            embed = self._embed(key, value, place)
+            if embed.label in embeds:
                 raise InvalidArgument(
-                    f"{path}.{key}", f'"{embed.label}" is named twice; give one an alias, '
-                    f'as in "other:{key}"'
+                    place, f'"{embed.label}" is named twice; '
+                    f'give one an alias, as in "other:{excerpt(key)}"'
                 )  # fmt: skip
-            embeds.append(embed)
-        return tuple(embeds)
+            embeds[embed.label] = embed
+        return tuple(embeds.values())
 
     def _embed(self, key: str, given: Any, path: str) -> Embed:
         label, relationship = self._scope.relationship(key, path)
@@ -212,18 +225,41 @@ class SelectionParser:
         for name in request:
             if name not in EMBED_ARGUMENTS:
                 raise InvalidArgument(
-                    f"{path}.{name}", f"unknown argument{suggest(str(name), EMBED_ARGUMENTS)}"
+                    below(path, name), f"unknown argument{suggest(name, EMBED_ARGUMENTS)}"
                 )
         inner, spread = (_flag(request.get(name), f"{path}.{name}") for name in ("inner", "spread"))
         if spread and not relationship.to_one:
             raise InvalidArgument(f"{path}.spread", "only a single related row can be spread")
         scope = self._scope.target(relationship)
         parser = SelectionParser(scope, self._values, f"{path}.", self._depth + 1)
-        selection = parser.parse(request)
+        try:
+            selection = parser.parse(request)
+        except InvalidArgument as error:
+            raise error.about(scope.relation.key) from None
         bounds, _ = parse_bounds(request, self._values, f"{path}.")
         if bounds != NO_BOUNDS:
             selection = replace(selection, bounds=bounds)
         return Embed(label, relationship, selection, inner, spread)
+
+
+def _is_small(given: Any) -> bool:
+    """Whether an include is of the size that clients write, however it is nested."""
+    rest, number, length = [given], 0, 0
+    while rest and number <= _MOST_KEPT and length <= _LONGEST_KEPT:
+        value = rest.pop()
+        number += 1
+        if isinstance(value, str | bytes):
+            length += len(value)
+        elif isinstance(value, Mapping):
+            number += len(value)
+            if number <= _MOST_KEPT:
+                length += sum(len(key) for key in value if isinstance(key, str))
+                rest += value.values()
+        elif isinstance(value, list | tuple):
+            number += len(value)
+            if number <= _MOST_KEPT:
+                rest += value
+    return number <= _MOST_KEPT and length <= _LONGEST_KEPT
 
 
 def _flag(value: Any, path: str) -> bool:

@@ -10,12 +10,15 @@ import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter
+from pgwamp.query.cache import Cache
 from pgwamp.query.dialect import DIALECT
 from pgwamp.query.expressions import runs_code
 
 Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
 _MOST_PARAMETERS = 32_767
+#: What a cached statement takes in memory, its shape included, by the length of its SQL; measured.
+_OCTETS_PER_CHARACTER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +133,19 @@ def compile_statement(
 
 
 class StatementCache:
-    """Compiled statements by the shape of the request; the oldest goes when it is full."""
+    """The compiled statements of one relation or routine, by the shape of the request.
 
-    def __init__(self, size: int = 500):
-        self._size = size
-        self._statements: dict[object, Statement] = {}
+    :param shared: holds those of all relations, so that together they stay within its bound.
+    """
+
+    def __init__(self, shared: Cache[Statement]):
+        self._shared = shared
 
     def get(self, shape: object, build: Callable[[], Statement]) -> Statement:
         """The statement of ``shape``, built on its first use."""
-        statement = self._statements.get(shape)
+        key = (self, shape)
+        statement = self._shared.get(key)
         if statement is None:
-            if len(self._statements) >= self._size:
-                del self._statements[next(iter(self._statements))]
-            statement = self._statements[shape] = build()
+            statement = build()
+            self._shared.put(key, statement, len(statement.sql) * _OCTETS_PER_CHARACTER)
         return statement

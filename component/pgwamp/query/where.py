@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pgwamp.catalog.graph import Relationship
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, at, below
 from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.limits import Values, check_depth, check_name
 from pgwamp.query.operators import OPERATORS, Condition, Is, Not, OperatorParser
-from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
-
-_MAX_DEPTH = 20
+from pgwamp.query.unknown import unknown_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Related:
 class WhereParser:
     """Parses one ``where``, appending its values to ``values``."""
 
-    def __init__(self, scope: Scope, values: list[Any]):
+    def __init__(self, scope: Scope, values: Values):
         self._scope = scope
         self._values = values
 
@@ -47,13 +46,16 @@ class WhereParser:
         """``where`` as a condition. Raises :class:`InvalidArgument` naming the place."""
         if not isinstance(where, Mapping):
             raise InvalidArgument(path, 'expected a dict such as {"id": 1}')
-        if depth > _MAX_DEPTH:
-            raise InvalidArgument(path, f"nested deeper than {_MAX_DEPTH} levels")
+        check_depth(self._values.limits, depth, path)
+        # An empty dict among the conditions of an "or" is one, too.
+        self._values.ask_for("conditions", len(where) or 1, path)
         parts = [self._entry(key, value, path, depth) for key, value in where.items()]
         return parts[0] if len(parts) == 1 else Junction("and", tuple(parts))
 
     def _entry(self, key: Any, value: Any, path: str, depth: int) -> Condition:
-        path = f"{path}.{key}"
+        path = below(path, key)
+        if isinstance(key, str):
+            check_name(self._values.limits, key, path)
         # A column may be called "or": it is meant when the value is no list of conditions.
         column = self._scope.columns.get(key)
         if key in ("and", "or") and (column is None or isinstance(value, list)):
@@ -69,27 +71,39 @@ class WhereParser:
         if isinstance(key, str) and ("->" in key or "::" in key):
             field = parse_field(self._scope, key, path, self._values)
             return self._field(field, value, path, depth)
-        known = (*self._scope.columns, "and", "or", "not")
-        raise InvalidArgument(
+        raise unknown_column(
+            self._scope.relation,
+            key,
             path,
-            f'no column "{key}" in {self._scope.relation.name}{suggest(str(key), known)}',
+            computed=self._scope.computed,
+            further=("and", "or", "not"),
         )
 
     def _junction(self, kind: Any, value: Any, path: str, depth: int) -> Condition:
         if not isinstance(value, list):
             raise InvalidArgument(path, "expected a list of conditions")
         return Junction(
-            kind, tuple(self.parse(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value))
+            kind, tuple(self.parse(v, at(path, i), depth + 1) for i, v in enumerate(value))
         )
 
     def _related(self, key: str, value: Any, path: str, depth: int) -> Condition:
         _, relationship = self._scope.relationship(key, path)
         target = WhereParser(self._scope.target(relationship), self._values)
-        condition = target.parse({} if value is None else value, path, depth + 1)
+        try:
+            condition = target.parse({} if value is None else value, path, depth + 1)
+        except InvalidArgument as error:
+            raise error.about(relationship.target.key) from None
         found = Related(relationship, condition)
         return Not(found) if value is None else found
 
     def _field(self, field: Field, value: Any, path: str, depth: int) -> Condition:
+        try:
+            return self._compared(field, value, path, depth)
+        except InvalidArgument as error:
+            # Of an enum it tells the labels, and of a composite the fields.
+            raise error.about(self._scope.relation.key, *field.needed) from None
+
+    def _compared(self, field: Field, value: Any, path: str, depth: int) -> Condition:
         operators = OperatorParser(field, self._values)
         if value is None:
             return Is(field, "null")
@@ -97,13 +111,13 @@ class WhereParser:
             return operators.parse("in", value, path)
         if not isinstance(value, Mapping):
             return operators.parse("eq", value, path)
+        self._values.ask_for("conditions", max(len(value) - 1, 0), path)
         parts: list[Condition] = []
         for operator, operand in value.items():
-            place = f"{path}.{operator}"
+            place = below(path, operator)
             if operator == "not":
-                if depth > _MAX_DEPTH:
-                    raise InvalidArgument(place, f"nested deeper than {_MAX_DEPTH} levels")
-                parts.append(Not(self._field(field, operand, place, depth + 1)))
+                check_depth(self._values.limits, depth, place)
+                parts.append(Not(self._compared(field, operand, place, depth + 1)))
             else:
                 parts.append(operators.parse(operator, operand, place))
         if not parts:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, below
 from pgwamp.pgtypes import Type
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
@@ -18,8 +18,9 @@ from pgwamp.query.conditions import Names, condition
 from pgwamp.query.conflict import Conflict, parse_conflict
 from pgwamp.query.dialect import builtin, equal, quoted
 from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
+from pgwamp.query.limits import Values
 from pgwamp.query.operators import Condition
-from pgwamp.query.rows import Group, parse_rows, writable_column
+from pgwamp.query.rows import Group, Rows, parse_rows, writable_column
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser, needed_columns
 from pgwamp.query.source import Source, unused
@@ -34,6 +35,8 @@ UPSERT_ARGUMENTS = (
 DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
 #: The temporary table that CSV goes through; each session has its own.
 _STAGE = "pgwamp_csv"
+#: Octets of the first line of a CSV text: 1,600 names of 63 octets, each of them escaped.
+_LONGEST_HEADER = 256 * 1024
 _COUNT = Selection((Item("count", None, Type(20, "bigint", "integer"), "count"),))
 
 
@@ -62,13 +65,14 @@ class Writes:
     def __init__(self, scope: Scope, *, bigint_as_string: bool = False):
         self._scope = scope
         self._relation = scope.relation
+        self._limits = scope.limits
         self._big = bigint_as_string
-        self._cache = StatementCache()
+        self._cache = StatementCache(scope.statements)
 
     def insert(self, request: Mapping[str, Any]) -> Bound:
         """Insert a dict or a list of dicts."""
-        rows = parse_rows(self._relation, request.get("rows"), "rows", request.get("missing"))
-        values: list[Any] = []
+        rows = self._rows(request)
+        values = Values(self._scope.limits)
         returning = self._returning(request, values)
         return self._cache.get(
             ("insert", rows.groups, returning),
@@ -84,8 +88,8 @@ class Writes:
         given = request.get("values")
         if not isinstance(given, Mapping) or not given:
             raise InvalidArgument("values", 'expected a dict such as {"status": "paid"}')
-        rows = parse_rows(self._relation, given, "values")
-        values: list[Any] = []
+        rows = parse_rows(self._relation, given, "values", self._limits)
+        values = Values(self._scope.limits)
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
@@ -95,9 +99,11 @@ class Writes:
 
     def upsert(self, request: Mapping[str, Any]) -> Bound:
         """Insert, or update the row that is in the way."""
-        rows = parse_rows(self._relation, request.get("rows"), "rows", request.get("missing"))
-        conflict = parse_conflict(self._relation, request, [g.columns for g in rows.groups])
-        values: list[Any] = []
+        rows = self._rows(request)
+        conflict = parse_conflict(
+            self._relation, request, [g.columns for g in rows.groups], self._limits
+        )
+        values = Values(self._scope.limits)
         returning = self._returning(request, values)
         return self._cache.get(
             ("upsert", rows.groups, conflict, returning),
@@ -109,22 +115,27 @@ class Writes:
 
     def delete(self, request: Mapping[str, Any]) -> Bound:
         """Delete the rows that match ``where``."""
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
             ("delete", where, returning), lambda: self._build_delete(where, returning)
         ).bind(values)
 
+    def _rows(self, request: Mapping[str, Any]) -> Rows:
+        return parse_rows(
+            self._relation, request.get("rows"), "rows", self._limits, request.get("missing")
+        )
+
     # --- arguments -----------------------------------------------------------------------------
 
-    def _required_where(self, request: Mapping[str, Any], values: list[Any]) -> Condition:
+    def _required_where(self, request: Mapping[str, Any], values: Values) -> Condition:
         where = request.get("where")
         if where is None:
             raise InvalidArgument("where", "missing; to mean every row, give an empty dict {}")
         return WhereParser(self._scope, values).parse(where)
 
-    def _returning(self, request: Mapping[str, Any], values: list[Any]) -> Selection | None:
+    def _returning(self, request: Mapping[str, Any], values: Values) -> Selection | None:
         returning = request.get("returning", True)
         if returning is False:
             for name in ("include", "order"):
@@ -146,7 +157,7 @@ class Writes:
         key = self._relation.primary_key
         if not key:
             raise InvalidArgument("rows", f"{self._relation.name} has no primary key; use where")
-        rows = parse_rows(self._relation, request["rows"], "rows", key=key)
+        rows = parse_rows(self._relation, request["rows"], "rows", self._limits, key=key)
         (group,), (lists,) = rows.groups, rows.values
         columns = group.columns
         if any(name not in columns for name in key) or len(columns) == len(key):
@@ -158,7 +169,7 @@ class Writes:
             raise InvalidArgument("rows", "a key is never null")
         if len(set(keys)) < len(keys):
             raise InvalidArgument("rows", "two rows have the same key")
-        values: list[Any] = []
+        values = Values(self._scope.limits)
         returning = self._returning(request, values)
         return self._cache.get(
             ("update rows", group, returning),
@@ -263,14 +274,17 @@ class Writes:
             if request.get(name) not in (None, False):
                 raise InvalidArgument(name, "csv answers the number of rows; leave it out")
         text = request["csv"]
-        data = text.encode() if isinstance(text, str) else text
+        try:
+            data = text.encode() if isinstance(text, str) else text
+        except UnicodeEncodeError:
+            raise InvalidArgument("csv", "holds half a character") from None
         if not isinstance(data, bytes):
             raise InvalidArgument("csv", "expected a text whose first line names the columns")
         columns = self._csv_columns(data)
         relation = self._relation
         if not upsert and relation.kind == "table" and not relation.row_security:
             return Load(data, relation.schema, relation.name, columns)
-        conflict = parse_conflict(relation, request, [columns]) if upsert else None
+        conflict = parse_conflict(relation, request, [columns], self._limits) if upsert else None
         return Load(
             data,
             "pg_temp",
@@ -281,15 +295,16 @@ class Writes:
         )
 
     def _csv_columns(self, data: bytes) -> tuple[str, ...]:
+        end = data.find(b"\n", 0, _LONGEST_HEADER)
         try:
-            header = next(csv.reader([data.partition(b"\n")[0].decode()]), [])
+            header = next(csv.reader([data[: _LONGEST_HEADER if end < 0 else end].decode()]), [])
         except (UnicodeDecodeError, csv.Error):
             header = []
         names = tuple(name.strip() for name in header)
         if not names:
             raise InvalidArgument("csv", "the first line names the columns, as in id,name")
-        for name in names:
-            writable_column(self._relation, name, f"csv.line 1.{name}")
+        for name in dict.fromkeys(names):
+            writable_column(self._relation, name, below("csv.line 1", name))
         if len(set(names)) < len(names):
             raise InvalidArgument("csv", "line 1: a column is named twice")
         return names

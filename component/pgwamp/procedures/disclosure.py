@@ -1,0 +1,147 @@
+"""Errors of callers who have roles: privilege first, then names.
+
+A wrong argument is found before PostgreSQL is asked, and the error about it tells names of the
+catalog. Here, in one place, such an error becomes a refusal where PostgreSQL would refuse the
+caller, and tells only names that the caller may see otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.access import Caller
+from pgwamp.catalog import Relation, Routine
+from pgwamp.database import Database
+from pgwamp.errors import CallError, InvalidArgument, NotAuthorized
+from pgwamp.query.unknown import Known, UnknownName, identity
+
+#: Schema and name of a relation.
+Key = tuple[str, str]
+# Runs as the caller's role: privileges are those of current_user.
+_PRIVILEGES = """
+select n.nspname as schema, c.relname as name,
+    case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
+        when 'f' then 'foreign table' else 'table' end as kind,
+    has_any_column_privilege(c.oid, 'select, insert, update')
+        or has_table_privilege(c.oid, 'delete') as usable,
+    has_any_column_privilege(c.oid, 'select') as readable,
+    array(
+        select a.attname::text from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and has_column_privilege(c.oid, a.attnum, 'select, insert, update')
+    ) as columns
+from unnest($1::text[], $2::text[]) as r (schema, name)
+join pg_namespace as n on n.nspname = r.schema
+join pg_class as c on c.relnamespace = n.oid and c.relname = r.name
+where has_schema_privilege(n.oid, 'usage')
+union all
+select null, r.name, 'function', true, true, null
+from unnest($3::text[]) as r (name)
+join pg_proc as p
+    on p.proname = split_part(split_part(r.name, '(', 1), '.', 2)
+join pg_namespace as n on n.oid = p.pronamespace
+where r.name = concat(n.nspname, '.', p.proname, '(',
+        array_to_string(p.proargtypes::oid[], ','), ')')
+    and has_schema_privilege(n.oid, 'usage')
+    and has_function_privilege(p.oid, 'execute')
+"""
+
+
+class Disclosure:
+    """The errors of a relation's verbs, or of a routine.
+
+    :param relation: what the verbs are of.
+    :param routines: or the overloads of the routine.
+    :param results: relations whose rows the routine answers: EXECUTE is enough to see them.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        relation: Relation | None = None,
+        routines: Sequence[Routine] = (),
+        results: Collection[Key] = (),
+    ):
+        self._database = database
+        self._relation = relation
+        self._routines = routines
+        self._results = results
+
+    @asynccontextmanager
+    async def to(self, caller: Caller) -> AsyncIterator[None]:
+        """Let errors through as the caller may see them."""
+        try:
+            yield
+        except InvalidArgument as error:
+            raise await self._disclosed(error, caller) from None
+
+    async def _disclosed(self, error: InvalidArgument, caller: Caller) -> CallError:
+        if "sqlstate" in error.details:
+            return error  # from PostgreSQL, which has asked for privileges itself
+        seen = await self._seen(error, caller) if self._database.roles else None
+        if seen is not None and (refusal := self._refusal(error, seen)) is not None:
+            return refusal
+        if not isinstance(error, UnknownName):
+            return error
+        about = self._about(error)
+        return error.telling(lambda known: seen is None or seen.shows(known, about))
+
+    def _about(self, error: InvalidArgument) -> Key | None:
+        """The relation whose privileges count."""
+        own = None if self._relation is None else self._relation.key
+        about = error.relation or own
+        return None if about in self._results else about
+
+    async def _seen(self, error: InvalidArgument, caller: Caller) -> _Seen:
+        known = error.known if isinstance(error, UnknownName) else ()
+        relations = {self._about(error), *(name.relation for name in known)} - {None}
+        routines = {identity(routine) for routine in self._routines}
+        routines.update(name.routine for name in known if name.routine is not None)
+        keys = sorted(key for key in relations if key is not None)
+        schemas, names = [schema for schema, _ in keys], [name for _, name in keys]
+        async with self._database.own_as(caller) as connection:
+            rows = await connection.fetch(_PRIVILEGES, schemas, names, sorted(routines))
+        return _Seen(
+            {(row["schema"], row["name"]): row for row in rows if row["schema"] is not None},
+            {row["name"] for row in rows if row["schema"] is None},
+        )
+
+    def _refusal(self, error: InvalidArgument, seen: _Seen) -> NotAuthorized | None:
+        """What PostgreSQL would say first."""
+        if self._routines and not any(identity(r) in seen.routines for r in self._routines):
+            return _denied("function", self._routines[0].name)
+        about = self._about(error)
+        if about is None:
+            return None
+        row = seen.relations.get(about)
+        if row is None or not row["usable"] or not set(error.columns) <= set(row["columns"]):
+            return _denied(row["kind"] if row else "relation", about[1])
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a caller's role may use: relations that there are, and routines to execute."""
+
+    relations: Mapping[Key, Any]
+    routines: Collection[str]
+
+    def shows(self, known: Known, about: Key | None) -> bool:
+        """Whether the caller may see a name, in an error about this relation."""
+        if known.columns and about is not None:
+            own = self.relations.get(about)
+            if own is None or not set(known.columns) <= set(own["columns"]):
+                return False
+        if known.relation is not None:
+            row = self.relations.get(known.relation)
+            if row is None or not row["readable"]:
+                return False
+        return known.routine is None or known.routine in self.routines
+
+
+def _denied(kind: str, name: str) -> NotAuthorized:
+    return NotAuthorized(f"permission denied for {kind} {name}", sqlstate="42501")

@@ -1,0 +1,55 @@
+"""What one call may ask for, counted while it is parsed: bounds come before the work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+from pgwamp.errors import InvalidArgument
+from pgwamp.settings import LimitSettings
+
+Counted = Literal["columns", "conditions", "includes"]
+_WORDS: dict[Counted, str] = {
+    "columns": "columns",
+    "conditions": "conditions",
+    "includes": "related relations",
+}
+
+
+class Values(list[Any]):
+    """The values of one call in the order of their parameters, and what it has asked for so far.
+
+    All parsers of a call append to the same one, so that its columns, conditions and includes are
+    counted through all levels.
+    """
+
+    def __init__(self, limits: LimitSettings):
+        super().__init__()
+        self.limits = limits
+        self.counted: Counter[Counted] = Counter()
+
+    def ask_for(self, what: Counted, number: int, path: str) -> None:
+        """Add to what the call asks for.
+
+        :raises InvalidArgument: that is more than one call may ask for.
+        """
+        self.counted[what] += number
+        most: int = getattr(self.limits, f"max_{what}")
+        if self.counted[what] > most:
+            raise InvalidArgument(
+                path, f"{self.counted[what]} {_WORDS[what]}, at most {most} (limits.max_{what})"
+            )
+
+
+def check_name(limits: LimitSettings, name: str, path: str) -> None:
+    """Refuse a name that is longer than any that means something: it is taken apart next."""
+    most = limits.max_name
+    if len(name) > most or len(name.encode(errors="replace")) > most:
+        raise InvalidArgument(path, f"a name of more than {most} octets (limits.max_name)")
+
+
+def check_depth(limits: LimitSettings, depth: int, path: str) -> None:
+    """Refuse what is nested deeper than ``depth`` may be."""
+    most = limits.max_depth
+    if depth > most:
+        raise InvalidArgument(path, f"nested deeper than {most} levels (limits.max_depth)")
