@@ -53,7 +53,13 @@ async def connect_directly(
         dsn,
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
-        server_settings={**SESSION_SETTINGS, "application_name": application_name, **settings},
+        server_settings={
+            **SESSION_SETTINGS,
+            # Nobody's functions and operators stand in for those of the system.
+            "search_path": "pg_catalog, pg_temp",
+            "application_name": application_name,
+            **settings,
+        },
     )
 
 
