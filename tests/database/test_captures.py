@@ -80,7 +80,7 @@ async def test_a_partition_without_triggers_is_found_and_cured(
         "create table stock_2 partition of stock for values from (10) to (20)",
     )
     problem = (
-        "public.stock is watched, but its partition stock_2 is not: "
+        "public.stock is watched, but its partition public.stock_2 is not: "
         "select wamp.refresh('public.stock')"
     )
     findings = await check_all(make_settings())

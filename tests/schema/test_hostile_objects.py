@@ -10,7 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 from typer.testing import CliRunner
 
-from pgwamp import migrations
+from pgwamp import logs, migrations
 from pgwamp.cli.app import app
 
 from .conftest import GUEST, Database, Server, connect, query
@@ -25,8 +25,12 @@ TABLES = (
 
 
 @pytest.fixture
-def administrator_of(empty_database: Database, server: Server) -> Iterator[Connection]:
+def administrator_of(
+    empty_database: Database, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Connection]:
     """A superuser's connection to a database in which a stranger made what they could."""
+    # Commands run in this process, whose log belongs to all tests.
+    monkeypatch.setattr(logs, "configure", lambda settings: None)
     with closing(connect(server.url(empty_database.name))) as administrator:
         query(administrator, f"grant create on schema public to {GUEST}")
         for statement in TABLES:
@@ -72,6 +76,8 @@ def test_nothing_of_a_stranger_runs_as_the_administrator(
         pgwamp(url, *arguments)
     plain = empty_database.connect("postgres")
     for statement in (
+        "select wamp.unwatch('shop.parts')",
+        "select wamp.watch('shop.parts')",
         "select wamp.refresh('shop.parts')",
         "alter table shop.item add column n pg_catalog.int4",
         "create table shop.parts_2 partition of shop.parts for values from (10) to (19)",

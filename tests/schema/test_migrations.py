@@ -226,6 +226,20 @@ def test_the_statements_that_alembic_prints_make_the_same_schema(
     assert empty_database.query(CONTENTS) == wamp_database.query(CONTENTS)
 
 
+def test_the_statements_that_alembic_prints_take_over_no_schema(empty_database: Database) -> None:
+    printed = alembic("", "upgrade", "head", "--sql").stdout
+    assert "SET LOCAL search_path = pg_catalog, pg_temp" in printed
+    empty_database.query("create schema wamp")
+    with pytest.raises(psycopg2.errors.DuplicateSchema):
+        empty_database.query(printed)
+    empty_database.query("rollback")
+    empty_database.query("drop schema wamp")
+
+    empty_database.query(alembic("", "upgrade", "0006", "--sql").stdout)
+    empty_database.query(alembic("", "upgrade", "0006:head", "--sql").stdout)
+    assert migrations.current(empty_database.url) == migrations.head()
+
+
 def test_each_table_and_function_has_a_comment(wamp_database: Database) -> None:
     undescribed = wamp_database.query(
         "select oid::regclass::text from pg_class where relnamespace = 'wamp'::regnamespace "
