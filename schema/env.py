@@ -12,12 +12,15 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
+from pgwamp.ownership import require_own_schema
 from pgwamp.schema.models import XID8, Base, PGSnapshot
 from pgwamp.settings import Settings, parse_database_url
 
 SCHEMA = "wamp"
 # Partitions of wamp.event are no tables of their own; everything else in the schema is ours.
 PARTITION_PREFIX = "event_"
+# Whoever may create functions and operators elsewhere shall not stand in for those of the system.
+PIN_SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 OPTIONS: dict[str, Any] = {
     "target_metadata": Base.metadata,
@@ -49,7 +52,10 @@ def run_offline() -> None:
         **OPTIONS,
     )
     with context.begin_transaction():
-        context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        context.execute(PIN_SEARCH_PATH)
+        # One that is there already is not ours.
+        if context.get_starting_revision_argument() is None:
+            context.execute(f"CREATE SCHEMA {SCHEMA}")
         context.run_migrations()
 
 
@@ -67,6 +73,8 @@ def run(connection: Connection) -> None:
         **OPTIONS,
     )
     with context.begin_transaction():
+        connection.exec_driver_sql(PIN_SEARCH_PATH)
+        require_own_schema(connection)
         # `alembic current` and the like change nothing; CREATE ... IF NOT EXISTS would demand
         # the privilege even if the schema exists.
         if not context.get_context().opts.get("dont_mutate") and not connection.scalar(

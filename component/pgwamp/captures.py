@@ -36,7 +36,8 @@ async def _missing(
             relation,
         )
         if condition is not None:
-            # Parsed and no more: nothing of it is executed.
+            # Parsed and no more: nothing of it is executed. And it is no stranger's: only members
+            # of the owner of the wamp schema can watch.
             await connection.prepare(
                 f"select from (select * from {relation}) as r where ({condition}) is true"
             )

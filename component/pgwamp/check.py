@@ -20,6 +20,8 @@ from pgwamp.settings import Settings
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
 LONGEST_WAIT = 30.0
+#: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
+FULLEST_QUEUE = 0.5
 
 
 class Finding(NamedTuple):
@@ -99,18 +101,16 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
         Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
         for row in await connection.fetch(_ROLES, sorted(set(settings.access.roles.values())))
     ]
-    if not await connection.fetchval(_FOLLOWS_DDL):
-        findings.append(
-            Finding(
-                "schema",
-                "the API follows DDL only on NOTIFY pgwamp, 'reload': end migrations with it, or "
-                "run 'pgwamp db upgrade' once as a superuser, who may create event triggers",
-                level="advice",
-            )
-        )
+    if advice := await connection.fetchval(_FOLLOWS_DDL):
+        findings.append(Finding("schema", advice, level="advice"))
     if obstacle := await rules_obstacle(connection, settings):
         findings.append(Finding("events", obstacle))
     findings += [Finding("events", problem) for problem in await stale_captures(connection)]
+    findings += await _check_bystanders(connection)
+    findings += [
+        Finding("events", row["problem"], level="advice")
+        for row in await connection.fetch(_ROW_SECURITY)
+    ]
     try:
         findings.append(_judge(await read_backlog(connection)))
     except asyncpg.InsufficientPrivilegeError:
@@ -142,9 +142,60 @@ def _judge(backlog: Backlog) -> Finding:
     return Finding("events", f"the oldest has waited for {backlog.oldest:,.0f} s; {state}; {cure}")
 
 
+async def _check_bystanders(connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """What sessions of any role can do to publishing: advisory locks and NOTIFY need no right."""
+    findings = [Finding("events", row["problem"]) for row in await connection.fetch(_STRANGERS)]
+    usage = await connection.fetchval("select pg_notification_queue_usage()")
+    if usage > FULLEST_QUEUE:
+        problem = (
+            f"the queue of notifications is {usage:.0%} full, so that writers wake the publisher "
+            "no more: a session that listens, of any database of the server, does not end its "
+            "transaction; look for the oldest 'idle in transaction' in pg_stat_activity and end it"
+        )
+        findings.append(Finding("events", problem))
+    return findings
+
+
 _FOLLOWS_DDL = """
-select count(*) = 2 from pg_event_trigger
-where evtfoid = to_regprocedure('wamp.ddl_changed()') and evtenabled <> 'D'
+select case
+    when count(*) <> 2 then
+        'the API follows DDL only on NOTIFY pgwamp, ''reload'': end migrations with it, or '
+        'run ''pgwamp db upgrade'' once as a superuser, who may create event triggers'
+    when not bool_and(p.prosecdef) then
+        'watched tables do not follow DDL by others than the owner of the wamp schema: '
+        'run ''pgwamp db upgrade'' once more as a superuser'
+end
+from pg_event_trigger as e
+join pg_proc as p on p.oid = e.evtfoid
+where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
+"""
+_STRANGERS = """
+select format(
+    'process %s of role "%s", which is no member of the owner of the wamp schema, holds the '
+    'advisory lock (20599, %s), so that %s: end it: select pg_terminate_backend(%1$s)',
+    a.pid, a.usename, l.objid,
+    case l.objid when 1 then 'no instance can publish'
+        else 'the publisher cannot sleep, or writers notify in vain' end) as problem
+from pg_locks as l
+join pg_stat_activity as a on a.pid = l.pid
+join pg_namespace as n on n.nspname = 'wamp'
+where l.locktype = 'advisory' and l.classid = 20599 and l.objid in (1, 3) and l.objsubid = 2
+    and l.granted
+    and l.database = (select oid from pg_database where datname = current_database())
+    and not pg_has_role(a.usesysid, n.nspowner, 'member')
+    -- A writer has it for a moment.
+    and (l.objid = 1 or l.mode = 'ExclusiveLock' or a.state <> 'active')
+order by l.objid, a.pid
+"""
+_ROW_SECURITY = """
+select format(
+    '%I.%I has row level security, which does not hold for topics: let the router''s configuration '
+    'say who may subscribe to its changes, or watch it with eligible_authid or eligible_authrole',
+    w.relation_schema, w.relation_name) as problem
+from wamp.watched as w
+join pg_class as c on c.oid = w.relation
+where c.relrowsecurity and not w.options ?| '{eligible_authid,eligible_authrole}'
+order by 1
 """
 _SCHEMAS = """
 select case

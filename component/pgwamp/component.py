@@ -19,6 +19,7 @@ from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedur
 from pgwamp.exporter import Exporter
 from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
+from pgwamp.ownership import schema_problem
 from pgwamp.procedures import Exposure, LiveQueries, build_exposure
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Serving
@@ -213,14 +214,18 @@ class Component:
 
 
 async def require_schema(connection: asyncpg.Connection[Any]) -> None:
-    """Raise :class:`StartError` unless the ``wamp`` schema is there and we may use it."""
-    found = await connection.fetchval("select to_regclass('wamp.event') is not null")
-    if not found:
-        raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
-    allowed = await connection.fetchval(
-        "select has_table_privilege('wamp.event', 'select') "
-        "and has_table_privilege('wamp.publisher', 'update')"
-    )
+    """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it."""
+    async with connection.transaction():
+        await connection.execute("set local search_path = pg_catalog, pg_temp")
+        found = await connection.fetchval("select to_regclass('wamp.event') is not null")
+        if not found:
+            raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
+        if problem := await schema_problem(connection):
+            raise StartError(problem)
+        allowed = await connection.fetchval(
+            "select has_table_privilege('wamp.event', 'select') "
+            "and has_table_privilege('wamp.publisher', 'update')"
+        )
     if not allowed:
         raise StartError(
             "the database user may not read wamp.event: run pgwamp as the user that ran "

@@ -24,18 +24,18 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from psycopg2 import errorcodes, extensions, sql
-from sqlalchemy import URL, Connection, create_engine, func, pool, select, text
+from sqlalchemy import URL, Connection, create_engine, event, func, pool, select, text
 from sqlalchemy.exc import DBAPIError
 
 from pgwamp.errors import StartError
+from pgwamp.migration_lock import wait_for_turn
+from pgwamp.ownership import require_own_schema
 from pgwamp.settings import parse_database_url
 
 SCHEMA_PACKAGE = "pgwamp.schema"
 #: Holds the version table; nothing of the application's is in it.
 SCHEMA = "wamp"
 OLDEST_SERVER = 14
-#: Advisory lock of whoever migrates: two components may start ``db upgrade`` at once.
-MIGRATION_LOCK = (20599, 14)
 CONNECT_TIMEOUT = 10
 
 # Alembic keeps the environment it runs in module globals.
@@ -142,17 +142,33 @@ def _migrate(
         config.attributes["on_version_apply"] = applied
         try:
             with connection.begin():
-                connection.execute(select(func.pg_advisory_xact_lock(*MIGRATION_LOCK)))
+                wait_for_turn(connection, report)
+                _become_owner(connection)
                 found = _current(connection)
                 if found is not None and found not in {known.revision for known in history()}:
                     raise StartError(_unknown(found))
                 action(config, target)
                 if action is command.upgrade and _current(connection) == head():
+                    connection.execute(text("reset role"))
                     _follow_ddl(connection)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
             raise _refused(error, connection.engine.url) from None
+
+
+def _become_owner(connection: Connection) -> None:
+    """Make whatever a migration makes belong to the owner of the schema, if it is there."""
+    require_own_schema(connection)
+    owner = connection.scalar(
+        text(
+            "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
+            "where n.nspname = :schema and r.rolname <> current_user"
+        ),
+        {"schema": SCHEMA},
+    )
+    if owner is not None:
+        connection.execute(select(func.set_config("role", owner, True)))
 
 
 def _follow_ddl(connection: Connection) -> None:
@@ -164,6 +180,7 @@ def _follow_ddl(connection: Connection) -> None:
 
 
 def _current(connection: Connection) -> str | None:
+    require_own_schema(connection)
     with _alone():
         context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
         return context.get_current_revision()
@@ -221,6 +238,7 @@ def _connect(dsn: str, **options: Any) -> Iterator[Connection]:
     engine = create_engine(
         url, poolclass=pool.NullPool, connect_args=arguments, execution_options=options
     )
+    event.listen(engine, "connect", _pin_search_path, insert=True)
     try:
         connection = engine.connect()
     except DBAPIError as error:
@@ -232,6 +250,13 @@ def _connect(dsn: str, **options: Any) -> Iterator[Connection]:
                 f"PostgreSQL {OLDEST_SERVER} or later is needed; {_place(url)} is {version}"
             )
         yield connection
+
+
+def _pin_search_path(driver: extensions.connection, _record: object) -> None:
+    """Let nobody's functions and operators stand in for those of the system, from the start."""
+    with driver.cursor() as cursor:
+        cursor.execute("set search_path = pg_catalog, pg_temp")
+    driver.commit()
 
 
 def _driver(connection: Connection) -> extensions.connection:

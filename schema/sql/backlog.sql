@@ -50,8 +50,12 @@ select
     coalesce(greatest(extract(epoch from clock_timestamp() - w.oldest), 0), 0)::float8,
     exists (
         select from pg_locks as l
+        join pg_stat_activity as a on a.pid = l.pid
+        join pg_namespace as n on n.nspname = 'wamp'
         where l.locktype = 'advisory' and l.classid = 20599 and l.objid = 1 and l.objsubid = 2
             and l.database = (select oid from pg_database where datname = current_database())
+            -- Anybody can take the lock; only these can publish.
+            and pg_has_role(a.usesysid, n.nspowner, 'member')
     ),
     (select published_at from position),
     (select created_at from wamp.event order by xid, id limit 1),

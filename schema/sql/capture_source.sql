@@ -269,7 +269,7 @@ begin
                     lower(tg_op collate "C"), its_topic, its_options, to_json(its_changed), null, null,
                     its_key, its_new, its_old, pg_current_snapshot());
             end if;
-            if octet_length(its_text) < 8000 then
+            if octet_length(its_text) < 8000 and pg_notification_queue_usage() <= 0.5 then
                 its_concern := pg_notify(its_channel, its_text) is null;
                 its_text := set_config('wamp.announced', pg_current_xact_id()::text, true);
             else

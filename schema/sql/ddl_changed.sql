@@ -1,57 +1,108 @@
--- Lets the API follow DDL: tells the components when a statement changed what they may expose.
+-- Lets the API and the captures follow DDL: tells the components when a statement changed what they may
+-- expose, and adapts a watched table at once to its new columns, key and partitions.
 --
 -- Event triggers are for superusers (some hosted servers have a role of their own for it). For
 -- another role this does nothing, and the API follows `NOTIFY pgwamp, 'reload'` only. It can be
--- repeated as a superuser at any time; `pgwamp db upgrade` does so. The function then belongs to
--- that superuser: it runs with the rights of whoever executes DDL, so that an owner with fewer
--- rights could change it into a way to more.
+-- repeated as a superuser at any time; `pgwamp db upgrade` does so.
+--
+-- The function then belongs to that superuser and runs with its rights, whoever executes DDL: so nobody
+-- needs a right in the schema wamp, and an ordinary owner of it cannot change the function. Only an event
+-- trigger can call it. It takes no text from the owner of a table: the options of a watch stay as they
+-- were given. Nothing that another role has written may run in it. Hence it asks the system catalogs
+-- only, and the one function of the schema's owner that it calls has to run with that owner's rights: the
+-- lock keeps the owner from changing that meanwhile. It comes last, because it could change the search path.
 do $do$
 begin
     create or replace function wamp.ddl_changed() returns event_trigger
     language plpgsql
+    security definer
     set search_path = pg_catalog, pg_temp
     as $$
     declare
-        changed regclass;
+        redefine constant oid := to_regprocedure('wamp.redefine_captures(regclass[])');
+        changed regclass[];
+        part record;
     begin
-        begin
-            -- A watched table follows at once, with its new columns, key and partitions.
-            if tg_event = 'ddl_command_end' and to_regprocedure('wamp.refresh(regclass)') is not null then
-                for changed in
-                    select distinct w.relation
-                    from pg_event_trigger_ddl_commands() as c
-                    join wamp.watched as w
-                        on w.relation = c.objid or w.relation = pg_partition_root(c.objid::regclass)
-                    where c.classid = 'pg_class'::regclass
-                loop
-                    perform wamp.refresh(changed);
-                end loop;
-            end if;
-        exception
-            -- A column that the options of its watch name cannot go: the message says so.
-            when undefined_column then
-                raise;
-            when others then
-                raise warning 'a watched table was not adapted to its change: %', sqlerrm;
-        end;
-        -- What comes and goes without changing the API is passed over: temporary tables, our own.
-        if tg_tag in ('REFRESH MATERIALIZED VIEW', 'REINDEX') then
-            return;
-        elsif tg_event = 'sql_drop' and exists (
-            select from pg_event_trigger_dropped_objects()
-            where not is_temporary and schema_name is distinct from 'wamp'
-        ) or tg_event = 'ddl_command_end' and exists (
-            select from pg_event_trigger_ddl_commands()
-            where schema_name is null or schema_name not in ('pg_temp', 'wamp')
-        ) then
-            -- Of equal notifications a transaction sends one.
-            perform pg_notify('pgwamp', 'reload');
+        if tg_event = 'ddl_command_end' then
+            changed := array(
+                select distinct t.tgrelid::regclass
+                from pg_event_trigger_ddl_commands() as c
+                join pg_trigger as t on t.tgname = 'wamp_insert' and t.tgnargs = 1 and not t.tgisinternal
+                    and (t.tgrelid = c.objid or t.tgrelid = pg_partition_root(c.objid::regclass))
+                join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
+                where c.classid = 'pg_class'::regclass
+                    -- A watched table that has become a partition is one no longer.
+                    and not exists (
+                        select from pg_partition_ancestors(t.tgrelid) as a
+                        join pg_trigger as above on above.tgrelid = a.relid
+                            and above.tgname = 'wamp_insert' and above.tgnargs = 1
+                        where a.relid <> t.tgrelid and above.tgfoid in (
+                            select oid from pg_proc where pronamespace = 'wamp'::regnamespace)));
         end if;
+        begin
+            -- What comes and goes without changing the API is passed over: temporary tables, our own.
+            if tg_tag not in ('REFRESH MATERIALIZED VIEW', 'REINDEX')
+                and (tg_event = 'sql_drop' and exists (
+                    select from pg_event_trigger_dropped_objects()
+                    where not is_temporary and schema_name is distinct from 'wamp'
+                ) or tg_event = 'ddl_command_end' and exists (
+                    select from pg_event_trigger_ddl_commands()
+                    where schema_name is null or schema_name not in ('pg_temp', 'wamp')
+                ))
+            then
+                if pg_notification_queue_usage() > 0.5 then
+                    raise exception 'the queue of notifications is more than half full';
+                end if;
+                -- Of equal notifications a transaction sends one.
+                perform pg_notify('pgwamp', 'reload');
+            end if;
+        exception when others then
+            raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
+        end;
+        if changed is null or changed = '{}' or redefine is null then
+            return;
+        end if;
+        -- As wamp.lay_triggers does: whoever makes a partition may have no right on the capture.
+        for part in
+            select format('create or replace trigger %s for each statement execute function wamp.%I(%L, %L)',
+                    format(fired, p.relid::regclass), f.proname,
+                    convert_from(substring(t.tgargs from 1 for length(t.tgargs) - 1), getdatabaseencoding()),
+                    'partition') as command
+            from pg_trigger as t
+            join pg_proc as f on f.oid = t.tgfoid
+            cross join pg_partition_tree(t.tgrelid) as p
+            join pg_class as c on c.oid = p.relid and c.relkind in ('r', 'p')
+            cross join unnest(array[
+                'wamp_insert after insert on %s referencing new table as new_rows',
+                'wamp_update after update on %s referencing old table as old_rows new table as new_rows',
+                'wamp_delete after delete on %s referencing old table as old_rows',
+                'wamp_truncate_before before truncate on %s']) as fired
+            where t.tgname = 'wamp_insert' and t.tgnargs = 1 and t.tgrelid = any (changed)
+                and p.relid <> t.tgrelid and (c.relkind = 'r' or fired not like 'wamp\_truncate%')
+                and not exists (
+                    select from pg_trigger as own
+                    where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
+                        and own.tgfoid = t.tgfoid and own.tgenabled <> 'D'
+                        and own.tgargs = t.tgargs || 'partition\000'::bytea)
+        loop
+            execute part.command;
+        end loop;
+        if not exists (select from pg_namespace where nspname = 'wamp' and nspowner = current_user::regrole) then
+            perform from pg_proc as p
+            join pg_namespace as n on n.oid = p.pronamespace
+            where p.oid = redefine and p.prosecdef and p.proowner = n.nspowner
+            for share of p;
+            if not found then
+                raise exception 'wamp.redefine_captures is not as pgwamp made it';
+            end if;
+        end if;
+        perform wamp.redefine_captures(changed);
     exception
+        -- A column that the options of its watch name cannot go: the message says so.
         when undefined_column then
             raise;
         when others then
-            raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
+            raise warning 'a watched table was not adapted to its change: %', sqlerrm;
     end
     $$;
     alter function wamp.ddl_changed() owner to current_user;

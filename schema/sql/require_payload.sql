@@ -17,6 +17,11 @@ begin
     if jsonb_typeof(kwargs) <> 'object' then
         raise exception 'kwargs must be a JSON object' using errcode = 'invalid_parameter_value';
     end if;
+    if kwargs ?& '{id,cursor,schema,table,op}' then
+        raise exception 'kwargs cannot have all of id, cursor, schema, table and op'
+            using errcode = 'invalid_parameter_value',
+                hint = 'Only events of changes carry these; leave one of them out.';
+    end if;
     if jsonb_path_exists(args, deep) or jsonb_path_exists(kwargs, deep) then
         raise exception '% is nested deeper than 100 levels',
             case when jsonb_path_exists(args, deep) then 'args' else 'kwargs' end

@@ -1,5 +1,8 @@
 -- Raise unless wamp.publish may use this topic: a URI, not one of the router's own, and one that a
 -- component has said it publishes to. Before the first component has started, any other will do.
+--
+-- Topics of changes are never among them, so that nobody forges a change: those that end as the topics of
+-- all watched tables do, whatever the prefix, and those that a template of a watched table makes.
 create or replace function wamp.require_topic(topic text) returns void
 language plpgsql
 stable
@@ -18,6 +21,19 @@ begin
         raise exception 'topic % belongs to the router', quote_literal(topic)
             using errcode = 'insufficient_privilege',
                 hint = 'Topics that begin with wamp. are reserved; use your own prefix.';
+    end if;
+    if topic ~ '\.(inserted|updated|deleted|truncated)$' or exists (
+        select from wamp.watched as w
+        where w.options ? 'topic' and topic ~ ('^' || regexp_replace(
+            replace(
+                regexp_replace(w.options ->> 'topic', '([.+*?^$|()\[\]\\])', '\\\1', 'g'),
+                '{op}', '(inserted|updated|deleted)'),
+            '\{[^{}]+\}', '[^.]+', 'g') || '$')
+    ) then
+        raise exception 'topic % belongs to the changes of a table', quote_literal(topic)
+            using errcode = 'insufficient_privilege',
+                hint = 'Only committed changes are published there; use another topic, whose last part is '
+                    'none of inserted, updated, deleted and truncated.';
     end if;
     if not (
         select coalesce(bool_or(

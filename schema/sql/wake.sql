@@ -27,6 +27,11 @@ as $$
 declare
     xid constant text := pg_current_xact_id()::text;
 begin
+    -- A session that listens and does not end its transaction can fill the queue; then NOTIFY fails at
+    -- commit, and with it the write. The publisher looks for itself every few seconds.
+    if pg_notification_queue_usage() > 0.5 then
+        return;
+    end if;
     -- A notification holds less than 8000 octets.
     if octet_length(event) < 8000
         and current_setting('wamp.announced', true) is distinct from xid

@@ -26,8 +26,9 @@ FUNCTIONS = {
     "capture_source(regclass, jsonb)": ("The body of a capture function", True),
     # Not for everyone: what it makes runs with its owner's rights, and the condition and the JSON
     # of a row can call functions of others.
-    "define_capture(regclass, jsonb, name)": ("Make the capture function of a table", False),
+    "define_capture(regclass, jsonb)": ("Make the capture function of a table", False),
     "redefine_capture(regclass)": ("Make the capture function of a watched table anew", True),
+    "redefine_captures(regclass[])": ("Adapt the captures of tables to what they are", False),
     "drop_captures()": ("Drop the capture functions that no table has", True),
     "lay_triggers(regclass, jsonb, text)": ("Make the triggers of a watched table", True),
     "watch(regclass, jsonb)": ("Publish the committed changes of a table", True),

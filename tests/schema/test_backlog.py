@@ -73,6 +73,13 @@ def test_a_leader_is_whoever_holds_its_lock_in_this_database(
     assert wamp_database.value("select leader from wamp.backlog()")
 
 
+def test_a_stranger_with_the_lock_is_no_leader(wamp_database: Database) -> None:
+    guest = wamp_database.connect(GUEST)
+    query(guest, "select pg_advisory_lock(20599, 1)")
+
+    assert not wamp_database.value("select leader from wamp.backlog()")
+
+
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_looking_does_not_read_what_is_published(wamp_database: Database, analyzed: bool) -> None:
     wamp_database.query(

@@ -192,9 +192,53 @@ def test_ddl_of_any_role_works_and_is_told_of(followed: Database) -> None:
 
 
 def test_a_failure_of_theirs_fails_no_ddl(followed: Database, server: Server) -> None:
-    with closing(connect(server.url(followed.name))) as administrator:
-        query(administrator, "revoke execute on function pg_notify(text, text) from public")
+    followed.query("create table item (id int primary key)")
+    followed.query("select wamp.watch('item')")
+    followed.query("drop function wamp.watch_options cascade")
     writer = followed.connect()
-    query(writer, "create table item (id int)")
+    query(writer, "alter table item add column n int")
 
-    assert "pgwamp was not told" in writer.notices[-1]
+    assert "a watched table was not adapted to its change" in writer.notices[-1]
+
+
+def test_an_event_trigger_of_before_rights_were_closed_fails_no_ddl(
+    followed: Database, server: Server
+) -> None:
+    with closing(connect(server.url(followed.name))) as administrator:
+        query(administrator, FORMER)
+    followed.query(f"grant create on schema public to {GUEST}")
+    guest = followed.connect(GUEST)
+    query(guest, "create table theirs (id int primary key)")
+    assert guest.notices == []
+    with closing(connect(server.url(followed.name))) as administrator:
+        query(administrator, "select wamp.watch('public.theirs')")
+    query(guest, "alter table theirs add column n int")
+    assert "a watched table was not adapted" in guest.notices[-1]
+
+    migrations.upgrade(server.url(followed.name))
+    query(guest, "alter table theirs add column m int")
+    assert len(guest.notices) == 1
+
+
+#: As revision 0006 had it, in what it did with watched tables.
+FORMER = """
+create or replace function wamp.ddl_changed() returns event_trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    changed regclass;
+begin
+    for changed in
+        select distinct w.relation
+        from pg_event_trigger_ddl_commands() as c
+        join wamp.watched as w on w.relation = c.objid
+    loop
+        perform wamp.refresh(changed);
+    end loop;
+exception when others then
+    raise warning 'a watched table was not adapted to its change: %', sqlerrm;
+end
+$$;
+alter function wamp.ddl_changed() security invoker;
+"""

@@ -10,12 +10,10 @@ from psycopg2.extensions import connection as Connection
 
 from pgwamp.events.announced import Announcement
 
-from .conftest import GUEST, Database, notified, query
+from .conftest import Database, notified, query
 
 #: The advisory lock of a publisher that sleeps.
 ASLEEP = "(20599, 3)"
-
-DEFINE = "wamp.define_capture(regclass, jsonb, name)"
 
 
 def hint(caught: pytest.ExceptionInfo[psycopg2.Error]) -> str:
@@ -176,40 +174,6 @@ def test_watch_refuses_the_tables_that_events_are_written_to(wamp_database: Data
     for table in ("wamp.event", "wamp.event_0", "wamp.retention"):
         with pytest.raises(psycopg2.Error, match=f"{table} belongs to pgwamp"):
             wamp_database.query(f"select wamp.watch('{table}')")
-
-
-def test_only_the_owner_of_a_table_can_watch_it(wamp_database: Database) -> None:
-    wamp_database.query("create table orders (id int primary key)")
-    wamp_database.query(f"grant execute on function {DEFINE} to {GUEST}")
-
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        query(wamp_database.connect(GUEST), "select wamp.watch('orders')")
-
-
-def test_a_role_must_be_trusted_to_watch_tables_of_its_own(wamp_database: Database) -> None:
-    # Capture runs with the rights of the schema's owner, and so does a cast to json that the
-    # owner of a column's type may have made.
-    wamp_database.query(f"grant create on database {wamp_database.name} to {GUEST}")
-    guest = wamp_database.connect(GUEST)
-    query(guest, "create schema theirs")
-    query(guest, "create table theirs.orders (id int primary key)")
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege) as caught:
-        query(guest, "select wamp.watch('theirs.orders')")
-    assert hint(caught).endswith(f"GRANT EXECUTE ON FUNCTION {DEFINE} TO {GUEST}")
-    wamp_database.query("create table ours (id int primary key)")
-    wamp_database.query("select wamp.watch('ours')")
-    capture = wamp_database.value("select tgfoid::regproc::text from pg_trigger limit 1")
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        query(
-            guest,
-            "create trigger mine after insert on theirs.orders "
-            f"for each statement execute function {capture}('{{}}')",
-        )
-
-    wamp_database.query(f"grant execute on function {DEFINE} to {GUEST}")
-    query(guest, "select wamp.watch('theirs.orders')")
-    query(guest, "insert into theirs.orders values (1)")
-    assert len(wamp_database.events()) == 1
 
 
 # wake

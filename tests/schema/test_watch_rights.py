@@ -1,18 +1,22 @@
-"""Who may watch, what it takes to write to a watched table, and what nobody gains by it."""
+"""Rights: who may watch, what it takes to write to a watched table, and what nobody gains by it."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import connection as Connection
 
+from pgwamp import migrations
 from pgwamp.dev import embedded
 from tests.servers import postgres_bin
 
-from .conftest import GUEST, OWNER, Database, query
+from .conftest import GUEST, OWNER, Database, Server, connect, query
+from .hostile import HOSTILE
 from .watching import watch
 
 #: Run as the owner of the schema wamp, each of these would say so.
@@ -40,133 +44,188 @@ def capture(database: Database) -> str:
     )
 
 
-def test_only_who_may_define_captures_may_watch(item: Database) -> None:
-    guest = item.connect(GUEST)
-    query(guest, "create table mine (id int primary key)")
-    with pytest.raises(psycopg2.Error, match=f"role {GUEST} may not watch tables") as caught:
-        query(guest, "select wamp.watch('mine')")
-    grant = f"GRANT EXECUTE ON FUNCTION wamp.define_capture(regclass, jsonb, name) TO {GUEST}"
-    assert grant in caught.value.diag.message_hint
-    item.query(grant)
-    query(guest, "select wamp.watch('mine', '{\"old\": \"none\"}')")
-    query(guest, "insert into mine values (1)")
-    query(guest, "update mine set id = 2")
-    query(guest, "select wamp.refresh('mine')")
-    query(guest, "truncate mine")
+@pytest.fixture
+def member(item: Database, administrator: Connection) -> Iterator[Connection]:
+    """A connection of the guest while it is a member of the owner of the schema."""
+    query(administrator, f"grant {OWNER} to {GUEST}")
+    yield item.connect(GUEST)
+    query(administrator, f"revoke {OWNER} from {GUEST}")
+
+
+def test_a_member_of_the_owner_watches_tables_of_its_own(
+    item: Database, member: Connection
+) -> None:
+    query(member, "create table mine (id int primary key)")
+    query(member, "select wamp.watch('mine', '{\"old\": \"none\"}')")
+    query(member, "insert into mine values (1)")
+    query(member, "update mine set id = 2")
+    query(member, "select wamp.refresh('mine')")
+    query(member, "truncate mine")
 
     assert [op for op, _ in item.events("mine")] == ["insert", "delete", "insert", "truncate"]
-    query(guest, "select wamp.unwatch('mine')")
-    assert query(guest, "select relation_name from wamp.watched") == [("item",)]
+    query(member, "select wamp.unwatch('mine')")
+    assert query(member, "select relation_name from wamp.watched") == [("item",)]
 
 
-def test_making_a_capture_anew_grants_it_to_nobody_else(item: Database) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        "wamp.watch('mine')",
+        "wamp.watch('item')",
+        "wamp.unwatch('item')",
+        "wamp.refresh('item')",
+        "wamp.redefine_capture('item')",
+        "wamp.redefine_captures(array['item'::regclass])",
+        "wamp.define_capture('mine', '{}')",
+        "wamp.lay_triggers('mine', '{}', 'wake')",
+        "wamp.drop_captures()",
+        "wamp.capture_source('mine', '{}')",
+        "wamp.watch_options('mine', '{}')",
+    ],
+)
+def test_a_stranger_neither_watches_nor_changes_a_watch(item: Database, call: str) -> None:
     guest = item.connect(GUEST)
-    query(guest, "select wamp.redefine_capture('item')")
+    query(guest, "create table mine (id int primary key)")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege) as caught:
+        query(guest, f"select {call}")
+
+    assert "permission denied for function" in str(caught.value)
+    assert caught.value.diag.message_hint is None, "no hint tells how to get the right"
+    assert item.query("select options from wamp.watched") == [({"when": "v is not null"},)]
+
+
+def test_nothing_of_watching_grants_a_right(item: Database) -> None:
+    item.query(f"alter table item owner to {OWNER}")
+    guest = item.connect(GUEST)
     item.query("alter table item rename v to w")
-    query(guest, "insert into item values (1, 'a')")  # defines it, too
+    query(guest, "insert into item values (1, 'a')")  # It fails, and the capture is made anew.
 
-    for user, expected in ((GUEST, False), (OWNER, True), ("public", False)):
+    for user in (GUEST, "public"):
         may = "select has_function_privilege(%s, %s, 'execute')"
-        assert item.value(may, user, capture(item) + "()") is expected
+        assert item.value(may, user, capture(item) + "()") is False
 
 
-def test_a_forged_trigger_takes_no_condition_of_a_stranger(item: Database) -> None:
+def test_a_stranger_makes_no_trigger_of_a_capture(item: Database) -> None:
     guest = item.connect(GUEST)
     query(guest, "create table mine (id int primary key, v text)")
-    query(
-        guest,
-        f"create function evil() returns boolean language plpgsql as $$ begin {EVIL}; "
-        "return true; end $$",
-    )
-    query(guest, "select wamp.redefine_capture('item')")
     forged = (
         "create trigger wamp_insert after insert on mine referencing new table as new_rows "
         'for each statement execute function {}(\'{{"when": "public.evil()"}}\')'
     )
-    functions = [
-        name
-        for (name,) in item.query(
-            "select oid::regproc::text from pg_proc where pronamespace = 'wamp'::regnamespace "
-            "and prorettype = 'trigger'::regtype"
-        )
-    ]
-    assert functions == [capture(item)]
-    for name in functions:
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            query(guest, forged.format(name))
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(guest, forged.format(capture(item)))
     # One with a function of their own is no record of a watch.
     query(
         guest,
         "create function theirs() returns trigger language plpgsql as $$ begin return null; end $$",
     )
     query(guest, forged.format("theirs"))
-    query(guest, "select wamp.refresh('mine')")
-    assert query(guest, "select wamp.redefine_capture('mine')") == [(None,)]
-    query(guest, "insert into mine values (1)")
-    assert item.value("select to_regclass('proof')") is None
+    assert query(guest, "select relation_name from wamp.watched") == [("item",)]
 
 
-def test_functions_that_make_captures_give_a_guest_nothing(item: Database) -> None:
+def test_a_capture_that_fits_is_not_locked(item: Database) -> None:
+    watch(item, "item")
+    refreshing, other = item.connect(), item.connect()
+    query(refreshing, "begin")
+    query(refreshing, "select wamp.refresh('item')")
+    query(other, "set lock_timeout = '5s'")
+    query(other, "alter table item add column n int")
+    query(other, "select wamp.refresh('item')")
+    query(other, "insert into item values (1, 'a', 2)")
+    query(refreshing, "rollback")
+
+    assert [change["new"] for _, change in item.events()] == [{"id": 1, "v": "a", "n": 2}]
+
+
+# DDL of others, where event triggers are
+
+
+@pytest.fixture
+def followed(item: Database, server: Server) -> Database:
+    """The same with event triggers; the guest owns a watched table too."""
+    migrations.upgrade(server.url(item.name))
     guest = item.connect(GUEST)
-    query(guest, "create table mine (id int primary key)")
-    for call in (
-        "wamp.define_capture('mine', '{}', 'schema_guest')",
-        "wamp.watch('mine', '{\"when\": \"true\"}')",
-        f"wamp.lay_triggers('mine', '{{}}', '{capture(item).partition('.')[2]}')",
-        "wamp.lay_triggers('item', '{}', 'wake')",
-        "wamp.unwatch('item')",
-    ):
-        with pytest.raises(psycopg2.Error):
-            query(guest, f"select {call}")
-    # Harmless: text, nothing that anybody uses, and what is there already.
-    for call in (
-        "wamp.capture_source('mine', '{\"when\": \"evil()\"}')",
-        "wamp.watch_options('mine', '{\"when\": \"evil()\"}')",
-        "wamp.drop_captures()",
-        "wamp.refresh('mine')",
-        "wamp.refresh('item')",
-    ):
-        query(guest, f"select {call}")
-    query(guest, "insert into item values (1, 'a')")
-    assert [op for op, _ in item.events()] == ["insert"]
-    assert item.query("select options from wamp.watched") == [({"when": "v is not null"},)]
+    query(guest, "create table parts (id int primary key, v text) partition by range (id)")
+    query(guest, "create table parts_1 partition of parts for values from (0) to (9)")
+    with closing(connect(server.url(item.name))) as administrator:
+        query(administrator, "select wamp.watch('public.parts')")
+    return item
 
 
-def test_every_function_of_the_schema_fixes_its_search_path_if_it_lends_rights(
-    item: Database,
+def test_the_capture_follows_ddl_of_an_owner_who_may_not_watch(followed: Database) -> None:
+    guest = followed.connect(GUEST)
+    for statement in (
+        "create table parts_2 partition of parts for values from (10) to (19)",
+        "alter table parts rename v to w",
+        "insert into parts values (1, 'a')",
+        "insert into parts_2 values (11, 'b')",
+        "update parts set w = 'c' where id = 11",
+        "truncate parts_2",
+    ):
+        query(guest, statement)
+
+    assert [(op, change.get("new")) for op, change in followed.events("parts")] == [
+        ("insert", {"id": 1, "w": "a"}),
+        ("insert", {"id": 11, "w": "b"}),
+        ("update", {"id": 11, "w": "c"}),
+        # The owner of the schema may not read which rows.
+        ("delete", None),
+    ]
+
+
+def test_a_function_of_the_owner_never_runs_with_the_rights_of_the_event_trigger(
+    followed: Database,
 ) -> None:
+    adapt = "function wamp.redefine_captures(regclass[])"
+    followed.query(
+        f"create or replace {adapt.replace('(', '(relations ')} returns void language plpgsql "
+        f"as $$ begin {EVIL}; end $$"
+    )
+    guest = followed.connect(GUEST)
+    query(guest, "alter table parts add column n int")
+    assert "redefine_captures is not as pgwamp made it" in guest.notices[-1]
+    assert followed.value("select to_regclass('public.proof')") is None
+
+    followed.query(f"alter {adapt} security definer")
+    query(guest, "alter table parts add column m int")
+    assert followed.value("select who from public.proof") == OWNER
+
+
+def test_the_event_trigger_runs_nothing_that_an_owner_of_a_table_wrote(followed: Database) -> None:
+    guest = followed.connect(GUEST)
+    for statement in HOSTILE:
+        query(guest, statement)
+    query(guest, "set search_path = public, pg_catalog")
+    query(guest, "alter table parts add column n int")
+    query(guest, "create table parts_2 partition of parts for values from (10) to (19)")
+
+    assert followed.query("select * from touched") == []
+
+
+def test_every_function_of_the_schema_fixes_its_search_path(followed: Database) -> None:
     assert (
-        item.query(
-            "select proname from pg_proc where pronamespace = 'wamp'::regnamespace and prosecdef "
+        followed.query(
+            "select proname from pg_proc where pronamespace = 'wamp'::regnamespace "
             "and not coalesce(proconfig, '{}') && array['search_path=pg_catalog, pg_temp']"
         )
         == []
     )
 
 
-def test_a_partition_that_cannot_be_read_is_truncated_all_the_same(
-    wamp_database: Database,
-) -> None:
-    guest = wamp_database.connect(GUEST)
-    wamp_database.query(f"grant create on schema public to {GUEST}")
-    wamp_database.query(
-        f"grant execute on function wamp.define_capture(regclass, jsonb, name) to {GUEST}"
-    )
-    query(guest, "create table parts (id int primary key) partition by range (id)")
-    query(guest, "create table parts_1 partition of parts for values from (0) to (9)")
-    query(guest, "select wamp.watch('parts')")
+def test_a_partition_that_cannot_be_read_is_truncated_all_the_same(followed: Database) -> None:
+    guest = followed.connect(GUEST)
     query(guest, "insert into parts values (1), (2)")
     query(guest, "truncate parts_1")
 
     assert "permission denied for table parts_1" in guest.notices[-1]
     # Nobody can say which rows: one event says that there were some.
-    assert wamp_database.query("select op, key, size = 2147483647 from wamp.event order by id")[
-        2:
-    ] == [("delete", None, True)]
+    assert followed.query("select op, key, size = 2147483647 from wamp.event order by id")[2:] == [
+        ("delete", None, True)
+    ]
     query(guest, f"grant select on parts_1 to {OWNER}")
     query(guest, "insert into parts values (3)")
     query(guest, "truncate parts_1")
-    assert [(op, k["key"]) for op, k in wamp_database.events()[3:]] == [
+    assert [(op, k["key"]) for op, k in followed.events()[3:]] == [
         ("insert", {"id": 3}),
         ("delete", {"id": 3}),
     ]

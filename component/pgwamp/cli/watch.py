@@ -11,6 +11,7 @@ import typer
 
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
 from pgwamp.component import require_schema
+from pgwamp.database.connect import session_settings
 from pgwamp.errors import PgwampError
 from pgwamp.settings import Settings
 
@@ -117,30 +118,49 @@ async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
 async def _apply(function: str, tables: list[str], *arguments: str) -> None:
     settings, connection = await _open()
     try:
-        schemas = [*settings.expose.schemas, *settings.expose.search_path] or ["public"]
-        await connection.execute(
-            "select set_config('search_path', (select string_agg(quote_ident(s), ',' "
-            "order by n) from unnest($1::text[]) with ordinality as t (s, n)), false)",
-            schemas,
-        )
         async with connection.transaction():
-            for table in tables:
-                await _call(connection, function, table, *arguments)
+            for table, relation in (await _resolve(settings, connection, tables)).items():
+                await _call(connection, function, table, relation, *arguments)
     finally:
         await connection.close()
 
 
+async def _resolve(
+    settings: Settings, connection: asyncpg.Connection[Any], tables: list[str]
+) -> dict[str, int]:
+    """The tables by name, as the search path of the exposed schemas finds them."""
+    schemas = [*settings.expose.schemas, *settings.expose.search_path] or ["public"]
+    path = session_settings(schemas)["search_path"]
+    found = {}
+    for table in tables:
+        # Others may write to these schemas: nothing but the name is looked up in them.
+        await connection.execute(f"set local search_path = {path}")
+        try:
+            found[table] = await connection.fetchval(
+                "select $1::pg_catalog.text::pg_catalog.regclass::pg_catalog.oid", table
+            )
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            raise PgwampError(
+                f'there is no table "{table}": name it as table or schema.table'
+            ) from None
+        except asyncpg.PostgresError as error:
+            raise PgwampError(f"{table}: {error.args[0]}") from None
+    await connection.execute("set local search_path = pg_catalog, pg_temp")
+    return found
+
+
 async def _call(
-    connection: asyncpg.Connection[Any], function: str, table: str, *arguments: str
+    connection: asyncpg.Connection[Any], function: str, table: str, relation: int, *arguments: str
 ) -> None:
     places = "".join(f", ${number}" for number, _ in enumerate(arguments, 2))
     try:
         await connection.execute(
-            f"select wamp.{function}($1::text::regclass{places})", table, *arguments
+            f"select wamp.{function}($1::oid::regclass{places})", relation, *arguments
         )
-    except asyncpg.UndefinedTableError:
+    except asyncpg.InsufficientPrivilegeError as error:
         raise PgwampError(
-            f'there is no table "{table}": name it as table or schema.table'
+            f"{table}: {error.args[0]}. Tables are watched by those who own them, or may create "
+            "triggers on them, and are members of the owner of the schema wamp."
         ) from None
     except asyncpg.PostgresError as error:
         hint = f" {error.hint}" if error.hint else ""

@@ -72,7 +72,9 @@ class Keeper:
             await self._lead.execute(
                 "update wamp.publisher set published = $1::text::pg_snapshot, "
                 "polled = $2::text::pg_snapshot, last_id = $3, published_at = now() "
-                "returning pg_notify($4, $5)",
+                # A full queue would fail it; the others look for themselves every few seconds.
+                "returning case when pg_notification_queue_usage() <= 0.5 "
+                "then pg_notify($4, $5) end",
                 position.seen,
                 position.polling,
                 position.last_id or None,

@@ -1,0 +1,34 @@
+"""Whether the schema ``wamp`` may be trusted: its functions run with the rights of their callers.
+
+Everybody who may create schemas in a database can make one called ``wamp`` before pgwamp does, and
+change its functions later. So it is refused unless its owner is trusted, and everything in it
+belongs to that owner.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Connection
+
+from pgwamp.errors import StartError
+
+_PROBLEM = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
+
+
+def require_own_schema(connection: Connection) -> None:
+    """Return if there is no schema ``wamp``, or if it is one that pgwamp has made.
+
+    :raises StartError: it belongs to somebody else, or others may change it.
+    """
+    options = {"no_parameters": True}
+    if problem := connection.exec_driver_sql(_PROBLEM, execution_options=options).scalar():
+        raise StartError(problem)
+
+
+async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
+    """Why the schema ``wamp`` is not to be trusted, as one line with the cure; None if it is."""
+    problem: str | None = await connection.fetchval(_PROBLEM)
+    return problem

@@ -1,0 +1,61 @@
+-- Why the schema wamp is not to be trusted, as one line with the cure; null if it is. For a search path of
+-- pg_catalog, pg_temp.
+with recursive held (role) as (
+    select oid from pg_roles where rolname = current_user
+    union
+    select m.roleid from held join pg_auth_members as m on m.member = held.role
+),
+home as (
+    select n.oid, n.nspowner as owner, r.rolsuper, n.nspacl
+    from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+    where n.nspname = 'wamp'
+),
+content (class, id, owner) as (
+    select 'pg_class'::regclass, oid, relowner from pg_class
+    where relnamespace = (select oid from home) and relkind not in ('i', 'I')
+    union all
+    select 'pg_proc'::regclass, p.oid, p.proowner from pg_proc as p
+    where p.pronamespace = (select oid from home) and not exists (
+        -- Whoever may create event triggers is trusted with this one function.
+        select from pg_event_trigger where evtfoid = p.oid and evtowner = p.proowner)
+    union all
+    select 'pg_type'::regclass, oid, typowner from pg_type
+    where typnamespace = (select oid from home) and typrelid = 0 and typelem = 0
+    union all
+    select 'pg_operator'::regclass, oid, oprowner from pg_operator
+    where oprnamespace = (select oid from home)
+),
+stranger as (
+    select o.type, o.identity, pg_get_userbyid(c.owner) as owner
+    from content as c, pg_identify_object(c.class, c.id, 0) as o
+    where c.owner <> (select owner from home)
+    order by 2
+    limit 1
+),
+creator as (
+    select case a.grantee when 0 then 'PUBLIC' else format('"%s"', pg_get_userbyid(a.grantee)) end as name
+    from home, aclexplode(home.nspacl) as a
+    where a.privilege_type = 'CREATE' and a.grantee <> home.owner
+    order by 1
+    limit 1
+)
+select case
+    when not home.rolsuper and home.owner not in (select role from held)
+        and home.owner <> (select datdba from pg_database where datname = current_database())
+        then format('the schema wamp belongs to "%1$s", who owns neither the database nor is a role '
+            'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s"; if not, '
+            'DROP SCHEMA wamp CASCADE', pg_get_userbyid(home.owner), current_user)
+    when creator.name is not null
+        then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s',
+            creator.name)
+    when stranger.owner is not null
+        then format('the %1$s %2$s belongs to "%3$s", and not to the owner of the schema wamp: if you '
+            'trust it, ALTER %4$s %2$s OWNER TO "%5$s"; if not, drop it',
+            stranger.type, stranger.identity, stranger.owner, upper(stranger.type),
+            pg_get_userbyid(home.owner))
+    when to_regclass('wamp.alembic_version') is null and exists (select from content)
+        then 'the schema wamp has objects, and none of pgwamp''s migrations: drop or rename it'
+end
+from home
+left join creator on true
+left join stranger on true

@@ -1,0 +1,86 @@
+"""A queue of notifications that a stranger fills: no write and no DDL fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from pgwamp import migrations
+from pgwamp.dev.postgres import Postgres
+from tests.servers import FAST, postgres_bin
+
+from .conftest import connect, notified, query
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The database of a server whose queue is as small as it can be."""
+    options = {**FAST, "max_notify_queue_pages": "64"}
+    with TemporaryDirectory(prefix="pgwamp-queue-") as folder:
+        Path(folder).chmod(0o755)
+        server = Postgres(Path(folder) / "data", bin=postgres_bin(), options=options)
+        try:
+            server.start()
+        except Exception as error:
+            if "max_notify_queue_pages" in str(error):
+                pytest.skip("the queue has a size of its own from PostgreSQL 17")
+            raise
+        migrations.upgrade(server.url())
+        yield server.url()
+        server.stop("immediate")
+
+
+def fill(connection: Connection, share: float) -> None:
+    """Notify until so much of the queue is full."""
+    number = 0
+    while query(connection, "select pg_notification_queue_usage()") < [(share,)]:
+        number += 1
+        query(connection, f"select pg_notify('other', '{number}' || repeat('x', 7000))")
+
+
+def test_writes_and_ddl_go_on_and_the_sleeper_hears_again_afterwards(url: str) -> None:
+    with (
+        closing(connect(url)) as writer,
+        closing(connect(url)) as idle,
+        closing(connect(url)) as publisher,
+        closing(connect(url)) as stranger,
+    ):
+        query(writer, "create table item (id int primary key)")
+        query(writer, "select wamp.watch('item')")
+        query(publisher, "select pg_advisory_lock(20599, 3)")
+        query(idle, "listen nothing")
+        query(idle, "begin")
+        query(idle, "select 1")
+        fill(stranger, 0.6)
+        for statement in (
+            "insert into item values (1)",
+            "insert into item select generate_series(2, 9)",
+            "select wamp.publish('a.b')",
+        ):
+            query(writer, statement)
+        with pytest.raises(psycopg2.Error, match="too many notifications"):
+            fill(stranger, 1.1)
+        for statement in (
+            "insert into item values (10)",
+            "update item set id = id + 100",
+            "select wamp.publish('a.b')",
+            "alter table item add column n int",
+        ):
+            query(writer, statement)
+        assert "the queue of notifications is more than half full" in writer.notices[-1]
+        assert query(writer, "select count(*) from wamp.event") == [(22,)]
+
+        query(idle, "rollback")
+        query(publisher, "listen pgwamp")
+        query(publisher, f'listen "{query(writer, "select channel from wamp.retention")[0][0]}"')
+        query(writer, "insert into item values (11, 1)")
+        query(writer, "alter table item drop column n")
+        heard = notified(publisher)
+        assert len(heard) == 2
+        assert "reload" in heard

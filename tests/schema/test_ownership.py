@@ -1,0 +1,148 @@
+"""A schema wamp that somebody else made or may change is refused, with the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+import asyncpg
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from pgwamp import migrations
+from pgwamp.errors import StartError
+from pgwamp.ownership import schema_problem
+
+from .conftest import GUEST, OWNER, Database, Server, connect, query
+
+
+@pytest.fixture
+def superuser(server: Server) -> Callable[[Database], str]:
+    return lambda database: server.url(database.name)
+
+
+def refusal(call: Callable[..., object], *arguments: object) -> str:
+    """The one line of the refusal."""
+    with pytest.raises(StartError) as caught:
+        call(*arguments)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture
+def strangers(empty_database: Database) -> Database:
+    """A database in which a stranger has run ``pgwamp db upgrade`` before its owner."""
+    empty_database.query(f"grant create on database {empty_database.name} to {GUEST}")
+    migrations.upgrade(empty_database.url.replace(f"//{OWNER}@", f"//{GUEST}@"))
+    return empty_database
+
+
+@pytest.mark.parametrize("call", [migrations.upgrade, migrations.current, migrations.pending])
+def test_the_schema_of_a_stranger_is_refused(
+    strangers: Database, superuser: Callable[[Database], str], call: Callable[[str], object]
+) -> None:
+    for url, user in ((strangers.url, OWNER), (superuser(strangers), "postgres")):
+        line = refusal(call, url)
+        assert f'the schema wamp belongs to "{GUEST}"' in line
+        assert f'GRANT "{GUEST}" TO "{user}"' in line
+
+
+def test_the_empty_schema_of_a_stranger_is_refused(
+    empty_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    empty_database.query(f"grant create on database {empty_database.name} to {GUEST}")
+    query(empty_database.connect(GUEST), "create schema wamp")
+
+    assert "DROP SCHEMA wamp CASCADE" in refusal(migrations.upgrade, superuser(empty_database))
+    assert (
+        empty_database.query("select from pg_class where relnamespace = 'wamp'::regnamespace") == []
+    )
+
+
+def test_the_owner_and_its_members_may_use_it_all_the_same(
+    strangers: Database, administrator: Connection
+) -> None:
+    migrations.upgrade(strangers.url.replace(f"//{OWNER}@", f"//{GUEST}@"))
+    query(administrator, f"grant {GUEST} to {OWNER}")
+    try:
+        migrations.upgrade(strangers.url)
+    finally:
+        query(administrator, f"revoke {GUEST} from {OWNER}")
+
+
+@pytest.mark.parametrize("grantee", ["public", GUEST])
+def test_a_schema_in_which_others_may_create_is_refused(
+    wamp_database: Database, grantee: str
+) -> None:
+    wamp_database.query(f"grant create on schema wamp to {grantee}")
+    line = refusal(migrations.upgrade, wamp_database.url)
+
+    cure = line.partition(": ")[2]
+    assert cure.startswith("REVOKE CREATE ON SCHEMA wamp FROM")
+    wamp_database.query(cure)
+    migrations.upgrade(wamp_database.url)
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("create function wamp.extra() returns int language sql as 'select 1'", "wamp.extra()"),
+        ("create table wamp.extra (id int)", "wamp.extra"),
+        ("create view wamp.extra as select 1 as one", "wamp.extra"),
+        ("create sequence wamp.extra", "wamp.extra"),
+        ("create domain wamp.extra as int", "wamp.extra"),
+        ("create type wamp.extra as enum ('a')", "wamp.extra"),
+        (
+            "create operator wamp.<~> (leftarg = int, rightarg = int, function = int4pl)",
+            "wamp.<~>",
+        ),
+    ],
+)
+def test_an_object_of_somebody_else_is_refused(
+    wamp_database: Database, made: str, named: str
+) -> None:
+    wamp_database.query(f"grant create on schema wamp to {GUEST}")
+    query(wamp_database.connect(GUEST), made)
+    wamp_database.query(f"revoke create on schema wamp from {GUEST}")
+    line = refusal(migrations.upgrade, wamp_database.url)
+
+    assert named in line
+    assert f'belongs to "{GUEST}"' in line
+    assert f'OWNER TO "{OWNER}"' in line
+
+
+def test_the_function_of_the_event_triggers_may_be_a_superusers(
+    wamp_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    migrations.upgrade(superuser(wamp_database))
+    migrations.upgrade(wamp_database.url)
+    with closing(connect(superuser(wamp_database))) as administrator:
+        query(administrator, "alter event trigger wamp_sql_drop disable")
+        query(
+            administrator,
+            "create function wamp.other() returns event_trigger language plpgsql as 'begin end'",
+        )
+    assert "wamp.other()" in refusal(migrations.upgrade, wamp_database.url)
+
+
+def test_a_schema_that_pgwamp_has_not_made_is_refused(empty_database: Database) -> None:
+    empty_database.query("create schema wamp")
+    empty_database.query("create table wamp.publisher (id int)")
+    assert "none of pgwamp's migrations" in refusal(migrations.upgrade, empty_database.url)
+
+    empty_database.query("drop table wamp.publisher")
+    migrations.upgrade(empty_database.url)
+    assert migrations.current(empty_database.url) == migrations.head()
+
+
+async def test_the_component_and_check_ask_the_same(strangers: Database) -> None:
+    connection = await asyncpg.connect(strangers.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("set local search_path = pg_catalog, pg_temp")
+            problem = await schema_problem(connection)
+    finally:
+        await connection.close()
+    assert problem is not None
+    assert f'the schema wamp belongs to "{GUEST}"' in problem

@@ -1,0 +1,190 @@
+"""Rights of strangers in the schema wamp: the few that are needed, and no others."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from pgwamp import migrations
+
+from .conftest import GUEST, OWNER, Database, Server, query
+
+#: All that PUBLIC has: object, privilege, reason.
+NEEDED = {
+    ("wamp", "USAGE"): "roles that may call wamp.publish name it",
+    ("wamp.watched", "SELECT"): "Alembic's autogenerate compares models as any migrating role",
+    ("wamp.key_columns(regclass)", "EXECUTE"): "wamp.watched calls it with its reader's rights",
+}
+RIGHTS = """
+select n.nspname::text as object, a.privilege_type, a.grantee
+from pg_namespace as n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as a
+where n.nspname = 'wamp' and a.grantee <> n.nspowner
+union all
+select p.oid::regprocedure::text, a.privilege_type, a.grantee
+from pg_proc as p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+where p.pronamespace = 'wamp'::regnamespace and a.grantee <> p.proowner
+union all
+select c.oid::regclass::text, a.privilege_type, a.grantee
+from pg_class as c, aclexplode(coalesce(
+    c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) as a
+where c.relnamespace = 'wamp'::regnamespace and a.grantee <> c.relowner
+union all
+select a.attrelid::regclass::text, x.privilege_type, x.grantee
+from pg_attribute as a join pg_class as c on c.oid = a.attrelid, aclexplode(a.attacl) as x
+where c.relnamespace = 'wamp'::regnamespace
+"""
+
+
+@pytest.fixture
+def watched(wamp_database: Database, server: Server) -> Database:
+    """A database with all there can be: event triggers, a watched table."""
+    migrations.upgrade(server.url(wamp_database.name))
+    wamp_database.query("create table item (id int primary key, v text)")
+    wamp_database.query("select wamp.watch('item', '{\"when\": \"v is not null\"}')")
+    return wamp_database
+
+
+@pytest.fixture
+def guest(watched: Database) -> Connection:
+    return watched.connect(GUEST)
+
+
+def test_nobody_but_the_owner_has_a_right_that_is_not_on_the_list(watched: Database) -> None:
+    found = watched.query(RIGHTS)
+
+    assert {(name, privilege) for name, privilege, _ in found} == set(NEEDED)
+    assert {grantee for _, _, grantee in found} == {0}
+
+
+def test_an_upgrade_takes_the_rights_that_older_versions_gave(watched: Database) -> None:
+    migrations.downgrade(watched.url, "0006")
+    for statement in (
+        "create function wamp.define_capture(relation regclass, options jsonb, grantee name) "
+        "returns text language sql as $$ select '' $$",
+        f"grant execute on function wamp.watch, wamp.unwatch, wamp.refresh, wamp.uri_part, "
+        f"wamp.redefine_capture, wamp.capture_source to public, {GUEST}",
+        f"grant execute on function wamp.define_capture(regclass, jsonb, name) to {GUEST} "
+        "with grant option",
+        f"grant execute on function wamp.backlog() to {GUEST}",
+    ):
+        watched.query(statement)
+    migrations.upgrade(watched.url)
+
+    found = {(name, privilege) for name, privilege, _ in watched.query(RIGHTS)}
+    assert found == {*NEEDED, ("wamp.backlog()", "EXECUTE")}, "what was given by hand stays"
+
+
+def test_a_stranger_calls_every_function_and_gains_nothing(
+    watched: Database, guest: Connection
+) -> None:
+    functions = watched.query(
+        "select oid::regprocedure::text, array(select format('null::%s', t::regtype) "
+        "from unnest(proargtypes) as t) from pg_proc where pronamespace = 'wamp'::regnamespace"
+    )
+    assert len(functions) > 20
+    before = watched.query(RIGHTS), watched.query("select * from wamp.event")
+    allowed = set()
+    for name, arguments in functions:
+        call = f"select {name.partition('(')[0]}({', '.join(arguments)})"
+        try:
+            query(guest, call)
+            allowed.add(name)
+        except psycopg2.errors.InsufficientPrivilege:
+            pass
+    assert allowed == {"wamp.key_columns(regclass)"}
+    assert (watched.query(RIGHTS), watched.query("select * from wamp.event")) == before
+
+
+def test_a_stranger_reads_no_more_of_a_watched_table_than_the_system_catalogs_say(
+    watched: Database, guest: Connection
+) -> None:
+    assert query(guest, "select relation_name, key_columns from wamp.watched") == [("item", ["id"])]
+    assert query(guest, "select tgargs from pg_trigger where tgname = 'wamp_insert'")
+    for table in ("event", "event_0", "retention", "publisher", "component", "alembic_version"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query(guest, f"select * from wamp.{table}")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(guest, "select nextval('wamp.event_id_seq')")
+
+
+def test_who_may_publish_can_do_nothing_else(watched: Database, guest: Connection) -> None:
+    watched.query("select wamp.allow_publish('com.example', '{}', %s)", [GUEST])
+    query(guest, "select wamp.publish('com.example.hello')")
+    found = {(name, privilege) for name, privilege, _ in watched.query(RIGHTS)}
+
+    assert found == {*NEEDED, ("wamp.publish(text,jsonb,jsonb,jsonb)", "EXECUTE")}
+
+
+# changes
+
+
+@pytest.mark.parametrize("op", ["inserted", "updated", "deleted", "truncated"])
+@pytest.mark.parametrize(
+    "topic", ["com.example.item.{}", "com.example.sales.item.{}", "org.other.x.{}"]
+)
+@pytest.mark.parametrize("started", [False, True])
+def test_nobody_publishes_to_a_topic_of_changes(
+    watched: Database, topic: str, op: str, started: bool
+) -> None:
+    if started:
+        watched.query("select wamp.allow_publish('com.example', '{org.other.}', '{}')")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="belongs to the changes"):
+        watched.query("select wamp.publish(%s)", topic.format(op))
+    watched.query("select wamp.publish(%s)", topic.format(f"{op}.below"))
+    watched.query("select wamp.publish(%s)", topic.format(f"un{op}"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "allowed"),
+    [
+        ("shop.o+x.updated.17.mail", False),
+        ("shop.o+x.deleted.-.mail", False),
+        ("shop.o+x.hello.17.mail", True),
+        ("shop.oox.updated.17.mail", True),
+        ("shop.o+x.updated.17.18.mail", True),
+        ("shop.o+x.updated.17.mail.more", True),
+        ("a.shop.o+x.updated.17.mail", True),
+    ],
+)
+def test_nobody_publishes_to_a_topic_that_a_template_makes(
+    watched: Database, topic: str, allowed: bool
+) -> None:
+    watched.query("select wamp.watch('item', '{\"topic\": \"shop.o+x.{op}.{v}.mail\"}')")
+    if allowed:
+        watched.query("select wamp.publish(%s)", topic)
+        return
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="belongs to the changes"):
+        watched.query("select wamp.publish(%s)", topic)
+
+
+def test_no_event_of_publish_looks_like_a_change(watched: Database) -> None:
+    change = dict.fromkeys(("id", "cursor", "schema", "table", "op", "new"), 1)
+    with pytest.raises(psycopg2.errors.InvalidParameterValue, match="kwargs cannot have all of"):
+        watched.query("select wamp.publish('a.b', null, %s)", json.dumps(change))
+    for name in ("id", "cursor", "schema", "table", "op"):
+        rest = {key: value for key, value in change.items() if key != name}
+        watched.query("select wamp.publish('a.b', null, %s)", json.dumps(rest))
+
+
+# owners
+
+
+def test_everything_belongs_to_the_owner_of_the_schema_whoever_upgrades(
+    empty_database: Database, server: Server
+) -> None:
+    empty_database.query("create schema wamp")
+    migrations.upgrade(server.url(empty_database.name))
+    owners = empty_database.query(
+        "select 'table', relname::text, relowner::regrole::text from pg_class "
+        "where relnamespace = 'wamp'::regnamespace union all "
+        "select 'function', proname, proowner::regrole::text from pg_proc "
+        "where pronamespace = 'wamp'::regnamespace"
+    )
+
+    assert {owner for _, _, owner in owners} == {OWNER, "postgres"}
+    assert [(kind, name) for kind, name, owner in owners if owner != OWNER] == [
+        ("function", "ddl_changed")
+    ]
