@@ -320,7 +320,8 @@ class Pools:
         try:
             yield connection
         finally:
-            if connection.altered:
+            # asyncpg takes a lost connection out of the hands of who has it.
+            if getattr(connection, "altered", False):
                 _discard(connection)
             await pool.release(cast(Any, connection))
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, TooManyRows
 from pgwamp.pgtypes import Converter, Type
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
@@ -22,6 +22,9 @@ from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.source import Source
 from pgwamp.query.statement import Row, Shape
+
+#: Longer than any text of PostgreSQL may be: so often nothing can be repeated.
+_TOO_OFTEN = "2147483647"
 
 
 class Builder:
@@ -160,24 +163,45 @@ class Builder:
         target, joins = related_rows(embed.relationship, source, self.names)
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
-        row = WholeRow(inner)
-        value: sa.ColumnElement[Any]
-        if embed.relationship.to_one:
-            value = builtin("row_to_json", row)
-        else:
-            value = sa.func.coalesce(
-                builtin("json_agg", row), sa.cast(sa.literal_column("'[]'"), JSON)
-            )
-        query = sa.select(value).select_from(inner)
+        limits = source.scope.limits
         if embed.relationship.to_one:
             # A view can show the one row more than once.
-            query = query.limit(sa.literal_column("1"))
+            one = builtin("row_to_json", WholeRow(inner))
+            query = sa.select(one).select_from(inner).limit(sa.literal_column("1"))
+        elif _multiplies(embed.selection):
+            query = self._bounded_list(inner, limits.max_bytes)
+        else:
+            query = _list_of(builtin("json_agg", WholeRow(inner))).select_from(inner)
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)
         # A json value, with numbers and levels of any size, is text within it.
         read = None if nested else orjson.loads
-        return found, _converter(shape, embed.relationship.to_one, read)
+        most = None if embed.relationship.to_one else limits.max_rows
+        return found, _converter(embed.label, shape, most, read)
+
+    def _bounded_list(self, rows: sa.FromClause, max_bytes: int) -> sa.Select[Any]:
+        """All rows as a JSON list, refused as soon as it has more octets than a message may.
+
+        Lists in lists multiply: a few hundred octets of a request would make the server build a
+        gigabyte. The sum runs along with the rows, and repeat fails where it is too large.
+        """
+        row = builtin("row_to_json", WholeRow(rows)).label("j")
+        # The fence keeps each row from being made twice.
+        made = (
+            sa.select(row)
+            .select_from(rows)
+            .offset(sa.literal_column("0"))
+            .subquery(self.names.unused("m"))
+        )
+        octets = builtin("octet_length", sa.cast(made.c.j, TEXT))
+        total = sa.over(builtin("sum", octets), rows=(None, 0)).label("total")
+        summed = sa.select(made.c.j, total).subquery(self.names.unused("s"))
+        too_many = summed.c.total.bool_op(">")(sa.literal_column(str(max_bytes)))
+        times = sa.case((too_many, sa.literal_column(_TOO_OFTEN)), else_=sa.literal_column("0"))
+        nothing: sa.ColumnElement[str] = sa.literal_column("''")
+        passes = builtin("repeat", sa.literal_column("'x'"), times).bool_op("=")(nothing)
+        return _list_of(builtin("json_agg", summed.c.j)).select_from(summed).where(passes)
 
     def _exists(self, embed: Embed, source: Source) -> sa.ColumnElement[bool]:
         target, joins = related_rows(embed.relationship, source, self.names)
@@ -185,15 +209,39 @@ class Builder:
         return exists(target, joins)
 
 
-def _converter(shape: Shape, to_one: bool, read: Converter | None) -> Converter | None:
-    """What to do to embedded rows; ``read`` parses their text, where they are not parsed yet."""
+def _multiplies(selection: Selection) -> bool:
+    """Whether each row holds a list of rows, at any level."""
+    return any(
+        not embed.relationship.to_one or _multiplies(embed.selection) for embed in selection.embeds
+    )
+
+
+def _list_of(rows: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return sa.select(sa.func.coalesce(rows, sa.cast(sa.literal_column("'[]'"), JSON)))
+
+
+def _converter(
+    label: str, shape: Shape, most: int | None, read: Converter | None
+) -> Converter | None:
+    """What to do to embedded rows.
+
+    :param most: rows of a list; None for a single row.
+    :param read: parses their text, where they are not parsed yet.
+    """
 
     def one(row: Row) -> Row:
         return shape.finish([row])[0]
 
-    finish: Converter = one if to_one else shape.finish
+    def many(rows: list[Row]) -> list[Row]:
+        if most is not None and len(rows) > most:
+            raise TooManyRows(
+                f"include.{label}: more than {most} rows (limits.max_rows); give it a limit"
+            )
+        return shape.finish(rows) if shape else rows
+
+    finish: Converter = one if most is None else many
     if read is None:
-        return finish if shape else None
-    if not shape:
+        return finish if shape or most is not None else None
+    if not shape and most is None:
         return read
     return lambda text: finish(read(text))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pgwamp.errors import CallError, InvalidArgument, at, below, excerpt
+from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
 
 _LARGEST = 2**63 - 1
 #: A guess at what was meant takes long names and many candidates quadratic time.
@@ -16,6 +16,8 @@ _LONGEST_GUESSED, _MOST_GUESSED = 63, 100
 _MOST_LISTED = 50
 #: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
 _BAD_TEXT = ("22P02", "22007", "22008")
+#: program_limit_exceeded, as a list of related rows that is too large raises it.
+_LIMIT_EXCEEDED = "54000"
 _BAD_SEARCH = ("syntax error in tsquery", "no operand in tsquery", "text search configuration ")
 #: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
 _BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
@@ -102,6 +104,11 @@ def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
         yield
     except CallError as error:
         sqlstate, problem = error.details.get("sqlstate"), error.message
+        if sqlstate == _LIMIT_EXCEEDED and request.get("include"):
+            raise PayloadTooLarge(
+                "include: the related rows are larger than limits.max_bytes; give limits, "
+                "or fewer columns"
+            ) from None
         places = [
             place for place, text in _texts(request) if _is_about(problem, sqlstate, place, text)
         ]

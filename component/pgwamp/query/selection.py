@@ -236,7 +236,9 @@ class SelectionParser:
             selection = parser.parse(request)
         except InvalidArgument as error:
             raise error.about(scope.relation.key) from None
-        bounds, _ = parse_bounds(request, self._values, f"{path}.")
+        # One row more than may be answered tells that there are too many.
+        most = None if relationship.to_one else self._values.limits.max_rows + 1
+        bounds, _ = parse_bounds(request, self._values, f"{path}.", most=most)
         if bounds != NO_BOUNDS:
             selection = replace(selection, bounds=bounds)
         return Embed(label, relationship, selection, inner, spread)
