@@ -93,9 +93,7 @@ async def build_exposure(
 def _from_catalog(
     settings: Settings, naming: Naming, catalog: Catalog, database: Database
 ) -> Iterator[Procedure]:
-    catalog = replace(
-        catalog, relations=tuple(_exposed(naming, relation) for relation in catalog.relations)
-    )
+    catalog = _exposed_columns(naming, catalog)
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
     callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
     scopes = Scopes(catalog, Graph(catalog, reachable, callable_), settings.limits)
@@ -109,6 +107,19 @@ def _from_catalog(
         if path is not None:
             routine = RoutineProcedure(path, list(overloads), scopes, database, settings)
             yield routine.procedure()
+
+
+def _exposed_columns(naming: Naming, catalog: Catalog) -> Catalog:
+    """The catalog without the columns that ``expose.exclude`` hides."""
+    relations = tuple(_exposed(naming, relation) for relation in catalog.relations)
+    shown = {r.row_type: r.columns for r in relations if r.whole is not None}
+    routines = tuple(
+        replace(routine, columns=shown[routine.returns.oid])
+        if routine.returns is not None and routine.returns.oid in shown
+        else routine
+        for routine in catalog.routines
+    )
+    return replace(catalog, relations=relations, routines=routines)
 
 
 def _exposed(naming: Naming, relation: Relation) -> Relation:

@@ -1,0 +1,176 @@
+"""The catalog is read in bounded time, whatever a role that may create things has made."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from pgwamp.catalog import Catalog, Graph, load_catalog
+from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS, MOST_VIEWS
+from pgwamp.catalog.types import MOST_LEVELS, MOST_PARTS
+from pgwamp.pgtypes import Type
+from tests.conftest import Database
+
+#: Seconds; each of these schemas once took minutes, or no end at all.
+ENOUGH = 20
+
+
+def levels(of: Type) -> int:
+    """How deep a type is nested."""
+    below = [kind for _, kind in of.fields] + ([of.element] if of.element else [])
+    return 1 + max(map(levels, below), default=0)
+
+
+def parts(of: Type) -> int:
+    """How many types a type is made of, counted each time."""
+    return 1 + sum(parts(kind) for _, kind in of.fields)
+
+
+async def load(database: Database, *statements: str) -> tuple[Catalog, Graph]:
+    database.execute(*statements)
+    connection = await database.connect()
+    try:
+        async with asyncio.timeout(ENOUGH):
+            catalog = await load_catalog(connection, ["public"])
+            return catalog, Graph(catalog, catalog.relations)
+    finally:
+        await connection.close()
+
+
+async def test_views_that_refer_to_themselves_and_to_each_other_are_views(
+    database: Database,
+) -> None:
+    catalog, _ = await load(
+        database,
+        "create table t (id int primary key)",
+        "create view me as select 1 as id",
+        "create or replace view me as table me",
+        "create view one as select 1 as id",
+        "create view two as table one",
+        "create or replace view one as table two",
+        "create view plain as table t",
+        "create view above as table plain",
+    )
+    found = {relation.name: relation for relation in catalog.relations}
+    assert found.keys() == {"t", "me", "one", "two", "plain", "above"}
+    assert not found["me"].origins
+    assert not found["one"].origins
+    assert [origin.table for origin in found["above"].origins] == [found["t"].oid]
+
+
+async def test_a_long_chain_of_views_leads_to_its_table(database: Database) -> None:
+    names = ["t", *(f"v{number}" for number in range(300))]
+    views = [f"create view {view} as table {below}" for below, view in pairwise(names)]
+    catalog, _ = await load(database, "create table t (id int primary key)", "; ".join(views))
+    found = {relation.name: relation for relation in catalog.relations}
+    assert [origin.table for origin in found["v299"].origins] == [found["t"].oid]
+
+
+async def test_a_chain_of_domains_is_its_base_type(database: Database) -> None:
+    domains = ["create domain d0 as int"]
+    domains += [f"create domain d{n} as d{n - 1}" for n in range(1, 2000)]
+    catalog, _ = await load(database, "; ".join(domains), "create table t (v d1999)")
+    kind = catalog.relations[0].by_name["v"].type
+    assert (kind.form, kind.name, kind.domain) == ("integer", "integer", "public.d1999")
+
+
+async def test_values_of_types_that_are_nested_too_deep_are_text(database: Database) -> None:
+    types = ["create type c0 as (v int)"]
+    types += [f"create type c{n} as (v c{n - 1}[])" for n in range(1, 600)]
+    catalog, _ = await load(database, "; ".join(types), "create table t (far c599, near c5)")
+    columns = catalog.relations[0].by_name
+    assert levels(columns["near"].type) == 12
+    assert 1 < levels(columns["far"].type) <= MOST_LEVELS
+
+
+async def test_values_of_types_with_too_many_parts_are_text(database: Database) -> None:
+    types = ["create type w0 as (a int, b int)"]
+    types += [f"create type w{n} as (a w{n - 1}, b w{n - 1})" for n in range(1, 16)]
+    catalog, _ = await load(database, "; ".join(types), "create table t (w w15, small w3)")
+    columns = catalog.relations[0].by_name
+    assert parts(columns["small"].type) == 31
+    assert 1 < parts(columns["w"].type) <= MOST_PARTS
+
+
+async def test_a_table_may_hold_arrays_of_its_own_rows(database: Database) -> None:
+    catalog, _ = await load(
+        database, "create table node (id int)", "create type pair as (a node[], b node)",
+        "create table t (p pair)",
+    )  # fmt: skip
+    assert catalog.relations[1].by_name["p"].type.form == "composite"
+
+
+async def test_a_table_with_hundreds_of_foreign_keys_is_no_junction(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = ", ".join(f"k{n} int references t" for n in range(300))
+    unique = ", ".join(f"k{n}" for n in range(32))
+    _, graph = await load(
+        database, "create table t (id int primary key)",
+        f"create table wide ({keys}, unique ({unique}))",
+        "create table other (id int primary key)",
+        "create table link (t int references t, o int references other, primary key (t, o))",
+    )  # fmt: skip
+    catalog, graph = await load(database)
+    (target,) = (r for r in catalog.relations if r.name == "t")
+    ways = graph.relationships(target)
+    assert sum(way.junction is None for way in ways) == 301
+    assert [way.target.name for way in ways if way.junction is not None] == ["other"]
+    assert MOST_JUNCTION_KEYS < 300
+
+
+async def test_the_views_of_others_displace_no_relationship_of_a_table(
+    database: Database,
+) -> None:
+    views = [f"create view a{n} as table t" for n in range(200)]
+    keys = ["alter table t add foreign key (up) references t" for _ in range(60)]
+    catalog, graph = await load(
+        database, "create table t (id int primary key, up int)",
+        "create table line (id int primary key, t int references t)",
+        "; ".join(views), "; ".join(keys),
+    )  # fmt: skip
+    (table,) = (r for r in catalog.relations if r.name == "t")
+    ways = graph.relationships(table)
+    assert len(ways) <= MOST_RELATIONSHIPS
+    assert "line" in {way.target.name for way in ways}
+    assert len({way.target.name for way in ways if way.target.kind == "view"}) == MOST_VIEWS
+
+
+async def test_of_a_long_comment_only_the_beginning_is_read(database: Database) -> None:
+    long = "x" * 20_000_000
+    catalog, _ = await load(
+        database, "create table t (id int)", "create function f() returns int return 1",
+        f"comment on table t is '{long}'", f"comment on column t.id is '{long}'",
+        f"comment on function f() is '{long}'",
+    )  # fmt: skip
+    (table,), (routine,) = catalog.relations, catalog.routines
+    comments = [table.comment, table.by_name["id"].comment, routine.comment]
+    assert [len(comment or "") for comment in comments] == [5000] * 3
+
+
+@pytest.mark.parametrize("path", ["", "hidden", "pg_catalog, public", '"no such schema"'])
+async def test_types_have_their_schemas_whatever_the_search_path_is(
+    database: Database, path: str
+) -> None:
+    database.execute(
+        "create schema hidden", "create type mood as enum ('ok')",
+        "create type hidden.mood as enum ('no')", "create domain hidden.text as int",
+        "create table t (a mood, b hidden.mood[], c text, d char(3), e hidden.text)",
+        f"alter database {database.name} set search_path = {path or chr(39) * 2}",
+    )  # fmt: skip
+    catalog, _ = await load(database)
+    names = [column.type.domain or column.type.name for column in catalog.relations[0].columns]
+    assert names == ["public.mood", "hidden.mood[]", "text", "bpchar", "hidden.text"]
+    assert catalog.castable["mood"].name == "public.mood"
+    assert catalog.castable["text"].name == "text"
+
+
+async def test_loading_leaves_the_search_path_of_a_transaction(database: Database) -> None:
+    connection = await database.connect()
+    async with connection.transaction():
+        await connection.execute("set local search_path = public, pg_temp")
+        await load_catalog(connection, ["public"])
+        assert await connection.fetchval("show search_path") == "public, pg_temp"
+    await connection.close()

@@ -1,0 +1,169 @@
+"""What ``expose.exclude`` and ``include`` let through, and what counts tell."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgwamp.errors import CallError
+from tests.conftest import Database
+from tests.procedures.conftest import Api, Start
+from tests.servers import Addresses, execute
+
+INVALID = "wamp.error.invalid_argument"
+TABLES = (
+    "create table team (tenant int, id int, name text, primary key (tenant, id))",
+    "create table player (tenant int not null default 7, id int primary key, team int, "
+    "code text unique, foreign key (tenant, team) references team)",
+    "create function whole(player) returns text language sql stable as 'select $1::text'",
+    "create function all_players() returns setof player language sql stable as 'table player'",
+    "create function tenant() returns int language sql as 'select 1'",
+    "insert into team values (7, 1, 'Lions')",
+    "insert into player (id, team, code) values (1, 1, 'x')",
+    "select wamp.watch('player')",
+)
+EXCLUDE = {"exclude": ["tenant", "public.player.code", "public.team.id*"]}
+
+
+async def test_an_excluded_column_is_nowhere(api: Start) -> None:
+    call = await api(*TABLES, expose=EXCLUDE)
+    shown = [{"id": 1, "team": 1}]
+    assert await call("player.select") == shown
+    assert await call("all_players", where={"team": 1}) == shown
+    assert await call("player.get", 1) == shown[0]
+    assert await call("player.insert", {"id": 2, "team": None}) == [{"id": 2, "team": None}]
+    assert await call("player.update", {"team": 1}, {"id": 2}) == [{"id": 2, "team": 1}]
+    assert await call("player.delete", {"id": 2}) == [{"id": 2, "team": 1}]
+    assert await call("player.select", format="csv") == "id,team\n1,1\n"
+    for name, arguments in (
+        ("player.select", {"where": {"tenant": 7}}),
+        ("player.select", {"columns": ["tenant"]}),
+        ("player.select", {"columns": ["x:code"]}),
+        ("player.select", {"order": ["tenant"]}),
+        ("player.select", {"include": {"team": {"columns": ["tenant"]}}}),
+        ("player.select", {"where": {"team!player_tenant_team_fkey": {"tenant": 7}}}),
+        ("player.insert", {"rows": {"id": 3, "tenant": 7}}),
+        ("player.insert", {"csv": "id,tenant\n3,7\n"}),
+        ("player.insert", {"rows": {"id": 3}, "returning": ["tenant"]}),
+        ("player.update", {"values": {"code": "y"}, "where": {}}),
+        ("player.upsert", {"rows": {"id": 1}, "conflict": ["code"]}),
+        ("all_players", {"columns": ["tenant"]}),
+    ):
+        error = await call.fails(INVALID, name, **arguments)
+        assert "tenant, " not in error.message
+    with pytest.raises(CallError, match="no callee registered"):
+        await call("tenant")
+    described = await call("describe")
+    # A function that takes a row has it as an argument, with all its fields.
+    shown_there = [entry for entry in described["procedures"] if not entry["uri"].endswith("whole")]
+    text = json.dumps([shown_there, described["topics"]])
+    assert '"tenant"' not in text
+    assert '"code"' not in text
+
+
+async def test_relationships_and_computed_columns_use_excluded_columns(api: Start) -> None:
+    call = await api(*TABLES, expose=EXCLUDE)
+    key = "team!player_tenant_team_fkey"
+    included = {"columns": ["id"], "include": {f"t:{key}": {}}}
+    assert await call("player.select", **included) == [{"id": 1, "t": {"name": "Lions"}}]
+    assert await call("player.select", columns=["whole"]) == [{"whole": "(7,1,1,x)"}]
+    wrote = await call("player.insert", {"id": 3, "team": None}, returning=["whole"])
+    assert wrote == [{"whole": "(7,3,,)"}]
+    written = await call("player.update", {"team": 1}, {"id": 3}, include={f"t:{key}": {}})
+    assert written == [{"id": 3, "team": 1, "t": {"name": "Lions"}}]
+
+
+async def test_a_relation_whose_key_is_excluded_has_no_get(api: Start) -> None:
+    call = await api(*TABLES, expose=EXCLUDE)
+    assert await call("team.select") == [{"name": "Lions"}]
+    with pytest.raises(CallError, match="no callee registered"):
+        await call("team.get", [7, 1])
+
+
+async def test_tables_of_migration_tools_are_exposed_by_their_name_only(api: Start) -> None:
+    tables = ("alembic_version", "django_migrations", "schema_migrations", "flyway_schema_history")
+    call = await api(
+        "create table plain (id int)", *(f"create table {name} (id int)" for name in tables)
+    )
+    assert await call("plain.select") == []
+    for name in tables:
+        with pytest.raises(CallError, match="no callee registered"):
+            await call(f"{name}.select")
+
+
+async def test_a_table_of_a_migration_tool_can_be_included(api: Start) -> None:
+    call = await api(
+        "create table alembic_version (id int)", "create table schema_migrations (id int)",
+        expose={"include": ["alembic_version", "public.schema_migrations"]},
+    )  # fmt: skip
+    assert await call("alembic_version.select") == []
+    assert await call("schema_migrations.select") == []
+
+
+@pytest.fixture
+def reader(addresses: Addresses) -> Iterator[str]:
+    name = f"r_{uuid.uuid4().hex[:12]}"
+    execute(addresses.database("postgres"), f"create role {name}")
+    yield name
+    execute(addresses.database("postgres"), f"drop role {name}")
+
+
+@pytest.mark.parametrize("mode", ["planned", "estimated"])
+async def test_a_count_tells_nothing_of_rows_that_are_hidden(
+    api: Start, database: Database, reader: str, mode: str
+) -> None:
+    call = await api(
+        "create table note (id int primary key, owner text)",
+        "insert into note select n, 'bob' from generate_series(1, 3000) as n",
+        "create table tag (id int primary key, note int references note)",
+        "insert into tag select n, n from generate_series(1, 3000) as n",
+        "create view shown with (security_invoker) as table note",
+        "create view above as table shown",
+        "create view barred with (security_barrier) as select * from tag where id < 0",
+        "analyze",
+        "alter table note enable row level security",
+        f"grant select on all tables in schema public to {reader}",
+        access={"roles": {"anonymous": reader}},
+    )
+    bob = {"where": {"owner": "bob"}}
+    try:
+        for relation in ("note", "shown", "above"):
+            assert await call(f"{relation}.count", mode=mode, **bob) == 0
+            name = f"{relation}.select"
+            assert await counted(call, name, count=mode, limit=0, **bob) == 0
+        assert await call("barred.count", mode=mode) == 0
+        related = {"where": {"note!note": {"owner": "bob"}}}
+        assert await call("tag.count", mode=mode, **related) == 0
+        absent = {"where": {"not": {"note!note": {"owner": "bob"}}}}
+        assert await call("tag.count", mode=mode, **absent) == 3000
+        inner = {"include": {"n:note": {"inner": True}}}
+        assert await counted(call, "tag.select", count=mode, limit=0, **inner) == 0
+        # Where nothing hides rows, the guess is the planner's.
+        assert await call("tag.count", mode="planned", where={"id": {"gt": 0}}) > 2900
+    finally:
+        database.execute(f"drop owned by {reader}")
+
+
+async def counted(call: Api, name: str, **kwargs: Any) -> int:
+    """The keyword result ``count``."""
+    _, keywords = await call.client.call_full(f"{call.prefix}.{name}", [], kwargs)
+    count: int = keywords["count"]
+    return count
+
+
+async def test_a_named_query_finds_its_names_in_the_exposed_schemas(
+    api: Start, database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "q.sql").write_text("-- name: words\nselect w, mood from word where w = :w")
+    call = await api(
+        "create schema app", "create type app.mood as enum ('ok')", "create schema empty",
+        "create table app.word (w text, mood app.mood)", "insert into app.word values ('a', 'ok')",
+        f"alter database {database.name} set search_path = ''",
+        expose={"schemas": ["empty"], "search_path": ["app"], "queries": str(tmp_path)},
+    )  # fmt: skip
+    assert await call("words", "a") == [{"w": "a", "mood": "ok"}]
