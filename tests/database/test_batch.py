@@ -21,7 +21,7 @@ SHOP = (
     "current_setting('transaction_isolation'), current_setting('transaction_read_only')) $$",
     "create function pair(a int, b int, out total int, out parts int[]) language sql as "
     "$$ select a + b, array[a, b] $$",
-    "create function both(a jsonb, b jsonb) returns jsonb language sql as "
+    "create function twin(a jsonb, b jsonb) returns jsonb language sql as "
     "$$ select jsonb_build_array(a, b) $$",
 )
 MODULE = """
@@ -262,10 +262,10 @@ async def test_references_that_double_with_each_step_are_bounded(
 ) -> None:
     limits = {"max_values": 10_000, "max_bytes": 1_000_000}
     call = await expose(*SHOP, limits=limits)
-    doubling = [step("both", ref(n), ref(n)) for n in range(40)]
-    few = [step("both", first, first), *doubling[:2]]
+    doubling = [step("twin", ref(n), ref(n)) for n in range(40)]
+    few = [step("twin", first, first), *doubling[:2]]
     assert len(await call("batch", few)) == 3
-    error = await call.fails(INVALID, "batch", [step("both", first, first), *doubling])
+    error = await call.fails(INVALID, "batch", [step("twin", first, first), *doubling])
     assert re.search(setting, error.message)
 
 
