@@ -193,7 +193,7 @@ class LimitSettings(_Section):
     stream_timeout: float = Field(600, gt=0)
 
     #: Values in the arguments of one call, those in lists and dicts included.
-    max_values: int = Field(25_000, ge=100)
+    max_values: int = Field(20_000, ge=100)
     #: Levels of ``where`` and of ``include``, and steps of a path into a value.
     max_depth: int = Field(10, ge=1, le=30)
     #: Octets of one name: a column with its path and cast, a key of ``include``, a term of order.
@@ -204,7 +204,7 @@ class LimitSettings(_Section):
     #: Conditions of one call, those in its includes counted.
     max_conditions: int = Field(200, ge=1)
     #: Relations that one call embeds or orders by.
-    max_includes: int = Field(25, ge=1)
+    max_includes: int = Field(20, ge=1)
 
     #: Octets of the arguments of all calls under way and waiting; further large ones are refused.
     argument_bytes: int = Field(100_000_000, ge=1_000_000)

@@ -39,6 +39,14 @@ class Calls:
             Call(args, kwargs, self.caller(name, by))
         )
 
+    def streamed(
+        self, name: str, sink: Callable[[Any], Awaitable[None]], **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Call for progressive results, as the anonymous caller."""
+        procedure = self.exposure.procedures[f"{self.prefix}.{name}"]
+        call = Call((), kwargs, self.caller(name, "anonymous"), sink)
+        return procedure.handler(call)  # type: ignore[return-value]
+
     async def fails(self, uri: str, name: str, /, *args: Any, **kwargs: Any) -> CallError:
         """Call, and expect this error."""
         with pytest.raises(CallError) as caught:

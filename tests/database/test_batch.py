@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ SHOP = (
     "current_setting('transaction_isolation'), current_setting('transaction_read_only')) $$",
     "create function pair(a int, b int, out total int, out parts int[]) language sql as "
     "$$ select a + b, array[a, b] $$",
+    "create function twin(a jsonb, b jsonb) returns jsonb language sql as "
+    "$$ select jsonb_build_array(a, b) $$",
 )
 MODULE = """
 import asyncpg
@@ -249,3 +252,26 @@ async def test_a_cancelled_batch_changes_nothing(expose: Expose) -> None:
         async with asyncio.timeout(0.3):
             await call("batch", [step("item.insert", {"id": 1}), step("nap")])
     assert await call("batch", [step("item.count")]) == [0]
+
+
+@pytest.mark.parametrize(
+    ("first", "setting"), [(1, r"limits\.max_values"), ("x" * 100_000, r"limits\.max_bytes")]
+)
+async def test_references_that_double_with_each_step_are_bounded(
+    expose: Expose, first: Any, setting: str
+) -> None:
+    limits = {"max_values": 10_000, "max_bytes": 1_000_000}
+    call = await expose(*SHOP, limits=limits)
+    doubling = [step("twin", ref(n), ref(n)) for n in range(40)]
+    few = [step("twin", first, first), *doubling[:2]]
+    assert len(await call("batch", few)) == 3
+    error = await call.fails(INVALID, "batch", [step("twin", first, first), *doubling])
+    assert re.search(setting, error.message)
+
+
+async def test_arguments_of_a_step_are_nested_at_most_so_deep(shop: Calls) -> None:
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    error = await shop.fails(INVALID, "batch", [step("pair", deep, 1)])
+    assert "nested deeper" in error.message

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
 _MOST_PARAMETERS = 32_767
 #: What a cached statement takes in memory, its shape included, by the length of its SQL; measured.
-_OCTETS_PER_CHARACTER = 10
+_OCTETS_PER_CHARACTER = 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+"""Errors of callers who have roles: privilege first, then names that they may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pgwamp.errors import CallError
+from tests.database.conftest import Calls, Expose
+
+DENIED, INVALID = "wamp.error.not_authorized", "wamp.error.invalid_argument"
+SCHEMA = (
+    "create type mood as enum ('gloomy', 'merry')",
+    "create type home as (hidden_street text)",
+    "create table vault (vault_id int primary key, code text unique, mood mood, home home)",
+    "create table item (item_id int primary key, label text, price int, mood mood, "
+    "vault_id int references vault, unique (label), unique (price))",
+    "create table note (note_id int primary key, item_id int references item)",
+    "create function margin(item) returns int language sql as 'select $1.price'",
+    "create function pick(low int) returns setof vault language sql security definer "
+    "as 'select * from vault'",
+    "create function pick(high text) returns int language sql as 'select 1'",
+    "create function lone(secret_argument int) returns int language sql as 'select 1'",
+    "revoke execute on all functions in schema public from public",
+)
+
+
+@pytest.fixture
+async def call(expose: Expose, roles: list[str]) -> Calls:
+    """One who may read some columns of items, and one who may do nothing."""
+    anna, ben = roles
+    return await expose(
+        *SCHEMA,
+        f"grant select (item_id, label), insert (vault_id) on item to {anna}",
+        f"grant execute on function pick(int) to {anna}",
+        access={"roles": {"anonymous": anna, "nobody": ben}},
+    )
+
+
+#: A wrong call that names something of the vault, or of a function.
+WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("vault.select", (), {"where": {"nope": 1}}),
+    ("vault.select", (), {"where": {"mood": "nope"}}),
+    ("vault.select", (), {"where": {"home->nope": 1}}),
+    ("vault.select", (), {"where": {"vault_id": "nope"}}),
+    ("vault.select", (), {"columns": ["nope"]}),
+    ("vault.select", (), {"columns": ["mood->nope"]}),
+    ("vault.select", (), {"order": ["nope"]}),
+    ("vault.select", (), {"include": {"nope": {}}}),
+    ("vault.get", ({},), {}),
+    ("vault.count", (), {"where": {"nope": 1}}),
+    ("vault.insert", ({"nope": 1},), {}),
+    ("vault.insert", ({"mood": "nope"},), {}),
+    ("vault.insert", ([{"nope": 1}, {}],), {"missing": "null"}),
+    ("vault.insert", (), {"csv": "nope\n1\n"}),
+    ("vault.update", ({"home": {"nope": 1}}, {}), {}),
+    ("vault.update", (), {"rows": [{"code": ""}]}),
+    ("vault.upsert", ({"vault_id": 1},), {"conflict": ["nope"]}),
+    ("vault.delete", ({"nope": 1},), {}),
+    ("item.select", (), {"include": {"vault": {"columns": ["nope"]}}}),
+    ("item.select", (), {"include": {"vault": {"where": {"mood": "nope"}}}}),
+    ("item.select", (), {"where": {"vault": {"nope": 1}}}),
+    ("item.select", (), {"order": ["vault(nope)"]}),
+    ("lone", ("nope",), {}),
+    ("lone", (), {"nope": 1}),
+]
+HIDDEN = ("code", "gloomy", "hidden_street", "secret_argument", "vault_id", "item_vault_id_fkey")
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), WRONG)
+async def test_a_caller_without_privileges_is_refused_before_names_are_told(
+    call: Calls, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    error = await call.fails(DENIED, name, *args, by="anonymous", **kwargs)
+    assert "permission denied for" in error.message
+    assert error.details["sqlstate"] == "42501"
+    assert not [word for word in HIDDEN if word in f"{error.message} {error.details}"]
+
+
+async def test_the_names_of_an_error_are_those_that_the_role_may_see(call: Calls) -> None:
+    async def told(name: str, /, *args: Any, **kwargs: Any) -> str:
+        return (await call.fails(INVALID, name, *args, **kwargs)).message
+
+    columns = await told("item.select", columns=["zzz"])
+    assert columns.endswith("; allowed: item_id, label, vault_id")
+    assert "margin" not in await told("item.select", where={"margn": 1})
+    assert "price" not in await told("item.select", order=["pric"])
+    assert 'did you mean "label"' in await told("item.select", order=["labl"])
+    assert "price" not in await told("item.insert", {"pric": 1})
+    relations = await told("item.select", include={"zzz": {}})
+    assert "vault" not in relations
+    assert "note" not in relations
+    unique = await told("item.upsert", {"item_id": 1}, conflict=["zzz"])
+    assert unique.endswith("(unique are: item_id; label)")
+    overloads = await told("pick", [], 1)
+    assert "pick(low integer)" in overloads
+    assert "high" not in overloads
+
+
+async def test_a_label_of_a_column_that_the_role_may_not_see_is_not_told(call: Calls) -> None:
+    error = await call.fails(DENIED, "item.select", where={"mood": "nope"})
+    assert error.message == "permission denied for table item"
+
+
+async def test_who_may_execute_a_function_is_told_of_its_rows(call: Calls) -> None:
+    error = await call.fails(INVALID, "pick", 1, where={"zzz": 1})
+    assert error.message.endswith("allowed: vault_id, code, mood, home, and, or, not")
+    await call.fails(DENIED, "pick", 1, where={"zzz": 1}, by="nobody")
+
+
+async def test_an_error_inside_a_batch_tells_no_more(call: Calls) -> None:
+    step = {"procedure": "vault.select", "kwargs": {"where": {"nope": 1}}}
+    error = await call.fails(DENIED, "batch", [step])
+    assert "code" not in error.message
+
+
+async def test_progressive_results_tell_no_more(call: Calls) -> None:
+    async def sink(_: Any) -> None:
+        raise AssertionError("nothing is sent")
+
+    for name, kwargs in (("vault.select", {"where": {"nope": 1}}), ("lone", {"nope": 1})):
+        with pytest.raises(CallError) as caught:
+            await anext(call.streamed(name, sink, **kwargs))
+        assert caught.value.uri == DENIED, caught.value
+
+
+async def test_without_roles_an_error_tells_all_names(expose: Expose) -> None:
+    call = await expose(*SCHEMA)
+    error = await call.fails(INVALID, "vault.select", columns=["zzz"])
+    assert error.message.endswith("; allowed: vault_id, code, mood, home")
+
+
+async def test_describe_shows_the_columns_and_overloads_that_a_role_may_use(call: Calls) -> None:
+    entries = {
+        entry["uri"].removeprefix(f"{call.prefix}."): entry
+        for entry in (await call("describe"))["procedures"]
+    }
+    selected = entries["item.select"]["result"]["items"]["properties"]
+    assert list(selected) == ["item_id", "label"]
+    assert list(entries["item.get"]["result"]["properties"]) == ["item_id", "label"]
+    (rows,) = (a["schema"] for a in entries["item.insert"]["arguments"] if a["name"] == "rows")
+    assert list(rows["oneOf"][0]["properties"]) == ["vault_id"]
+    assert list(rows["oneOf"][1]["items"]["properties"]) == ["vault_id"]
+    assert [a["name"] for (a,) in entries["pick"]["overloads"]] == ["low"]
+    assert "item.update" not in entries
+    shown = str(entries)
+    assert "price" not in shown
+    assert "gloomy" not in str(entries["item.select"])
