@@ -29,7 +29,7 @@ from pgwamp.errors import StartError
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REGISTER, REGISTERED, CALL, INVOCATION, YIELD, RESULT = 64, 65, 48, 68, 70, 50
-SUBSCRIBE, SUBSCRIBED, PUBLISH, ERROR = 32, 33, 16, 8
+SUBSCRIBE, SUBSCRIBED, PUBLISH, PUBLISHED, ERROR = 32, 33, 16, 17, 8
 ROLES = {role: {} for role in ("callee", "caller", "publisher", "subscriber")}
 
 
@@ -207,36 +207,78 @@ def test_a_connection_that_asks_for_nothing_is_closed(router: Router) -> None:
         assert connection.recv(1) == b""
 
 
-def test_a_deny_does_not_hold_for_patterns_and_an_entry_for_each_table_does(folder: Path) -> None:
-    """What crossbar/config.yaml says about permissions."""
+@pytest.fixture(scope="module")
+def variant(folder: Path) -> Iterator[Router]:
+    """A node with clients of three kinds, to try what crossbar/config.yaml says.
 
-    def deny(worker: dict[str, Any]) -> None:
-        (below,) = worker["realms"][0]["roles"][1]["permissions"]
+    At /ws a deny stands below what is allowed, at /listed one table is allowed, and at /small
+    messages may have 10,000 bytes.
+    """
+
+    def change(worker: dict[str, Any]) -> None:
+        client = worker["realms"][0]["roles"][1]
+        (below,) = client["permissions"]
         hidden = {"uri": "com.example.payroll.", "match": "prefix", "allow": {"subscribe": False}}
-        worker["realms"][0]["roles"][1]["permissions"].append(hidden)
+        client["permissions"].append(hidden)
         table = {**below, "uri": "com.example.orders."}
         worker["realms"][0]["roles"].append({"name": "listed", "permissions": [table]})
-        listed = {**worker["transports"][0]["paths"]["ws"]}
-        listed["auth"] = {"anonymous": {"type": "static", "role": "listed"}}
-        worker["transports"][0]["paths"]["listed"] = listed
+        paths = worker["transports"][0]["paths"]
+        auth = {"anonymous": {"type": "static", "role": "listed"}}
+        paths["listed"] = {**paths["ws"], "auth": auth}
+        options = {**paths["ws"]["options"], "max_message_size": 10_000}
+        paths["small"] = {**paths["ws"], "options": options}
 
-    def answers(url: str, match: str, topic: str) -> int:
-        with joined(url) as (send, receive):
-            send([SUBSCRIBE, 1, {"match": match}, topic])
-            return int(receive()[0])
+    with Router(folder / "variant", port=0, config=template(folder, change)) as router:
+        yield router
 
-    with Router(folder / "deny", port=0, config=template(folder, deny)) as router:
-        denied, listed = (f"ws://127.0.0.1:{router.port}/{path}" for path in ("ws", "listed"))
-        assert answers(denied, "exact", "com.example.payroll.updated") == ERROR
-        assert answers(denied, "prefix", "com.example.payroll.") == ERROR
-        assert answers(denied, "prefix", "com.example.") == SUBSCRIBED
-        assert answers(denied, "wildcard", "com.example..updated") == SUBSCRIBED
 
-        assert answers(listed, "prefix", "com.example.orders.") == SUBSCRIBED
-        assert answers(listed, "wildcard", "com.example.orders.") == SUBSCRIBED
-        assert answers(listed, "prefix", "com.example.") == ERROR
-        assert answers(listed, "wildcard", "com.example..updated") == ERROR
-        assert answers(listed, "exact", "com.example.payroll.updated") == ERROR
+def subscribing(router: Router, path: str, match: str, topic: str) -> int:
+    """The type of the router's answer."""
+    with joined(f"ws://127.0.0.1:{router.port}/{path}") as (send, receive):
+        send([SUBSCRIBE, 1, {"match": match}, topic])
+        return int(receive()[0])
+
+
+def test_a_deny_does_not_hide_a_topic_from_patterns(variant: Router) -> None:
+    assert subscribing(variant, "ws", "exact", "com.example.payroll.updated") == ERROR
+    assert subscribing(variant, "ws", "prefix", "com.example.payroll.") == ERROR
+    assert subscribing(variant, "ws", "prefix", "com.example.") == SUBSCRIBED
+    assert subscribing(variant, "ws", "wildcard", "com.example..updated") == SUBSCRIBED
+
+
+def test_an_entry_for_one_table_lets_no_pattern_see_others(variant: Router) -> None:
+    assert subscribing(variant, "listed", "prefix", "com.example.orders.") == SUBSCRIBED
+    assert subscribing(variant, "listed", "wildcard", "com.example.orders.") == SUBSCRIBED
+    assert subscribing(variant, "listed", "prefix", "com.example.") == ERROR
+    assert subscribing(variant, "listed", "wildcard", "com.example..updated") == ERROR
+    assert subscribing(variant, "listed", "exact", "com.example.payroll.updated") == ERROR
+
+
+def test_the_size_of_messages_holds_in_both_directions(variant: Router) -> None:
+    small = f"ws://127.0.0.1:{variant.port}/small"
+    large = "x" * 20_000
+    with (
+        joined(variant.component_url) as (component_sends, component_receives),
+        joined(small) as (client_sends, client_receives),
+    ):
+        component_sends([REGISTER, 1, {}, "com.example.large"])
+        assert component_receives()[0] == REGISTERED
+        client_sends([CALL, 1, {}, "com.example.large"])
+        component_sends([YIELD, component_receives()[1], {}, [large]])
+        answer = client_receives()
+        assert (answer[0], answer[4]) == (ERROR, "wamp.error.invalid_argument")
+
+        client_sends([SUBSCRIBE, 2, {}, "com.example.event"])
+        assert client_receives()[0] == SUBSCRIBED
+        for payload in (large, "small"):
+            component_sends([PUBLISH, 2, {"acknowledge": True}, "com.example.event", [payload]])
+            assert component_receives()[0] == PUBLISHED
+        # The first is lost without a word.
+        assert client_receives()[4] == ["small"]
+
+        client_sends([CALL, 3, {}, "com.example.large", [large]])
+        with pytest.raises(ValueError, match="exceeds payload limit of 10000"):
+            client_receives()
 
 
 def test_the_component_learns_who_calls(router: Router) -> None:
