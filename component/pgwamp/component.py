@@ -215,22 +215,33 @@ class Component:
 
 async def require_schema(connection: asyncpg.Connection[Any]) -> None:
     """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it."""
-    async with connection.transaction():
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
         await connection.execute("set local search_path = pg_catalog, pg_temp")
-        found = await connection.fetchval("select to_regclass('wamp.event') is not null")
-        if not found:
-            raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
-        if problem := await schema_problem(connection):
-            raise StartError(problem)
-        allowed = await connection.fetchval(
-            "select has_table_privilege('wamp.event', 'select') "
-            "and has_table_privilege('wamp.publisher', 'update')"
-        )
+        problem = await _schema_obstacle(connection)
+    finally:
+        # Also of a transaction around it, the search path is again what it was.
+        await transaction.rollback()
+    if problem is not None:
+        raise StartError(problem)
+
+
+async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
+    if not await connection.fetchval("select to_regclass('wamp.event') is not null"):
+        return "the database has no wamp schema: run 'pgwamp db upgrade'"
+    if problem := await schema_problem(connection):
+        return problem
+    allowed = await connection.fetchval(
+        "select has_table_privilege('wamp.event', 'select') "
+        "and has_table_privilege('wamp.publisher', 'update')"
+    )
     if not allowed:
-        raise StartError(
+        return (
             "the database user may not read wamp.event: run pgwamp as the user that ran "
             "'pgwamp db upgrade', or grant it the rights of that user"
         )
+    return None
 
 
 async def describe_database(settings: Settings) -> Mapping[str, Any]:
