@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pgwamp.neutral import INT_MAX, INT_MIN, find_foreign, is_shallow, may_hold_large
+from pgwamp.neutral import INT_MAX, INT_MIN, MAX_DEPTH, find_foreign, is_shallow, may_hold_large
 from pgwamp.pgtypes.types import Converter, Type
 
 #: Of an integer of 64 bits, with its sign.
@@ -64,9 +64,11 @@ def _read(document: bytes) -> Any:
 
 def _is_portable(value: Any, document: bytes) -> bool:
     """Whether every serializer carries a value of JSON, of which only these parts are in doubt."""
-    if b"\\u" in document:
+    # One byte is found ten times as fast as two.
+    if b"\\" in document and b"\\u" in document:
         return find_foreign(value) is None
-    return is_shallow(value)
+    brackets = document.count(b"[") + document.count(b"{")
+    return brackets <= MAX_DEPTH or is_shallow(value)
 
 
 def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
