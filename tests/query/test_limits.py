@@ -206,7 +206,7 @@ def test_an_include_that_is_known_already_counts_as_well(small: Verbs) -> None:
             small.select(columns=["id"], include=include, where=anyone(4))
 
 
-LARGEST = LimitSettings(max_depth=30, max_conditions=10_000, max_includes=10_000)
+LARGEST = LimitSettings(max_depth=30, max_columns=1600, max_conditions=10_000, max_includes=10_000)
 
 
 def test_what_is_at_the_deepest_setting_is_compiled(catalog: Catalog) -> None:
