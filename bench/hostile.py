@@ -232,6 +232,7 @@ class Server:
         for column in TYPES:
             for kind, text in texts.items():
                 yield f"{column}: a text of {kind}", self._where({column: text})
+            yield f"{column}: digits and a letter", self._where({column: "1" * 149_000 + "x"})
             yield f"{column}: a large integer", self._where({column: 1 << 8 * 1_000_000})
         lists: dict[str, list[Any]] = {
             "id": [1] * most,
