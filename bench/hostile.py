@@ -168,7 +168,7 @@ class Server:
             "conditions, deep",
             self._where(
                 {
-                    "or": [nested(depth - 1, lambda w: {"parent": w}, {"id": 1})]
+                    "or": [nested(depth - 1, lambda w: {"thing!parent": w}, {"id": 1})]
                     * (conditions // depth)
                 }
             ),
