@@ -29,7 +29,7 @@ from pgwamp.query.writes import Writes
 from pgwamp.settings import LimitSettings
 
 LONGEST_MS = 50.0
-ROUNDS = 2
+ROUNDS = 4
 LIMITS = LimitSettings()
 #: A little less than what one message may hold.
 MESSAGE = 14_000_000
@@ -169,7 +169,7 @@ class Server:
             self._where(
                 {
                     "or": [nested(depth - 1, lambda w: {"thing!parent": w}, {"id": 1})]
-                    * (conditions // depth)
+                    * (conditions // depth - 1)
                 }
             ),
         )
