@@ -147,6 +147,13 @@ BOUNDS: dict[str, tuple[Callable[[Verbs, int], object], int, str]] = {
     "orders by related rows": (
         lambda v, n: v.select(columns=["id"], order=["parent(name)"] * n), 4, "max_includes",
     ),
+    "conditions on related relations": (
+        lambda v, n: v.select(
+            where={"and": [{"thing!parent": {}}] * n}, columns=["id"], include=related(3)
+        ),
+        1,
+        "max_includes",
+    ),
     "levels of where": (
         lambda v, n: v.select(where=nested(n, lambda w: {"not": w}, {"id": 1})), 3, "max_depth",
     ),
