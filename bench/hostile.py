@@ -29,7 +29,7 @@ from pgwamp.query.writes import Writes
 from pgwamp.settings import LimitSettings
 
 LONGEST_MS = 50.0
-ROUNDS = 2
+ROUNDS = 4
 LIMITS = LimitSettings()
 #: A little less than what one message may hold.
 MESSAGE = 14_000_000
@@ -162,14 +162,14 @@ class Server:
         yield "conditions, json", self._where({"or": [{"doc->a": 1}] * (conditions - 1)})
         yield (
             "conditions, related",
-            self._where({"or": [{"thing!parent": {}}] * (conditions // 2 - 1)}),
+            self._where({"or": [{"thing!parent": {}}] * includes}),
         )
         yield (
             "conditions, deep",
             self._where(
                 {
-                    "or": [nested(depth - 1, lambda w: {"parent": w}, {"id": 1})]
-                    * (conditions // depth)
+                    "or": [nested(depth - 1, lambda w: {"thing!parent": w}, {"id": 1})]
+                    * (includes // depth)
                 }
             ),
         )
@@ -197,14 +197,14 @@ class Server:
         yield (
             "the dearest of everything at once",
             self._select(
-                columns=[f"a{n}:doc->a" for n in range(columns // 2 - includes)],
+                columns=[f"a{n}:name" for n in range(columns - conditions - includes)],
                 where={
                     "and": [
-                        {"doc": {"in": [{"a": 1}] * (LIMITS.max_values // 2 - 2000)}},
-                        {"or": [{"thing!parent": {}}] * (conditions // 2 - 2)},
+                        {"doc": {"in": [{"a": 1}] * (LIMITS.max_values // 2 - 1000)}},
+                        {"or": [{"doc->a": 1}] * (conditions - 4)},
                     ]
                 },
-                include={f"b{n}:parent": {"columns": ["id", "tags"]} for n in range(includes)},
+                include={f"b{n}:parent": {"columns": ["id"]} for n in range(includes)},
             ),
         )
         yield "a wide table", lambda: self.wide_reads.select({"order": ["column_1"]})
@@ -232,6 +232,7 @@ class Server:
         for column in TYPES:
             for kind, text in texts.items():
                 yield f"{column}: a text of {kind}", self._where({column: text})
+            yield f"{column}: digits and a letter", self._where({column: "1" * 149_000 + "x"})
             yield f"{column}: a large integer", self._where({column: 1 << 8 * 1_000_000})
         lists: dict[str, list[Any]] = {
             "id": [1] * most,

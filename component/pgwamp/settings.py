@@ -203,7 +203,7 @@ class LimitSettings(_Section):
     max_columns: int = Field(300, ge=1, le=1600)
     #: Conditions of one call, those in its includes counted.
     max_conditions: int = Field(200, ge=1)
-    #: Relations that one call embeds or orders by.
+    #: Related relations that one call embeds, asks conditions of, or orders by.
     max_includes: int = Field(20, ge=1)
 
     #: Octets of the arguments of all calls under way and waiting; further large ones are refused.

@@ -263,8 +263,8 @@ async def test_references_that_double_with_each_step_are_bounded(
     limits = {"max_values": 10_000, "max_bytes": 1_000_000}
     call = await expose(*SHOP, limits=limits)
     doubling = [step("twin", ref(n), ref(n)) for n in range(40)]
-    few = [step("twin", first, first), *doubling[:2]]
-    assert len(await call("batch", few)) == 3
+    few = [step("twin", first, first), *doubling[:1]]
+    assert len(await call("batch", few)) == 2
     error = await call.fails(INVALID, "batch", [step("twin", first, first), *doubling])
     assert re.search(setting, error.message)
 

@@ -160,7 +160,8 @@ async def test_a_uri_that_is_none_does_not_end_the_session(api: Start) -> None:
 
 
 async def test_more_values_than_a_statement_takes_are_named(api: Start) -> None:
-    call = await api("create table t (id int primary key)", limits={"max_values": 100_000})
+    limits = {"max_values": 200_000, "max_conditions": 50_000}
+    call = await api("create table t (id int primary key)", limits=limits)
     error = await call.fails(INVALID, "t.count", {"or": [{"id": n} for n in range(40_000)]})
     assert "40000 values" in error.message
     assert await call("t.count", {"id": list(range(40_000))}) == 0

@@ -147,6 +147,13 @@ BOUNDS: dict[str, tuple[Callable[[Verbs, int], object], int, str]] = {
     "orders by related rows": (
         lambda v, n: v.select(columns=["id"], order=["parent(name)"] * n), 4, "max_includes",
     ),
+    "conditions on related relations": (
+        lambda v, n: v.select(
+            where={"and": [{"thing!parent": {}}] * n}, columns=["id"], include=related(3)
+        ),
+        1,
+        "max_includes",
+    ),
     "levels of where": (
         lambda v, n: v.select(where=nested(n, lambda w: {"not": w}, {"id": 1})), 3, "max_depth",
     ),
@@ -206,7 +213,7 @@ def test_an_include_that_is_known_already_counts_as_well(small: Verbs) -> None:
             small.select(columns=["id"], include=include, where=anyone(4))
 
 
-LARGEST = LimitSettings(max_depth=30, max_conditions=10_000, max_includes=10_000)
+LARGEST = LimitSettings(max_depth=30, max_columns=1600, max_conditions=10_000, max_includes=10_000)
 
 
 def test_what_is_at_the_deepest_setting_is_compiled(catalog: Catalog) -> None:

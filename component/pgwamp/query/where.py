@@ -88,6 +88,7 @@ class WhereParser:
 
     def _related(self, key: str, value: Any, path: str, depth: int) -> Condition:
         _, relationship = self._scope.relationship(key, path)
+        self._values.ask_for("includes", 1, path)
         target = WhereParser(self._scope.target(relationship), self._values)
         try:
             condition = target.parse({} if value is None else value, path, depth + 1)
