@@ -20,6 +20,8 @@ from pgwamp.dev.router import Router
 from pgwamp.session import Client
 from pgwamp.settings import RouterSettings, Settings
 from tests.servers import (
+    CALLS,
+    EVENTS,
     FAST,
     TEMPLATE,
     Addresses,
@@ -119,7 +121,13 @@ def make_settings(addresses: Addresses, database: Database, prefix: str) -> Make
 
     def make(**sections: dict[str, Any]) -> Settings:
         base: dict[str, dict[str, Any]] = {
-            "database": {"url": database.url, "pool_min": 1, "pool_max": 5},
+            # Two logins, as docs/security.md has it.
+            "database": {
+                "url": addresses.database(database.name, CALLS),
+                "events_url": addresses.database(database.name, EVENTS),
+                "pool_min": 1,
+                "pool_max": 5,
+            },
             "router": {"url": addresses.component},
             "expose": {"prefix": prefix, "schemas": ["public"]},
         }

@@ -22,6 +22,22 @@ from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 
 TEMPLATE = "pgwamp_template"
+#: The two logins of a component: that of calls has no rights of its own but to the tables of tests,
+#: that of events owns the schema wamp.
+CALLS, EVENTS = "pgwamp_calls", "pgwamp_events"
+_LOGINS = (
+    f"create role {CALLS} login noinherit",
+    # The administrator trusts it: the event triggers are made beside its functions.
+    f"create role {EVENTS} login role postgres",
+    f"grant create on database {TEMPLATE} to {EVENTS}",
+)
+#: What the tests' superuser makes is for both, as docs/security.md grants it.
+_GRANTS = (
+    f"alter default privileges grant usage on schemas to {CALLS}, {EVENTS}",
+    f"alter default privileges grant all on tables to {CALLS}",
+    f"alter default privileges grant all on sequences to {CALLS}",
+    f"alter default privileges grant select on tables to {EVENTS}",
+)
 #: Speed: the data of a test run need not survive a crash of the machine.
 FAST = {
     "fsync": "off",
@@ -47,9 +63,9 @@ class Addresses:
     #: PostgreSQL's log.
     log: str
 
-    def database(self, name: str) -> str:
+    def database(self, name: str, user: str = "postgres") -> str:
         """The URL of a database on the server."""
-        return f"{self.postgres}/{name}"
+        return f"{self.postgres.replace('postgres@', f'{user}@')}/{name}"
 
 
 @contextmanager
@@ -101,6 +117,10 @@ class Servers:
     def _start_postgres(self) -> None:
         self._postgres.start()
         execute(self._postgres.url(), f"create database {TEMPLATE}")
+        execute(self._postgres.url(), *_LOGINS)
+        execute(self._postgres.url(TEMPLATE), *_GRANTS)
+        migrations.upgrade(self._postgres.url(TEMPLATE, user=EVENTS))
+        # Event triggers are for superusers.
         migrations.upgrade(self._postgres.url(TEMPLATE))
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from pgwamp.errors import CallError
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.session import Call
 from tests.conftest import Database, MakeSettings
+from tests.servers import CALLS
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def roles(database: Database) -> Iterator[list[str]]:
     """Two roles of the test's own."""
     names = [f"{name}_{uuid.uuid4().hex[:8]}" for name in ("anna", "ben")]
     for name in names:
-        database.execute(f"create role {name}")
+        database.execute(f"create role {name} role {CALLS}")
     yield names
     for name in names:
         database.execute(f"drop owned by {name}", f"drop role {name}")

@@ -11,6 +11,7 @@ import pytest
 from pgwamp.errors import CallError, StartError
 from tests.conftest import Database
 from tests.database.conftest import Calls, Expose
+from tests.servers import CALLS
 
 DENIED = "wamp.error.not_authorized"
 WHO = (
@@ -43,7 +44,7 @@ async def state(call: Calls, read_only: bool) -> tuple[Any, ...]:
     return tuple(value or None for value in row)
 
 
-CLEAN = ("postgres", "postgres", None, None, '"public"', "0", "UTC")
+CLEAN = (CALLS, CALLS, None, None, '"public"', "0", "UTC")
 
 
 @pytest.mark.parametrize("before", ["", "who"])

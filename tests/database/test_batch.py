@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.database.conftest import Calls, Expose
+from tests.servers import CALLS, EVENTS
 
 INVALID = "wamp.error.invalid_argument"
 SHOP = (
@@ -155,7 +156,7 @@ async def test_what_only_looks_like_a_reference_is_a_value(expose: Expose) -> No
 async def test_isolation_is_what_is_asked_for(shop: Calls) -> None:
     for isolation in ("read committed", "repeatable read", "serializable"):
         (said,) = await shop("batch", [step("whoami")], isolation=isolation)
-        assert said == f"postgres anonymous {shop.prefix}.whoami {isolation} off"
+        assert said == f"{CALLS} anonymous {shop.prefix}.whoami {isolation} off"
     assert "read committed" in (await shop("batch", [step("whoami")]))[0]
     error = await shop.fails(INVALID, "batch", [step("whoami")], isolation="chaos")
     assert error.details["argument"] == "isolation"
@@ -181,7 +182,7 @@ async def test_each_step_is_a_call_of_the_caller(expose: Expose, roles: list[str
     await call.fails("wamp.error.not_authorized", "batch", [step("whoami")], by="user")
     async with call.database.own() as connection:
         visits = [row[0] for row in await connection.fetch("select procedure from public.visit")]
-        assert await connection.fetchval("select current_user") == "postgres"
+        assert await connection.fetchval("select current_user") == EVENTS
     assert visits == [f"{call.prefix}.{name}" for name in ("batch", "escape", "whoami")]
 
 

@@ -16,6 +16,7 @@ from pgwamp.errors import CallError, CursorExpired, InvalidArgument
 from pgwamp.events.cursor import Position, decode_cursor
 from pgwamp.events.reader import oldest_position, read_page
 from tests.conftest import Connect, Database, Events, Serve
+from tests.servers import CALLS
 
 ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
 
@@ -148,7 +149,7 @@ async def test_changes_are_only_for_roles_that_may_read_every_row(
     database.execute(
         *ITEM,
         "insert into item values (1)",
-        f"create role {role}",
+        f"create role {role} role {CALLS}",
         "create table secret (id int primary key)",
         "create table mine (id int primary key)",
         "alter table mine enable row level security",

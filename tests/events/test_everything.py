@@ -17,6 +17,7 @@ from pgwamp.events import replay as replay_module
 from pgwamp.session import Call
 from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.events.following import Follower
+from tests.servers import CALLS
 
 TABLES = (
     "create table item (id int primary key)",
@@ -299,7 +300,7 @@ async def test_with_roles_there_is_what_the_role_may_read(
         "create table own (id int primary key)",
         "alter table own enable row level security",
         "select wamp.watch('own')",
-        f"create role {role}",
+        f"create role {role} role {CALLS}",
         f"grant select on item, own to {role}",
         "insert into item values (1)",
         "insert into client values (2)",
@@ -331,7 +332,7 @@ async def test_a_revoked_privilege_ends_a_follow(
     load: Callable[..., Awaitable[Component]], database: Database
 ) -> None:
     role = f"role_{uuid.uuid4().hex[:8]}"
-    database.execute(*TABLES, f"create role {role}", f"grant select on item to {role}")
+    database.execute(*TABLES, f"create role {role} role {CALLS}", f"grant select on item to {role}")
     try:
         component = await load(access={"roles": {"user": role}})
         following = Somebody(component, "alice", "user").follow("item.")

@@ -21,13 +21,14 @@ from pgwamp.procedures.live import LiveQueries
 from pgwamp.session import Call
 from tests.conftest import Database, MakeSettings
 from tests.live.fold import fold
+from tests.servers import CALLS
 
 
 @pytest.fixture
 def role(database: Database) -> Iterator[str]:
     """A role of the test's own."""
     name = f"web_{uuid.uuid4().hex[:8]}"
-    database.execute(f"create role {name}")
+    database.execute(f"create role {name} role {CALLS}")
     yield name
     database.execute(f"drop owned by {name}", f"drop role {name}")
 

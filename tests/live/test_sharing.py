@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import Database
 from tests.live.conftest import Live, Start
+from tests.servers import CALLS
 
 TABLE = (
     "create table item (id int primary key, owner text)",
@@ -81,7 +82,7 @@ async def test_nobody_meets_the_rows_of_another_role(
 ) -> None:
     """Row level security by role and by claim; the same person shares between sessions."""
     other = f"{role}_2"
-    database.execute(f"create role {other}")
+    database.execute(f"create role {other} role {CALLS}")
     try:
         started = await live(
             QUERY,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.conftest import Database
 from tests.procedures.conftest import Start
+from tests.servers import CALLS
 
 INVALID = "wamp.error.invalid_argument"
 
@@ -87,7 +88,7 @@ async def test_a_role_needs_no_more_columns_than_it_asks_for(
 ) -> None:
     role = f"r_{uuid.uuid4().hex[:8]}"
     call = await api(
-        f"create role {role}",
+        f"create role {role} role {CALLS}",
         f"grant usage on schema public to {role}",
         "create table parent (id int primary key)",
         "create table doc (id int primary key generated always as identity, secret text, "

@@ -13,7 +13,7 @@ import pytest
 from pgwamp.errors import CallError
 from tests.conftest import Database
 from tests.procedures.conftest import Api, Start
-from tests.servers import Addresses, execute
+from tests.servers import CALLS, Addresses, execute
 
 INVALID = "wamp.error.invalid_argument"
 TABLES = (
@@ -108,7 +108,7 @@ async def test_a_table_of_a_migration_tool_can_be_included(api: Start) -> None:
 @pytest.fixture
 def reader(addresses: Addresses) -> Iterator[str]:
     name = f"r_{uuid.uuid4().hex[:12]}"
-    execute(addresses.database("postgres"), f"create role {name}")
+    execute(addresses.database("postgres"), f"create role {name} role {CALLS}")
     yield name
     execute(addresses.database("postgres"), f"drop role {name}")
 

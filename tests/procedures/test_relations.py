@@ -8,6 +8,7 @@ import pytest
 
 from pgwamp.errors import CallError
 from tests.procedures.conftest import Api, Start
+from tests.servers import CALLS
 
 INVALID = "wamp.error.invalid_argument"
 ITEM = (
@@ -237,7 +238,7 @@ async def test_a_name_that_no_uri_can_hold_is_skipped_with_a_warning(
 async def test_roles_decide_what_a_call_may_do(api: Start, prefix: str) -> None:
     role = f"web_{prefix.rpartition('.')[2]}"
     statements = (
-        f"create role {role}",
+        f"create role {role} role {CALLS}",
         "create table note (id int primary key, owner text)",
         "create table private (id int)",
         "insert into note values (1, 'anonymous'), (2, 'user')",
@@ -248,7 +249,7 @@ async def test_roles_decide_what_a_call_may_do(api: Start, prefix: str) -> None:
         "create function whoami(out who text, out authid text) language sql stable as "
         "$$ select current_user::text, current_setting('wamp.authid', true) $$",
     )
-    call = await api(*statements, access={"roles": {"anonymous": role, "user": "postgres"}})
+    call = await api(*statements, access={"roles": {"anonymous": role, "user": CALLS}})
     assert await call("note.select") == [{"id": 1, "owner": "anonymous"}]
     who = await call("whoami")
     assert who["who"] == role
@@ -262,6 +263,6 @@ async def test_roles_decide_what_a_call_may_do(api: Start, prefix: str) -> None:
 
 
 async def test_a_caller_whose_role_is_not_mapped_is_refused(api: Start) -> None:
-    call = await api(*ITEM, access={"roles": {"user": "postgres"}})
+    call = await api(*ITEM, access={"roles": {"user": CALLS}})
     error: CallError = await call.fails("wamp.error.not_authorized", "item.select")
     assert "anonymous" in error.message
