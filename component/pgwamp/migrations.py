@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import wait_for_turn
-from pgwamp.ownership import require_own_schema
+from pgwamp.ownership import become_owner, require_own_schema
 from pgwamp.settings import parse_database_url
 
 SCHEMA_PACKAGE = "pgwamp.schema"
@@ -143,7 +143,7 @@ def _migrate(
         try:
             with connection.begin():
                 wait_for_turn(connection, report)
-                _become_owner(connection)
+                become_owner(connection)
                 found = _current(connection)
                 if found is not None and found not in {known.revision for known in history()}:
                     raise StartError(_unknown(found))
@@ -155,20 +155,6 @@ def _migrate(
             raise StartError(str(error)) from None
         except DBAPIError as error:
             raise _refused(error, connection.engine.url) from None
-
-
-def _become_owner(connection: Connection) -> None:
-    """Make whatever a migration makes belong to the owner of the schema, if it is there."""
-    require_own_schema(connection)
-    owner = connection.scalar(
-        text(
-            "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
-            "where n.nspname = :schema and r.rolname <> current_user"
-        ),
-        {"schema": SCHEMA},
-    )
-    if owner is not None:
-        connection.execute(select(func.set_config("role", owner, True)))
 
 
 def _follow_ddl(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select, text
 
 from pgwamp.errors import StartError
 
@@ -26,6 +26,22 @@ def require_own_schema(connection: Connection) -> None:
     options = {"no_parameters": True}
     if problem := connection.exec_driver_sql(_PROBLEM, execution_options=options).scalar():
         raise StartError(problem)
+
+
+def become_owner(connection: Connection) -> None:
+    """Let whatever this transaction makes in the schema belong to its owner, if it is there.
+
+    :raises StartError: as :func:`require_own_schema`.
+    """
+    require_own_schema(connection)
+    owner = connection.scalar(
+        text(
+            "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
+            "where n.nspname = 'wamp' and r.rolname <> current_user"
+        )
+    )
+    if owner is not None:
+        connection.execute(select(func.set_config("role", owner, True)))
 
 
 async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:

@@ -44,7 +44,10 @@ async def test_a_stranger_with_a_lock_of_the_publisher_is_named(
     key: int,
     harm: str,
 ) -> None:
+    publisher = await database.connect()
+    await publisher.execute(f"select pg_advisory_lock(20599, {key})")
     assert await problems(make_settings()) == []
+    await publisher.close()
     await stranger.execute(f"select pg_advisory_lock(20599, {key})")
     [problem] = await problems(make_settings())
 
