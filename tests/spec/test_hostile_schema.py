@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
+import asyncpg
 import psycopg2.errors
 import pytest
 
+from pgwamp.access import Caller
+from pgwamp.catalog import load_catalog
+from pgwamp.database.connect import session_settings
+from pgwamp.procedures.queries import read_queries
+from pgwamp.session import Call
 from tests.servers import Addresses, execute
 from tests.spec import test_routines, test_writes
 from tests.spec.cases import Case, Refusal, named
@@ -23,6 +30,11 @@ TYPES = (
     "varchar", "bpchar", "text", "int", "bigint", "smallint", "numeric", "mood", "place", "price",
     "color", "text[]", "int[]", "mood[]", "int4range", "json", "jsonb", "float8", "real", "date",
     "timestamptz", "record", "person",
+)  # fmt: skip
+#: Types that queries about the catalog compare.
+CATALOG_TYPES = (
+    ("oid", "regclass"), ("oid", "regnamespace"), ("oid", "regtype"), ("name", "varchar"),
+    ("smallint", "oid"), ("oid", "bigint"), ("int2vector", "int2vector"),
 )  # fmt: skip
 OPERATORS = (
     "=", "<>", "<", "<=", ">", ">=", "~~", "~~*", "!~~", "!~~*", "~", "~*", "@@", "@>", "<@", "&&",
@@ -44,7 +56,7 @@ WRITES = [
 
 def traps() -> Iterator[str]:
     """Statements of the role that lays them."""
-    for left, right in product(TYPES, TYPES):
+    for left, right in (*product(TYPES, TYPES), *CATALOG_TYPES):
         yield f"create function trap({left}, {right}) returns bool {TRAP}"
         for name in OPERATORS:
             yield (
@@ -95,3 +107,23 @@ def test_plain_sql_steps_into_the_traps(desk: Desk, sql: str) -> None:
 @pytest.mark.parametrize("case", [*CASES, *WRITES], ids=named)
 def test_nothing_of_another_role_runs(desk: Desk, case: Case | Refusal) -> None:
     desk.check(case, undo=case in WRITES)
+
+
+async def test_loading_and_preparing_run_nothing_of_another_role(
+    desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "q.sql").write_text(
+        "-- name: people_called\n"
+        "select p.name, p.mood, p.home from public.person as p "
+        "where p.name operator(pg_catalog.=) :name"
+    )
+    connection = await asyncpg.connect(desk.url, server_settings=session_settings(["public"]))
+    catalog = await load_catalog(connection, ["public"], watched=False)
+    assert len(catalog.relations) > 20
+    (query,) = read_queries(tmp_path)
+    await query.prepare(connection, search_path='"public"', bigint_as_string=False)
+    assert query.reads.relations == {("public", "person")}
+    _, bound = query.bound(Call([], {"name": "Ada"}, Caller("realm1", "people_called")))
+    rows = bound.rows(await connection.fetch(bound.statement.sql, *bound.parameters))
+    assert rows == [{"name": "Ada", "mood": "happy", "home": {"street": "Main St", "zip": 1000}}]
+    await connection.close()

@@ -17,26 +17,29 @@ import asyncpg
 #: A relation: its schema and its name.
 Name = tuple[str, str]
 
+# It runs under the search path of the query: every function and operator has its schema.
 # A change of a partition is an event of the whole table.
 _LOCKED = """
 with locked as (
-    select l.relation, l.mode <> 'AccessShareLock' as writes
-    from pg_locks as l
-    join pg_database as d on d.oid = l.database
-    where l.pid = pg_backend_pid()
-        and l.locktype = 'relation'
-        and d.datname = current_database()
+    select l.relation, l.mode operator(pg_catalog.<>) 'AccessShareLock' as writes
+    from pg_catalog.pg_locks as l
+    join pg_catalog.pg_database as d on d.oid operator(pg_catalog.=) l.database
+    where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
+        and l.locktype operator(pg_catalog.=) 'relation'
+        and d.datname operator(pg_catalog.=) pg_catalog.current_database()
 )
-select n.nspname as schema, c.relname as name, bool_or(r.writes) as writes
+select n.nspname as schema, c.relname as name, pg_catalog.bool_or(r.writes) as writes
 from (
     select relation, writes from locked
     union
-    select ancestor, false from locked, pg_partition_ancestors(relation) as ancestor
+    select ancestor, false
+    from locked, pg_catalog.pg_partition_ancestors(relation) as ancestor
 ) as r
-join pg_class as c on c.oid = r.relation
-join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'm', 'f')
-    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+join pg_catalog.pg_class as c on c.oid operator(pg_catalog.=) r.relation
+join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) c.relnamespace
+where c.relkind operator(pg_catalog.=) any (array['r', 'p', 'm', 'f']::pg_catalog."char"[])
+    and n.nspname operator(pg_catalog.<>)
+        all (array['pg_catalog', 'information_schema', 'pg_toast']::pg_catalog.name[])
 group by 1, 2
 """
 
