@@ -53,7 +53,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
     findings = []
     addresses = {
         "database": settings.database.dsn(),
-        "database (direct)": settings.database.events_dsn(),
+        "database (events)": settings.database.events_dsn(),
         "database (replica)": settings.database.read_dsn(),
     }
     checked: set[str] = set()
@@ -69,10 +69,27 @@ async def _check_database(settings: Settings) -> list[Finding]:
             )
             continue
         try:
+            if dsn == settings.database.dsn():
+                findings += await _check_login(settings, connection)
             if dsn == settings.database.events_dsn():
                 findings += await _check_contents(settings, connection)
         finally:
             await connection.close()
+    return findings
+
+
+async def _check_login(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """The login of calls: what it must be able to do, and what it should not."""
+    roles = sorted(set(settings.access.roles.values()))
+    findings = [
+        Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
+        for row in await connection.fetch(_ROLES, roles)
+    ]
+    if roles:
+        findings += [
+            Finding("access", row["problem"], level=row["level"])
+            for row in await connection.fetch(_LOGIN)
+        ]
     return findings
 
 
@@ -96,10 +113,6 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
     findings = [
         Finding("database", f"expose.schemas: {row['problem']}")
         for row in await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
-    ]
-    findings += [
-        Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
-        for row in await connection.fetch(_ROLES, sorted(set(settings.access.roles.values())))
     ]
     if advice := await connection.fetchval(_FOLLOWS_DDL):
         findings.append(Finding("schema", advice, level="advice"))
@@ -207,10 +220,40 @@ from unnest($1::text[]) as s
 left join pg_namespace as n on n.nspname = s
 where n.oid is null or not has_schema_privilege(n.oid, 'usage')
 """
+# With roles, a hole in one function that callers may use gives whoever finds it the login's rights.
+_LOGIN = """
+with login as (
+    select r.*, (
+        select n.nspowner from pg_namespace as n where n.nspname = 'wamp'
+    ) as wamp_owner
+    from pg_roles as r where r.rolname = session_user
+)
+select 'wrong' as level, format(
+        'the login of calls, %I, is a superuser or passes row level security: whatever goes wrong '
+        'in a function that callers may use goes wrong with these rights; name another one in '
+        'database.url, and this one in database.events_url', rolname) as problem
+from login where rolsuper or rolbypassrls
+union all
+select 'advice', format(
+        'the login of calls, %I, has the rights of the owner of the schema wamp: name one that has '
+        'none in database.url, and this one in database.events_url', rolname)
+from login
+where not (rolsuper or rolbypassrls) and pg_has_role(oid, wamp_owner, 'usage')
+union all
+select 'advice', format(
+        'the login of calls, %I, has the rights of the roles that it is a member of, besides its '
+        'own: ALTER ROLE %1$I NOINHERIT', rolname)
+from login where not (rolsuper or rolbypassrls) and rolinherit
+    and exists (select from pg_auth_members where member = login.oid)
+"""
 _ROLES = """
 select r from unnest($1::text[]) as r
 where not exists (select from pg_roles where rolname = r)
-    or not pg_has_role(current_user, (select oid from pg_roles where rolname = r), 'member')
+    or not pg_has_role(
+        current_user,
+        (select oid from pg_roles where rolname = r),
+        case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
+    )
 """
 
 

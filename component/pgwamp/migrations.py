@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,8 +22,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
-from psycopg2 import errorcodes, extensions, sql
-from sqlalchemy import URL, Connection, create_engine, event, func, pool, select, text
+from psycopg2 import errorcodes, extensions
+from sqlalchemy import URL, Connection, create_engine, event, pool, text
 from sqlalchemy.exc import DBAPIError
 
 from pgwamp.errors import StartError
@@ -70,7 +69,7 @@ def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = No
 
 def current(dsn: str) -> str | None:
     """The revision that the database is at; None if it has no ``wamp`` schema."""
-    with _connect(dsn) as connection:
+    with connect(dsn) as connection:
         return _current(connection)
 
 
@@ -111,7 +110,7 @@ def revision(message: str, dsn: str | None = None) -> Path:
                 "a revision belongs in a source checkout, and this is an installed pgwamp; "
                 "clone the repository and run: pip install -e ."
             )
-        connection = stack.enter_context(_connect(dsn)) if dsn else None
+        connection = stack.enter_context(connect(dsn)) if dsn else None
         config = _config(folder, connection)
         number = f"{int(head()) + 1:04d}"
         with _alone():
@@ -137,7 +136,7 @@ def _migrate(
             script = step.up_revision
             report(f"{verb} {script.revision}: {script.doc}")
 
-    with _folder() as folder, _connect(dsn) as connection, _alone():
+    with _folder() as folder, connect(dsn) as connection, _alone():
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied
         try:
@@ -217,9 +216,9 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def _connect(dsn: str, **options: Any) -> Iterator[Connection]:
+def connect(dsn: str, **options: Any) -> Iterator[Connection]:
     """A connection of its own, closed at the end."""
-    url = _parse(dsn)
+    url = parse(dsn)
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
     engine = create_engine(
         url, poolclass=pool.NullPool, connect_args=arguments, execution_options=options
@@ -230,7 +229,7 @@ def _connect(dsn: str, **options: Any) -> Iterator[Connection]:
     except DBAPIError as error:
         raise _unreachable(error, url) from None
     with connection:
-        version = _major_version(connection)
+        version = major_version(connection)
         if version < OLDEST_SERVER:
             raise StartError(
                 f"PostgreSQL {OLDEST_SERVER} or later is needed; {_place(url)} is {version}"
@@ -245,17 +244,17 @@ def _pin_search_path(driver: extensions.connection, _record: object) -> None:
     driver.commit()
 
 
-def _driver(connection: Connection) -> extensions.connection:
+def driver(connection: Connection) -> extensions.connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, extensions.connection)
     return driver
 
 
-def _major_version(connection: Connection) -> int:
-    return _driver(connection).server_version // 10000
+def major_version(connection: Connection) -> int:
+    return driver(connection).server_version // 10000
 
 
-def _parse(dsn: str) -> URL:
+def parse(dsn: str) -> URL:
     try:
         return parse_database_url(dsn).set(drivername="postgresql+psycopg2")
     except ValueError as error:
@@ -314,94 +313,3 @@ def _refused(error: DBAPIError, url: URL) -> StartError:
     if code == errorcodes.READ_ONLY_SQL_TRANSACTION:
         return StartError(f"{_place(url)} is read-only, as a replica is; name the primary server")
     return StartError(f"the migration failed and was undone: {words}")
-
-
-def create_database(admin_url: str, target_url: str) -> str:
-    """Create the role and the database that ``target_url`` names, with least privileges.
-
-    The role may log in, and owns the database; nobody else may connect. Without a password in
-    ``target_url`` a new role gets a random one. What exists already is left as it is, so that
-    running it again is harmless.
-
-    :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
-    :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
-    """
-    url = _parse(target_url)
-    if not url.username or not url.database:
-        raise StartError(
-            "the target URL must name a user and a database: postgresql://USER@HOST/NAME"
-        )
-    with _connect(admin_url, isolation_level="AUTOCOMMIT") as admin:
-        try:
-            owner = _owner(admin, url.database)
-            if owner not in (None, url.username):
-                raise StartError(
-                    f'database "{url.database}" exists and belongs to "{owner}"; run: '
-                    f'ALTER DATABASE "{url.database}" OWNER TO "{url.username}"'
-                )
-            known = _role_exists(admin, url.username)
-            if not known:
-                url = url.set(password=url.password or secrets.token_urlsafe(24))
-                _create_role(admin, url)
-            _create_owned_database(admin, url, exists=owner is not None)
-        except DBAPIError as error:
-            words = str(error.orig).strip().splitlines()[0]
-            raise StartError(
-                f'"{admin.engine.url.username}" could not create role or database: {words}; '
-                "name an administrator's URL: a superuser, or a role with CREATEROLE and CREATEDB"
-            ) from None
-    if known and url.password:
-        with _connect(url.render_as_string(hide_password=False)):
-            pass  # The role may have another password.
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def _role_exists(admin: Connection, name: str) -> bool:
-    query = text("select exists (select from pg_roles where rolname = :name)")
-    return bool(admin.scalar(query, {"name": name}))
-
-
-def _create_role(admin: Connection, url: URL) -> None:
-    # Hashed here, so that the password itself is never in the server's log.
-    user = url.username or ""
-    verifier = extensions.encrypt_password(url.password or "", user, scope=_driver(admin))
-    _run(
-        admin,
-        "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}",
-        sql.Identifier(user),
-        sql.Literal(verifier),
-    )
-
-
-def _owner(admin: Connection, database: str) -> str | None:
-    query = text("select pg_get_userbyid(datdba) from pg_database where datname = :name")
-    owner: str | None = admin.scalar(query, {"name": database})
-    return owner
-
-
-def _create_owned_database(admin: Connection, url: URL, exists: bool) -> None:
-    database, role = sql.Identifier(url.database or ""), sql.Identifier(url.username or "")
-    with _membership(admin, url.username or ""):
-        if not exists:
-            _run(admin, "CREATE DATABASE {} OWNER {}", database, role)
-        _run(admin, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
-
-
-@contextmanager
-def _membership(admin: Connection, role: str) -> Iterator[None]:
-    """Be a member of ``role`` for a moment: only so can an ordinary role give it a database."""
-    # From PostgreSQL 16 membership alone does not allow SET ROLE.
-    right = "SET" if _major_version(admin) >= 16 else "MEMBER"
-    if admin.scalar(select(func.pg_has_role(role, right))):
-        yield
-        return
-    _run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
-    try:
-        yield
-    finally:
-        _run(admin, "REVOKE {} FROM CURRENT_USER", sql.Identifier(role))
-
-
-def _run(admin: Connection, statement: str, *parts: sql.Composable) -> None:
-    composed = sql.SQL(statement).format(*parts).as_string(_driver(admin))
-    admin.exec_driver_sql(composed, execution_options={"no_parameters": True})

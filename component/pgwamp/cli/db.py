@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from pgwamp import migrations
+from pgwamp import migrations, provisioning
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
 from pgwamp.errors import SettingsError
 from pgwamp.events import allow_publish
@@ -89,11 +90,23 @@ def create(
     admin_url: Annotated[
         str, typer.Option(help="Address of the server for a user who may create databases.")
     ],
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="A role of access.roles that the login of calls may become."),
+    ] = None,
 ) -> None:
-    """Create the role and the database that DATABASE_URL names, with least privileges."""
-    settings = Settings.load(None)
-    target = settings.database.url.get_secret_value()
-    if not target:
+    """Create the database that DATABASE_URL names and its login, with least privileges.
+
+    With database.events_url, that is the login which owns the database, and the one of DATABASE_URL
+    has no rights of its own.
+    """
+    settings = Settings.load(None).database
+    if not settings.url.get_secret_value():
         raise SettingsError("set DATABASE_URL to the database to create")
-    url = migrations.create_database(admin_url, settings.database.dsn())
-    typer.echo(f"export DATABASE_URL={url}")
+    owner = provisioning.create_database(admin_url, settings.events_dsn())
+    if not settings.events_url.get_secret_value():
+        typer.echo(f"export DATABASE_URL={shlex.quote(owner)}")
+        return
+    calls = provisioning.create_calls_login(admin_url, settings.dsn(), roles or ())
+    typer.echo(f"export DATABASE_URL={shlex.quote(calls)}")
+    typer.echo(f"export PGWAMP_DATABASE__EVENTS_URL={shlex.quote(owner)}")

@@ -90,7 +90,7 @@ def dev(
         with Stack(settings, port=port, postgres_port=postgres_port, say=typer.echo) as stack:
             served = Settings.load(
                 CONFIG.path,
-                database={"url": stack.database_url},
+                database={"url": stack.calls_url, "events_url": stack.database_url},
                 router={"url": stack.router.component_url},
                 expose={"schemas": exposed},
             )

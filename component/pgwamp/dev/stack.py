@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
+from sqlalchemy import make_url
 
-from pgwamp import migrations
+from pgwamp import migrations, provisioning
 from pgwamp.dev.embedded import programs
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
@@ -24,6 +26,8 @@ from pgwamp.settings import Settings
 
 #: Below the application's folder; its data stays between runs.
 STATE = ".pgwamp"
+#: The login of calls that ``pgwamp dev`` makes where roles are mapped.
+CALLS_LOGIN = "pgwamp_calls"
 Say = Callable[[str], None]
 
 
@@ -40,10 +44,13 @@ class Stack:
         self._say = say
         self._folder = settings.folder
         self._dev = settings.dev
+        self._roles = settings.access.roles.values()
         state = settings.folder / STATE
         self.postgres = Postgres(state / "postgres", port=postgres_port)
         self.router = Router(state / "crossbar", port=port, prefix=settings.expose.prefix)
         self._stack = ExitStack()
+        #: The login of calls, with its password: the superuser where no roles are mapped.
+        self.calls_url = ""
 
     @property
     def database_url(self) -> str:
@@ -84,6 +91,7 @@ class Stack:
             migrations.upgrade(self.database_url)
         for command in self._dev.setup:
             self._run(command)
+        self.calls_url = self._create_calls_login() if self._roles else self.database_url
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:
@@ -105,6 +113,17 @@ class Stack:
                     cursor.execute(sql.SQL("create database {}").format(name))
         finally:
             connection.close()
+
+    def _create_calls_login(self) -> str:
+        """The login of calls, as docs/security.md has it, with another password at each start."""
+        url = make_url(self.database_url)
+        url = url.set(username=CALLS_LOGIN, password=secrets.token_urlsafe(24))
+        return provisioning.create_calls_login(
+            self.database_url,
+            url.render_as_string(hide_password=False),
+            self._roles,
+            renew_password=True,
+        )
 
     def _run(self, command: str) -> None:
         """One of the application's own set-up commands, its output shown as it comes."""

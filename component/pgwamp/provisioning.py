@@ -1,0 +1,164 @@
+"""Creating the database and the logins of a component, for an administrator.
+
+Everything has least privileges: the login of events owns the database, that of calls has no right
+but to connect and to become the roles that callers are mapped to.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from psycopg2 import extensions, sql
+from sqlalchemy import URL, Connection, func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from pgwamp.errors import StartError
+from pgwamp.migrations import connect, driver, major_version, parse
+
+
+def create_database(admin_url: str, target_url: str) -> str:
+    """Create the role and the database that ``target_url`` names, with least privileges.
+
+    The role may log in, and owns the database; nobody else may connect. Without a password in
+    ``target_url`` a new role gets a random one. What exists already is left as it is, so that
+    running it again is harmless.
+
+    :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
+    :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
+    """
+    url = _target(target_url)
+    user, database = url.username or "", url.database or ""
+    with _administrator(admin_url) as admin:
+        owner = _owner(admin, database)
+        if owner not in (None, user):
+            raise StartError(
+                f'database "{database}" exists and belongs to "{owner}"; run: '
+                f'ALTER DATABASE "{database}" OWNER TO "{user}"'
+            )
+        url, known = _with_role(admin, url)
+        _create_owned_database(admin, url, exists=owner is not None)
+    return _tried(url) if known else _shown(url)
+
+
+def create_calls_login(
+    admin_url: str, target_url: str, roles: Iterable[str], *, renew_password: bool = False
+) -> str:
+    """Create the login of calls that ``target_url`` names, beside a login of events.
+
+    It has no rights of its own (NOINHERIT), may connect, and may become ``roles``, which exist.
+    Without a password in ``target_url`` a new role gets a random one. A role that exists keeps
+    what it has.
+
+    :param renew_password: give a role that exists the password of ``target_url`` too.
+    :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
+    """
+    url = _target(target_url)
+    login = sql.Identifier(url.username or "")
+    with _administrator(admin_url) as admin:
+        url, known = _with_role(admin, url, "NOINHERIT")
+        if known and renew_password:
+            _run(admin, "ALTER ROLE {} PASSWORD {}", login, _verifier(admin, url))
+        _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", sql.Identifier(url.database or ""), login)
+        for role in sorted(set(roles)):
+            if not _role_exists(admin, role):
+                raise StartError(
+                    f'access.roles: the database has no role "{role}": create it first'
+                )
+            _run(admin, "GRANT {} TO {}", sql.Identifier(role), login)
+    return _tried(url) if known else _shown(url)
+
+
+def _target(url: str) -> URL:
+    target = parse(url)
+    if not target.username or not target.database:
+        raise StartError(
+            "the target URL must name a user and a database: postgresql://USER@HOST/NAME"
+        )
+    return target
+
+
+def _shown(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _tried(url: URL) -> str:
+    """The URL of a role that was there before, which may have another password."""
+    if url.password:
+        with connect(url.render_as_string(hide_password=False)):
+            pass
+    return _shown(url)
+
+
+@contextmanager
+def _administrator(url: str) -> Iterator[Connection]:
+    """A connection that may create roles and databases."""
+    with connect(url, isolation_level="AUTOCOMMIT") as admin:
+        try:
+            yield admin
+        except DBAPIError as error:
+            words = str(error.orig).strip().splitlines()[0]
+            raise StartError(
+                f'"{admin.engine.url.username}" could not create role or database: {words}; '
+                "name an administrator's URL: a superuser, or a role with CREATEROLE and CREATEDB"
+            ) from None
+
+
+def _with_role(admin: Connection, url: URL, attributes: str = "INHERIT") -> tuple[URL, bool]:
+    """The URL of a role, which is made unless it is there, and whether it was."""
+    if _role_exists(admin, url.username or ""):
+        return url, True
+    url = url.set(password=url.password or secrets.token_urlsafe(24))
+    _run(
+        admin,
+        f"CREATE ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {attributes} PASSWORD {{}}",
+        sql.Identifier(url.username or ""),
+        _verifier(admin, url),
+    )
+    return url, False
+
+
+def _verifier(admin: Connection, url: URL) -> sql.Composable:
+    # Hashed here, so that the password itself is never in the server's log.
+    user, password = url.username or "", url.password or ""
+    return sql.Literal(extensions.encrypt_password(password, user, scope=driver(admin)))
+
+
+def _role_exists(admin: Connection, name: str) -> bool:
+    query = text("select exists (select from pg_roles where rolname = :name)")
+    return bool(admin.scalar(query, {"name": name}))
+
+
+def _owner(admin: Connection, database: str) -> str | None:
+    query = text("select pg_get_userbyid(datdba) from pg_database where datname = :name")
+    owner: str | None = admin.scalar(query, {"name": database})
+    return owner
+
+
+def _create_owned_database(admin: Connection, url: URL, exists: bool) -> None:
+    database, role = sql.Identifier(url.database or ""), sql.Identifier(url.username or "")
+    with _membership(admin, url.username or ""):
+        if not exists:
+            _run(admin, "CREATE DATABASE {} OWNER {}", database, role)
+        _run(admin, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
+
+
+@contextmanager
+def _membership(admin: Connection, role: str) -> Iterator[None]:
+    """Be a member of ``role`` for a moment: only so can an ordinary role give it a database."""
+    # From PostgreSQL 16 membership alone does not allow SET ROLE.
+    right = "SET" if major_version(admin) >= 16 else "MEMBER"
+    if admin.scalar(select(func.pg_has_role(role, right))):
+        yield
+        return
+    _run(admin, "GRANT {} TO CURRENT_USER", sql.Identifier(role))
+    try:
+        yield
+    finally:
+        _run(admin, "REVOKE {} FROM CURRENT_USER", sql.Identifier(role))
+
+
+def _run(admin: Connection, statement: str, *parts: sql.Composable) -> None:
+    composed = sql.SQL(statement).format(*parts).as_string(driver(admin))
+    admin.exec_driver_sql(composed, execution_options={"no_parameters": True})
