@@ -67,7 +67,9 @@ async def test_commands_and_sql_of_the_pages_work(stack: Stack) -> None:
         code, output = await stack.shell(f"set -e\n{text}")
         assert code == 0, f"{page}:\n{text}\n{output}"
     for block in blocks("sql"):
-        execute(database, block.text)
+        # The logins of that page are made by test_security, on a server of its own.
+        if block.page != "docs/security.md":
+            execute(database, block.text)
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.page)
