@@ -129,6 +129,7 @@ async def test_a_count_tells_nothing_of_rows_that_are_hidden(
         "alter table note enable row level security",
         f"grant select on all tables in schema public to {reader}",
         access={"roles": {"anonymous": reader}},
+        limits={"max_rows": 2},
     )
     bob = {"where": {"owner": "bob"}}
     try:
