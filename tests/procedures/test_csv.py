@@ -143,7 +143,7 @@ async def test_csv_goes_through_views_and_row_security(api: Start) -> None:
         "create view named as select id, name from item",
         "create table own (id int primary key, name text)",
         "alter table own enable row level security",
-        "create policy everything on own",
+        "create policy everything on own using (true)",
     )
     assert await call("named.insert", csv="id,name\n7,seven\n") == 1
     assert await call("named.upsert", csv="id,name\n7,Seven\n") == 1

@@ -7,6 +7,8 @@ pure: it knows types and Python values, neither SQL nor connections.
 
 from pgwamp.pgtypes.incoming import bindable, bindable_list, binder, writer
 from pgwamp.pgtypes.outgoing import (
+    array_from_json,
+    array_of_json,
     bytes_from_hex,
     finite,
     float_from_text,
@@ -26,6 +28,8 @@ __all__ = [
     "Form",
     "Representation",
     "Type",
+    "array_from_json",
+    "array_of_json",
     "bindable",
     "bindable_list",
     "binder",

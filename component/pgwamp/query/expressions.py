@@ -16,6 +16,8 @@ from pgwamp.catalog.model import Column, Relation
 from pgwamp.pgtypes import (
     Converter,
     Type,
+    array_from_json,
+    array_of_json,
     bytes_from_hex,
     finite,
     float_from_text,
@@ -154,15 +156,24 @@ def output(
         return sa.cast(value, TEXT), None
     if form == "array" and inner is not None:
         plain_integers = inner.form == "integer" and not bigint_as_string and inner.name != "oid"
-        if inner.form in ("boolean", "text") or plain_integers:
-            return value, None
         if inner.form == "bytea" and not nested:
             return value, None
         if inner.form == "json" and inner.representation is None:
-            return sa.cast(value, TEXT_ARRAY), list_converter(loads)
+            return _as_json(sa.cast(value, TEXT_ARRAY), array_of_json, nested)
+        if inner.form in ("boolean", "text") or plain_integers:
+            return _as_json(value, array_from_json, nested)
         if inner.form in ("numeric", "enum", "literal") and inner.name not in _CAST_DIFFERS:
-            return sa.cast(value, TEXT_ARRAY), None
+            return _as_json(sa.cast(value, TEXT_ARRAY), array_from_json, nested)
     return sa.cast(builtin("to_json", value), TEXT), reader(of, bigint_as_string=bigint_as_string)
+
+
+def _as_json(
+    value: sa.ColumnElement[Any], read: Converter, nested: bool
+) -> tuple[sa.ColumnElement[Any], Converter | None]:
+    """An array as JSON text, whose parts are counted before they are made."""
+    if nested:
+        return value, list_converter(loads) if read is array_of_json else None
+    return sa.cast(builtin("to_json", value), TEXT), read
 
 
 def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:

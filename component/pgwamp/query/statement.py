@@ -42,6 +42,10 @@ class Shape:
                 value = row[name]
                 if value is not None:
                     row[name] = convert(value)
+        return self.spread_all(rows)
+
+    def spread_all(self, rows: list[Row]) -> list[Row]:
+        """The rows, or new ones where something is spread."""
         return [self._spread(row) for row in rows] if self.spreads else rows
 
     def _spread(self, row: Row) -> Row:
@@ -97,18 +101,17 @@ class Bound:
     statement: Statement
     parameters: list[Any]
 
-    @property
-    def converts(self) -> bool:
-        """Whether values are changed after they were fetched, as JSON is read."""
-        return bool(self.statement.shape)
-
     def rows(self, records: Sequence[Any]) -> list[Row]:
-        """Fetched records as neutral dicts."""
+        """Fetched records as portable dicts."""
+        return self.statement.shape.finish(self.unconverted(records))
+
+    def unconverted(self, records: Sequence[Any]) -> list[Row]:
+        """Fetched records as dicts, with the values as they were fetched."""
         rows = [dict(record) for record in records]
         for name in self.statement.hidden:
             for row in rows:
                 del row[name]
-        return self.statement.shape.finish(rows)
+        return rows
 
 
 def compile_statement(
