@@ -95,7 +95,7 @@ def database(addresses: Addresses) -> Iterator[Database]:
     """A fresh database with the wamp schema."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = addresses.database("postgres")
-    execute(admin, f"create database {name} template {TEMPLATE}")
+    execute(admin, f"create database {name} template {TEMPLATE} owner {EVENTS}")
     url = addresses.database(name)
     # The template's row names the template.
     execute(

@@ -63,7 +63,7 @@ async def test_the_components_own_use_never_runs_as_a_caller(
             await call("slow", 30)
     assert await state(call, True) == CLEAN
     async with call.database.transaction(call.caller("x", "anonymous"), read_only=False) as c:
-        await c.execute(f"set session authorization {anna}; set my.own to 'left'")
+        await c.execute("set role none; set my.own to 'left'")
     assert await state(call, False) == CLEAN
     with pytest.raises(CallError):
         async with call.database.transaction(call.caller("x", "anonymous"), read_only=False) as c:

@@ -12,6 +12,7 @@ import pytest
 from pgwamp.dev import ports
 from pgwamp.errors import CallError, StartError
 from tests.conftest import Connect, Database, Events, Serve
+from tests.servers import CALLS
 
 _LINE = re.compile(r"^pgwamp_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -79,7 +80,7 @@ async def test_calls_and_events_are_counted(
         await scrape(port)
 
 
-async def test_calls_under_way_and_a_backlog_that_nobody_can_read(
+async def test_the_backlog_is_read_while_calls_hold_every_connection(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:
     port = ports.any_free()
@@ -97,7 +98,10 @@ async def test_calls_under_way_and_a_backlog_that_nobody_can_read(
     found = await scrape(port)
     assert found['calls_in_flight{kind="function"}'] == 1
     assert found['pool_connections_in_use{pool="write"}'] == 1
-    assert math.isnan(found["backlog_events"])
+    assert found["backlog_events"] == 0
+    database.execute("alter function wamp.backlog() rename to gone")
+    assert math.isnan((await scrape(port))["backlog_events"])
+    database.execute("alter function wamp.gone() rename to backlog")
     await holder.close()
     await call
     found = await scrape(port)
@@ -131,6 +135,7 @@ async def test_a_port_that_is_taken_is_named(serve: Serve) -> None:
 async def test_describe_says_how_publishing_stands_when_asked(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:
+    database.execute(f"grant execute on function wamp.backlog() to {CALLS}")
     component = await serve()
     client = await connect()
     async with asyncio.timeout(10):
@@ -167,7 +172,7 @@ async def published_at(database: Database) -> str:
 def web(database: Database) -> Iterator[str]:
     """A role of the test's own."""
     name = f"web_{database.name}"
-    database.execute(f"create role {name}")
+    database.execute(f"create role {name} role {CALLS}")
     yield name
     database.execute(f"drop owned by {name}", f"drop role {name}")
 

@@ -102,7 +102,9 @@ async def test_exclude_me_is_about_the_session_of_the_component(
 ) -> None:
     component = await serve(router={"url": router.component_url})
     events, everybody = Events(), Events()
-    await component.link.session.subscribe(lambda *args: events("", list(args), {}), f"{prefix}.x")
+    await component.link.session.subscribe(
+        lambda args, kwargs: events("", args, kwargs), f"{prefix}.x"
+    )
     await (await log_in("alice")).subscribe(f"{prefix}.x", everybody)
     database.execute(
         f"select wamp.publish('{prefix}.x', '[1]')",
@@ -130,7 +132,7 @@ async def test_the_last_retained_event_awaits_who_subscribes_later(
     later = Events()
     client = await log_in("ben")
     await client.link.session.subscribe(
-        lambda *args: later(topic, list(args), {}),
+        lambda args, kwargs: later(topic, args, kwargs),
         topic,
         options=SubscribeOptions(get_retained=True),
     )
@@ -156,7 +158,7 @@ async def test_the_router_gives_a_retained_event_to_who_was_not_eligible(
     await witness.count(1)
     ben = await log_in("ben")
     await ben.link.session.subscribe(
-        lambda *args: later(topic, list(args), {}),
+        lambda args, kwargs: later(topic, args, kwargs),
         topic,
         options=SubscribeOptions(get_retained=True),
     )

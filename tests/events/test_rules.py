@@ -82,10 +82,10 @@ async def test_a_user_without_the_right_is_told_the_grant(
     assert web in url
     grant = f"GRANT EXECUTE ON FUNCTION wamp.allow_publish(text,text[],text[]) TO {web}"
     with pytest.raises(StartError) as caught:
-        await serve(database={"url": url})
+        await serve(database={"events_url": url})
     assert grant in str(caught.value)
     database.execute(grant)
-    await serve(database={"url": url}, events={"publish_roles": [web]})
+    await serve(database={"events_url": url}, events={"publish_roles": [web]})
 
 
 @pytest.mark.parametrize(

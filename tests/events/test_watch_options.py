@@ -225,7 +225,7 @@ async def test_the_last_change_of_each_topic_awaits_who_subscribes_later(
     )
     await witness.count(4)
     await (await connect()).link.session.subscribe(
-        lambda **kwargs: later("", [], kwargs),
+        lambda args, kwargs: later("", args, kwargs),
         f"{prefix}.state.2",
         options=SubscribeOptions(get_retained=True),
     )
