@@ -31,6 +31,10 @@ OWN_CONNECTIONS, OWN_RESERVE = 4, 2
 #: hex, and rows have heads.
 MARGIN = 64 * 1024
 
+#: Statements that a connection keeps prepared, and octets of one: a caller may send any number of
+#: shapes, and the server holds about ten times the text of each.
+PREPARED, PREPARED_BYTES = 150, 8_192
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 #: ``own`` is for statements of the component itself, as the login of events.
 Kind: TypeAlias = Literal["own", "read", "write"]
@@ -204,7 +208,8 @@ class Pools:
             max_size=self._own_size if own else self._settings.pool_max,
             timeout=CONNECT_TIMEOUT,
             connection_class=PooledConnection,
-            statement_cache_size=0 if pooled else 500,
+            statement_cache_size=0 if pooled else PREPARED,
+            max_cacheable_statement_size=PREPARED_BYTES,
             max_inactive_connection_lifetime=300,
             server_settings={} if pooled else self._startup_settings(kind),
         )
