@@ -143,6 +143,76 @@ async def test_no_more_calls_run_at_a_time_than_the_limit(
     assert most == 2
 
 
+async def test_a_stream_ends_when_its_whole_time_is_over(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    async def forever(_: Call) -> AsyncIterator[int]:
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+    await callee(Procedure(f"{prefix}.forever", forever), call_timeout=5, stream_timeout=0.3)
+    client = await connect()
+    received: list[int] = []
+    with pytest.raises(CallError, match=r"limits\.stream_timeout") as caught:
+        async with asyncio.timeout(10):
+            await client.call(f"{prefix}.forever", on_progress=received.append)
+    assert caught.value.uri == "wamp.error.timeout"
+    assert received[:3] == [0, 1, 2]
+
+
+async def test_too_many_waiting_calls_of_a_caller_are_refused(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    release = asyncio.Event()
+
+    async def hold(_: Call) -> None:
+        await release.wait()
+
+    await callee(
+        Procedure(f"{prefix}.hold", hold), concurrency=1, per_session=1, reserve=0, waiting=2
+    )
+    client, other = await connect(), await connect()
+    # The router keeps the order of one session's calls.
+    calls = [asyncio.ensure_future(client.call(f"{prefix}.hold")) for _ in range(4)]
+    async with asyncio.timeout(10):
+        error = await _error(calls[3])
+    assert error.uri == "pgwamp.error.unavailable"
+    assert "limits.waiting" in error.message
+    waiting = asyncio.ensure_future(other.call(f"{prefix}.hold"))
+    release.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*calls[:3], waiting)
+
+
+async def test_large_arguments_of_all_calls_are_bounded_and_small_ones_pass(
+    callee: Callee, connect: Connect, prefix: str
+) -> None:
+    release, begun = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: Call) -> None:
+        begun.set()
+        await release.wait()
+
+    await callee(
+        Procedure(f"{prefix}.hold", hold),
+        Procedure(f"{prefix}.echo", _echo),
+        argument_bytes=1_000_000,
+    )
+    client = await connect()
+    holding = asyncio.ensure_future(client.call(f"{prefix}.hold", ["x" * 400_000]))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        error = await _error(client.call(f"{prefix}.echo", ["x" * 400_000]))
+        assert error.uri == "pgwamp.error.unavailable"
+        assert "limits.argument_bytes" in error.message
+        assert await client.call(f"{prefix}.echo", ["x" * 60_000]) == "x" * 60_000
+        release.set()
+        await holding
+        assert await client.call(f"{prefix}.echo", ["x" * 400_000]) == "x" * 400_000
+
+
 async def test_stopping_answers_the_calls_under_way(
     database: Database, serve: Serve, connect: Connect, prefix: str, observe: Observe
 ) -> None:

@@ -172,7 +172,10 @@ class _Follow:
                 stretch = await replay.read(connection, self._position, self._wanted, parcel)
             self._position, more = stretch.end.durable(), stretch.more
             if stretch.changes:
-                yield self._item(stretch.changes, self._position)
+                # A right may have gone between the question and what was read after it.
+                await self._ask_again()
+                changes = [change for change in stretch.changes if change in self._wanted]
+                yield self._item(changes, self._position)
 
     async def _live(self, attachment: Attachment, joint: Joint) -> AsyncGenerator[Item]:
         while True:
