@@ -18,8 +18,8 @@ from pgwamp.database.connect import (
     session_settings,
     unreachable,
 )
-from pgwamp.database.meter import Meter
-from pgwamp.database.prelude import CLEAN, COMMIT, LOOK_FOR_PREPARED, RESET
+from pgwamp.database.pooled import PooledConnection
+from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.errors import PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Shares
@@ -27,6 +27,8 @@ from pgwamp.shares import Shares
 _AWAY = "the database is restarting or unreachable; try again"
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
 OWN_CONNECTIONS, OWN_RESERVE = 4, 2
+#: Of a COMMIT that was not reached: something before it had failed, or was cancelled.
+_NOT_COMMITTED = (asyncpg.InFailedSQLTransactionError, asyncpg.QueryCanceledError)
 #: Octets that a statement may answer beside what is twice the limit of a message: bytea travels as
 #: hex, and rows have heads.
 MARGIN = 64 * 1024
@@ -38,89 +40,6 @@ PREPARED, PREPARED_BYTES = 150, 8_192
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 #: ``own`` is for statements of the component itself, as the login of events.
 Kind: TypeAlias = Literal["own", "read", "write"]
-
-
-class PooledConnection(asyncpg.Connection):
-    """A pooled connection that knows whether a call has been on it.
-
-    It is not reset after each use: the round trip that asyncpg would spend on every release is
-    saved. The next use resets it first, together with what it sends anyway.
-
-    :ivar dirty: something of a call may have stayed.
-    :ivar altered: the driver's own state was changed, which no statement can reset.
-    """
-
-    __slots__ = ("altered", "dirty", "meter")
-
-    def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
-        super().__init__(protocol, transport, *args, **kwargs)
-        self.dirty = False
-        self.altered = False
-        self.meter = Meter(protocol, transport)
-
-    def get_reset_query(self) -> str:
-        return ""
-
-    async def become(self, prelude: str) -> None:
-        """Reset what the last call left behind, and send ``prelude``, in one round trip.
-
-        :raises asyncpg.InterfaceError: a call has left something that cannot be reset.
-        """
-        statements = [RESET] if self.dirty else []
-        if prelude:
-            statements.append(prelude)
-        if not statements:
-            return
-        if self.dirty:
-            statements.append(LOOK_FOR_PREPARED)
-        # Before it is sent: whatever becomes of it, the connection must be reset.
-        was_dirty, self.dirty = self.dirty, True
-        status = await self.execute("; ".join(statements))
-        if was_dirty and status != CLEAN:
-            raise asyncpg.InterfaceError("a call has left prepared statements")
-        self.dirty = bool(prelude)
-
-    def soil(self) -> None:
-        """Have the connection reset at its next use."""
-        self.dirty = True
-
-    @contextmanager
-    def nesting(self) -> Iterator[None]:
-        """Let asyncpg's own transactions nest, as savepoints, in one that was begun in SQL."""
-        self._top_xact = self.transaction()
-        try:
-            yield
-        finally:
-            self._top_xact = None  # type: ignore[assignment]
-
-    async def set_type_codec(self, *args: Any, **kwargs: Any) -> None:
-        """As asyncpg's; the connection is not used again for other calls."""
-        self.altered = True
-        await super().set_type_codec(*args, **kwargs)
-
-    async def set_builtin_type_codec(self, *args: Any, **kwargs: Any) -> None:
-        """As asyncpg's; the connection is not used again for other calls."""
-        self.altered = True
-        await super().set_builtin_type_codec(*args, **kwargs)
-
-    async def _introspect_types(self, *args: Any, **kwargs: Any) -> Any:
-        """Learn types as asyncpg does, under a search path that others cannot write to.
-
-        Its statement names no schema of operators, and it may run as the role of a call.
-        """
-        (before,), _ = await self._within("select pg_catalog.current_setting('search_path')")
-        set_path = "select pg_catalog.set_config('search_path', $1, false)"
-        await self._within(set_path, OWN_SEARCH_PATH)
-        try:
-            return await super()._introspect_types(*args, **kwargs)  # type: ignore[misc]
-        finally:
-            with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
-                await self._within(set_path, before[0])
-
-    async def _within(self, query: str, *args: Any) -> Any:
-        """Run a statement while another one is prepared, as asyncpg's introspection does."""
-        execute: Any = getattr(self, "_Connection__execute")  # noqa: B009 (mypy mangles it)
-        return await execute(query, args, 0, None, ignore_custom_codec=True)
 
 
 class Pools:
@@ -263,17 +182,30 @@ class Pools:
 
         :raises Unavailable: as :meth:`own`.
         """
-        # A pooler may serve the next transaction with another connection of its own, and this
-        # one to somebody else: it is reset with the COMMIT.
-        commit = f"{COMMIT}; {RESET}" if self._settings.pooled else COMMIT
+        pooled = self._settings.pooled and kind != "own"
         async with self._place(kind, caller), self._lent(kind, begin) as connection:
             try:
                 with connection.nesting():
                     yield connection
-                await connection.execute(commit)
+                await self._commit(connection, pooled=pooled)
             except BaseException as error:
-                await _leave_transaction(connection, error)
+                await _leave_transaction(connection, error, pooled=pooled)
                 raise
+
+    async def _commit(self, connection: PooledConnection, *, pooled: bool) -> None:
+        if not pooled:
+            await connection.execute(COMMIT)
+            return
+        # A pooler may serve the next transaction with another connection of its own, and this
+        # one to somebody else.
+        await connection.execute(reset_before_commit())
+        try:
+            await connection.execute(f"{COMMIT}; {reset_after_transaction()}")
+        except asyncpg.PostgresError as error:
+            # In a transaction again, it is the reset that has failed.
+            if not connection.is_in_transaction() or isinstance(error, _NOT_COMMITTED):
+                raise
+            _discard(connection)
 
     @contextmanager
     def measured(self, connection: Connection) -> Iterator[None]:
@@ -324,6 +256,10 @@ class Pools:
         connection = await self._acquire(pool, prelude, pooled=self._settings.pooled)
         try:
             yield connection
+        except asyncpg.InvalidSQLStatementNameError:
+            # A call has dropped a statement of the driver, who would go on using it.
+            _discard(connection)
+            raise
         finally:
             # asyncpg takes a lost connection out of the hands of who has it.
             if getattr(connection, "altered", False):
@@ -336,11 +272,14 @@ class Pools:
         """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
-        One that turns out dead is replaced once: nothing of the call has been done yet.
+        One that turns out dead is replaced, though a fresh one only once: nothing of the call has
+        been done yet.
         """
-        for attempt in (1, 2):
+        failures = 0
+        while True:
             connection = await self._free(pool)
-            if not prelude and not connection.dirty:
+            left = connection.dirty
+            if not prelude and not left:
                 return connection
             try:
                 if pooled:
@@ -351,13 +290,14 @@ class Pools:
             except CONNECTION_ERRORS:
                 _discard(connection)
                 await pool.release(cast(Any, connection))
-                if attempt == 2:
+                # Of those that calls have left, each may be spoiled, and none is met again.
+                failures += not left
+                if failures == 2:
                     raise Unavailable(_AWAY) from None
             except BaseException as error:
-                await _leave_transaction(connection, error)
+                await _leave_transaction(connection, error, pooled=pooled)
                 await pool.release(cast(Any, connection))
                 raise
-        raise AssertionError("unreachable")
 
     async def _free(self, pool: asyncpg.Pool[Any]) -> PooledConnection:
         try:
@@ -376,13 +316,14 @@ class Pools:
         )
 
 
-async def _leave_transaction(connection: Connection, error: BaseException) -> None:
+async def _leave_transaction(connection: Connection, error: BaseException, *, pooled: bool) -> None:
     """Roll back whatever happened; a connection that cannot is thrown away."""
     # After the server's own error asyncpg knows whether a transaction is still open.
     if isinstance(error, asyncpg.PostgresError) and not connection.is_in_transaction():
         return
+    statement = f"rollback; {reset_after_transaction()}" if pooled else "rollback"
     try:
-        await asyncio.wait_for(asyncio.shield(connection.execute("rollback")), 5)
+        await asyncio.wait_for(asyncio.shield(connection.execute(statement)), 5)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncio.CancelledError):
         _discard(connection)
 

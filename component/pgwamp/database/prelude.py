@@ -6,27 +6,72 @@ each value travels as hex digits, and no text of a caller stands in a statement.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from pgwamp.access import Caller
 from pgwamp.database.roles import Role
 from pgwamp.errors import InvalidArgument
 
-#: Resets a connection to how it was opened, but for the driver's prepared statements (DISCARD ALL
-#: would drop them too). In a transaction of its own: what follows begins with the settings that
-#: this restores, and cannot take them back by failing.
-RESET = (
-    "begin; reset session authorization; reset role; reset all; close all; unlisten *; "
-    "discard temp; discard sequences; select pg_catalog.pg_advisory_unlock_all(); commit"
+#: What a session may hold of a call, but for prepared statements. The timeout ends a reset that a
+#: call has made long, or that another session holds up.
+_RESET = (
+    "reset session authorization; reset role; reset all; set local statement_timeout = '1s'; "
+    "close all; unlisten *; discard temp; discard sequences; "
+    "select pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed({seed})"
 )
-#: Finds statements that SQL has prepared: under the name of one of the driver's, such a statement
-#: would run in its place. CLEAN is the status of finding none.
-LOOK_FOR_PREPARED = "select from pg_catalog.pg_prepared_statements where from_sql"
+_DEALLOCATE = (
+    "do $$ declare one pg_catalog.text; begin "
+    "for one in select name from pg_catalog.pg_prepared_statements where from_sql loop "
+    "execute pg_catalog.format('deallocate %I', one); end loop; end $$"
+)
+#: The status of :func:`look_for_prepared` where nothing was found.
 CLEAN = "SELECT 0"
 #: Fails in a transaction whose error somebody caught: a plain COMMIT would roll it back in silence.
 COMMIT = "select; commit"
 #: What a transaction may be.
 ISOLATION_LEVELS = ("read committed", "repeatable read", "serializable")
+
+
+def reset() -> str:
+    """Reset a connection to how it was opened, but for prepared statements.
+
+    DISCARD ALL would drop those of the driver too. It is a transaction of its own: what follows
+    begins with the settings that this restores, and cannot take them back by failing. It does not
+    begin as a call may have set, which could make it wait for others.
+    """
+    return f"begin isolation level read committed; {_reset()}; commit"
+
+
+def look_for_prepared(known: int) -> str:
+    """Find statements that SQL has prepared, or that it has taken from the driver.
+
+    Under the name of one of the driver's, such a statement would run in its place.
+
+    :param known: how many statements the driver has prepared.
+    """
+    return (
+        "select from pg_catalog.pg_prepared_statements having pg_catalog.bool_or(from_sql) or "
+        f"pg_catalog.count(*) operator(pg_catalog.<) {known:d}"
+    )
+
+
+def reset_before_commit() -> str:
+    """Reset a connection behind a pooler, which gives it to somebody else after the COMMIT.
+
+    That may fail, and a rollback does not undo everything.
+    """
+    return f"set constraints all immediate; {_reset()}; {_DEALLOCATE}"
+
+
+def reset_after_transaction() -> str:
+    """Reset a connection behind a pooler with the message that ends its transaction."""
+    return f"begin isolation level read committed; {_reset()}; {_DEALLOCATE}; commit"
+
+
+def _reset() -> str:
+    # random() of the next call cannot be told from what another one has seen or has set.
+    return _RESET.format(seed=secrets.randbelow(2**53) / 2**53)
 
 
 def settings_of(caller: Caller, role: Role | None, *, read_only: bool) -> dict[str, str]:

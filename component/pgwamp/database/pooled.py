@@ -1,0 +1,116 @@
+"""A connection that many calls use one after the other, and none meets what another has left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
+from pgwamp.database.meter import Meter
+from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
+
+
+class PooledConnection(asyncpg.Connection):
+    """A pooled connection that knows whether a call has been on it.
+
+    It is not reset after each use: the round trip that asyncpg would spend on every release is
+    saved. The next use resets it first, together with what it sends anyway.
+
+    :ivar dirty: something of a call may have stayed.
+    :ivar altered: the driver's own state was changed, which no statement can reset.
+    """
+
+    __slots__ = ("altered", "dirty", "meter")
+
+    def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
+        super().__init__(protocol, transport, *args, **kwargs)
+        self.dirty = False
+        self.altered = False
+        self.meter = Meter(protocol, transport)
+
+    def get_reset_query(self) -> str:
+        return ""
+
+    async def become(self, prelude: str) -> None:
+        """Reset what the last call left behind, and send ``prelude``, in one round trip.
+
+        :raises asyncpg.InterfaceError: a call has left something that cannot be reset.
+        """
+        if not self.dirty:
+            if prelude:
+                self.dirty = True
+                await self.execute(prelude)
+            return
+        # It stays dirty whatever becomes of it, as long as it was not reset.
+        looks = look_for_prepared(self._prepared())
+        statements = [reset(), *([prelude] if prelude else []), looks]
+        try:
+            status = await self.execute("; ".join(statements))
+        except asyncpg.PostgresError as error:
+            # An error with a context comes from the function that is called before, if from any.
+            if getattr(error, "context", None):
+                raise
+            status = await self._become_in_steps(prelude, looks)
+        if status != CLEAN:
+            raise asyncpg.InterfaceError("a call has left prepared statements, or taken ours")
+        self.dirty = bool(prelude)
+
+    async def _become_in_steps(self, prelude: str, looks: str) -> str:
+        """Find out whether the reset has failed, which is no error of the next call."""
+        try:
+            status = await self.execute(f"rollback; {reset()}; {looks}")
+        except asyncpg.PostgresError:
+            raise asyncpg.InterfaceError("a call has left what cannot be reset") from None
+        if prelude:
+            await self.execute(prelude)
+        return status
+
+    def _prepared(self) -> int:
+        """How many statements the driver counts on."""
+        driver: Any = self
+        return len(driver._stmt_cache) + len(driver._stmts_to_close)
+
+    def soil(self) -> None:
+        """Have the connection reset at its next use."""
+        self.dirty = True
+
+    @contextmanager
+    def nesting(self) -> Iterator[None]:
+        """Let asyncpg's own transactions nest, as savepoints, in one that was begun in SQL."""
+        self._top_xact = self.transaction()
+        try:
+            yield
+        finally:
+            self._top_xact = None  # type: ignore[assignment]
+
+    async def set_type_codec(self, *args: Any, **kwargs: Any) -> None:
+        """As asyncpg's; the connection is not used again for other calls."""
+        self.altered = True
+        await super().set_type_codec(*args, **kwargs)
+
+    async def set_builtin_type_codec(self, *args: Any, **kwargs: Any) -> None:
+        """As asyncpg's; the connection is not used again for other calls."""
+        self.altered = True
+        await super().set_builtin_type_codec(*args, **kwargs)
+
+    async def _introspect_types(self, *args: Any, **kwargs: Any) -> Any:
+        """Learn types as asyncpg does, under a search path that others cannot write to.
+
+        Its statement names no schema of operators, and it may run as the role of a call.
+        """
+        (before,), _ = await self._within("select pg_catalog.current_setting('search_path')")
+        set_path = "select pg_catalog.set_config('search_path', $1, false)"
+        await self._within(set_path, OWN_SEARCH_PATH)
+        try:
+            return await super()._introspect_types(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+                await self._within(set_path, before[0])
+
+    async def _within(self, query: str, *args: Any) -> Any:
+        """Run a statement while another one is prepared, as asyncpg's introspection does."""
+        execute: Any = getattr(self, "_Connection__execute")  # noqa: B009 (mypy mangles it)
+        return await execute(query, args, 0, None, ignore_custom_codec=True)
