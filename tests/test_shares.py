@@ -133,10 +133,10 @@ async def test_a_caller_may_always_let_some_calls_wait() -> None:
 async def test_a_place_now_is_refused_and_not_waited_for() -> None:
     shares = Shares(4, per_session=0.25, reserve=0, name="limits.followers")
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(shares.place_now(caller("a")))
+        stack.enter_context(shares.place_now(caller("a")))
         with pytest.raises(Unavailable, match=r"you have 1 .*limits\.followers"):
-            await stack.enter_async_context(shares.place_now(caller("a")))
-        await stack.enter_async_context(shares.place_now(caller("b")))
+            stack.enter_context(shares.place_now(caller("a")))
+        stack.enter_context(shares.place_now(caller("b")))
 
 
 @given(
@@ -186,6 +186,6 @@ def test_places_are_neither_lost_nor_given_twice(
         assert not any(task.exception() for task in tasks if not task.cancelled())
         async with AsyncExitStack() as stack:
             for index in range(total):
-                await stack.enter_async_context(shares.place_now(caller(f"q{index}", f"q{index}")))
+                stack.enter_context(shares.place_now(caller(f"q{index}", f"q{index}")))
 
     asyncio.run(run())

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.errors import Unavailable
@@ -24,7 +25,7 @@ ALWAYS_WAITING = 4
 #: Times the bound of one caller that may wait in all.
 WAITING_CALLERS = 4
 
-_Person = tuple[str, object]
+Person = tuple[str, object]
 
 
 class Shares:
@@ -53,43 +54,39 @@ class Shares:
         self._name = name
         self._taken = 0
         self._waiting = 0
-        self._by_person: Counter[_Person] = Counter()
-        self._by_role: Counter[str | None] = Counter()
-        self._queues: dict[str | None, dict[_Person, deque[asyncio.Future[None]]]] = {}
+        self._by_person: dict[Person, int] = {}
+        self._by_role: dict[str | None, int] = {}
+        self._queues: dict[str | None, dict[Person, deque[asyncio.Future[None]]]] = {}
 
-    @asynccontextmanager
-    async def place(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait for a place, and have it.
+    def place(
+        self,
+        caller: Caller,
+        seconds: float | None = None,
+        refusal: Callable[[], str] = lambda: "no turn came in time; try again later",
+    ) -> Place:
+        """Wait for a place, and have it: ``async with shares.place(caller)``.
 
-        :raises Unavailable: too many calls of this caller wait already.
+        Entering raises :class:`Unavailable` when too many calls of this caller wait already, or,
+        with the text of ``refusal``, when no place comes within ``seconds``.
         """
-        person = _person(caller)
-        if self._queues or not self._has_room(caller.authrole, person):
-            await self._turn(caller.authrole, person)
-        else:
-            self._take(caller.authrole, person)
-        try:
-            yield
-        finally:
-            self._give_back(caller.authrole, person)
+        return Place(self, caller, seconds, refusal)
 
-    @asynccontextmanager
-    async def place_now(self, caller: Caller) -> AsyncIterator[None]:
+    @contextmanager
+    def place_now(self, caller: Caller) -> Iterator[None]:
         """Have a place if there is one at once.
 
         :raises Unavailable: there is none for this caller; the message says which bound is reached.
         """
         person = _person(caller)
-        if not self._has_room(caller.authrole, person):
+        if not self.take(caller.authrole, person):
             raise Unavailable(self._refusal(person))
-        self._take(caller.authrole, person)
         try:
             yield
         finally:
-            self._give_back(caller.authrole, person)
+            self.give_back(caller.authrole, person)
 
-    def _refusal(self, person: _Person) -> str:
-        if self._by_person[person] >= self.per_caller:
+    def _refusal(self, person: Person) -> str:
+        if self._by_person.get(person, 0) >= self.per_caller:
             return (
                 f"you have {self.per_caller} of these calls under way already "
                 f"({self._name}); end some of them, or try again later"
@@ -99,26 +96,34 @@ class Shares:
             "end some of them, or try again later"
         )
 
-    def _has_room(self, role: str | None, person: _Person) -> bool:
+    def take(self, role: str | None, person: Person) -> bool:
+        """Take a place, if there is one for them and nobody else waits."""
+        if self._queues or not self._has_room(role, person):
+            return False
+        self._take(role, person)
+        return True
+
+    def _has_room(self, role: str | None, person: Person) -> bool:
         return (
             self._taken < self.total
-            and self._by_role[role] < self.per_role
-            and self._by_person[person] < self.per_caller
+            and self._by_role.get(role, 0) < self.per_role
+            and self._by_person.get(person, 0) < self.per_caller
         )
 
-    def _take(self, role: str | None, person: _Person) -> None:
+    def _take(self, role: str | None, person: Person) -> None:
         self._taken += 1
-        self._by_role[role] += 1
-        self._by_person[person] += 1
+        self._by_role[role] = self._by_role.get(role, 0) + 1
+        self._by_person[person] = self._by_person.get(person, 0) + 1
 
-    def _give_back(self, role: str | None, person: _Person) -> None:
+    def give_back(self, role: str | None, person: Person) -> None:
+        """Give a place back, to whose turn it is."""
         self._taken -= 1
-        # A caller that has nothing any more is forgotten: sessions come and go.
-        self._by_role -= Counter([role])
-        self._by_person -= Counter([person])
-        self._hand_out()
+        _decrease(self._by_role, role, 1)
+        _decrease(self._by_person, person, 1)
+        if self._queues:
+            self._hand_out()
 
-    async def _turn(self, role: str | None, person: _Person) -> None:
+    async def turn(self, role: str | None, person: Person) -> None:
         """Wait until a place is ours."""
         self._require_waiting_room(role, person)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -131,12 +136,12 @@ class Shares:
         except asyncio.CancelledError:
             # The place may have come in the same moment.
             if turn.done() and not turn.cancelled():
-                self._give_back(role, person)
+                self.give_back(role, person)
             else:
                 self._leave(role, person, turn)
             raise
 
-    def _require_waiting_room(self, role: str | None, person: _Person) -> None:
+    def _require_waiting_room(self, role: str | None, person: Person) -> None:
         if self._most_waiting is None:
             return
         waiting = len(self._queues.get(role, {}).get(person, ()))
@@ -147,7 +152,7 @@ class Shares:
                 "wait for some of them, or try again later"
             )
 
-    def _leave(self, role: str | None, person: _Person, turn: asyncio.Future[None]) -> None:
+    def _leave(self, role: str | None, person: Person, turn: asyncio.Future[None]) -> None:
         # A turn that was cancelled may have come up, and been passed over, in the same moment.
         queue = self._queues.get(role, {}).get(person, ())
         if turn in queue:
@@ -155,7 +160,7 @@ class Shares:
             self._waiting -= 1
             self._forget_empty(role, person)
 
-    def _forget_empty(self, role: str | None, person: _Person) -> None:
+    def _forget_empty(self, role: str | None, person: Person) -> None:
         queues = self._queues[role]
         if not queues[person]:
             del queues[person]
@@ -177,17 +182,58 @@ class Shares:
                 self._take(role, person)
                 turn.set_result(None)
 
-    def _next(self) -> tuple[str | None, _Person] | None:
+    def _next(self) -> tuple[str | None, Person] | None:
         """Whose turn it is among those who may have a place."""
-        return next(self._eligible(), None)
-
-    def _eligible(self) -> Iterator[tuple[str | None, _Person]]:
         for role, queues in self._queues.items():
-            if self._by_role[role] < self.per_role:
+            if self._by_role.get(role, 0) < self.per_role:
                 # At most total / per_caller of them have their whole share: the scan is short.
                 for person in queues:
-                    if self._by_person[person] < self.per_caller:
-                        yield role, person
+                    if self._by_person.get(person, 0) < self.per_caller:
+                        return role, person
+        return None
+
+
+class Place:
+    """A place of a caller, from entering to leaving it.
+
+    A class and no generator: each call enters two of them.
+    """
+
+    __slots__ = ("_person", "_refusal", "_role", "_seconds", "_shares")
+
+    def __init__(
+        self,
+        shares: Shares,
+        caller: Caller,
+        seconds: float | None,
+        refusal: Callable[[], str],
+    ):
+        self._shares = shares
+        self._role = caller.authrole
+        self._person = _person(caller)
+        self._seconds = seconds
+        self._refusal = refusal
+
+    async def __aenter__(self) -> None:
+        if self._shares.take(self._role, self._person):
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._shares.turn(self._role, self._person)
+        except TimeoutError:
+            raise Unavailable(self._refusal()) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shares.give_back(self._role, self._person)
+
+
+def _decrease(counted: dict[Any, int], key: Any, number: int) -> None:
+    """Count down; who has nothing any more is forgotten, because sessions come and go."""
+    left = counted[key] - number
+    if left:
+        counted[key] = left
+    else:
+        del counted[key]
 
 
 class Budget:
@@ -202,36 +248,33 @@ class Budget:
         self._per_caller = int(total * per_caller)
         self._small = small
         self._spent = 0
-        self._by_person: Counter[_Person] = Counter()
+        self._by_person: dict[Person, int] = {}
 
-    @contextmanager
-    def spend(self, caller: Caller, octets: int) -> Iterator[None]:
-        """Have so many octets.
+    def spend(self, caller: Caller, octets: int) -> None:
+        """Have so many octets, until they are given back.
 
         :raises Unavailable: that would be too many.
         """
         if octets <= self._small:
-            yield
             return
         person = _person(caller)
-        if (
-            self._spent + octets > self._total
-            or self._by_person[person] + octets > self._per_caller
-        ):
+        spent = self._by_person.get(person, 0) + octets
+        if self._spent + octets > self._total or spent > self._per_caller:
             raise Unavailable(
                 "the arguments of calls under way are too large in all (limits.argument_bytes); "
                 "wait for some of them, or send less at a time"
             )
         self._spent += octets
-        self._by_person[person] += octets
-        try:
-            yield
-        finally:
+        self._by_person[person] = spent
+
+    def give_back(self, caller: Caller, octets: int) -> None:
+        """Give back what was spent."""
+        if octets > self._small:
             self._spent -= octets
-            self._by_person -= Counter({person: octets})
+            _decrease(self._by_person, _person(caller), octets)
 
 
-def _person(caller: Caller) -> _Person:
+def _person(caller: Caller) -> Person:
     if caller.authid is not None:
         return "authid", caller.authid
     return "session", caller.session

@@ -11,6 +11,7 @@ import pytest
 from pgwamp.errors import CallError, StartError
 from tests.conftest import Database
 from tests.database.conftest import Calls, Expose
+from tests.pooled import lent
 from tests.servers import CALLS
 
 DENIED = "wamp.error.not_authorized"
@@ -38,7 +39,7 @@ LEFT = (
 async def state(call: Calls, read_only: bool) -> tuple[Any, ...]:
     """What the component's own use of the only connection finds."""
     # Straight from its pool, reset and nothing else.
-    async with call.database._pools._lent("read" if read_only else "write", "") as connection:
+    async with lent(call.database, "read" if read_only else "write") as connection:
         row = await connection.fetchrow(LEFT)
     assert row is not None
     return tuple(value or None for value in row)

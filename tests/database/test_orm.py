@@ -12,6 +12,7 @@ import pytest
 from pgwamp.session import Call
 from tests.conftest import Database
 from tests.database.conftest import Calls, Expose
+from tests.pooled import lent
 
 ITEM = (
     "create table item (id int primary key generated always as identity, name text unique, "
@@ -192,7 +193,7 @@ async def test_other_calls_on_its_connection_are_as_before(
 
     before = await others()
     await call("make", "pen", {"x": 1})
-    async with call.database._pools._lent("write", "") as connection:
+    async with lent(call.database, "write") as connection:
         assert await connection.fetchval("select '[1]'::json") == "[1]"
         assert await connection.fetchval("select $1::jsonb", '{"a": 1}') == '{"a": 1}'
     assert await others() == before

@@ -20,6 +20,7 @@ from pgwamp.errors import CallError
 from pgwamp.procedures import Exposure, build_exposure
 from pgwamp.session import Call
 from pgwamp.settings import Settings
+from tests.pooled import lent
 from tests.servers import Addresses, execute
 
 PREFIX = "com.example"
@@ -232,7 +233,7 @@ def server(addresses: Addresses) -> Iterator[Server]:
 
 def test_the_components_own_role_sees_nothing(server: Server) -> None:
     async def look() -> None:
-        async with server.database._pools._lent("read", "") as connection:
+        async with lent(server.database, "read") as connection:
             assert await connection.fetchval(
                 "select not rolsuper and not rolbypassrls and not rolinherit "
                 "from pg_roles where rolname = current_user"

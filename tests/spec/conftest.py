@@ -22,6 +22,7 @@ from pgwamp.errors import CallError
 from pgwamp.procedures.build import build_exposure
 from pgwamp.session import Call, Result
 from pgwamp.settings import Settings
+from tests.pooled import lent
 from tests.servers import Addresses, execute
 from tests.spec.cases import Case, Refusal
 
@@ -65,7 +66,7 @@ class Desk:
         kinds: tuple[Kind, ...] = ("read", "write")
         for kind in kinds:
             # Pools of one connection each: whatever is sent, is sent by these.
-            async with self._database._pools._lent(kind, "") as connection:
+            async with lent(self._database, kind) as connection:
                 connection.add_query_logger(self._log)
         self._procedures = exposure.procedures
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
@@ -18,6 +24,7 @@ from pgwamp.database.connect import (
     session_settings,
     unreachable,
 )
+from pgwamp.database.meter import Meter
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.errors import PayloadTooLarge, Unavailable
@@ -37,7 +44,11 @@ MARGIN = 64 * 1024
 #: shapes, and the server holds about ten times the text of each.
 PREPARED, PREPARED_BYTES = 150, 8_192
 
+#: Of the component's own use, which needs no turn.
+_NO_PLACE: AbstractAsyncContextManager[None] = nullcontext()
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
+Pool: TypeAlias = "asyncpg.Pool[Any]"
 #: ``own`` is for statements of the component itself, as the login of events.
 Kind: TypeAlias = Literal["own", "read", "write"]
 
@@ -62,7 +73,7 @@ class Pools:
         self._settings = settings
         self._limits = limits = limits or LimitSettings()
         self.session_settings = session_settings(search_path)
-        self._pools: dict[Kind, asyncpg.Pool[Any]] = {}
+        self._pools: dict[Kind, Pool] = {}
         self._own_size = max(OWN_CONNECTIONS, settings.pool_max // 2)
         places: dict[Kind, int] = {
             "own": self._own_size - OWN_RESERVE,
@@ -118,7 +129,7 @@ class Pools:
         sizes = {kind: (p.get_size(), p.get_idle_size()) for kind, p in self._pools.items()}
         return {kind: (size - idle, size) for kind, (size, idle) in sizes.items()}
 
-    async def _open(self, dsn: str, kind: Kind) -> asyncpg.Pool[Any]:
+    async def _open(self, dsn: str, kind: Kind) -> Pool:
         own = kind == "own"
         pooled = self._settings.pooled and not own
         return await asyncpg.create_pool(
@@ -145,8 +156,12 @@ class Pools:
         :param caller: the call that it is for, which then counts towards its share.
         :raises Unavailable: none became free within ``acquire_timeout``, or the database is away.
         """
-        async with self._place("own", caller), self._lent("own", "") as connection:
-            yield connection
+        async with self._place("own", caller):
+            pool, connection = await self._borrow("own", "")
+            try:
+                yield connection
+            finally:
+                await _return(pool, connection)
 
     @asynccontextmanager
     async def calls(self, kind: Kind = "write") -> AsyncIterator[Connection]:
@@ -168,11 +183,26 @@ class Pools:
         :raises Unavailable: as :meth:`own`.
         :raises PayloadTooLarge: its answer is larger than any message may be.
         """
-        async with self._place(kind, caller), self._lent(kind, prelude) as connection:
-            if leaves:
-                connection.soil()
-            with self._measured(connection):
-                yield connection
+        # Each context costs a call some microseconds; so there is one, and not one in another.
+        async with self._place(kind, caller):
+            pool, connection = await self._borrow(kind, prelude)
+            try:
+                if leaves:
+                    connection.soil()
+                meter = connection.meter
+                meter.allow(self._most_octets)
+                try:
+                    yield connection
+                except CONNECTION_ERRORS as error:
+                    raise self._explained(meter, error) from None
+                except asyncpg.InvalidSQLStatementNameError:
+                    # A call has dropped a statement of the driver, who would go on using it.
+                    _discard(connection)
+                    raise
+                finally:
+                    meter.allow(None)
+            finally:
+                await _return(pool, connection)
 
     @asynccontextmanager
     async def transaction(
@@ -183,14 +213,19 @@ class Pools:
         :raises Unavailable: as :meth:`own`.
         """
         pooled = self._settings.pooled and kind != "own"
-        async with self._place(kind, caller), self._lent(kind, begin) as connection:
+        async with self._place(kind, caller):
+            pool, connection = await self._borrow(kind, begin)
             try:
                 with connection.nesting():
                     yield connection
                 await self._commit(connection, pooled=pooled)
             except BaseException as error:
                 await _leave_transaction(connection, error, pooled=pooled)
+                if isinstance(error, asyncpg.InvalidSQLStatementNameError):
+                    _discard(connection)
                 raise
+            finally:
+                await _return(pool, connection)
 
     async def _commit(self, connection: PooledConnection, *, pooled: bool) -> None:
         if not pooled:
@@ -213,62 +248,38 @@ class Pools:
 
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
-        with self._measured(cast(PooledConnection, connection)):
-            yield
-
-    @contextmanager
-    def _measured(self, connection: PooledConnection) -> Iterator[None]:
-        meter = connection.meter
+        meter = cast(PooledConnection, connection).meter
         meter.allow(self._most_octets)
         try:
             yield
-        except CONNECTION_ERRORS:
-            if meter.exceeded:
-                raise PayloadTooLarge(
-                    f"the answer is larger than limits.max_bytes ({self._limits.max_bytes}); "
-                    "ask for fewer rows or columns, or for progressive results"
-                ) from None
-            raise
+        except CONNECTION_ERRORS as error:
+            raise self._explained(meter, error) from None
         finally:
             meter.allow(None)
 
-    @asynccontextmanager
-    async def _place(self, kind: Kind, caller: Caller | None) -> AsyncIterator[None]:
+    def _explained(self, meter: Meter, error: BaseException) -> BaseException:
+        """The error of a connection that was lost, perhaps because it brought too much."""
+        if not meter.exceeded:
+            return error
+        return PayloadTooLarge(
+            f"the answer is larger than limits.max_bytes ({self._limits.max_bytes}); "
+            "ask for fewer rows or columns, or for progressive results"
+        )
+
+    def _place(self, kind: Kind, caller: Caller | None) -> AbstractAsyncContextManager[None]:
         """A place among the callers that use a pool, within ``acquire_timeout``."""
         if caller is None:
-            yield
-            return
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(self._settings.acquire_timeout) as deadline:
-                    await stack.enter_async_context(self._shares[kind].place(caller))
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-                raise Unavailable(self._none_free()) from None
-            yield
+            return _NO_PLACE
+        return self._shares[kind].place(caller, self._settings.acquire_timeout, self._none_free)
 
-    @asynccontextmanager
-    async def _lent(self, kind: Kind, prelude: str) -> AsyncIterator[PooledConnection]:
+    async def _borrow(self, kind: Kind, prelude: str) -> tuple[Pool, PooledConnection]:
+        """A connection that is reset and has sent ``prelude``, and the pool to return it to."""
         pool = self._pools.get(kind)
         if pool is None:
             raise Unavailable("the component is stopping")
-        connection = await self._acquire(pool, prelude, pooled=self._settings.pooled)
-        try:
-            yield connection
-        except asyncpg.InvalidSQLStatementNameError:
-            # A call has dropped a statement of the driver, who would go on using it.
-            _discard(connection)
-            raise
-        finally:
-            # asyncpg takes a lost connection out of the hands of who has it.
-            if getattr(connection, "altered", False):
-                _discard(connection)
-            await pool.release(cast(Any, connection))
+        return pool, await self._acquire(pool, prelude, pooled=self._settings.pooled)
 
-    async def _acquire(
-        self, pool: asyncpg.Pool[Any], prelude: str, *, pooled: bool
-    ) -> PooledConnection:
+    async def _acquire(self, pool: Pool, prelude: str, *, pooled: bool) -> PooledConnection:
         """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
@@ -299,7 +310,7 @@ class Pools:
                 await pool.release(cast(Any, connection))
                 raise
 
-    async def _free(self, pool: asyncpg.Pool[Any]) -> PooledConnection:
+    async def _free(self, pool: Pool) -> PooledConnection:
         try:
             # asyncpg's proxy stands for the connection until it is released.
             free: Any = await pool.acquire(timeout=self._settings.acquire_timeout)
@@ -314,6 +325,13 @@ class Pools:
             f"no database connection became free within {self._settings.acquire_timeout:g} "
             "seconds; raise database.pool_max, or send fewer calls at a time"
         )
+
+
+async def _return(pool: Pool, connection: PooledConnection) -> None:
+    # asyncpg takes a lost connection out of the hands of who has it.
+    if getattr(connection, "altered", False):
+        _discard(connection)
+    await pool.release(cast(Any, connection))
 
 
 async def _leave_transaction(connection: Connection, error: BaseException, *, pooled: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -141,8 +141,12 @@ class Serving:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
         check_arguments(call.args, call.kwargs, self._limits.max_values)
-        with self._arguments.spend(call.caller, argument_octets(call.args, call.kwargs)):
+        octets = argument_octets(call.args, call.kwargs)
+        self._arguments.spend(call.caller, octets)
+        try:
             result = await self._answer(procedure, call, progress, room)
+        finally:
+            self._arguments.give_back(call.caller, octets)
         if not isinstance(result, Result):
             result = Result(result)
         if not procedure.neutral:
@@ -187,15 +191,14 @@ class Serving:
             name = "stream_timeout" if over else "call_timeout"
             raise Timeout(f"the call took longer than {bound:g} seconds (limits.{name})") from None
 
+    def _slot(self, procedure: Procedure, caller: Caller) -> AbstractAsyncContextManager[None]:
+        return self._follower(caller) if procedure.endless else self._slots.place(caller)
+
     @asynccontextmanager
-    async def _slot(self, procedure: Procedure, caller: Caller) -> AsyncIterator[None]:
-        if not procedure.endless:
-            async with self._slots.place(caller):
-                yield
-            return
+    async def _follower(self, caller: Caller) -> AsyncIterator[None]:
         if self._draining:
             raise Unavailable(_STOPPING)
-        async with self._followers.place_now(caller):
+        with self._followers.place_now(caller):
             task = asyncio.current_task()
             assert task is not None
             self._endless.add(task)

@@ -1,0 +1,19 @@
+"""A connection of a pool as the next call meets it: reset, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pgwamp.database import Database
+from pgwamp.database.pools import Connection, Kind
+
+
+@asynccontextmanager
+async def lent(database: Database, kind: Kind) -> AsyncIterator[Connection]:
+    """Borrow a connection as calls do, without a prelude of its own."""
+    pool, connection = await database._pools._borrow(kind, "")
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
