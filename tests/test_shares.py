@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgwamp.access import Caller
 from pgwamp.errors import Unavailable
-from pgwamp.shares import ALWAYS_WAITING, Shares
+from pgwamp.shares import ALWAYS_WAITING, Budget, Shares
 
 
 def caller(authid: str | None, role: str | None = "anonymous", session: int | None = 1) -> Caller:
@@ -189,3 +189,23 @@ def test_places_are_neither_lost_nor_given_twice(
                 stack.enter_context(shares.place_now(caller(f"q{index}", f"q{index}")))
 
     asyncio.run(run())
+
+
+def test_a_budget_refuses_what_is_large_and_counts_what_is_small() -> None:
+    budget = Budget(1000, per_caller=0.5, small=100)
+    anna, ben = caller("a"), caller("b")
+    budget.spend(anna, 400)
+    for octets in (101, 400):
+        with pytest.raises(Unavailable, match=r"limits\.argument_bytes"):
+            budget.spend(anna, octets)
+    budget.spend(anna, 100)
+    budget.spend(ben, 450)
+    # Small ones are let in, and take from what the large ones may have.
+    for _ in range(3):
+        budget.spend(ben, 100)
+    budget.give_back(anna, 400)
+    with pytest.raises(Unavailable):
+        budget.spend(anna, 400)
+    for _ in range(3):
+        budget.give_back(ben, 100)
+    budget.spend(anna, 400)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from pgwamp.errors import NotAuthorized
+
+#: Traces that a statement may leave on its connection: any, of code of users, or the state of
+#: sequences, which only such code can see.
+Leaves: TypeAlias = Literal["nothing", "sequences", "anything"]
 
 
 @dataclass(frozen=True, slots=True)

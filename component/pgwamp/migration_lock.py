@@ -34,13 +34,19 @@ def wait_for_turn(connection: Connection, report: Callable[[str], None] | None) 
     while not _take(connection, pause):
         class_, key = MIGRATION_LOCK
         row = connection.execute(_HOLDER, {"class_": class_, "key": key}).first()
-        if row is None:
+        over = time.monotonic() >= deadline
+        if row is None and not over:
             continue
+        if row is None:
+            raise StartError(
+                f"no process holds the lock of migrations ({class_}, {key}), and it is not free: "
+                "look for a prepared transaction: select * from pg_prepared_xacts"
+            )
         line = (
             f'process {row.pid} of role "{row.usename}" holds the lock of migrations '
             f"({class_}, {key})"
         )
-        if time.monotonic() >= deadline:
+        if over:
             raise StartError(
                 f"{line}: wait until it ends, or end it: select pg_terminate_backend({row.pid})"
             )

@@ -77,7 +77,7 @@ def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
 
 def argument_octets(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
     """About how much memory the arguments of a call take, in octets."""
-    octets, level = 0, [args, kwargs]
+    octets, level = 64, [args, kwargs]
     while level:
         deeper: list[Any] = []
         for container in level:

@@ -47,7 +47,8 @@ def create_calls_login(
 ) -> str:
     """Create the login of calls that ``target_url`` names, beside a login of events.
 
-    It has no rights of its own (NOINHERIT), may connect, and may become ``roles``, which exist.
+    It has no rights of its own (NOINHERIT), may connect, and may become ``roles``, which are made
+    where they are not there.
     Without a password in ``target_url`` a new role gets a random one. A role that exists keeps
     what it has.
 
@@ -62,12 +63,22 @@ def create_calls_login(
             _run(admin, "ALTER ROLE {} PASSWORD {}", login, _verifier(admin, url))
         _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", sql.Identifier(url.database or ""), login)
         for role in sorted(set(roles)):
-            if not _role_exists(admin, role):
-                raise StartError(
-                    f'access.roles: the database has no role "{role}": create it first'
-                )
-            _run(admin, "GRANT {} TO {}", sql.Identifier(role), login)
+            _grant(admin, role, login)
     return _tried(url) if known else _shown(url)
+
+
+def grant_roles(admin_url: str, target_url: str, roles: Iterable[str]) -> None:
+    """Let the login that ``target_url`` names become ``roles``; one that is not there is made."""
+    login = sql.Identifier(_target(target_url).username or "")
+    with _administrator(admin_url) as admin:
+        for role in sorted(set(roles)):
+            _grant(admin, role, login)
+
+
+def _grant(admin: Connection, role: str, login: sql.Composable) -> None:
+    if not _role_exists(admin, role):
+        _run(admin, "CREATE ROLE {} NOLOGIN", sql.Identifier(role))
+    _run(admin, "GRANT {} TO {}", sql.Identifier(role), login)
 
 
 def _target(url: str) -> URL:

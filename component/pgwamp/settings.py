@@ -75,6 +75,8 @@ class DatabaseSettings(_Section):
     #: The login of events and the catalog, which owns the schema wamp; a direct connection.
     events_url: DatabaseUrl = SecretStr("")
     listen_url: DatabaseUrl = SecretStr("")
+    #: ``url`` goes through a transaction pooler; so it does where ``listen_url`` is set.
+    pooler: bool = False
     replica_url: DatabaseUrl = SecretStr("")
     pool_min: int = Field(2, ge=0)
     #: Connections of one pool of calls; there is one pool for reads and one for writes.
@@ -84,6 +86,9 @@ class DatabaseSettings(_Section):
 
     @model_validator(mode="after")
     def _bounds(self) -> DatabaseSettings:
+        direct = self.events_url.get_secret_value() or self.listen_url.get_secret_value()
+        if self.pooler and not direct:
+            raise ValueError("pooler needs events_url or listen_url, a direct connection")
         if self.pool_min > self.pool_max:
             raise ValueError("pool_min is larger than pool_max")
         return self
@@ -103,7 +108,7 @@ class DatabaseSettings(_Section):
     @property
     def pooled(self) -> bool:
         """Whether ``url`` goes through a transaction pooler such as PgBouncer."""
-        return bool(self.listen_url.get_secret_value())
+        return self.pooler or bool(self.listen_url.get_secret_value())
 
 
 def _dsn(secret: SecretStr) -> str:

@@ -49,7 +49,7 @@ class Shares:
     ):
         self.total = total
         self.per_caller = max(1, math.ceil(total * per_session))
-        self.per_role = max(self.per_caller, total - int(total * reserve))
+        self.per_role = max(self.per_caller, total - math.ceil(total * reserve))
         self._most_waiting = waiting
         self._name = name
         self._taken = 0
@@ -255,11 +255,10 @@ class Budget:
 
         :raises Unavailable: that would be too many.
         """
-        if octets <= self._small:
-            return
         person = _person(caller)
         spent = self._by_person.get(person, 0) + octets
-        if self._spent + octets > self._total or spent > self._per_caller:
+        too_many = self._spent + octets > self._total or spent > self._per_caller
+        if too_many and octets > self._small:
             raise Unavailable(
                 "the arguments of calls under way are too large in all (limits.argument_bytes); "
                 "wait for some of them, or send less at a time"
@@ -269,9 +268,8 @@ class Budget:
 
     def give_back(self, caller: Caller, octets: int) -> None:
         """Give back what was spent."""
-        if octets > self._small:
-            self._spent -= octets
-            _decrease(self._by_person, _person(caller), octets)
+        self._spent -= octets
+        _decrease(self._by_person, _person(caller), octets)
 
 
 def _person(caller: Caller) -> Person:

@@ -328,3 +328,55 @@ async def test_a_reset_waits_for_no_serializable_transaction(
                 assert len(await call("plain.select")) == 1
     finally:
         await stranger.close()
+
+
+async def test_a_sequence_of_a_plain_insert_is_not_told_to_the_next_call(expose: Expose) -> None:
+    call = await expose(
+        "create table item (id int primary key generated always as identity, name text)",
+        "create function last() returns bigint language sql as 'select lastval()'",
+        "create view seen as select name, lastval() as last from item",
+    )
+    for _ in range(2):
+        await call("item.insert", {"name": "pen"})
+        # To read a plain table needs no reset, and cannot see it.
+        assert len(await call("item.select")) >= 1
+        await call.fails("pgwamp.error.object_not_in_prerequisite_state", "last")
+        await call("item.insert", {"name": "ink"})
+
+
+async def test_a_table_whose_insert_runs_code_is_known(expose: Expose) -> None:
+    trigger = (
+        "create function hold() returns trigger language plpgsql as $$ begin "
+        "perform set_config('my.own', 'left', false); return new; end $$"
+    )
+    found = (
+        "create function found() returns text language sql as "
+        "$$ select current_setting('my.own', true) $$"
+    )
+    check = (
+        "create function fine(text) returns boolean language plpgsql immutable as $$ begin "
+        "perform set_config('my.own', 'left', false); return true; end $$"
+    )
+    call = await expose(
+        trigger,
+        check,
+        found,
+        "create table plain (id int)",
+        "create table fired (id int)",
+        "create trigger hold before insert on fired for each row execute function hold()",
+        "create table checked (name text check (fine(name)))",
+        "create domain word as text check (fine(value))",
+        "create table worded (name word)",
+        "create table indexed (name text)",
+        "create index on indexed (fine(name))",
+        "create table defaulted (id int, name boolean default fine('x'))",
+    )
+    for table, row in {
+        "fired": {"id": 1},
+        "checked": {"name": "a"},
+        "worded": {"name": "a"},
+        "indexed": {"name": "a"},
+        "defaulted": {"id": 1},
+    }.items():
+        await call(f"{table}.insert", row)
+        assert not await call("found"), table

@@ -225,6 +225,7 @@ def _relation(row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind
         deletable=bool(events & _DELETE),
         comment=row["comment"],
         row_security=row["row_security"],
+        inserts_only=row["inserts_only"],
         origins=origins,
         hides_rows=row["oid"] in behind.hiding,
     )

@@ -58,6 +58,8 @@ class Relation:
     comment: str | None = None
     #: Policies decide which rows a role sees and writes.
     row_security: bool = False
+    #: To insert a row runs no code of users.
+    inserts_only: bool = False
     #: Of a view: which columns of which tables it shows as they are.
     origins: tuple[Origin, ...] = ()
     #: The relation as it is in the database, where this one lacks columns that are not exposed.

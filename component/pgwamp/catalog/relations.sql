@@ -7,6 +7,27 @@ select
     c.oid::bigint as oid,
     c.reltype::bigint as row_type,
     c.relrowsecurity as row_security,
+    -- To insert a row runs nothing of users: no triggers and rules, and no functions or operators of
+    -- theirs in defaults, constraints, indexes and domains. What PostgreSQL itself has is in no
+    -- pg_depend.
+    c.relkind = 'r' and not c.relhasrules and not c.relhassubclass
+        and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal)
+        and not exists (
+            select from pg_attribute as a
+            join pg_type as t on t.oid = a.atttypid
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and t.typtype = 'd'
+        )
+        and not exists (
+            select from pg_depend as d
+            where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+                and (d.classid, d.objid) in (
+                    select 'pg_attrdef'::regclass, oid from pg_attrdef where adrelid = c.oid
+                    union all
+                    select 'pg_constraint'::regclass, oid from pg_constraint where conrelid = c.oid
+                    union all
+                    select 'pg_class'::regclass, indexrelid from pg_index where indrelid = c.oid
+                )
+        ) as inserts_only,
     (
         select substring(d.description, 1, 5000)
         from pg_description as d

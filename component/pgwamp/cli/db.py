@@ -92,7 +92,10 @@ def create(
     ],
     roles: Annotated[
         list[str] | None,
-        typer.Option("--role", help="A role of access.roles that the login of calls may become."),
+        typer.Option(
+            "--role",
+            help="A role of access.roles that the login of calls may become; made if missing.",
+        ),
     ] = None,
 ) -> None:
     """Create the database that DATABASE_URL names and its login, with least privileges.
@@ -104,9 +107,11 @@ def create(
     if not settings.url.get_secret_value():
         raise SettingsError("set DATABASE_URL to the database to create")
     owner = provisioning.create_database(admin_url, settings.events_dsn())
+    # Each password is told as soon as it is made: whatever fails later, it is not lost.
     if not settings.events_url.get_secret_value():
         typer.echo(f"export DATABASE_URL={shlex.quote(owner)}")
+        provisioning.grant_roles(admin_url, owner, roles or ())
         return
+    typer.echo(f"export PGWAMP_DATABASE__EVENTS_URL={shlex.quote(owner)}")
     calls = provisioning.create_calls_login(admin_url, settings.dsn(), roles or ())
     typer.echo(f"export DATABASE_URL={shlex.quote(calls)}")
-    typer.echo(f"export PGWAMP_DATABASE__EVENTS_URL={shlex.quote(owner)}")

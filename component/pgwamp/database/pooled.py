@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
@@ -19,15 +20,15 @@ class PooledConnection(asyncpg.Connection):
     It is not reset after each use: the round trip that asyncpg would spend on every release is
     saved. The next use resets it first, together with what it sends anyway.
 
-    :ivar dirty: something of a call may have stayed.
+    :ivar left: what of calls may have stayed.
     :ivar altered: the driver's own state was changed, which no statement can reset.
     """
 
-    __slots__ = ("altered", "dirty", "meter")
+    __slots__ = ("altered", "left", "meter")
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
         super().__init__(protocol, transport, *args, **kwargs)
-        self.dirty = False
+        self.left: Leaves = "nothing"
         self.altered = False
         self.meter = Meter(protocol, transport)
 
@@ -39,12 +40,13 @@ class PooledConnection(asyncpg.Connection):
 
         :raises asyncpg.InterfaceError: a call has left something that cannot be reset.
         """
-        if not self.dirty:
+        if self.left == "nothing":
             if prelude:
-                self.dirty = True
+                self.left = "anything"
                 await self.execute(prelude)
             return
-        # It stays dirty whatever becomes of it, as long as it was not reset.
+        # It stays so whatever becomes of it, as long as it was not reset.
+        self.left = "anything"
         looks = look_for_prepared(self._prepared())
         statements = [reset(), *([prelude] if prelude else []), looks]
         try:
@@ -56,7 +58,7 @@ class PooledConnection(asyncpg.Connection):
             status = await self._become_in_steps(prelude, looks)
         if status != CLEAN:
             raise asyncpg.InterfaceError("a call has left prepared statements, or taken ours")
-        self.dirty = bool(prelude)
+        self.left = "anything" if prelude else "nothing"
 
     async def _become_in_steps(self, prelude: str, looks: str) -> str:
         """Find out whether the reset has failed, which is no error of the next call."""
@@ -73,9 +75,17 @@ class PooledConnection(asyncpg.Connection):
         driver: Any = self
         return len(driver._stmt_cache) + len(driver._stmts_to_close)
 
-    def soil(self) -> None:
-        """Have the connection reset at its next use."""
-        self.dirty = True
+    def needs_reset(self, *, clean: bool) -> bool:
+        """Whether something of a call may be there that the next one must not meet.
+
+        :param clean: not even sequences may tell of another call.
+        """
+        return self.left == "anything" or (clean and self.left == "sequences")
+
+    def soil(self, leaves: Leaves) -> None:
+        """Note what the next statement may leave."""
+        if leaves == "anything" or self.left == "nothing":
+            self.left = leaves
 
     @contextmanager
     def nesting(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
 
-from pgwamp.access import Caller
+from pgwamp.access import Caller, Leaves
 from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
     CONNECTION_ERRORS,
@@ -175,20 +175,20 @@ class Pools:
 
     @asynccontextmanager
     async def connection(
-        self, kind: Kind, caller: Caller, prelude: str, *, leaves: bool
+        self, kind: Kind, caller: Caller, prelude: str, *, leaves: Leaves
     ) -> AsyncIterator[Connection]:
         """A connection for one statement of a call, with ``prelude`` as its caller's.
 
-        :param leaves: the statement may run code of users, which may leave something behind.
+        :param leaves: what the statement may leave on the connection.
         :raises Unavailable: as :meth:`own`.
         :raises PayloadTooLarge: its answer is larger than any message may be.
         """
         # Each context costs a call some microseconds; so there is one, and not one in another.
         async with self._place(kind, caller):
-            pool, connection = await self._borrow(kind, prelude)
+            clean = leaves == "anything"
+            pool, connection = await self._borrow(kind, prelude, clean=clean)
             try:
-                if leaves:
-                    connection.soil()
+                connection.soil(leaves)
                 meter = connection.meter
                 meter.allow(self._most_octets)
                 try:
@@ -272,14 +272,21 @@ class Pools:
             return _NO_PLACE
         return self._shares[kind].place(caller, self._settings.acquire_timeout, self._none_free)
 
-    async def _borrow(self, kind: Kind, prelude: str) -> tuple[Pool, PooledConnection]:
-        """A connection that is reset and has sent ``prelude``, and the pool to return it to."""
+    async def _borrow(
+        self, kind: Kind, prelude: str, *, clean: bool = True
+    ) -> tuple[Pool, PooledConnection]:
+        """A connection that is reset and has sent ``prelude``, and the pool to return it to.
+
+        :param clean: not even sequences may tell of another call.
+        """
         pool = self._pools.get(kind)
         if pool is None:
             raise Unavailable("the component is stopping")
-        return pool, await self._acquire(pool, prelude, pooled=self._settings.pooled)
+        return pool, await self._acquire(pool, prelude, pooled=self._settings.pooled, clean=clean)
 
-    async def _acquire(self, pool: Pool, prelude: str, *, pooled: bool) -> PooledConnection:
+    async def _acquire(
+        self, pool: Pool, prelude: str, *, pooled: bool, clean: bool
+    ) -> PooledConnection:
         """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
@@ -289,7 +296,7 @@ class Pools:
         failures = 0
         while True:
             connection = await self._free(pool)
-            left = connection.dirty
+            left = connection.needs_reset(clean=clean or bool(prelude))
             if not prelude and not left:
                 return connection
             try:

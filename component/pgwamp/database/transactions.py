@@ -20,11 +20,11 @@ from contextlib import (
     suppress,
 )
 from contextvars import ContextVar
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
-from pgwamp.access import Caller
+from pgwamp.access import Caller, Leaves
 from pgwamp.database import prelude
 from pgwamp.database.chunks import fetch_chunks
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
@@ -35,9 +35,6 @@ from pgwamp.errors import NotAuthorized, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
 
 Answer = TypeVar("Answer")
-#: Code of users in a statement: there is none; it may run, as in triggers and views; or it reads
-#: the claims also without roles, as functions and named queries do.
-Code: TypeAlias = Literal["none", "may run", "reads claims"]
 
 _SELECTABLE = """
 select n.nspname as schema, c.relname as name
@@ -170,19 +167,22 @@ class Database:
         caller: Caller,
         *,
         read_only: bool,
-        code: Code = "may run",
+        leaves: Leaves = "anything",
+        claims: bool = False,
     ) -> list[asyncpg.Record]:
         """Run one statement as its own transaction and return its rows.
 
         A read whose connection turned out dead is tried once more: it has changed nothing.
 
+        :param leaves: what of it may stay on the connection.
+        :param claims: it reads the claims also without roles, as functions and named queries do.
         :raises PayloadTooLarge: the rows are larger than any message may be.
         """
 
         async def run(connection: Connection) -> list[asyncpg.Record]:
             return await connection.fetch(sql, *parameters)
 
-        return await self._single(run, caller, read_only=read_only, code=code)
+        return await self._single(run, caller, read_only=read_only, leaves=leaves, claims=claims)
 
     @asynccontextmanager
     async def own_as(self, caller: Caller, *, primary: bool = False) -> AsyncIterator[Connection]:
@@ -199,7 +199,7 @@ class Database:
                 yield connection
 
     async def execute(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, *, code: Code = "may run"
+        self, sql: str, parameters: Sequence[Any], caller: Caller, *, claims: bool = False
     ) -> int:
         """Run one statement that returns no rows, and say how many rows it affected."""
 
@@ -208,7 +208,7 @@ class Database:
             last = status.rpartition(" ")[2]
             return int(last) if last.isdigit() else 0
 
-        return await self._single(run, caller, read_only=False, code=code)
+        return await self._single(run, caller, read_only=False, leaves="anything", claims=claims)
 
     async def _single(
         self,
@@ -216,11 +216,12 @@ class Database:
         caller: Caller,
         *,
         read_only: bool,
-        code: Code,
+        leaves: Leaves,
+        claims: bool,
     ) -> Answer:
         for attempt in (1, 2):
             try:
-                async with self._for_one(caller, read_only, code) as connection:
+                async with self._for_one(caller, read_only, leaves, claims) as connection:
                     return await run(connection)
             except CONNECTION_ERRORS as error:
                 again = read_only and attempt == 1 and not isinstance(error, asyncio.TimeoutError)
@@ -231,17 +232,17 @@ class Database:
         raise AssertionError("unreachable")
 
     def _for_one(
-        self, caller: Caller, read_only: bool, code: Code
+        self, caller: Caller, read_only: bool, leaves: Leaves, claims: bool
     ) -> AbstractAsyncContextManager[Connection]:
         if self._explicit or _SHARED.get() is not None:
             return self._measured_transaction(caller, read_only)
         role = self.roles.of(caller)
         said = ""
-        if role is not None or code == "reads claims":
+        if role is not None or claims:
             settings = prelude.settings_of(caller, role, read_only=read_only)
             said = prelude.for_session(settings)
         kind: Kind = "read" if read_only else "write"
-        return self._pools.connection(kind, caller, said, leaves=code != "none")
+        return self._pools.connection(kind, caller, said, leaves=leaves)
 
     @asynccontextmanager
     async def _measured_transaction(

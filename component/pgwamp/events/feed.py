@@ -46,8 +46,6 @@ PAGE = 200
 WAITING, WAITING_OCTETS = 10 * PAGE, 8 * PAGE_BYTES
 #: Seconds that reading waits for an attachment that is full.
 PATIENCE = 2.0
-#: Followers that read by pages at a time: calls need connections too.
-READING = 2
 #: Seconds between polls when nobody says that something was published.
 BELT = 5.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
@@ -129,7 +127,6 @@ class Feed:
 
     :param listener: hears ``published``, and when its connection was lost.
     :param max_bytes: of a message: a row that is larger comes without its values.
-    :ivar reading: to be held while reading by pages.
     :ivar schema: another number whenever the schema, and with it privileges, may have changed.
     """
 
@@ -153,7 +150,6 @@ class Feed:
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._position = Position("")
-        self.reading = asyncio.Semaphore(READING)
         self.cluster = ""
         self.schema = 0
         listener.add(self._hear)

@@ -223,10 +223,9 @@ class _Follow:
     async def _connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
         """A connection of the primary, for as long as one call may take, when it is our turn."""
         seconds = self._common.limits.call_timeout
-        database, reading = self._common.database, self._common.feed.reading
+        database = self._common.database
         try:
             async with (
-                reading,
                 asyncio.timeout(seconds),
                 database.answering(self._caller) as connection,
             ):

@@ -23,6 +23,7 @@ from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.naming import Naming
+from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Name, read_so_far
 from pgwamp.procedures.differences import State
 from pgwamp.procedures.evaluation import Evaluation, Question
@@ -30,6 +31,7 @@ from pgwamp.procedures.queries import Definition, NamedQuery
 from pgwamp.query.request import naming_arguments
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
+from pgwamp.shares import Shares
 
 log = logs.get(__name__)
 #: Seconds between tries to follow changes.
@@ -80,7 +82,12 @@ class LiveQueries:
         self._database = database
         self._limits = settings.limits
         self._interval = settings.events.live_interval
-        self._slots = asyncio.Semaphore(max(1, settings.database.pool_max // 2))
+        self._slots = Shares(
+            max(1, settings.database.pool_max // 2),
+            # Evaluations that tell callers apart by nothing are all of one caller.
+            per_session=max(0.5, settings.limits.per_session),
+            reserve=settings.limits.reserve,
+        )
         self._feed = feed
         self._evaluations: dict[object, Evaluation] = {}
         self._following: asyncio.Task[None] | None = None
@@ -160,14 +167,15 @@ class LiveQueries:
         try:
             # On the primary: a replica may not have yet what was told.
             async with (
-                self._slots,
+                self._slots.place(question.caller),
                 asyncio.timeout(seconds) as deadline,
                 self._database.transaction(question.caller, read_only=False) as connection,
             ):
                 # What writes would be its own next change.
                 await connection.execute("set transaction read only")
                 cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
-                records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
+                with self._database.measured(connection):
+                    records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
                 reads = await read_so_far(connection)
         except TimeoutError:
             if not deadline.expired():
@@ -182,7 +190,8 @@ class LiveQueries:
         keys = [_key(tuple(record)[:width]) for record in records]
         if former is not None and former.has(keys):
             return former, reads.relations
-        return State(query.items(bound.rows(records)), keys), reads.relations
+        rows = await rows_in_parts(bound, records)
+        return State(query.items(rows), keys), reads.relations
 
     # --- changes --------------------------------------------------------------------------------
 

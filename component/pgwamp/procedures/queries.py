@@ -227,10 +227,8 @@ def query_procedure(
     async def run(call: Call, bound: Bound) -> list[Any] | int:
         sql, parameters = bound.statement.sql, bound.parameters
         if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
-            return await database.execute(sql, parameters, call.caller, code="reads claims")
-        return await database.fetch(
-            sql, parameters, call.caller, read_only=False, code="reads claims"
-        )
+            return await database.execute(sql, parameters, call.caller, claims=True)
+        return await database.fetch(sql, parameters, call.caller, read_only=False, claims=True)
 
     async def answer(call: Call) -> Any:
         request, bound = query.bound(call)

@@ -148,7 +148,7 @@ class RelationProcedures:
             bound.parameters,
             call.caller,
             read_only=True,
-            code="may run" if bound.statement.runs_code else "none",
+            leaves=bound.statement.leaves,
         )
 
     # --- writes --------------------------------------------------------------------------------
@@ -177,7 +177,9 @@ class RelationProcedures:
         sql, parameters = bound.statement.sql, bound.parameters
         most = request.get("max_affected")
         if most is None:
-            records = await self._database.fetch(sql, parameters, call.caller, read_only=False)
+            records = await self._database.fetch(
+                sql, parameters, call.caller, read_only=False, leaves=bound.statement.leaves
+            )
         else:
             records = await self._write_at_most(call, bound, integer(most, "max_affected"))
         if request.get("returning") is False:
@@ -188,7 +190,8 @@ class RelationProcedures:
     async def _write_at_most(self, call: Call, bound: Bound, most: int) -> list[Any]:
         """Write, and roll it back if it affects more rows than the caller expects."""
         async with self._database.transaction(call.caller, read_only=False) as connection:
-            records: list[Any] = await connection.fetch(bound.statement.sql, *bound.parameters)
+            with self._database.measured(connection):
+                records: list[Any] = await connection.fetch(bound.statement.sql, *bound.parameters)
             affected = records[0]["count"] if bound.statement.counts else len(records)
             if affected > most:
                 raise TooManyAffected(

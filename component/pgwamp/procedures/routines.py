@@ -9,6 +9,7 @@ from typing import Any
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, TooManyRows
+from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
 from pgwamp.procedures.disclosure import Disclosure
@@ -110,7 +111,7 @@ class RoutineProcedure:
                 bound.bound.parameters,
                 call.caller,
                 read_only=bound.read_only,
-                code="reads claims",
+                claims=True,
             )
         if routine.kind == "procedure":
             return await self._outputs(call, routine, records)
@@ -118,7 +119,8 @@ class RoutineProcedure:
             raise TooManyRows(
                 f"{routine.name} returned more than {self._limits.max_rows} rows (limits.max_rows)"
             )
-        answer = bound.answer(records)
+        rows = bound.found(records)
+        answer = bound.unwrapped(await rows_in_parts(bound.bound, rows))
         if routine.returns_set:
             if not bound.counted:
                 return answer

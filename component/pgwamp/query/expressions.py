@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
+from pgwamp.access import Leaves
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.pgtypes import (
     Converter,
@@ -36,10 +38,12 @@ class Table(sa.TableClause):
     """A relation of the catalog.
 
     :ivar runs_code: to read its rows can run code of users.
+    :ivar inserts_only: to insert a row runs none, and moves sequences at most.
     """
 
     inherit_cache = False
     runs_code = True
+    inserts_only = False
 
 
 @cache
@@ -51,19 +55,32 @@ def table_of(relation: Relation) -> Table:
         schema=quoted(relation.schema),
     )
     table.runs_code = relation.runs_code
+    table.inserts_only = relation.inserts_only
     return table
 
 
-def runs_code(statement: sa.ClauseElement) -> bool:
-    """Whether a statement can run code of users: functions, triggers, views, policies, casts."""
+def leaves(statement: sa.ClauseElement) -> Leaves:
+    """What a statement can leave on its connection.
+
+    Functions, triggers, views, policies and casts of users can leave anything.
+    """
+    found: Leaves = "nothing"
     for element in sa.sql.visitors.iterate(statement):
         if isinstance(element, Table) and element.runs_code:
-            return True
+            return "anything"
         if isinstance(element, Call) and element.packagenames != ("pg_catalog",):
-            return True
+            return "anything"
         if isinstance(element, sa.sql.dml.UpdateBase):
-            return True
-    return False
+            if not _only_inserts(element):
+                return "anything"
+            found = "sequences"
+    return found
+
+
+def _only_inserts(write: sa.sql.dml.UpdateBase) -> bool:
+    table: Any = write.table
+    plain = isinstance(write, postgresql.Insert) and write._post_values_clause is None
+    return plain and isinstance(table, Table) and table.inserts_only
 
 
 def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:

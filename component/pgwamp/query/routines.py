@@ -52,11 +52,9 @@ class RoutineCall:
         """Whether it changes nothing, by its author's word."""
         return self.routine.kind == "function" and self.routine.volatility != "volatile"
 
-    def answer(self, records: Sequence[Any]) -> list[Any]:
-        """The rows, or the values, of the answer."""
-        if self.counted:
-            records = [record for record in records if record[_FOUND]]
-        return self.unwrapped(self.bound.rows(records))
+    def found(self, records: Sequence[Any]) -> Sequence[Any]:
+        """The records that are rows; of a counted call there may be one that only counts."""
+        return [record for record in records if record[_FOUND]] if self.counted else records
 
     def unwrapped(self, rows: list[Row]) -> list[Any]:
         """The rows, or their only values where the routine returns no rows."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pgwamp.access import Leaves
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter
 from pgwamp.query.cache import Cache
 from pgwamp.query.dialect import DIALECT
-from pgwamp.query.expressions import runs_code
+from pgwamp.query.expressions import leaves
 
 Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
@@ -67,7 +68,7 @@ class Statement:
     :ivar hidden: columns of each row that are not part of the answer.
     :ivar counts: the answer is one row with the number of rows as ``count``.
     :ivar labels: of an answer as CSV: the names of its columns, which stand in no statement.
-    :ivar runs_code: it can run code of users, which may leave something on its connection.
+    :ivar leaves: what it can leave on its connection.
     """
 
     sql: str
@@ -76,7 +77,7 @@ class Statement:
     hidden: tuple[str, ...] = ()
     counts: bool = False
     labels: tuple[str, ...] = ()
-    runs_code: bool = True
+    leaves: Leaves = "anything"
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.
@@ -131,7 +132,7 @@ def compile_statement(
         hidden=hidden,
         counts=counts,
         labels=tuple(labels),
-        runs_code=runs_code(clause),
+        leaves=leaves(clause),
     )
 
 

@@ -4,7 +4,7 @@ Autobahn closes the transport over a message that its serializers cannot read, a
 have the router send one. Here such a message is handed on as :class:`Unreadable`, so that it is
 answered. Reading is bounded in time: a message of more than :data:`AT_ONCE_BYTES` is counted first
 (:mod:`pgwamp.session.scanning`), and an INVOCATION of too many values is not read at all. Processor
-time for one hostile INVOCATION, measured with ``limits.max_values`` at 50,000:
+time for one hostile INVOCATION, measured with 50,000 values allowed:
 
 - msgpack, the default: at most 30 ms, whatever its size, the check of its values included.
 - CBOR: likewise. Every tag but that of a large integer is refused, so that shared references do

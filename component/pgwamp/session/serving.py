@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -160,8 +161,13 @@ class Serving:
         """Have the handler answer, in its turn and in time."""
         now = asyncio.get_running_loop().time
         limits = self._limits
-        latest = now() + limits.stream_timeout
-        seconds = None if procedure.endless else limits.call_timeout
+        latest = math.inf if progress is None else now() + limits.stream_timeout
+        first = (
+            limits.call_timeout
+            if progress is None
+            else min(limits.call_timeout, limits.stream_timeout)
+        )
+        seconds = None if procedure.endless else first
         try:
             async with asyncio.timeout(seconds) as deadline, self._slot(procedure, call.caller):
 
