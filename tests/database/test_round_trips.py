@@ -46,6 +46,7 @@ class Wire:
     def __init__(self, url: str):
         self._target = urlsplit(url)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: list[asyncio.StreamWriter] = []
         self.trips = 0
 
     async def __aenter__(self) -> Wire:
@@ -59,9 +60,12 @@ class Wire:
         self._server.close()
         for task in self._tasks:
             task.cancel()
+        for client in self._clients:
+            client.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.append(writer)
         upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
         for forward in (self._requests(reader, upstream[1]), self._answers(upstream[0], writer)):
             task = asyncio.create_task(forward)

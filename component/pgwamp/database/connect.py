@@ -18,6 +18,7 @@ SESSION_SETTINGS: Mapping[str, str] = {
     "datestyle": "ISO",
     "intervalstyle": "iso_8601",
     "bytea_output": "hex",
+    "array_nulls": "on",
     "extra_float_digits": "1",
     "application_name": "pgwamp",
 }

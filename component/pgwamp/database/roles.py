@@ -8,13 +8,16 @@ from typing import Any
 
 import asyncpg
 
+from pgwamp import logs
 from pgwamp.access import Caller, role_of
 from pgwamp.errors import StartError
 
+log = logs.get(__name__)
 #: Left out of a role's own settings: how values are written is pgwamp's to decide, and a
 #: connection of the pool may be idle for longer than a role's session.
 _OURS = (
     "application_name",
+    "array_nulls",
     "bytea_output",
     "client_encoding",
     "datestyle",
@@ -29,7 +32,9 @@ _OURS = (
 # Settings with a dot belong to extensions and applications: anybody may set those that no
 # extension has defined.
 _SETTINGS = """
-select r.rolname as role, s.name, s.value
+select r.rolname as role, s.name, s.value, exists (
+    select from pg_settings as p where lower(p.name) = s.name and p.vartype = 'string'
+) as is_text
 from pg_roles as r
 left join pg_db_role_setting as d on d.setrole = r.oid and d.setdatabase in (
     0, (select oid from pg_database where datname = current_database())
@@ -94,8 +99,13 @@ class Roles:
         found: dict[str, dict[str, str]] = {}
         for row in await connection.fetch(_SETTINGS, names, list(_OURS)):
             settings = found.setdefault(row["role"], {})
-            if row["name"] is not None:
-                settings[row["name"]] = row["value"]
+            name, value = row["name"], row["value"]
+            if name is None:
+                continue
+            if row["is_text"] and not await _is_accepted(connection, name, value):
+                log.warning("a setting of a role is not valid", role=row["role"], setting=name)
+                continue
+            settings[name] = value
         missing = [name for name in names if name not in found]
         if missing:
             raise StartError(
@@ -103,3 +113,19 @@ class Roles:
                 "create the role, and GRANT it to the user of database.url"
             )
         self._roles = {name: Role(name, settings) for name, settings in found.items()}
+
+
+async def _is_accepted(connection: asyncpg.Connection[Any], name: str, value: str) -> bool:
+    """Whether a text, of which ALTER ROLE believes anything, is valid for a setting.
+
+    A login passes over it with a warning, SET fails.
+    """
+    attempt = connection.transaction()
+    await attempt.start()
+    try:
+        await connection.execute("select pg_catalog.set_config($1, $2, true)", name, value)
+    except asyncpg.PostgresError:
+        return False
+    finally:
+        await attempt.rollback()
+    return True
