@@ -91,7 +91,7 @@ def nested(levels: int, wrap: Callable[[Any], Any], innermost: Any) -> Any:
 
 
 class Server:
-    """What requests are made to, with empty caches."""
+    """The parsers that requests are made to, with empty caches."""
 
     def __init__(self, known: Catalog):
         scopes = Scopes(known, Graph(known, known.relations), LIMITS)

@@ -33,7 +33,7 @@ class Scenario:
     same: bool = True
 
     def request(self, side: str) -> Request | None:
-        """What a side is asked for; None when there is no such thing."""
+        """The request to a side; None when there is no such thing."""
         if side != NAME:
             return self.requests.get(side)
         ours = self.requests["pgwamp"]

@@ -156,7 +156,7 @@ def _judge(backlog: Backlog) -> Finding:
 
 
 async def _check_bystanders(connection: asyncpg.Connection[Any]) -> list[Finding]:
-    """What sessions of any role can do to publishing: advisory locks and NOTIFY need no right."""
+    """Obstacles that a session of any role can make: advisory locks and NOTIFY need no right."""
     findings = [Finding("events", row["problem"]) for row in await connection.fetch(_STRANGERS)]
     usage = await connection.fetchval("select pg_notification_queue_usage()")
     if usage > FULLEST_QUEUE:

@@ -214,16 +214,11 @@ class Component:
 
 
 async def require_schema(connection: asyncpg.Connection[Any]) -> None:
-    """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        await connection.execute("set local search_path = pg_catalog, pg_temp")
-        problem = await _schema_obstacle(connection)
-    finally:
-        # Also of a transaction around it, the search path is again what it was.
-        await transaction.rollback()
-    if problem is not None:
+    """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it.
+
+    :param connection: with a search path that others cannot write to.
+    """
+    if problem := await _schema_obstacle(connection):
         raise StartError(problem)
 
 

@@ -39,7 +39,7 @@ select
         from pg_attribute as a
         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) end as fields,
-    -- What its output function writes, with its schema.
+    -- The output function, with its schema.
     array[o.nspname::text, f.proname::text] as output,
     -- Functions of users that a cast of it runs; those of extensions are by superusers.
     exists (

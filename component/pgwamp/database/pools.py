@@ -282,17 +282,16 @@ class Pools:
         pool = self._pools.get(kind)
         if pool is None:
             raise Unavailable("the component is stopping")
-        return pool, await self._acquire(pool, prelude, pooled=self._settings.pooled, clean=clean)
+        return pool, await self._acquire(pool, prelude, clean=clean)
 
-    async def _acquire(
-        self, pool: Pool, prelude: str, *, pooled: bool, clean: bool
-    ) -> PooledConnection:
+    async def _acquire(self, pool: Pool, prelude: str, *, clean: bool) -> PooledConnection:
         """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
         One that turns out dead is replaced, though a fresh one only once: nothing of the call has
         been done yet.
         """
+        pooled = self._settings.pooled
         failures = 0
         while True:
             connection = await self._free(pool)
@@ -308,7 +307,7 @@ class Pools:
             except CONNECTION_ERRORS:
                 _discard(connection)
                 await pool.release(cast(Any, connection))
-                # Of those that calls have left, each may be spoiled, and none is met again.
+                # Each that a call has left may be spoiled, and none is met again.
                 failures += not left
                 if failures == 2:
                     raise Unavailable(_AWAY) from None

@@ -16,7 +16,7 @@ from pgwamp.events.wanted import Wanted
 #: Seconds for which an answer holds.
 RIGHTS_SECONDS = 1.0
 
-#: Of what, and for which role.
+#: The path of the subject, and the role.
 Key = tuple[str, str | None]
 
 

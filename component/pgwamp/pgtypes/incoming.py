@@ -276,7 +276,7 @@ def _path(path: str, place: _Place) -> str:
 
 
 def _problem(value: Any) -> str:
-    """What is wrong with a value that is neither text nor made of others."""
+    """The problem of a value that is neither text nor made of others."""
     if value is None or type(value) is bool:
         return ""
     if type(value) is int:

@@ -111,7 +111,7 @@ class Disclosure:
         )
 
     def _refusal(self, error: InvalidArgument, seen: _Seen) -> NotAuthorized | None:
-        """What PostgreSQL would say first."""
+        """The refusal that PostgreSQL would give first."""
         if self._routines and not any(identity(r) in seen.routines for r in self._routines):
             return _denied("function", self._routines[0].name)
         about = self._about(error)
@@ -125,7 +125,7 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a caller's role may use: relations that there are, and routines to execute."""
+    """The relations that a caller's role may use, and the routines that it may execute."""
 
     relations: Mapping[Key, Any]
     routines: Collection[str]

@@ -223,7 +223,7 @@ def _list_of(rows: sa.ColumnElement[Any]) -> sa.Select[Any]:
 def _converter(
     label: str, shape: Shape, most: int | None, read: Converter | None
 ) -> Converter | None:
-    """What to do to embedded rows.
+    """The conversion of embedded rows.
 
     :param most: rows of a list; None for a single row.
     :param read: parses their text, where they are not parsed yet.

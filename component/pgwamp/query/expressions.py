@@ -60,7 +60,7 @@ def table_of(relation: Relation) -> Table:
 
 
 def leaves(statement: sa.ClauseElement) -> Leaves:
-    """What a statement can leave on its connection.
+    """Tell what a statement can leave on its connection.
 
     Functions, triggers, views, policies and casts of users can leave anything.
     """

@@ -37,6 +37,6 @@ def _of_condition(where: Condition | None) -> Iterator[Relationship]:
 
 
 def _leads_to_hidden(way: Relationship) -> bool:
-    # What a function reads is not known.
+    # Nobody knows what a function reads.
     between = way.junction is not None and way.junction.relation.hides_rows
     return way.routine is not None or way.target.hides_rows or between

@@ -1,4 +1,4 @@
-"""What one call may ask for, counted while it is parsed: bounds come before the work."""
+"""Bounds of one call, counted while it is parsed: they come before the work."""
 
 from __future__ import annotations
 

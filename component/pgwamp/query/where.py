@@ -101,7 +101,7 @@ class WhereParser:
         try:
             return self._compared(field, value, path, depth)
         except InvalidArgument as error:
-            # Of an enum it tells the labels, and of a composite the fields.
+            # It tells the labels of an enum, and the fields of a composite.
             raise error.about(self._scope.relation.key, *field.needed) from None
 
     def _compared(self, field: Field, value: Any, path: str, depth: int) -> Condition:

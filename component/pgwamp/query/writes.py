@@ -191,7 +191,7 @@ class Writes:
             values = [row_parameter(*parameter) for parameter in parameters]
             return None, dict(zip(columns, values, strict=True))
         lists = [rows_parameter(*parameter) for parameter in parameters]
-        # Of several lists it is grammar: PostgreSQL's own, known by this name only.
+        # With several lists it is grammar: PostgreSQL's own, known by this name only.
         unnest = builtin("unnest", *lists) if len(lists) == 1 else sa.func.unnest(*lists)
         rows = unnest.table_valued(*(sa.column(quoted(name)) for name in columns)).render_derived(
             name=unused("v", {self._relation.name, *columns})

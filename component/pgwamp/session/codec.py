@@ -168,7 +168,7 @@ CODECS: Mapping[str, type[Codec]] = {codec.NAME: codec for codec in (Msgpack, Cb
 
 
 class MessageSerializer(Serializer):
-    """What Autobahn's transports are given to write and read messages with.
+    """The serializer that Autobahn's transports write and read messages with.
 
     :param max_values: values in the arguments of an INVOCATION; None has no bound.
     """

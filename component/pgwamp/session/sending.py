@@ -1,4 +1,4 @@
-"""What leaves: no message that the router would refuse, or cannot be written, reaches it."""
+"""Sending: no message that the router would refuse, or that cannot be written, reaches it."""
 
 from __future__ import annotations
 
