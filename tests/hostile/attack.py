@@ -50,11 +50,17 @@ class Outcome:
 
 @dataclass
 class Tally:
-    """What became of all calls; ``internal`` has those that no bound and no check had expected."""
+    """What became of all calls.
+
+    :ivar internal: calls that no bound and no check had expected.
+    :ivar silent: calls that nobody answered.
+    :ivar examples: the first call that was answered with each error, by kind and URI.
+    """
 
     outcomes: defaultdict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
     internal: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)
     _known: set[bytes] = field(default_factory=set)
 
     def sent(self, request: Request, arguments: bytes, keywords: bytes) -> None:
@@ -97,7 +103,8 @@ async def passed_on(node: HostileNode, uri: str) -> Mapping[str, Sequence[bytes]
         values = [value for table in tables for value in table[serializer]]
         values += [nested(serializer, levels) for levels in _LEVELS]
         if serializer == "cbor":
-            values.append(shared_references())
+            # Two of the largest in one message are more than the router can send.
+            values.append(shared_references(4))
         found[serializer] = [v for v in values if await _is_answered(node, uri, serializer, v)]
     return found
 
@@ -201,6 +208,8 @@ class _Volley:
                 outcome.answers += 1
             else:
                 outcome.errors[message[4]] += 1
+                text = (message[5] if len(message) > 5 else [""])[0]
+                self._tally.examples.setdefault(f"{request.kind} {message[4]}", f"{text}: {shown}")
             if message[4] == INTERNAL:
                 self._tally.internal.append(shown)
 

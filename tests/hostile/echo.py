@@ -7,18 +7,46 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import txaio
 from autobahn.asyncio.component import Component
 
 #: The procedure, below the prefix, and what it answers.
 ECHO, ECHOED = "plain_echo", "echoed"
 READY = "the echo is ready"
+_ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def echo(url: str, prefix: str) -> AsyncIterator[None]:
+    """Have the echo served, by a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.hostile.echo", url, prefix),
+        cwd=_ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        # Ctrl-C is for those who started this.
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = await process.stdout.readline()
+        assert line.decode().strip() == READY, f"the echo ended: {line!r}"
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 def main() -> None:
     """Serve the echo at a router's Unix socket until killed: ``echo URL PREFIX``."""
     url, prefix = sys.argv[1:]
+    txaio.start_logging(level="error")  # type: ignore[no-untyped-call]
     transport = {
         "type": "rawsocket",
         "url": "rs://localhost",

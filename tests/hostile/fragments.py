@@ -50,9 +50,9 @@ OTHERS = {
 }
 
 
-def shared_references() -> bytes:
-    """CBOR of 200 bytes whose shared references stand for ten million numbers."""
+def shared_references(levels: int = 6) -> bytes:
+    """CBOR of 200 bytes whose shared references stand for ten to the power of ``levels + 1``."""
     items = b"\xd8\x1c\x8a" + b"\x01" * 10
-    for index in range(6):
+    for index in range(levels):
         items += b"\xd8\x1c\x8a" + (b"\xd8\x1d" + bytes([index])) * 10
-    return b"\x81\x87" + items
+    return b"\x81" + bytes([0x81 + levels]) + items

@@ -100,6 +100,8 @@ def _name(callback: Any) -> str:
 
 def main() -> None:
     """Run the ``pgwamp`` command."""
+    # Ctrl-C is for those who started this.
+    os.setsid()
     # uvloop cannot be looked into: without it pgwamp takes asyncio's own loop.
     sys.modules["uvloop"] = None  # type: ignore[assignment]
     from pgwamp.cli import main as pgwamp

@@ -123,6 +123,8 @@ ENDLESS = ("follow", "live")
 #: Share of the calls that are left as they are, that only have another condition, and whose value
 #: is of the right type; the others have one to three values or names of any kind.
 UNHARMED, CONDITIONED, ALIKE = 0.15, 0.15, 0.35
+#: Values of a container that is too long to be looked into.
+_LONG = 50
 #: Kinds whose calls have a condition.
 _CONDITIONED = ("select", "count", "update", "delete")
 
@@ -191,13 +193,14 @@ def _harm_one_place(
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container with every key in it, but the two at the top."""
+    """Every container with every key in it, but the two at the top.
+
+    A long list is left alone: it holds one thing again and again, which must not become long, too.
+    """
     rest = list(value)
     while rest:
         holder = rest.pop()
-        if isinstance(holder, dict | list):
-            keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
-            # A long list is one place, and not thousands.
-            for key in keys[:50]:
+        if isinstance(holder, dict | list) and len(holder) <= _LONG:
+            for key in holder if isinstance(holder, dict) else range(len(holder)):
                 yield holder, key
                 rest.append(holder[key])

@@ -52,6 +52,7 @@ class Waits:
 class Report:
     """What an attack has shown.
 
+    :ivar examples: the first call that was answered with each error, by kind and URI.
     :ivar passed_on: calls that have reached the component, which the attackers did not all see.
     :ivar sessions_lost: of the component and of the victim.
     :ivar silent: calls that nobody answered.
@@ -67,6 +68,7 @@ class Report:
     passed_on: int
     answers: int
     errors: dict[str, int]
+    examples: dict[str, str]
     silent: list[str]
     cut_off: int
     internal: list[str]
@@ -101,6 +103,7 @@ class Report:
 
     def __str__(self) -> str:
         shown = {**asdict(self), "holds": self.holds[:5]}
+        del shown["examples"]
         lines = []
         for name, value in shown.items():
             if isinstance(value, list):
@@ -196,6 +199,7 @@ class Run:
             passed_on=sum(measured["calls"].values()),
             answers=sum(outcome.answers for outcome in tally.outcomes.values()),
             errors=dict(errors.most_common()),
+            examples=tally.examples,
             silent=tally.silent,
             cut_off=sum(outcome.lost for outcome in tally.outcomes.values()),
             internal=tally.internal,

@@ -90,6 +90,8 @@ class Victim:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C is for those who started this.
+            start_new_session=True,
             # The last line holds every wait.
             limit=2**26,
         )
