@@ -9,12 +9,12 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 
 	--no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak lint bench lock clean \
+.PHONY: help run test soak soak-hostile lint bench lock clean \
 	environments component-environment crossbar-environment bench-environment python
 
 help: ## List the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
-		printf 'make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf 'make %-12s %s\n' "$$name" "$$text"; done
 
 run: environments ## Start PostgreSQL, Crossbar, the example application and the component
 	@cd examples/shop && PGWAMP_CROSSBAR=$(CROSSBAR) exec ../../.venv/bin/pgwamp dev $(ARGS)
@@ -24,6 +24,9 @@ test: environments ## Run the whole test suite; ARGS="-k name" picks tests
 
 soak: environments ## Kill everything again and again while it works; ARGS="--minutes 60 --seed 1"
 	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m tests.events.oracle $(ARGS)
+
+soak-hostile: environments ## Send hostile calls beside a victim; ARGS="--minutes 60 --seed 1"
+	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m tests.hostile $(ARGS)
 
 lint: component-environment ## Check style, types and the direction of imports
 	@.venv/bin/ruff check .

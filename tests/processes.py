@@ -11,10 +11,19 @@ from pathlib import Path
 
 
 class Pgwamp:
-    """One ``pgwamp`` process; its standard error is kept for assertions."""
+    """One ``pgwamp`` process; its standard error is kept for assertions.
 
-    def __init__(self, *arguments: str, environment: Mapping[str, str], folder: Path):
-        self._arguments = arguments
+    :param module: what runs the command.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        module: str = "pgwamp",
+    ):
+        self._command = (sys.executable, "-m", module, *arguments)
         self._environment = {
             **{k: v for k, v in os.environ.items() if k != "DATABASE_URL"},
             **environment,
@@ -29,10 +38,7 @@ class Pgwamp:
         """Start and wait until a line of its standard error holds ``until``."""
         seen = len(self.lines)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "pgwamp",
-            *self._arguments,
+            *self._command,
             cwd=self._folder,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,

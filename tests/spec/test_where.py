@@ -263,6 +263,7 @@ REFUSALS = [
     ({"amount": {"fts": "cat"}}, "where.amount.fts", "tsvector, text or json"),
     ({"words": {"fts": "cat &"}}, "where.words.fts", "no operand in tsquery"),
     ({"words": {"fts": "cat rat"}}, "where.words.fts", "syntax error in tsquery"),
+    ({"words": {"fts": "cat & \\"}}, "where.words.fts", "there is no escaped character"),
     ({"words": {"fts": {"query": "a", "lang": "b"}}}, "where.words.fts", "expected a query"),
     (
         {"body": {"fts": {"query": "a", "config": "klingon"}}},

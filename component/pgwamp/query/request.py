@@ -18,7 +18,12 @@ _MOST_LISTED = 50
 _BAD_TEXT = ("22P02", "22007", "22008")
 #: program_limit_exceeded, as a list of related rows that is too large raises it.
 _LIMIT_EXCEEDED = "54000"
-_BAD_SEARCH = ("syntax error in tsquery", "no operand in tsquery", "text search configuration ")
+_BAD_SEARCH = (
+    "syntax error in tsquery",
+    "no operand in tsquery",
+    "there is no escaped character",
+    "text search configuration ",
+)
 #: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
 _BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import cbor2
 import msgpack
 
-HELLO, WELCOME, ERROR, CALL, RESULT = 1, 2, 8, 48, 50
+HELLO, WELCOME, ERROR, CALL, CANCEL, RESULT = 1, 2, 8, 48, 49, 50
 _SERIALIZER_IDS = {"json": 1, "msgpack": 2, "cbor": 3}
-_HELLO = [HELLO, "realm1", {"roles": {"caller": {}}}]
+_FEATURES = {"progressive_call_results": True, "call_canceling": True}
+_HELLO = [HELLO, "realm1", {"roles": {"caller": {"features": _FEATURES}}}]
 
 
 def encode(serializer: str, value: Any) -> bytes:
@@ -49,7 +50,7 @@ def nested(serializer: str, depth: int) -> bytes:
 
 
 class RawClient:
-    """A session over the component's Unix socket, which takes any serializer."""
+    """A session over a Unix socket of the router, which takes any serializer."""
 
     def __init__(self, url: str, serializer: str):
         self._path = urlsplit(url).path
@@ -62,7 +63,7 @@ class RawClient:
         self._writer.write(bytes([0x7F, 0xF0 | _SERIALIZER_IDS[self._serializer], 0, 0]))
         await self._reader.readexactly(4)
         self._send(encode(self._serializer, _HELLO))
-        assert (await self._receive())[0] == WELCOME
+        assert (await self.receive())[0] == WELCOME
         return self
 
     async def __aexit__(
@@ -72,6 +73,37 @@ class RawClient:
         traceback: TracebackType | None,
     ) -> None:
         self._writer.close()
+
+    def send_call(
+        self,
+        uri: str,
+        arguments: bytes | None = None,
+        keywords: bytes | None = None,
+        *,
+        progress: bool = False,
+    ) -> int:
+        """Send a CALL with arguments that are written already; returns its request id."""
+        self._request += 1
+        options = {"receive_progress": True} if progress else {}
+        head = [encode(self._serializer, part) for part in (CALL, self._request, options, uri)]
+        tail = [part for part in (arguments, keywords) if part is not None]
+        self._send(array(self._serializer, [*head, *tail]))
+        return self._request
+
+    def cancel(self, request: int) -> None:
+        """Send a CANCEL that has the callee interrupted."""
+        self._send(encode(self._serializer, [CANCEL, request, {"mode": "kill"}]))
+
+    async def receive(self) -> Any:
+        """Wait for the next message.
+
+        :raises ConnectionError: the router closed the connection.
+        """
+        try:
+            (length,) = struct.unpack("!I", await self._reader.readexactly(4))
+            return _decode(self._serializer, await self._reader.readexactly(length))
+        except asyncio.IncompleteReadError:
+            raise ConnectionError("the router closed the connection") from None
 
     async def call(
         self, uri: str, arguments: bytes, keywords: bytes | None = None, after: str | None = None
@@ -83,31 +115,25 @@ class RawClient:
         :returns: the value; the URI and message of the error; or how the router itself failed:
             ``"unanswered"`` or ``"closed"``.
         """
-        self._request += 1
-        request = self._request
-        head = [encode(self._serializer, part) for part in (CALL, request, {}, uri)]
-        tail = [arguments] if keywords is None else [arguments, keywords]
-        self._send(array(self._serializer, [*head, *tail]))
+        request = self.send_call(uri, arguments, keywords)
         if after is not None:
-            self._request += 1
-            last = [encode(self._serializer, part) for part in (CALL, self._request, {}, after)]
-            self._send(array(self._serializer, last))
+            self.send_call(after)
         try:
             async with asyncio.timeout(20):
                 while True:
-                    message = await self._receive()
+                    message = await self.receive()
                     if message[0] == RESULT and message[1] == request:
                         return message[3][0]
                     if message[0] == ERROR and message[2] == request:
                         return message[4], (message[5] if len(message) > 5 else [""])[0]
                     if message[0] == RESULT:
                         return "unanswered"
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except ConnectionError:
             return "closed"
+
+    async def drain(self) -> None:
+        """Wait until what was sent is on its way."""
+        await self._writer.drain()
 
     def _send(self, data: bytes) -> None:
         self._writer.write(struct.pack("!I", len(data)) + data)
-
-    async def _receive(self) -> Any:
-        (length,) = struct.unpack("!I", await self._reader.readexactly(4))
-        return _decode(self._serializer, await self._reader.readexactly(length))
