@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from pgwamp import logs, migrations
 from pgwamp.cli.app import app
+from tests.hostile_database import HOSTILE
 
 from .conftest import GUEST, Database, Server, connect, query
-from .hostile import HOSTILE
 
 TABLES = (
     "create schema shop",

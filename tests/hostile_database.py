@@ -1,7 +1,14 @@
-"""Objects in ``public`` that stand in for those of the system, and record each use."""
+"""A database as hostile hands leave it, for the tests in which the ways of pgwamp run on it."""
 
 from __future__ import annotations
 
+#: Names that quoting, formatting or looking up by name would get wrong.
+NAMES = (
+    "select", "order", "user", "$1", "a.b", "new\nline", "\N{PILE OF POO}", "back\\slash", "100%",
+    "%s", "%(x)s", 'quo"te', "it's", "$$", ":p0", "--", "/*", "x" * 63, "public", "wamp", "event",
+    "pgwamp", "__asyncpg_stmt_1__", "p0", "v", "count", "follow",
+    "\N{ZERO WIDTH SPACE}", "Mixed Case",
+)  # fmt: skip
 _RECORD = "insert into public.touched values (current_user, {}); "
 _TYPES = ("oid", "regclass", "name", "text", "int4", "int8", '"char"', "bool", "jsonb")
 #: Pairs that PostgreSQL itself compares by way of a cast: an exact operator would be preferred.
@@ -72,3 +79,37 @@ HOSTILE = (
     "create table public.pg_trigger (oid int)",
     "create table public.alembic_version (version_num text)",
 )
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL has it, under the usual settings."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def odd_objects() -> list[str]:
+    """Tables, columns, enums, composites and functions of every odd name; views in circles."""
+    labels = ", ".join(map(literal, NAMES))
+    columns = ", ".join(f"{quoted(name)} text" for name in NAMES)
+    statements = [
+        f"create type {quoted('od.d')} as enum ({labels})",
+        f"create type {quoted('pa$1rts')} as ({columns})",
+        f"create table odd (id int primary key, kind {quoted('od.d')}, parts {quoted('pa$1rts')}, "
+        f"{columns})",
+        "create view one as select 1 as id",
+        "create view two as select id from one",
+        "create or replace view one as select id from two",
+        "create view narcissus as select 1 as id",
+        "create or replace view narcissus as select id from narcissus",
+    ]
+    for name in NAMES:
+        statements += [
+            f"create table {quoted(name)} (id int primary key, {quoted(name)} text)",
+            f"create function {quoted(name[:62] + '_')}({quoted(name)} text) "
+            f"returns text language sql as 'select $1'",
+        ]
+    return statements
