@@ -18,7 +18,7 @@ from tests.raw import ERROR, RESULT, RawClient
 from tests.session.conftest import Observe
 
 #: Connections of each pool, of those one caller's share, and what one authrole may have.
-POOL, SHARE, ROLE_SHARE = 5, 2, 4
+POOL, SHARE, ROLE_SHARE = 5, 2, 3
 FOLLOWERS, FOLLOWER_SHARE = 1000, 250
 NAP = write("json", [600.0])
 _NAPPING = (
