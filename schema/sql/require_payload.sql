@@ -7,6 +7,8 @@ as $$
 declare
     -- The default of limits.max_bytes; the router ends the session of whoever sends more than 16 MiB.
     most constant integer := 15000000;
+    -- The component reads no more elements and members at once; commas in texts count too.
+    most_parts constant integer := 200000;
     size bigint;
     -- Readers in some languages give up at a few hundred levels. The root is level 0.
     deep constant jsonpath := 'strict $.**{100} ? (@.type() == "array" || @.type() == "object")';
@@ -34,6 +36,14 @@ begin
             size, most
             using errcode = 'program_limit_exceeded',
                 hint = 'Send less, or only where it is to be found.';
+    end if;
+    if size > most_parts and (
+        length(args::text) - length(translate(args::text, ',[{', '')) > most_parts
+        or length(kwargs::text) - length(translate(kwargs::text, ',[{', '')) > most_parts
+    ) then
+        raise exception 'args or kwargs have more than % elements and members', most_parts
+            using errcode = 'program_limit_exceeded',
+                hint = 'Send less, or the values as one text.';
     end if;
 end
 $$;

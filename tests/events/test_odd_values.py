@@ -75,6 +75,43 @@ def test_json_reads_the_same_alone_and_in_a_row(form: str, digits: int) -> None:
     assert loads(text) == from_json(Type(0, "json", "json"))(loads_exact(text))
 
 
+async def test_a_row_of_more_parts_than_can_be_read_at_once_is_published_without_its_values(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(
+        "create table item (id int primary key, facts json)", "select wamp.watch('item')"
+    )
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    database.execute(
+        "insert into item select 1, json_agg(1) from generate_series(1, 50001)",
+        "insert into item values (2, '[1]')",
+    )
+    large, small = await events.count(2)
+    assert (large["key"], large["truncated"]) == ({"id": 1}, True)
+    assert "new" not in large
+    assert small["new"] == {"id": 2, "facts": [1]}
+
+
+async def test_a_published_event_that_cannot_be_read_holds_up_no_other(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.x", events)
+    database.execute(
+        # As a version may have stored it that had no such bound.
+        f"insert into wamp.event (slot, topic, args) select slot, '{prefix}.x', "
+        "(select jsonb_agg(1) from generate_series(1, 200001)) from wamp.retention",
+        f"select wamp.publish('{prefix}.x', '[2]')",
+    )
+    await events.count(1)
+    assert events.received == [(f"{prefix}.x", [2], {})]
+    changes = await client.call(f"{prefix}.changes")
+    assert [change.get("truncated") for change in changes] == [True, None]
+
+
 async def test_a_topic_that_would_end_the_session_is_refused(
     serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
 ) -> None:

@@ -124,6 +124,22 @@ def test_a_payload_that_no_message_holds_is_refused(wamp_database: Database) -> 
     assert error.pgcode == "54000"
 
 
+@pytest.mark.parametrize("name", ["args", "kwargs"])
+def test_a_payload_of_more_parts_than_are_read_at_once_is_refused(
+    wamp_database: Database, name: str
+) -> None:
+    rest = "'[]', jsonb_build_object('a', {})" if name == "kwargs" else "jsonb_build_array({})"
+    rows = "(select jsonb_agg(1) from generate_series(1, %s))"
+    call = f"select wamp.publish('a.b', {rest.format(rows)})"
+    wamp_database.query(call, 199_999)
+    error = refused(wamp_database, call, 200_001)
+
+    assert error.diag.message_primary == (
+        "args or kwargs have more than 200000 elements and members"
+    )
+    assert error.pgcode == "54000"
+
+
 # topics
 
 

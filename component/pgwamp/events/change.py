@@ -92,6 +92,7 @@ def _kwargs(
         "topic": event.topic,
         "args": event.args or [],
         "kwargs": event.kwargs or {},
+        **({"truncated": True} if event.refused is not None else {}),
         "at": record["created_at"],
         "xid": record["xid"],
     }

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from pgwamp.catalog import WatchedRelation
+from pgwamp.errors import PayloadTooLarge
 from pgwamp.events.reader import Page
 from pgwamp.naming import Naming
 from pgwamp.neutral import MAX_DEPTH, find_foreign
-from pgwamp.pgtypes import Converter, Type, from_json, is_same_in_json, loads, loads_exact
+from pgwamp.pgtypes import (
+    Converter,
+    Type,
+    from_json,
+    is_same_in_json,
+    loads,
+    loads_exact,
+    require_convertible,
+)
 
 _UNKNOWN = from_json(Type(0, "json", "json"))
 #: What a change carries of its row, and those that are left out when it is too large.
@@ -32,6 +42,7 @@ class Event:
     :ivar kwargs: of a change: ``id cursor schema table op key new old changed at xid``; of several
         in one event ``id cursor schema table op rows``.
     :ivar cursor_of: of a change: makes the cursor after an id of its page.
+    :ivar refused: why it cannot be published, if it cannot: it is passed over.
     """
 
     id: int
@@ -40,6 +51,7 @@ class Event:
     kwargs: dict[str, Any] | None
     options: Mapping[str, Any]
     cursor_of: Callable[[int], str] | None = None
+    refused: str | None = None
 
     @property
     def is_change(self) -> bool:
@@ -143,7 +155,7 @@ class Shapes:
             if first is not None and (not _alike(first, event) or len(rows) == BATCH):
                 yield _batch(first, rows)
                 first, rows = None, []
-            if not self._is_batched(record):
+            if event.refused is not None or not self._is_batched(record):
                 yield event
             else:
                 first = first or event
@@ -159,21 +171,27 @@ class Shapes:
         if record["op"] is None:
             return self._published(record)
         for names in (_ROWS, ("key",), ()):
-            try:
+            with suppress(*_UNREADABLE):
                 event = self._change(record, await self._rows(record, names), cursor_of)
-                break
-            except (RecursionError, _NotCarried):
-                continue
-        if names is not _ROWS:
-            event = replace(event, kwargs=_without_values(event.kwargs or {}))
-        return event
+                if names is _ROWS:
+                    return event
+                return replace(event, kwargs=_without_values(event.kwargs or {}))
+        # Without its options it may reach nobody: they say who is to see it.
+        event = self._change({**record, "options": None}, {}, cursor_of)
+        return replace(
+            event, kwargs=_without_values(event.kwargs or {}), refused="its options cannot be read"
+        )
 
     async def _rows(self, record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         """Rows of a change by these names, with neutral values.
 
         :raises RecursionError: JSON in one is nested too deep even to be read.
+        :raises PayloadTooLarge: one has more parts than can be read at once.
         :raises _NotCarried: JSON in one is not neutral.
         """
+        for name in names:
+            if record[name] is not None:
+                require_convertible(record[name])
         rows = {name: loads_exact(record[name]) for name in names if record[name] is not None}
         shape = self._shapes.get((record["relation_schema"], record["relation"]))
         if shape is None or not all(shape.columns.issuperset(row) for row in rows.values()):
@@ -186,14 +204,18 @@ class Shapes:
         return rows
 
     def _published(self, record: Mapping[str, Any]) -> Event:
-        """An event of ``wamp.publish``, as it was given."""
-        return Event(
-            id=record["id"],
-            topic=record["topic"],
-            args=loads(record["args"]) if record["args"] else None,
-            kwargs=loads(record["kwargs"]) if record["kwargs"] else None,
-            options=loads(record["options"]) if record["options"] else {},
-        )
+        """An event of ``wamp.publish``, as it was given.
+
+        ``wamp.publish`` refuses what cannot be read here; a row may be older than that.
+        """
+        try:
+            args, kwargs, options = (
+                loads(record[name]) if record[name] else None
+                for name in ("args", "kwargs", "options")
+            )
+        except PayloadTooLarge as error:
+            return Event(record["id"], record["topic"], None, None, {}, refused=error.message)
+        return Event(record["id"], record["topic"], args, kwargs, options or {})
 
     def _change(
         self,
@@ -230,6 +252,19 @@ class _NotCarried(Exception):
     """A value would end the session of a subscriber, or never reach one."""
 
 
+#: What reading a row may raise. No row may end publishing: it is published without its values.
+_UNREADABLE = (
+    PayloadTooLarge,
+    RecursionError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    _NotCarried,
+)
+
+
 def _may_be_foreign(text: str) -> bool:
     """Whether to look closely: few rows have escaped characters or so many levels."""
     return "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH
@@ -251,6 +286,7 @@ def _alike(first: Event, event: Event) -> bool:
     one, other = first.kwargs or {}, event.kwargs or {}
     return (
         event.is_change
+        and event.refused is None
         and first.topic == event.topic
         and first.options == event.options
         and all(one[name] == other[name] for name in _COMMON)

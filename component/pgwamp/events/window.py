@@ -99,6 +99,8 @@ class Window:
                 item.reply.cancel()
 
     def _send(self, event: Event) -> None:
+        if event.refused is not None:
+            raise PublishRefused(event.refused)
         # Crossbar takes an empty list for no list, and would send to everybody.
         if event.topic is None or any(event.options.get(name) == [] for name in _ELIGIBLE):
             self._room.release()

@@ -18,6 +18,7 @@ from pgwamp.pgtypes.outgoing import (
     loads,
     loads_exact,
     reader,
+    require_convertible,
 )
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
@@ -42,5 +43,6 @@ __all__ = [
     "loads",
     "loads_exact",
     "reader",
+    "require_convertible",
     "writer",
 ]

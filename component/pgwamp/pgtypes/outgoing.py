@@ -110,6 +110,15 @@ def _require_parts(document: bytes, most: int) -> None:
         )
 
 
+def require_convertible(text: str) -> None:
+    """Refuse JSON of a row with more parts than can be converted at once.
+
+    :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS.
+    """
+    if len(text) > MOST_CONVERTED_PARTS:
+        _require_parts(text.encode(), MOST_CONVERTED_PARTS)
+
+
 def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
     """How the text of PostgreSQL's JSON (``to_json``) of type ``of`` becomes portable.
 
