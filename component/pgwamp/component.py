@@ -32,6 +32,8 @@ PATIENCE = 30.0
 LOOK = 2.0
 #: Seconds that calls under way get to finish when the component stops.
 DRAIN = 5.0
+#: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
+LONGEST_LOCK = 5
 
 
 class Component:
@@ -152,7 +154,14 @@ class Component:
 
     async def load(self) -> None:
         """Read the catalog and build what is exposed; needs the database only."""
-        self.catalog, self.exposure = await self._read()
+        try:
+            self.catalog, self.exposure = await self._read()
+        except asyncpg.LockNotAvailableError:
+            raise StartError(
+                f"a table or view of expose.schemas was locked for {LONGEST_LOCK} seconds: end the "
+                "session that holds it; select pid, relation::regclass from pg_locks where "
+                "mode = 'AccessExclusiveLock' names it"
+            ) from None
 
     async def reload(self) -> None:
         """Read the catalog again, and serve what it makes; waits until the link is up.
@@ -175,6 +184,8 @@ class Component:
             # One snapshot: DDL that goes on meanwhile is either seen whole or not at all.
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            # PostgreSQL opens views to tell what may be written to them.
+            await connection.execute(f"set local lock_timeout = '{LONGEST_LOCK}s'")
             await connection.reload_schema_state()
             await require_schema(connection)
             await self._require_schemas(connection)

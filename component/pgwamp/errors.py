@@ -177,6 +177,9 @@ class Internal(CallError):
 #: The SQLSTATE of a RAISE that names its error's URI, in its DATATYPE.
 NAMED = "PW001"
 _URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
+#: Constraints whose violation PostgreSQL explains with the whole row, columns that are not exposed
+#: included.
+_OF_WHOLE_ROWS = ("23502", "23514")
 _FIELDS = ("message", "detail", "hint", "schema", "table", "column", "constraint")
 
 
@@ -192,6 +195,8 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
     for name in _FIELDS:
         text = fields.get(name)
         details[name] = None if text is None else excerpt(text, _MOST_MESSAGE)
+    if sqlstate in _OF_WHOLE_ROWS and details["table"] is not None:
+        details["detail"] = None
     details["sqlstate"] = sqlstate
     message = fields.get("message") or condition
     if sqlstate == "42501":

@@ -16,6 +16,8 @@ select
         order by c.position
     ) as target_columns
 from pg_constraint as k
+-- Anybody may create temporary tables.
+join pg_class as c on c.oid = k.conrelid and c.relpersistence <> 't'
 -- Those of partitions repeat their parent's.
 where k.contype = 'f' and k.conparentid = 0
 order by k.conrelid, k.conname

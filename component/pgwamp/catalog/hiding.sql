@@ -3,11 +3,12 @@
 with recursive hiding (oid) as (
     select c.oid
     from pg_class as c
-    where c.relrowsecurity
+    -- Anybody may create temporary tables.
+    where c.relpersistence <> 't' and (c.relrowsecurity
         or exists (
             select from pg_options_to_table(c.reloptions) as o
             where o.option_name = 'security_barrier' and o.option_value::boolean
-        )
+        ))
     union
     select r.ev_class
     from hiding as h

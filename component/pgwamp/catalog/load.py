@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -92,7 +93,7 @@ async def load_catalog(
 async def _load(connection: Connection, names: list[str], watched: bool) -> Catalog:
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
     relations = await connection.fetch(_sql("relations"), names)
-    behind = await _load_behind(connection, [row["oid"] for row in relations])
+    behind = await _load_behind(connection, names, [row["oid"] for row in relations])
     routines = await connection.fetch(_sql("routines"), names)
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
@@ -149,8 +150,14 @@ class _Behind:
     hiding: frozenset[int]
 
 
-async def _load_behind(connection: Connection, relations: Sequence[int]) -> _Behind:
-    views = Views((row["oid"], row["rule"]) for row in await connection.fetch(_sql("views")))
+async def _load_behind(
+    connection: Connection, names: Sequence[str], relations: Sequence[int]
+) -> _Behind:
+    views = Views()
+    for row in await connection.fetch(_sql("views"), names):
+        views.add(row["oid"], row["rule"])
+        # A rule may have 1 MB, and many schemas many rules: calls go on between them.
+        await asyncio.sleep(0)
     shown = sorted(views.tables())
     bases = await connection.fetch(_sql("bases"), shown) if shown else []
     keys: dict[int, list[tuple[bool, tuple[str, ...]]]] = defaultdict(list)

@@ -7,7 +7,7 @@ came from, through subqueries and other views. Here the tree is scanned, not rew
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 #: A bracket, an escaped character, or one of the fields of a target entry that matter.
 _TOKEN = re.compile(
@@ -46,13 +46,15 @@ def shown_columns(rule: str) -> Iterator[tuple[int, int, int]]:
 class Views:
     """Where the columns of all views come from, through views of views."""
 
-    def __init__(self, rules: Iterable[tuple[int, str]]):
+    def __init__(self) -> None:
         self._shown: dict[int, dict[int, tuple[int, int]]] = {}
         self._resolved: dict[tuple[int, int], tuple[int, int] | None] = {}
-        for oid, rule in rules:
-            columns = self._shown[oid] = {}
-            for number, table, column in shown_columns(rule):
-                columns.setdefault(number, (table, column))
+
+    def add(self, view: int, rule: str) -> None:
+        """Take in a view by its rewrite rule, before anything is asked for."""
+        columns = self._shown[view] = {}
+        for number, table, column in shown_columns(rule):
+            columns.setdefault(number, (table, column))
 
     def origins(self, view: int) -> dict[int, tuple[int, int]]:
         """The number of each column that is a table's -> the table's oid, the column's number."""

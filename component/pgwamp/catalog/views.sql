@@ -1,15 +1,39 @@
--- The rewrite rules of all views: they say which column of which table a view shows. One that is
--- stored in more than 100 kB, compressed, is not read: its view shows no table's columns.
-select c.oid::bigint as oid, r.ev_action::text as rule
-from pg_rewrite as r
-join pg_class as c on c.oid = r.ev_class
-join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname not in ('pg_catalog', 'information_schema')
-    and c.relkind in ('v', 'm')
-    and r.rulename = '_RETURN'
-    and pg_column_size(r.ev_action) <= 100000
-    -- A view of what an extension owns shows no table of an application.
-    and not exists (
-        select from pg_depend as d
-        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
-    )
+-- The rewrite rules of the views that those of schemas $1 are made of: they say which column of which
+-- table a view shows. Not read are rules that anybody could make to fill memory: one of more than
+-- 1 MB, and the newest beyond 50 MB in all. Their views show no table's columns.
+with recursive view (oid) as (
+    select c.oid
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = any ($1::text[])
+        and c.relkind in ('v', 'm')
+        -- A view of what an extension owns shows no table of an application.
+        and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
+        )
+    union
+    select c.oid
+    from view as v
+    join pg_rewrite as r on r.ev_class = v.oid and r.rulename = '_RETURN'
+    join pg_depend as d
+        on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+        and d.refclassid = 'pg_class'::regclass
+    join pg_class as c on c.oid = d.refobjid and c.relkind in ('v', 'm')
+    join pg_namespace as n
+        on n.oid = c.relnamespace and n.nspname not in ('pg_catalog', 'information_schema')
+),
+sized as (
+    select
+        r.ev_class as oid,
+        r.ev_action,
+        sum(octet_length(r.ev_action::text)) over (order by r.ev_class) as octets
+    from pg_rewrite as r
+    join view as v on v.oid = r.ev_class
+    where r.rulename = '_RETURN'
+        and pg_column_size(r.ev_action) <= 100000
+        and octet_length(r.ev_action::text) <= 1000000
+)
+select oid::bigint as oid, ev_action::text as rule
+from sized
+where octets <= 50000000

@@ -22,12 +22,13 @@ from pgwamp.settings import AccessSettings
 
 # The functions of extensions ask for settings of their own. A view's rule holds the functions that
 # it calls by oid: 2077 and 3294 are the two of current_setting.
-_ASKING = """
+_ASKING = r"""
 select concat(p.prosrc, pg_get_function_sqlbody(p.oid)) as sql
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 where n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
-    and concat(p.prosrc, pg_get_function_sqlbody(p.oid)) ~* 'current_setting'
+    and n.nspname !~ '^pg_temp_'
+    and concat(p.prosrc, pg_get_function_sqlbody(p.oid)) ~* 'current_setting|wamp\.'
     and not exists (
         select from pg_depend as d
         where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
@@ -40,6 +41,7 @@ from pg_rewrite as r
 join pg_class as c on c.oid = r.ev_class
 join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('v', 'm')
+    and c.relpersistence <> 't'
     and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
     and r.ev_action::text ~ ':funcid (2077|3294) '
 """

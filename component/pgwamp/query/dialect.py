@@ -79,6 +79,11 @@ class PgType(UserDefinedType[Any]):
     def __init__(self, name: str):
         self.name = name
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether a cast to it may run code of users, as checks of domains and casts do."""
+        return _IN_SCHEMA.match(self.name) is not None
+
     def get_col_spec(self, **_: Any) -> str:
         """The name, as casts write it."""
         plain = _GRAMMAR.match(self.name) or _IN_SCHEMA.match(self.name)

@@ -68,6 +68,8 @@ def leaves(statement: sa.ClauseElement) -> Leaves:
     for element in sa.sql.visitors.iterate(statement):
         if isinstance(element, Table) and element.runs_code:
             return "anything"
+        if isinstance(element, sa.Cast) and getattr(element.type, "runs_code", True):
+            return "anything"
         if isinstance(element, Call) and element.packagenames != ("pg_catalog",):
             return "anything"
         if isinstance(element, sa.sql.dml.UpdateBase):

@@ -1,0 +1,95 @@
+"""What others put in the database, or lock there, as the catalog is read and casts are chosen."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import asyncpg
+import psycopg2
+import pytest
+
+from pgwamp import component
+from pgwamp.catalog import load_catalog
+from pgwamp.catalog.load import _sql
+from pgwamp.errors import CallError, StartError
+from tests.conftest import Connect, Database, Serve
+
+
+async def test_only_views_that_the_exposed_ones_are_made_of_are_read(database: Database) -> None:
+    database.execute(
+        "create table base (id int primary key)",
+        "create schema behind",
+        "create view behind.middle as select id from base",
+        "create view shown as select id from behind.middle",
+        "create view behind.other as select id from base",
+    )
+    stranger = await asyncpg.connect(database.url)
+    try:
+        await stranger.execute("create temp view mine as select id from base")
+        connection = await asyncpg.connect(database.url)
+        try:
+            rows = await connection.fetch(_sql("views"), ["public"])
+            names = [
+                await connection.fetchval("select relname from pg_class where oid = $1", row["oid"])
+                for row in rows
+            ]
+            catalog = await load_catalog(connection, ["public"], watched=False)
+        finally:
+            await connection.close()
+    finally:
+        await stranger.close()
+    assert sorted(names) == ["middle", "shown"]
+    assert [relation.name for relation in catalog.relations] == ["base", "shown"]
+
+
+async def test_a_view_that_somebody_locks_ends_the_start_with_a_line_and_not_never(
+    database: Database, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(component, "LONGEST_LOCK", 1)
+    database.execute(
+        "create table base (id int primary key)", "create view shown as select id from base"
+    )
+    with closing(psycopg2.connect(database.url)) as stranger:
+        with stranger.cursor() as cursor:
+            cursor.execute("begin; lock table shown in access exclusive mode")
+        with pytest.raises(StartError, match="was locked for 1 seconds: end the session"):
+            await serve()
+        stranger.rollback()
+    await serve()
+
+
+async def test_a_violated_check_does_not_tell_the_columns_that_are_not_exposed(
+    database: Database, serve: Serve, connect: Connect, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key, price int check (price > 0), "
+        "label text not null, secret text)",
+        "insert into item values (1, 5, 'a', 'TOPSECRET')",
+    )
+    await serve(expose={"exclude": ["public.item.secret"]})
+    client = await connect()
+    for values in ({"price": -1}, {"label": None}):
+        with pytest.raises(CallError) as caught:
+            await client.call(f"{prefix}.item.update", [], {"where": {"id": 1}, "values": values})
+        assert caught.value.details["sqlstate"] in ("23514", "23502")
+        assert "TOPSECRET" not in repr((caught.value.message, caught.value.details))
+
+
+async def test_code_that_a_chosen_cast_runs_leaves_nothing_to_the_next_call(
+    database: Database, serve: Serve, connect: Connect, prefix: str
+) -> None:
+    database.execute(
+        "create function checked(text) returns boolean language plpgsql as $$ begin "
+        "perform set_config('search_path', 'evil, public', false); return true; end $$",
+        "create domain odd as text check (checked(value))",
+        "create table item (id int primary key, name text)",
+        "insert into item values (1, 'a')",
+        "create function path() returns text language sql stable as "
+        "$$ select current_setting('search_path') $$",
+    )
+    await serve(database={"pool_max": 1, "pool_min": 1})
+    client = await connect()
+    before = await client.call(f"{prefix}.path")
+    rows = await client.call(f"{prefix}.item.select", [], {"where": {"name::odd": {"neq": "x"}}})
+    assert rows == [{"id": 1, "name": "a"}]
+    assert await client.call(f"{prefix}.path") == before
