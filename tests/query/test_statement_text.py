@@ -167,7 +167,7 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _WORD = re.compile(r"[^\W\d]\w*")
 _ALIAS = re.compile(r"[^\W\d]\w*")
 #: Written like functions and types, and grammar: PostgreSQL looks up nothing for them.
-GRAMMAR = {"coalesce", "unnest", "integer", "bigint"}
+GRAMMAR = {"coalesce", "unnest", "integer", "bigint", "varying"}
 ran: Counter[str] = Counter()
 
 

@@ -13,10 +13,10 @@ from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
 from pgwamp.dev import embedded
+from tests.hostile_database import HOSTILE
 from tests.servers import postgres_bin
 
 from .conftest import GUEST, OWNER, Database, Server, connect, query
-from .hostile import HOSTILE
 from .watching import watch
 
 #: Run as the owner of the schema wamp, each of these would say so.
