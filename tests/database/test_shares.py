@@ -16,6 +16,8 @@ async def test_slow_calls_of_one_caller_leave_connections_to_others(expose: Expo
         slow = [asyncio.ensure_future(call("hold", by="anna")) for _ in range(10)]
         # One of them holds a connection, the others wait for that one.
         async with asyncio.timeout(10):
+            while call.database.usage()["read"][0] == 0:
+                assert await call("item.select", by="ben") == []
             for _ in range(5):
                 assert await call("item.select", by="ben") == []
         assert call.database.usage()["read"][0] == 1
