@@ -54,8 +54,11 @@ async def test_what_extensions_ask_for_keeps_nobody_apart(live: Start) -> None:
         ("(select item.id from item where item.owner = me()) as i",
          ("create function me() returns text language plpgsql stable as "
           "'begin return current_setting(''wamp.authid''); end'",)),
+        ("(select item.id from item where item.owner = me()) as i",
+         ("create function me() returns text language plpgsql as "
+          "'declare who text; begin execute ''show wamp.authid'' into who; return who; end'",)),
     ],
-    ids=["query", "view", "function", "plpgsql"],
+    ids=["query", "view", "function", "plpgsql", "show"],
 )  # fmt: skip
 async def test_where_sql_asks_who_calls_each_has_their_own(
     live: Start, source: str, further: tuple[str, ...]
