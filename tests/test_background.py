@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 from pgwamp import background
 from pgwamp.background import end, is_ending
+from pgwamp.events.together import first
 
 
 async def test_a_task_that_takes_its_cancellation_for_an_error_ends(
@@ -39,3 +41,33 @@ async def test_ending_what_has_ended_is_nothing() -> None:
     await task
     await end(task)
     assert not task.cancelled()
+
+
+@pytest.mark.parametrize("how", ["both at once", "cancelled", "as it ends"])
+async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    begun = asyncio.Event()
+
+    async def part() -> None:
+        begun.set()
+        try:
+            if how != "both at once":
+                await asyncio.Event().wait()
+        finally:
+            raise ConnectionError
+
+    if how == "as it ends":
+        task = asyncio.create_task(part())
+        await begun.wait()
+        await end(task)
+    else:
+        task = asyncio.create_task(first(part(), part()))
+        await begun.wait()
+        if how == "cancelled":
+            task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled() or isinstance(task.exception(), ConnectionError)
+    del task
+    gc.collect()
+    assert logged == []

@@ -16,11 +16,15 @@ AGAIN = 1.0
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks, and return when all of them have ended, however they did."""
-    pending = {task for task in tasks if not task.done()}
+    cancelled = pending = {task for task in tasks if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN)
+    for task in cancelled:
+        if not task.cancelled():
+            # An error of its end is nobody's; asyncio would log it.
+            task.exception()
 
 
 def is_ending() -> bool:

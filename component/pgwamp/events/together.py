@@ -15,6 +15,8 @@ async def first(*parts: Awaitable[object]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*tasks)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()):
+        # All are looked at: asyncio logs an error that nobody has asked for.
+        errors = [task.exception() for task in tasks if not task.cancelled()]
+    for error in errors:
+        if error is not None:
             raise error
