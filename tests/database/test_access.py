@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from pgwamp.errors import CallError, StartError
@@ -231,6 +233,23 @@ BEFORE = (
     "create function closed() returns void language sql as ''",
     "create function visits() returns setof visit language sql as 'table visit'",
 )
+
+
+async def test_a_transaction_that_a_cancelled_call_left_open_is_rolled_back_and_not_logged(
+    expose: Expose,
+) -> None:
+    # A second cancellation, while asyncpg rolls back, can leave it so.
+    call = await expose()
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    for wrong in ("", "; select 1 / 0"):
+        with suppress(asyncpg.DivisionByZeroError):
+            async with lent(call.database, "own") as connection:
+                await connection.execute(f"begin{wrong}")
+        async with lent(call.database, "own") as connection:
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("select 1") == 1
+    assert reported == []
 
 
 async def test_a_function_is_called_before_each_call_and_may_refuse_it(

@@ -35,6 +35,16 @@ class PooledConnection(asyncpg.Connection):
     def get_reset_query(self) -> str:
         return ""
 
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """Roll back what is open, as asyncpg does when a connection is returned.
+
+        A transaction stays open when a call is cancelled a second time, while it rolls back. asyncpg
+        would log that as an error.
+        """
+        if self.is_in_transaction():
+            await self.execute("rollback", timeout=timeout)
+        await super().reset(timeout=timeout)
+
     async def become(self, prelude: str) -> None:
         """Reset what the last call left behind, and send ``prelude``, in one round trip.
 
