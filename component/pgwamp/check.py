@@ -56,6 +56,8 @@ async def _check_database(settings: Settings) -> list[Finding]:
         "database (events)": settings.database.events_dsn(),
         "database (replica)": settings.database.read_dsn(),
     }
+    logins = {settings.database.login_dsn(role): role for role in settings.database.logins}
+    addresses.update({f"database (login of {role})": dsn for dsn, role in logins.items()})
     checked: set[str] = set()
     for part, dsn in addresses.items():
         if dsn in checked:
@@ -69,8 +71,8 @@ async def _check_database(settings: Settings) -> list[Finding]:
             )
             continue
         try:
-            if dsn == settings.database.dsn():
-                findings += await _check_login(settings, connection)
+            if dsn == settings.database.dsn() or dsn in logins:
+                findings += await _check_login(settings, connection, logins.get(dsn))
             if dsn == settings.database.events_dsn():
                 findings += await _check_contents(settings, connection)
         finally:
@@ -78,14 +80,28 @@ async def _check_database(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _check_login(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
-    """The login of calls: what it must be able to do, and what it should not."""
-    roles = sorted(set(settings.access.roles.values()))
+async def _check_login(
+    settings: Settings, connection: asyncpg.Connection[Any], role: str | None
+) -> list[Finding]:
+    """A login of calls: what it must be able to do, and what it should not.
+
+    :param role: the only one whose calls it is for, by ``database.logins``.
+    """
+    mapped = set(settings.access.roles.values())
+    roles = mapped - set(settings.database.logins) if role is None else {role}
     findings = [
-        Finding("access", f'access.roles: may not SET ROLE "{row[0]}": GRANT it to the user')
-        for row in await connection.fetch(_ROLES, roles)
+        Finding(
+            "access",
+            f'access.roles: may not SET ROLE "{row["role"]}": GRANT it to "{row["login"]}"',
+        )
+        for row in await connection.fetch(_MISSING, sorted(roles))
     ]
-    if roles:
+    if settings.database.logins:
+        findings += [
+            Finding("access", row["problem"])
+            for row in await connection.fetch(_BEYOND, sorted(roles), sorted(mapped - roles))
+        ]
+    if mapped:
         findings += [
             Finding("access", row["problem"], level=row["level"])
             for row in await connection.fetch(_LOGIN)
@@ -246,14 +262,26 @@ select 'advice', format(
 from login where not (rolsuper or rolbypassrls) and rolinherit
     and exists (select from pg_auth_members where member = login.oid)
 """
-_ROLES = """
-select r from unnest($1::text[]) as r
+_MISSING = """
+select r as role, session_user as login from unnest($1::text[]) as r
 where not exists (select from pg_roles where rolname = r)
     or not pg_has_role(
-        current_user,
         (select oid from pg_roles where rolname = r),
         case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
     )
+"""
+# A role may be granted others on purpose: what its own login reaches through it is no finding.
+_BEYOND = """
+select format(
+        'the login %I may also become the role %I, whose calls have another login by '
+        'database.logins: REVOKE %2$I FROM %1$I', l.rolname, r.rolname) as problem
+from pg_roles as l
+join pg_roles as r on r.rolname = any ($2::text[]) and pg_has_role(l.oid, r.oid, 'member')
+where l.rolname = session_user and not l.rolsuper and not exists (
+    select from pg_roles as own
+    where own.rolname = any ($1::text[]) and pg_has_role(own.oid, r.oid, 'member')
+)
+order by r.rolname
 """
 
 

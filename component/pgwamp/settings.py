@@ -75,6 +75,8 @@ class DatabaseSettings(_Section):
     #: The login of events and the catalog, which owns the schema wamp; a direct connection.
     events_url: DatabaseUrl = SecretStr("")
     listen_url: DatabaseUrl = SecretStr("")
+    #: PostgreSQL role of access.roles -> the login of its calls, which may become no other role.
+    logins: Mapping[str, DatabaseUrl] = Field(default_factory=dict)
     #: ``url`` goes through a transaction pooler; so it does where ``listen_url`` is set.
     pooler: bool = False
     replica_url: DatabaseUrl = SecretStr("")
@@ -104,6 +106,25 @@ class DatabaseSettings(_Section):
     def read_dsn(self) -> str:
         """Where read-only calls go."""
         return _dsn(self.replica_url) or self.dsn()
+
+    def user_of(self, role: str) -> str:
+        """The user that logs in for the calls of a role in ``logins``."""
+        return make_url(_dsn(self.logins[role])).username or ""
+
+    def login_dsn(self, role: str, *, read_only: bool = False) -> str:
+        """The database for the calls of a role in ``logins``; on the replica as the same user."""
+        own = _dsn(self.logins[role])
+        replica = _dsn(self.replica_url)
+        if not (read_only and replica):
+            return own
+        user = make_url(own)
+        url = make_url(replica).set(username=user.username, password=user.password)
+        return url.render_as_string(hide_password=False)
+
+    def local(self) -> DatabaseSettings:
+        """The same with two addresses alone, as ``pgwamp dev`` serves a server of its own."""
+        names = ("url", "events_url", "pool_min", "pool_max", "acquire_timeout")
+        return DatabaseSettings(**{name: getattr(self, name) for name in names})
 
     @property
     def pooled(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.conftest import Connect
 from tests.servers import Addresses, execute
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
-AS_ADMINISTRATOR, AS_OWNER, ONE_LOGIN = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+AS_ADMINISTRATOR, AS_OWNER, ONE_LOGIN, OWN_LOGIN = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 TABLES = (
     "create table products (id int primary key, name text)",
     "create table orders (id int primary key, status text)",
@@ -31,7 +32,7 @@ def statements(block: str) -> list[str]:
     return [part.strip() for part in plain.split(";") if part.strip()]
 
 
-def settings(server: Postgres, addresses: Addresses, prefix: str, **database: str) -> Settings:
+def settings(server: Postgres, addresses: Addresses, prefix: str, **database: Any) -> Settings:
     return Settings.load(
         None,
         database=database,
@@ -67,6 +68,29 @@ async def test_the_two_logins_of_the_page_serve_and_pass_the_check(
             with pytest.raises(CallError) as caught:
                 await client.call(f"{prefix}.{refused}", [{"id": 1}])
             assert caught.value.uri == "wamp.error.not_authorized"
+        assert await problems(configured) == []
+
+
+async def test_a_login_for_a_role_serves_it_alone_and_passes_the_check(
+    own_postgres: Postgres, addresses: Addresses, prefix: str, connect: Connect
+) -> None:
+    execute(own_postgres.url(), *statements(AS_ADMINISTRATOR))
+    events = own_postgres.url("shop", user="shop_events")
+    execute(events, *TABLES, "grant select on products to web_anon, web_user")
+    migrations.upgrade(events)
+    *create, revoke = statements(OWN_LOGIN)
+    execute(own_postgres.url(), *create)
+    calls = own_postgres.url("shop", user="shop_calls")
+    own = {"web_user": own_postgres.url("shop", user="shop_user")}
+    configured = settings(own_postgres, addresses, prefix, url=calls, events_url=events, logins=own)
+    assert [problem for _, problem in await problems(configured)] == [
+        "the login shop_calls may also become the role web_user, whose calls have another login by "
+        "database.logins: REVOKE web_user FROM shop_calls"
+    ]
+    execute(own_postgres.url(), revoke)
+    async with Component(configured, patience=5):
+        client = await connect()
+        assert await client.call(f"{prefix}.products.select") == [{"id": 1, "name": "pen"}]
         assert await problems(configured) == []
 
 

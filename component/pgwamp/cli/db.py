@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Annotated
 
@@ -101,7 +102,7 @@ def create(
     """Create the database that DATABASE_URL names and its login, with least privileges.
 
     With database.events_url, that is the login which owns the database, and the one of DATABASE_URL
-    has no rights of its own.
+    has no rights of its own; so have those of database.logins, which are made too.
     """
     settings = Settings.load(None).database
     if not settings.url.get_secret_value():
@@ -113,5 +114,12 @@ def create(
         provisioning.grant_roles(admin_url, owner, roles or ())
         return
     typer.echo(f"export PGWAMP_DATABASE__EVENTS_URL={shlex.quote(owner)}")
-    calls = provisioning.create_calls_login(admin_url, settings.dsn(), roles or ())
+    others = set(roles or ()) - set(settings.logins)
+    calls = provisioning.create_calls_login(admin_url, settings.dsn(), others)
     typer.echo(f"export DATABASE_URL={shlex.quote(calls)}")
+    logins = {
+        role: provisioning.create_calls_login(admin_url, settings.login_dsn(role), [role])
+        for role in sorted(settings.logins)
+    }
+    if logins:
+        typer.echo(f"export PGWAMP_DATABASE__LOGINS={shlex.quote(json.dumps(logins))}")

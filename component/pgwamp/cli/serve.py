@@ -94,6 +94,7 @@ def dev(
                 router={"url": stack.router.component_url},
                 expose={"schemas": exposed},
             )
+            served = served.model_copy(update={"database": served.database.local()})
             typer.echo("Starting the component ...")
             run_async(
                 _serve(served, lambda component: typer.echo(_banner(served, component, stack)))

@@ -38,8 +38,8 @@ class PooledConnection(asyncpg.Connection):
     async def reset(self, *, timeout: float | None = None) -> None:
         """Roll back what is open, as asyncpg does when a connection is returned.
 
-        A transaction stays open when a call is cancelled a second time, while it rolls back. asyncpg
-        would log that as an error.
+        A transaction stays open when a call is cancelled a second time, while it rolls back; and
+        asyncpg logs that as an error.
         """
         if self.is_in_transaction():
             await self.execute("rollback", timeout=timeout)

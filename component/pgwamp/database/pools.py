@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
 
+from pgwamp import logs
 from pgwamp.access import Caller, Leaves
 from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
@@ -31,6 +32,7 @@ from pgwamp.errors import PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Shares
 
+log = logs.get(__name__)
 _AWAY = "the database is restarting or unreachable; try again"
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
 OWN_CONNECTIONS, OWN_RESERVE = 4, 2
@@ -44,6 +46,9 @@ MARGIN = 64 * 1024
 #: shapes, and the server holds about ten times the text of each.
 PREPARED, PREPARED_BYTES = 150, 8_192
 
+#: The kinds of pools of calls.
+CALLS: tuple[Kind, ...] = ("read", "write")
+
 #: Of the component's own use, which needs no turn.
 _NO_PLACE: AbstractAsyncContextManager[None] = nullcontext()
 
@@ -51,6 +56,8 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 #: ``own`` is for statements of the component itself, as the login of events.
 Kind: TypeAlias = Literal["own", "read", "write"]
+#: A pool: its kind, and the role that has a login of its own, or "".
+Key: TypeAlias = tuple[Kind, str]
 
 
 class Pools:
@@ -60,6 +67,10 @@ class Pools:
     a READ ONLY transaction at no extra round trip; with ``replica_url`` they go to the replica.
     Our own go to the primary, as the login of events, with a search path of PostgreSQL's catalog
     alone: on them runs no statement of an application, and what others define there is not found.
+
+    A role of ``database.logins`` has two pools of its own for its calls: code that runs in them can
+    take back SET ROLE, and is then that login, which may become no other role. They are opened by
+    the first call, so that a login which cannot connect takes nothing from the others.
 
     :param search_path: schemas that unqualified names in queries and functions resolve in.
     """
@@ -73,18 +84,22 @@ class Pools:
         self._settings = settings
         self._limits = limits = limits or LimitSettings()
         self.session_settings = session_settings(search_path)
-        self._pools: dict[Kind, Pool] = {}
+        self._pools: dict[Key, Pool] = {}
         self._own_size = max(OWN_CONNECTIONS, settings.pool_max // 2)
         places: dict[Kind, int] = {
             "own": self._own_size - OWN_RESERVE,
             "read": settings.pool_max,
             "write": settings.pool_max,
         }
+        keys: list[Key] = [(kind, "") for kind in places]
+        self._own_logins: list[Key] = [(k, role) for role in settings.logins for k in CALLS]
         self._shares = {
-            kind: Shares(size, per_session=limits.per_session, reserve=limits.reserve)
-            for kind, size in places.items()
+            key: Shares(places[key[0]], per_session=limits.per_session, reserve=limits.reserve)
+            for key in (*keys, *self._own_logins)
         }
         self._most_octets = 2 * limits.max_bytes + MARGIN
+        #: Pools whose login is refused, so that it is logged once.
+        self._known_refused: set[Key] = set()
 
     async def start(self, patience: float = 0.0) -> None:
         """Open the pools, trying for ``patience`` seconds while the server does not answer.
@@ -95,16 +110,19 @@ class Pools:
         deadline = loop.time() + patience
         delay = 0.1
         settings = self._settings
-        addresses: tuple[tuple[Kind, str], ...] = (
-            ("write", settings.dsn()),
-            ("read", settings.read_dsn()),
-            ("own", settings.events_dsn()),
-        )
+        addresses: list[tuple[Key, str]] = [
+            (("write", ""), settings.dsn()),
+            (("read", ""), settings.read_dsn()),
+            (("own", ""), settings.events_dsn()),
+        ]
+        for kind, role in self._own_logins:
+            dsn = settings.login_dsn(role, read_only=kind == "read")
+            addresses.append(((kind, role), dsn))
         while True:
             dsn = settings.dsn()
             try:
-                for kind, dsn in addresses:
-                    self._pools[kind] = await self._open(dsn, kind)
+                for key, dsn in addresses:
+                    self._pools[key] = await self._open(dsn, key)
                 return
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 await self.stop()
@@ -125,16 +143,26 @@ class Pools:
                 pool.terminate()
 
     def usage(self) -> dict[str, tuple[int, int]]:
-        """Connections in use and open, of each pool."""
-        sizes = {kind: (p.get_size(), p.get_idle_size()) for kind, p in self._pools.items()}
-        return {kind: (size - idle, size) for kind, (size, idle) in sizes.items()}
+        """Connections in use and open, of the pools of each kind."""
+        usage: dict[str, tuple[int, int]] = {}
+        for (kind, _), pool in self._pools.items():
+            used, opened = usage.get(kind, (0, 0))
+            size = pool.get_size()
+            usage[kind] = (used + size - pool.get_idle_size(), opened + size)
+        return usage
 
-    async def _open(self, dsn: str, kind: Kind) -> Pool:
+    def opened(self) -> list[Key]:
+        """The pools of calls that have connections."""
+        return [key for key, pool in self._pools.items() if key[0] in CALLS and pool.get_size()]
+
+    async def _open(self, dsn: str, key: Key) -> Pool:
+        kind, login = key
         own = kind == "own"
         pooled = self._settings.pooled and not own
+        least = min(1, self._settings.pool_min) if own else self._settings.pool_min
         return await asyncpg.create_pool(
             dsn,
-            min_size=min(1, self._settings.pool_min) if own else self._settings.pool_min,
+            min_size=0 if login else least,
             max_size=self._own_size if own else self._settings.pool_max,
             timeout=CONNECT_TIMEOUT,
             connection_class=PooledConnection,
@@ -156,26 +184,26 @@ class Pools:
         :param caller: the call that it is for, which then counts towards its share.
         :raises Unavailable: none became free within ``acquire_timeout``, or the database is away.
         """
-        async with self._place("own", caller):
-            pool, connection = await self._borrow("own", "")
+        async with self._place(("own", ""), caller):
+            pool, connection = await self._borrow(("own", ""), "")
             try:
                 yield connection
             finally:
                 await _return(pool, connection)
 
     @asynccontextmanager
-    async def calls(self, kind: Kind = "write") -> AsyncIterator[Connection]:
+    async def calls(self, key: Key = ("write", "")) -> AsyncIterator[Connection]:
         """A connection of calls for a statement of ours.
 
         :raises Unavailable: as :meth:`own`.
         """
         begin = f"begin; set local search_path = {OWN_SEARCH_PATH}"
-        async with self.transaction(begin, kind, None) as connection:
+        async with self.transaction(begin, key, None) as connection:
             yield connection
 
     @asynccontextmanager
     async def connection(
-        self, kind: Kind, caller: Caller, prelude: str, *, leaves: Leaves
+        self, key: Key, caller: Caller, prelude: str, *, leaves: Leaves
     ) -> AsyncIterator[Connection]:
         """A connection for one statement of a call, with ``prelude`` as its caller's.
 
@@ -184,9 +212,9 @@ class Pools:
         :raises PayloadTooLarge: its answer is larger than any message may be.
         """
         # Each context costs a call some microseconds; so there is one, and not one in another.
-        async with self._place(kind, caller):
+        async with self._place(key, caller):
             clean = leaves == "anything"
-            pool, connection = await self._borrow(kind, prelude, clean=clean)
+            pool, connection = await self._borrow(key, prelude, clean=clean)
             try:
                 connection.soil(leaves)
                 meter = connection.meter
@@ -206,15 +234,15 @@ class Pools:
 
     @asynccontextmanager
     async def transaction(
-        self, begin: str, kind: Kind, caller: Caller | None
+        self, begin: str, key: Key, caller: Caller | None
     ) -> AsyncIterator[Connection]:
         """A connection in the transaction that ``begin`` begins and prepares for a caller.
 
         :raises Unavailable: as :meth:`own`.
         """
-        pooled = self._settings.pooled and kind != "own"
-        async with self._place(kind, caller):
-            pool, connection = await self._borrow(kind, begin)
+        pooled = self._settings.pooled and key[0] != "own"
+        async with self._place(key, caller):
+            pool, connection = await self._borrow(key, begin)
             try:
                 with connection.nesting():
                     yield connection
@@ -266,25 +294,27 @@ class Pools:
             "ask for fewer rows or columns, or for progressive results"
         )
 
-    def _place(self, kind: Kind, caller: Caller | None) -> AbstractAsyncContextManager[None]:
+    def _place(self, key: Key, caller: Caller | None) -> AbstractAsyncContextManager[None]:
         """A place among the callers that use a pool, within ``acquire_timeout``."""
         if caller is None:
             return _NO_PLACE
-        return self._shares[kind].place(caller, self._settings.acquire_timeout, self._none_free)
+        return self._shares[key].place(caller, self._settings.acquire_timeout, self._none_free)
 
     async def _borrow(
-        self, kind: Kind, prelude: str, *, clean: bool = True
+        self, key: Key, prelude: str, *, clean: bool = True
     ) -> tuple[Pool, PooledConnection]:
         """A connection that is reset and has sent ``prelude``, and the pool to return it to.
 
         :param clean: not even sequences may tell of another call.
         """
-        pool = self._pools.get(kind)
+        pool = self._pools.get(key)
         if pool is None:
             raise Unavailable("the component is stopping")
-        return pool, await self._acquire(pool, prelude, clean=clean)
+        return pool, await self._acquire(pool, key, prelude, clean=clean)
 
-    async def _acquire(self, pool: Pool, prelude: str, *, clean: bool) -> PooledConnection:
+    async def _acquire(
+        self, pool: Pool, key: Key, prelude: str, *, clean: bool
+    ) -> PooledConnection:
         """A free connection, reset and with ``prelude`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
@@ -294,7 +324,7 @@ class Pools:
         pooled = self._settings.pooled
         failures = 0
         while True:
-            connection = await self._free(pool)
+            connection = await self._free(pool, key)
             left = connection.needs_reset(clean=clean or bool(prelude))
             if not prelude and not left:
                 return connection
@@ -316,7 +346,7 @@ class Pools:
                 await pool.release(cast(Any, connection))
                 raise
 
-    async def _free(self, pool: Pool) -> PooledConnection:
+    async def _free(self, pool: Pool, key: Key) -> PooledConnection:
         try:
             # asyncpg's proxy stands for the connection until it is released.
             free: Any = await pool.acquire(timeout=self._settings.acquire_timeout)
@@ -324,7 +354,18 @@ class Pools:
             raise Unavailable(self._none_free()) from None
         except CONNECTION_ERRORS:
             raise Unavailable(_AWAY) from None
+        except asyncpg.PostgresError as error:
+            # PostgreSQL refuses the login, which is nothing that a caller can cure or may know.
+            self._refused(key, error)
+            raise Unavailable(_AWAY) from None
+        self._known_refused.discard(key)
         return cast(PooledConnection, free)
+
+    def _refused(self, key: Key, error: asyncpg.PostgresError) -> None:
+        if key in self._known_refused:
+            return
+        self._known_refused.add(key)
+        log.error("PostgreSQL refuses a login", pool=key[0], role=key[1] or None, error=str(error))
 
     def _none_free(self) -> str:
         return (

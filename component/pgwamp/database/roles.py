@@ -35,7 +35,10 @@ _SETTINGS = """
 select r.rolname as role, s.name, s.value, exists (
     select from pg_settings as p where lower(p.name) = s.name and p.vartype = 'string'
 ) as is_text
-from pg_roles as r
+from unnest($1::text[], $3::text[]) as mapped (role, login)
+join pg_roles as r on r.rolname = mapped.role
+-- A login that is not there has no right either.
+join pg_roles as l on l.rolname = coalesce(mapped.login, session_user)
 left join pg_db_role_setting as d on d.setrole = r.oid and d.setdatabase in (
     0, (select oid from pg_database where datname = current_database())
 )
@@ -50,8 +53,8 @@ left join lateral (
         and not exists (select from pg_settings as p where lower(p.name) = s.name)
     )
 )
-where r.rolname = any ($1::text[]) and pg_has_role(
-    r.oid,
+where pg_has_role(
+    l.oid, r.oid,
     case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
 )
 order by d.setdatabase
@@ -60,10 +63,19 @@ order by d.setdatabase
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A PostgreSQL role, and the settings that a login as it would start with."""
+    """A PostgreSQL role, and the settings that a login as it would start with.
+
+    :ivar own_login: whether its calls have a login of their own, by ``database.logins``.
+    """
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    own_login: bool = False
+
+    @property
+    def login(self) -> str:
+        """The key of the pools of its calls."""
+        return self.name if self.own_login else ""
 
 
 class Roles:
@@ -73,9 +85,14 @@ class Roles:
     PostgREST does.
     """
 
-    def __init__(self, mapped: Mapping[str, str]):
+    def __init__(self, mapped: Mapping[str, str], logins: Mapping[str, str]):
+        """:param logins: the user that logs in for a role, where that is not database.url's."""
         self._mapped = mapped
-        self._roles = {name: Role(name) for name in mapped.values()}
+        self._logins = logins
+        self._roles = {name: self._role(name, {}) for name in mapped.values()}
+
+    def _role(self, name: str, settings: Mapping[str, str]) -> Role:
+        return Role(name, settings, name in self._logins)
 
     def __bool__(self) -> bool:
         return bool(self._mapped)
@@ -97,7 +114,8 @@ class Roles:
         if not names:
             return
         found: dict[str, dict[str, str]] = {}
-        for row in await connection.fetch(_SETTINGS, names, list(_OURS)):
+        logins = [self._logins.get(name) for name in names]
+        for row in await connection.fetch(_SETTINGS, names, list(_OURS), logins):
             settings = found.setdefault(row["role"], {})
             name, value = row["name"], row["value"]
             if name is None:
@@ -109,10 +127,14 @@ class Roles:
         missing = [name for name in names if name not in found]
         if missing:
             raise StartError(
-                f'access.roles: may not SET ROLE "{missing[0]}": '
-                "create the role, and GRANT it to the user of database.url"
+                f'access.roles: may not SET ROLE "{missing[0]}": create the role, and GRANT it to '
+                + self._user_of(missing[0])
             )
-        self._roles = {name: Role(name, settings) for name, settings in found.items()}
+        self._roles = {name: self._role(name, settings) for name, settings in found.items()}
+
+    def _user_of(self, role: str) -> str:
+        login = self._logins.get(role)
+        return "the user of database.url" if login is None else f'"{login}"'
 
 
 async def _is_accepted(connection: asyncpg.Connection[Any], name: str, value: str) -> bool:

@@ -29,8 +29,8 @@ from pgwamp.database import prelude
 from pgwamp.database.chunks import fetch_chunks
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.failures import call_error
-from pgwamp.database.pools import Connection, Kind, Pools
-from pgwamp.database.roles import Roles
+from pgwamp.database.pools import Connection, Key, Kind, Pools
+from pgwamp.database.roles import Role, Roles
 from pgwamp.errors import NotAuthorized, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
 
@@ -78,7 +78,8 @@ class Database:
         self._brought = dict(self._pools.session_settings) if settings.pooled else {}
         self._brought.pop("application_name", None)
         self._explicit = settings.pooled or bool(access.before)
-        self.roles = Roles(access.roles)
+        users = {role: settings.user_of(role) for role in settings.logins}
+        self.roles = Roles(access.roles, users)
 
     async def start(self, patience: float = 0.0) -> None:
         """Open the pools, trying for ``patience`` seconds while the server does not answer.
@@ -123,9 +124,9 @@ class Database:
         asyncpg keeps the form of both: prepared before a change, a statement fails once in a
         transaction. Pools that give no connection now find out by themselves.
         """
-        for kind in ("read", "write"):
+        for key in self._pools.opened():
             with suppress(Unavailable):
-                async with self._pools.calls(kind) as connection:
+                async with self._pools.calls(key) as connection:
                     await connection.reload_schema_state()
 
     async def require_select(
@@ -193,9 +194,10 @@ class Database:
         :param primary: not on the replica.
         """
         kind: Kind = "write" if primary else "read"
-        begin = f"{self._beginning(caller, read_only=True)}; {_OWN_PATH}"
+        role = self.roles.of(caller)
+        begin = f"{self._beginning(caller, role, read_only=True)}; {_OWN_PATH}"
         with _call_errors():
-            async with self._pools.transaction(begin, kind, caller) as connection:
+            async with self._pools.transaction(begin, _key(kind, role), caller) as connection:
                 yield connection
 
     async def execute(
@@ -242,7 +244,7 @@ class Database:
             settings = prelude.settings_of(caller, role, read_only=read_only)
             said = prelude.for_session(settings)
         kind: Kind = "read" if read_only else "write"
-        return self._pools.connection(kind, caller, said, leaves=leaves)
+        return self._pools.connection(_key(kind, role), caller, said, leaves=leaves)
 
     @asynccontextmanager
     async def _measured_transaction(
@@ -313,17 +315,23 @@ class Database:
     def _begun(
         self, caller: Caller, read_only: bool, isolation: str | None = None
     ) -> AbstractAsyncContextManager[Connection]:
-        begin = self._beginning(caller, read_only=read_only, isolation=isolation)
-        return self._pools.transaction(begin, "read" if read_only else "write", caller)
+        role = self.roles.of(caller)
+        begin = self._beginning(caller, role, read_only=read_only, isolation=isolation)
+        key = _key("read" if read_only else "write", role)
+        return self._pools.transaction(begin, key, caller)
 
-    def _beginning(self, caller: Caller, *, read_only: bool, isolation: str | None = None) -> str:
+    def _beginning(
+        self, caller: Caller, role: Role | None, *, read_only: bool, isolation: str | None = None
+    ) -> str:
         """The statements that begin a transaction and make it a caller's."""
-        settings = {
-            **self._brought,
-            **prelude.settings_of(caller, self.roles.of(caller), read_only=read_only),
-        }
+        settings = {**self._brought, **prelude.settings_of(caller, role, read_only=read_only)}
         begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
         return f"{begin}; {prelude.for_transaction(settings, before=self._before)}"
+
+
+def _key(kind: Kind, role: Role | None) -> Key:
+    """The pool of the calls of a role."""
+    return kind, "" if role is None else role.login
 
 
 @contextmanager

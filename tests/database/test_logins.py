@@ -1,0 +1,149 @@
+"""Roles whose calls have a login of their own, by ``database.logins``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pgwamp.check import check_all
+from pgwamp.errors import StartError
+from pgwamp.settings import DatabaseSettings
+from tests.conftest import Database, MakeSettings
+from tests.database.conftest import Calls, Expose
+from tests.servers import CALLS, Addresses
+
+#: Tries to be somebody else, and answers who that was, or what PostgreSQL says.
+BECOMES = (
+    "create function becomes(name text) returns text language plpgsql as $$ declare said text; "
+    "begin reset role; begin perform set_config('role', name, true); said := current_user; "
+    "exception when others then said := sqlerrm; end; "
+    "perform set_config('role', 'none', true); return concat(session_user, ': ', said); end $$"
+)
+WHO = "create function who() returns text language sql stable as $$ select current_user::text $$"
+
+
+@pytest.fixture
+def own_login(database: Database, roles: list[str]) -> Iterator[str]:
+    """A login that may become the first of the two roles and nothing else."""
+    name = f"login_{uuid.uuid4().hex[:8]}"
+    database.execute(f"create role {name} login noinherit", f"grant {roles[0]} to {name}")
+    yield name
+    database.execute(f"drop role {name}")
+
+
+@pytest.fixture
+async def call(
+    expose: Expose, database: Database, addresses: Addresses, roles: list[str], own_login: str
+) -> Calls:
+    """Anonymous callers have a login of their own, other users that of calls."""
+    anna, ben = roles
+    return await expose(
+        BECOMES,
+        WHO,
+        f"revoke {anna} from {CALLS}",
+        access={"roles": {"anonymous": anna, "user": ben}},
+        database={"logins": {anna: addresses.database(database.name, own_login)}},
+    )
+
+
+async def test_code_in_a_call_reaches_its_own_login_and_no_other_role(
+    call: Calls, roles: list[str], own_login: str
+) -> None:
+    anna, ben = roles
+    for other in (ben, CALLS):
+        said = await call("becomes", other)
+        assert said == f'{own_login}: permission denied to set role "{other}"'
+    assert await call("becomes", anna) == f"{own_login}: {anna}"
+    # Without a login of its own, a role shares that of calls.
+    said = await call("becomes", anna, by="user")
+    assert said == f'{CALLS}: permission denied to set role "{anna}"'
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "in a batch"])
+async def test_each_call_runs_as_its_role(call: Calls, roles: list[str], together: bool) -> None:
+    for by, role in zip(("anonymous", "user"), roles, strict=True):
+        if together:
+            calls = [{"procedure": f"{call.prefix}.who"}]
+            assert await call("batch", calls, by=by) == [role]
+        else:
+            assert await call("who", by=by) == role
+
+
+async def test_a_refused_login_fails_its_own_calls_alone(
+    call: Calls, database: Database, roles: list[str], own_login: str
+) -> None:
+    database.execute(f"alter role {own_login} nologin")
+    for _ in range(2):
+        error = await call.fails("pgwamp.error.unavailable", "who")
+        assert own_login not in error.message
+    assert await call("who", by="user") == roles[1]
+    database.execute(f"alter role {own_login} login")
+    assert await call("who") == roles[0]
+
+
+async def test_settings_that_a_call_gave_its_login_do_not_reach_others(
+    expose: Expose, database: Database, addresses: Addresses, roles: list[str], own_login: str
+) -> None:
+    anna, ben = roles
+    sections: dict[str, Any] = {
+        "access": {"roles": {"anonymous": anna, "user": ben}},
+        "database": {"logins": {anna: addresses.database(database.name, own_login)}},
+    }
+    database.execute(f"alter role {own_login} set statement_timeout = '1ms'")
+    database.execute(f"alter role {own_login} set role = 'nobody'")
+    call = await expose(WHO, **sections)
+    await call.database.load_roles()
+    assert await call("who", by="user") == ben
+
+
+async def test_the_start_names_the_login_that_lacks_its_role(
+    call: Calls, database: Database, roles: list[str], own_login: str
+) -> None:
+    await call.database.load_roles()
+    database.execute(f"revoke {roles[0]} from {own_login}")
+    with pytest.raises(StartError, match=f'GRANT it to "{own_login}"'):
+        await call.database.load_roles()
+
+
+async def test_check_names_what_a_login_may_become_and_what_it_lacks(
+    make_settings: MakeSettings,
+    database: Database,
+    addresses: Addresses,
+    roles: list[str],
+    own_login: str,
+) -> None:
+    anna, ben = roles
+    settings = make_settings(
+        access={"roles": {"anonymous": anna, "user": ben}},
+        database={"logins": {anna: addresses.database(database.name, own_login)}},
+    )
+
+    async def found() -> set[str]:
+        return {f.problem.split(",")[0] for f in await check_all(settings) if f.part == "access"}
+
+    # The fixtures of roles make the login of calls a member of both.
+    assert await found() == {f"the login {CALLS} may also become the role {anna}"}
+    database.execute(f"revoke {anna} from {CALLS}", f"grant {ben} to {own_login}")
+    assert await found() == {f"the login {own_login} may also become the role {ben}"}
+    # A role that has been granted another one brings it along.
+    database.execute(f"grant {ben} to {anna}")
+    assert await found() == set()
+    database.execute(f"revoke {anna}, {ben} from {own_login}")
+    assert await found() == {f'access.roles: may not SET ROLE "{anna}": GRANT it to "{own_login}"'}
+
+
+def test_reads_go_to_the_replica_as_the_login_of_the_role() -> None:
+    settings = DatabaseSettings.model_validate(
+        {
+            "url": "postgresql://calls:a@primary/shop",
+            "replica_url": "postgresql://calls:a@replica:5433/shop?sslmode=require",
+            "logins": {"web_user": "postgresql://shop_user:b%2F@primary/shop"},
+        }
+    )
+    assert settings.login_dsn("web_user") == "postgresql://shop_user:b%2F@primary/shop"
+    assert settings.login_dsn("web_user", read_only=True) == (
+        "postgresql://shop_user:b%2F@replica:5433/shop?sslmode=require"
+    )
