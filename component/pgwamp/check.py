@@ -64,7 +64,8 @@ async def _check_database(settings: Settings) -> list[Finding]:
             continue
         checked.add(dsn)
         try:
-            connection = await connect_directly(dsn)
+            # The login may have one that is meant for calls, or that a call gave it.
+            connection = await connect_directly(dsn, statement_timeout="0")
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             findings.append(
                 Finding(part, str(explain_failure(error, dsn) or unreachable(error, dsn)))
@@ -261,6 +262,15 @@ select 'advice', format(
         'own: ALTER ROLE %1$I NOINHERIT', rolname)
 from login where not (rolsuper or rolbypassrls) and rolinherit
     and exists (select from pg_auth_members where member = login.oid)
+union all
+select 'fact', format(
+        'the login of calls, %I, has settings of its own, which code in a call may change: %s',
+        login.rolname, string_agg(setting, ', ' order by setting))
+from login
+join pg_db_role_setting as s on s.setrole = login.oid
+    and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+cross join unnest(s.setconfig) as setting
+group by login.rolname
 """
 _MISSING = """
 select r as role, session_user as login from unnest($1::text[]) as r

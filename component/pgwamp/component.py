@@ -33,7 +33,9 @@ LOOK = 2.0
 #: Seconds that calls under way get to finish when the component stops.
 DRAIN = 5.0
 #: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
-LONGEST_LOCK = 5
+LONGEST_LOCK = 2
+#: Seconds until what was locked is looked at again, and names of it that are logged.
+LOOK_AGAIN, MOST_NAMED = 10, 10
 
 
 class Component:
@@ -102,6 +104,7 @@ class Component:
             async with self.database.own() as connection:
                 await allow_publish(connection, settings)
             await self.exporter.start()
+            self._look_again()
             self._serving.procedures = self.exposure.procedures
             await self.link.start()
             await self.publisher.start()
@@ -158,10 +161,26 @@ class Component:
             self.catalog, self.exposure = await self._read()
         except asyncpg.LockNotAvailableError:
             raise StartError(
-                f"a table or view of expose.schemas was locked for {LONGEST_LOCK} seconds: end the "
-                "session that holds it; select pid, relation::regclass from pg_locks where "
-                "mode = 'AccessExclusiveLock' names it"
+                "a view of expose.schemas is locked again and again: end the session that does it; "
+                "select pid, relation::regclass from pg_locks where mode = 'AccessExclusiveLock' "
+                "names it"
             ) from None
+        except asyncpg.PostgresError as error:
+            raise StartError(f"the catalog could not be read: {error}") from None
+        except Unavailable as error:
+            raise StartError(f"the catalog could not be read: {error.message}") from None
+
+    def _look_again(self) -> None:
+        """Reload in a while, if something was locked."""
+        locked = [*self.catalog.locked, *self.exposure.locked]
+        if locked:
+            log.warning(
+                "another session locks views, or what queries read; looking again",
+                locked=locked[:MOST_NAMED],
+                number=len(locked),
+                seconds=LOOK_AGAIN,
+            )
+            self.reloader.ask_in(LOOK_AGAIN)
 
     async def reload(self) -> None:
         """Read the catalog again, and serve what it makes; waits until the link is up.
@@ -174,6 +193,7 @@ class Component:
         catalog, exposure = await self._read()
         await self.link.serve(exposure.procedures)
         self.catalog, self.exposure = catalog, exposure
+        self._look_again()
         self.live.renew(exposure.queries)
         log.info("reloaded", procedures=len(exposure.procedures))
 
@@ -189,7 +209,8 @@ class Component:
             await connection.reload_schema_state()
             await require_schema(connection)
             await self._require_schemas(connection)
-            catalog = await load_catalog(connection, self._settings.expose.schemas)
+            schemas = self._settings.expose.schemas
+            catalog = await load_catalog(connection, schemas, before=self.catalog)
             self.shapes.use(catalog.watched)
             cluster = await connection.fetchval("select wamp.cluster()")
             exposure = await build_exposure(

@@ -41,6 +41,7 @@ class Reloader:
         self._task: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
         self._asked_at = 0.0
+        self._later: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to follow what the listener hears: before it starts, so that nothing is missed."""
@@ -49,6 +50,8 @@ class Reloader:
 
     async def stop(self) -> None:
         """Follow no longer; also ends a reload in progress. Idempotent."""
+        if self._later is not None:
+            self._later.cancel()
         if self._task is not None:
             self._listener.remove(self._hear)
             task, self._task = self._task, None
@@ -57,6 +60,12 @@ class Reloader:
     def _hear(self, payload: str | None) -> None:
         if payload is None or payload == RELOAD:
             self._ask()
+
+    def ask_in(self, seconds: float) -> None:
+        """Reload once more after ``seconds``."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(seconds, self._ask)
 
     def _ask(self) -> None:
         self._asked_at = asyncio.get_running_loop().time()

@@ -11,7 +11,7 @@ import pytest
 from pgwamp.check import check_all
 from pgwamp.errors import StartError
 from pgwamp.settings import DatabaseSettings
-from tests.conftest import Database, MakeSettings
+from tests.conftest import Database, MakeSettings, Serve
 from tests.database.conftest import Calls, Expose
 from tests.servers import CALLS, Addresses
 
@@ -84,19 +84,34 @@ async def test_a_refused_login_fails_its_own_calls_alone(
     assert await call("who") == roles[0]
 
 
-async def test_settings_that_a_call_gave_its_login_do_not_reach_others(
-    expose: Expose, database: Database, addresses: Addresses, roles: list[str], own_login: str
+@pytest.mark.parametrize("shared", [False, True], ids=["its own", "that of all calls"])
+async def test_settings_that_a_call_gave_its_login_stop_no_start(
+    serve: Serve,
+    make_settings: MakeSettings,
+    database: Database,
+    addresses: Addresses,
+    roles: list[str],
+    own_login: str,
+    shared: bool,
 ) -> None:
     anna, ben = roles
+    database.execute(
+        WHO,
+        f"grant {ben} to {own_login}",
+        f"alter role {own_login} set statement_timeout = '1ms'",
+        f"alter role {own_login} set default_transaction_read_only = 'on'",
+        f"alter role {own_login} set role = 'nobody'",
+    )
+    url = addresses.database(database.name, own_login)
     sections: dict[str, Any] = {
         "access": {"roles": {"anonymous": anna, "user": ben}},
-        "database": {"logins": {anna: addresses.database(database.name, own_login)}},
+        "database": {"url": url} if shared else {"logins": {anna: url}},
     }
-    database.execute(f"alter role {own_login} set statement_timeout = '1ms'")
-    database.execute(f"alter role {own_login} set role = 'nobody'")
-    call = await expose(WHO, **sections)
-    await call.database.load_roles()
-    assert await call("who", by="user") == ben
+    component = await serve(**sections)
+    assert component.exposure.procedures
+    facts = [f.problem for f in await check_all(make_settings(**sections)) if f.level == "fact"]
+    changed = "default_transaction_read_only=on, role=nobody, statement_timeout=1ms"
+    assert any(own_login in fact and fact.endswith(changed) for fact in facts)
 
 
 async def test_the_start_names_the_login_that_lacks_its_role(

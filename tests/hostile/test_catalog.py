@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import asyncpg
-import psycopg2
 import pytest
 
-from pgwamp import component
 from pgwamp.catalog import load_catalog
 from pgwamp.catalog.load import _sql
-from pgwamp.errors import CallError, StartError
+from pgwamp.errors import CallError
 from tests.conftest import Connect, Database, Serve
 
 
@@ -40,22 +36,6 @@ async def test_only_views_that_the_exposed_ones_are_made_of_are_read(database: D
         await stranger.close()
     assert sorted(names) == ["middle", "shown"]
     assert [relation.name for relation in catalog.relations] == ["base", "shown"]
-
-
-async def test_a_view_that_somebody_locks_ends_the_start_with_a_line_and_not_never(
-    database: Database, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(component, "LONGEST_LOCK", 1)
-    database.execute(
-        "create table base (id int primary key)", "create view shown as select id from base"
-    )
-    with closing(psycopg2.connect(database.url)) as stranger:
-        with stranger.cursor() as cursor:
-            cursor.execute("begin; lock table shown in access exclusive mode")
-        with pytest.raises(StartError, match="was locked for 1 seconds: end the session"):
-            await serve()
-        stranger.rollback()
-    await serve()
 
 
 async def test_a_violated_check_does_not_tell_the_columns_that_are_not_exposed(

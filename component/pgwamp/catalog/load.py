@@ -23,6 +23,7 @@ from pgwamp.catalog.model import (
     WatchedRelation,
 )
 from pgwamp.catalog.types import build_types
+from pgwamp.catalog.updatable import TABLE, UNKNOWN, Updatable, load_updatable
 from pgwamp.catalog.views import Views
 from pgwamp.pgtypes import Representation, Type
 
@@ -44,8 +45,6 @@ _MODES: dict[str, Literal["in", "out", "inout", "variadic", "table"]] = {
 _VOLATILITIES: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
 #: Names of types that only the parser knows.
 _SPELLINGS = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
-#: Bits of pg_relation_is_updatable.
-_INSERT, _UPDATE, _DELETE = 8, 4, 16
 
 
 class Connection(Protocol):
@@ -80,20 +79,31 @@ _SET_PATH = "select pg_catalog.set_config('search_path', $1, true)"
 
 
 async def load_catalog(
-    connection: Connection, schemas: Sequence[str], *, watched: bool = True
+    connection: Connection,
+    schemas: Sequence[str],
+    *,
+    watched: bool = True,
+    before: Catalog | None = None,
 ) -> Catalog:
     """Read what ``schemas`` hold, and which tables are watched.
 
     :param watched: False when the ``wamp`` schema is not in the database.
+    :param before: what is locked now may be written as it could be then.
     """
     async with _own_path(connection):
-        return await _load(connection, list(schemas), watched)
+        return await _load(connection, list(schemas), watched, before or Catalog(0))
 
 
-async def _load(connection: Connection, names: list[str], watched: bool) -> Catalog:
+async def _load(
+    connection: Connection, names: list[str], watched: bool, before: Catalog
+) -> Catalog:
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
     relations = await connection.fetch(_sql("relations"), names)
     behind = await _load_behind(connection, names, [row["oid"] for row in relations])
+    asking = {name: _sql(name) for name in ("locked", "updatable")}
+    views = [row["oid"] for row in relations if row["kind"] not in ("r", "p")]
+    known, locked = await load_updatable(connection, asking, views)
+    updatable = {**{oid: before.updatable.get(oid, UNKNOWN) for oid in locked}, **known}
     routines = await connection.fetch(_sql("routines"), names)
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
@@ -107,7 +117,11 @@ async def _load(connection: Connection, names: list[str], watched: bool) -> Cata
     types = await _load_types(connection, oids)
     return Catalog(
         server_version=version,
-        relations=tuple(_relation(row, types, behind) for row in relations),
+        relations=tuple(
+            _relation(row, types, behind, updatable.get(row["oid"], TABLE)) for row in relations
+        ),
+        updatable=updatable,
+        locked=tuple(f"{r['schema']}.{r['name']}" for r in relations if r["oid"] in locked),
         routines=tuple(_routine(row, types) for row in routines),
         watched=tuple(
             WatchedRelation(
@@ -213,11 +227,12 @@ def _build_columns(row: Mapping[str, Any], types: Mapping[int, Type]) -> tuple[C
     return tuple(Column(**{**column, "type": types[column["type"]]}) for column in _columns(row))
 
 
-def _relation(row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind) -> Relation:
+def _relation(
+    row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind, updatable: Updatable
+) -> Relation:
     columns = _build_columns(row, types)
     origins = _origins(row, columns, behind)
-    keys = _inherited_keys(origins, behind) if row["simple"] else behind.keys.get(row["oid"], ())
-    events = row["events"]
+    keys = _inherited_keys(origins, behind) if updatable.simple else behind.keys.get(row["oid"], ())
     return Relation(
         schema=row["schema"],
         name=row["name"],
@@ -227,9 +242,9 @@ def _relation(row: Mapping[str, Any], types: Mapping[int, Type], behind: _Behind
         row_type=row["row_type"],
         primary_key=next((names for primary, names in keys if primary), ()),
         unique=tuple(names for _, names in keys),
-        insertable=bool(events & _INSERT),
-        updatable=bool(events & _UPDATE),
-        deletable=bool(events & _DELETE),
+        insertable=updatable.insertable,
+        updatable=updatable.updatable,
+        deletable=updatable.deletable,
         comment=row["comment"],
         row_security=row["row_security"],
         inserts_only=row["inserts_only"],

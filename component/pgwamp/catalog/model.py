@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from pgwamp.catalog.updatable import Updatable
 from pgwamp.pgtypes import Type
 
 Volatility = Literal["immutable", "stable", "volatile"]
@@ -166,6 +167,8 @@ class Catalog:
 
     :ivar aggregates: result type of an aggregate, by its name and the oid of its argument's type.
     :ivar castable: types that a value can be cast to, by each of their names.
+    :ivar updatable: what may be written to relations that are no tables, by oid.
+    :ivar locked: relations, as schema.name, that could not be opened to see what may be written.
     """
 
     server_version: int
@@ -178,6 +181,8 @@ class Catalog:
         default_factory=dict, repr=False, compare=False
     )
     castable: Mapping[str, Type] = field(default_factory=dict, repr=False, compare=False)
+    updatable: Mapping[int, Updatable] = field(default_factory=dict, repr=False, compare=False)
+    locked: tuple[str, ...] = ()
 
     @cached_property
     def by_row_type(self) -> Mapping[int, Relation]:

@@ -33,9 +33,6 @@ select
         from pg_description as d
         where d.objoid = c.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
     ) as comment,
-    case when c.relkind in ('r', 'p') then 28 else pg_relation_is_updatable(c.oid, true) end as events,
-    -- Without triggers: such a view shows the rows of one table, one for one.
-    c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) <> 0 as simple,
     (
         select json_agg(json_build_object(
             'name', a.attname,

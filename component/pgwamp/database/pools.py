@@ -197,7 +197,9 @@ class Pools:
 
         :raises Unavailable: as :meth:`own`.
         """
-        begin = f"begin; set local search_path = {OWN_SEARCH_PATH}"
+        # Code in a call may have given the login any settings.
+        path = f"set local search_path = {OWN_SEARCH_PATH}"
+        begin = f"begin read write; set local statement_timeout = 0; {path}"
         async with self.transaction(begin, key, None) as connection:
             yield connection
 

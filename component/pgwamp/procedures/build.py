@@ -34,11 +34,15 @@ BREATH = 100
 
 @dataclass(frozen=True)
 class Exposure:
-    """All procedures by URI, the API's description, and the named queries among them."""
+    """All procedures by URI, the API's description, and the named queries among them.
+
+    :ivar locked: names of queries that read what another session locks, and are not served.
+    """
 
     procedures: Mapping[str, Procedure]
     description: Mapping[str, Any]
     queries: Collection[Definition] = ()
+    locked: Sequence[str] = ()
 
 
 async def build_exposure(
@@ -71,7 +75,7 @@ async def build_exposure(
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    queries = await _prepared_queries(settings, connection, database.search_path)
+    queries, locked = await _prepared_queries(settings, connection, database.search_path)
     for procedure in _from_queries(settings, queries, database):
         add(procedure)
     if live is not None and queries:
@@ -87,7 +91,7 @@ async def build_exposure(
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
     functions = _functions(naming, catalog)
     add(describe_procedure(description, functions, database))
-    return Exposure(found, description, {query.definition for query in queries})
+    return Exposure(found, description, {query.definition for query in queries}, locked)
 
 
 def _from_catalog(
@@ -143,17 +147,25 @@ def _exposed(naming: Naming, relation: Relation) -> Relation:
 
 async def _prepared_queries(
     settings: Settings, connection: asyncpg.Connection[Any], search_path: str
-) -> list[NamedQuery]:
+) -> tuple[list[NamedQuery], list[str]]:
+    """The queries that can be served, and the names of those that read what is locked."""
     if settings.expose.queries is None:
-        return []
-    queries = read_queries(settings.folder / settings.expose.queries)
-    for query in queries:
-        await query.prepare(
-            connection,
-            search_path=search_path,
-            bigint_as_string=settings.expose.bigint == "string",
-        )
-    return queries
+        return [], []
+    ready: list[NamedQuery] = []
+    locked: list[str] = []
+    for query in read_queries(settings.folder / settings.expose.queries):
+        try:
+            await query.prepare(
+                connection,
+                search_path=search_path,
+                bigint_as_string=settings.expose.bigint == "string",
+            )
+            ready.append(query)
+        except asyncpg.LockNotAvailableError:
+            locked.append(query.name)
+            # All others were waited for by now.
+            await connection.execute("set local lock_timeout = '100ms'")
+    return ready, locked
 
 
 def _from_queries(

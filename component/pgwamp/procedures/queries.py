@@ -145,6 +145,7 @@ class NamedQuery:
 
         :param search_path: of calls, in which its names resolve.
         :raises StartError: the query is wrong; the message names it and says why.
+        :raises asyncpg.LockNotAvailableError: another session locks what it reads.
         """
         if self.operation in _UNSUPPORTED:
             kind = _UNSUPPORTED[self.operation]
@@ -154,6 +155,8 @@ class NamedQuery:
         try:
             await connection.execute(_SET_PATH, search_path)
             await self._learn(connection, bigint_as_string)
+        except asyncpg.LockNotAvailableError:
+            raise
         except asyncpg.PostgresError as error:
             raise StartError(f'query "{self.name}": {error}') from None
         finally:

@@ -20,33 +20,52 @@ import asyncpg
 from pgwamp.access import Caller
 from pgwamp.settings import AccessSettings
 
-# The functions of extensions ask for settings of their own. A view's rule holds the functions that
-# it calls by oid: 2077 and 3294 are the two of current_setting.
+_SESSION_NAME = "wamp.session"
+# Functions with a body of text are looked at as text, and everything else as PostgreSQL keeps it:
+# it opens each table of a view, a policy or a body that it writes out again, and would wait for
+# whoever holds a lock on one. A stored tree has the functions that it calls by oid (2077 and 3294
+# are the two of current_setting), and the octets of a constant as numbers. The functions of
+# extensions ask for settings of their own.
 _ASKING = r"""
-select concat(p.prosrc, pg_get_function_sqlbody(p.oid)) as sql
-from pg_proc as p
-join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
-    and n.nspname !~ '^pg_temp_'
-    and concat(p.prosrc, pg_get_function_sqlbody(p.oid)) ~* 'current_setting|wamp\.'
-    and not exists (
-        select from pg_depend as d
-        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
-    )
-union all
-select concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) from pg_policy
-union all
-select pg_get_viewdef(r.ev_class)
-from pg_rewrite as r
-join pg_class as c on c.oid = r.ev_class
-join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('v', 'm')
-    and c.relpersistence <> 't'
-    and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
-    and r.ev_action::text ~ ':funcid (2077|3294) '
+with routine as (
+    select p.prosrc, p.prosqlbody::text as tree
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
+        and n.nspname !~ '^pg_temp_'
+        and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        )
+),
+stored (tree) as (
+    select tree from routine where tree is not null
+    union all
+    select concat(polqual::text, polwithcheck::text) from pg_policy
+    union all
+    select r.ev_action::text
+    from pg_rewrite as r
+    join pg_class as c on c.oid = r.ev_class
+    join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind in ('v', 'm')
+        and c.relpersistence <> 't'
+        and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
+),
+found (identity, session) as (
+    select prosrc ~* 'current_setting|wamp\.', prosrc ~* 'wamp\.session' from routine
+    union all
+    select true, tree ~ $1 from stored where tree ~ ':funcid (2077|3294) '
+)
+select coalesce(bool_or(identity), false) as identity, coalesce(bool_or(session), false) as session
+from found
 """
 _SETTINGS = re.compile(r"current_setting|wamp\.", re.IGNORECASE)
-_SESSION = re.compile(r"wamp\.session", re.IGNORECASE)
+_SESSION = re.compile(re.escape(_SESSION_NAME), re.IGNORECASE)
+
+
+def _as_octets(name: str) -> str:
+    """A regular expression for a name, in any case, among the numbers of a constant's octets."""
+    return " ".join(f"({ord(c.lower())}|{ord(c.upper())})" for c in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +82,10 @@ class Sharing:
     @classmethod
     async def load(cls, connection: asyncpg.Connection[Any], access: AccessSettings) -> Sharing:
         """What the application's functions, views and policies ask for."""
-        sql = "\n".join([row["sql"] for row in await connection.fetch(_ASKING)])
+        (found,) = await connection.fetch(_ASKING, _as_octets(_SESSION_NAME))
         before = bool(access.before)
-        return cls(bool(access.roles) or before, before).asking(sql)
+        identity = bool(access.roles) or before or found["identity"]
+        return cls(identity, before or found["session"])
 
     def asking(self, sql: str) -> Sharing:
         """Besides what ``sql`` asks for."""

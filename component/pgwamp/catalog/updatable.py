@@ -1,0 +1,75 @@
+"""What may be written to views, which PostgreSQL opens to tell: a lock on one must not stop all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple, Protocol
+
+#: Bits of pg_relation_is_updatable.
+_INSERT, _UPDATE, _DELETE = 8, 4, 16
+#: SQLSTATE of a lock that did not come in time.
+_LOCK_NOT_AVAILABLE = "55P03"
+#: Times that all are asked about at once: each time, somebody may lock one in between.
+_ATTEMPTS = 3
+
+
+class Connection(Protocol):
+    """The part of asyncpg's connection that asking needs."""
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Mapping[str, Any]]: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+
+
+class Updatable(NamedTuple):
+    """What may be written to a relation.
+
+    :ivar events: bits, as pg_relation_is_updatable answers.
+    :ivar simple: a view that shows the rows of one table, one for one.
+    """
+
+    events: int
+    simple: bool = False
+
+    @property
+    def insertable(self) -> bool:
+        """Whether INSERT may do something."""
+        return bool(self.events & _INSERT)
+
+    @property
+    def updatable(self) -> bool:
+        """Whether UPDATE may do something."""
+        return bool(self.events & _UPDATE)
+
+    @property
+    def deletable(self) -> bool:
+        """Whether DELETE may do something."""
+        return bool(self.events & _DELETE)
+
+
+TABLE = Updatable(_INSERT | _UPDATE | _DELETE)
+#: Of a locked view of which nothing is known.
+UNKNOWN = Updatable(0)
+
+
+async def load_updatable(
+    connection: Connection, sql: Mapping[str, str], views: Collection[int]
+) -> tuple[dict[int, Updatable], set[int]]:
+    """Ask about ``views`` (oids), in a transaction with a ``lock_timeout``.
+
+    :param sql: the statements ``locked`` and ``updatable``.
+    :returns: what is known by oid, and the oids of those that another session has locked.
+    :raises Exception: the driver's, as that one was locked again and again while asking.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        locked = {row["oid"] for row in await connection.fetch(sql["locked"], list(views))}
+        try:
+            async with connection.transaction():
+                rows = await connection.fetch(sql["updatable"], sorted({*views} - locked))
+            return {row["oid"]: Updatable(row["events"], row["simple"]) for row in rows}, locked
+        except Exception as error:
+            late = getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE
+            if not late or attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")

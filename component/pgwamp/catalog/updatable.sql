@@ -1,0 +1,8 @@
+-- What may be written to relations $1, which PostgreSQL opens to tell.
+select
+    r.oid::bigint as oid,
+    pg_relation_is_updatable(r.oid, true) as events,
+    -- Without triggers: such a view shows the rows of one table, one for one.
+    c.relkind = 'v' and pg_relation_is_updatable(r.oid, false) <> 0 as simple
+from unnest($1::oid[]) as r (oid)
+join pg_class as c on c.oid = r.oid
