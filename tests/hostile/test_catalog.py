@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -53,6 +55,37 @@ async def test_a_violated_check_does_not_tell_the_columns_that_are_not_exposed(
             await client.call(f"{prefix}.item.update", [], {"where": {"id": 1}, "values": values})
         assert caught.value.details["sqlstate"] in ("23514", "23502")
         assert "TOPSECRET" not in repr((caught.value.message, caught.value.details))
+
+
+async def test_a_violated_key_does_not_tell_the_columns_that_are_not_exposed(
+    database: Database, serve: Serve, connect: Connect, prefix: str
+) -> None:
+    token = "default 'TOPSECRET'"
+    database.execute(
+        "create table owner (code text primary key)",
+        f"create table item (id int primary key, token text {token} unique, label text unique)",
+        f"create table part (id int primary key, owner text {token} references owner, "
+        "item int references item)",
+        f"create table keeper (id int primary key, token text {token} references item (token))",
+        "insert into item values (1)",
+    )
+    await serve(expose={"exclude": ["public.owner", "public.item.token", "public.keeper.token"]})
+    client = await connect()
+
+    async def detail(procedure: str, **kwargs: Any) -> Any:
+        with pytest.raises(CallError) as caught:
+            await client.call(f"{prefix}.{procedure}", [], kwargs)
+        assert caught.value.uri.endswith("_violation")
+        return caught.value.details.get("detail")
+
+    assert await detail("item.insert", rows={"id": 2}) is None
+    assert await detail("item.insert", csv="id\n2\n") is None
+    assert await detail("part.insert", rows={"id": 1}) is None
+    database.execute("insert into keeper values (1)")
+    assert await detail("item.delete", where={"id": 1}) is None
+    # Keys that are exposed are told.
+    assert "(id)=(1)" in await detail("item.insert", rows={"id": 1})
+    assert "(item)=(9)" in await detail("part.insert", rows={"id": 1, "owner": None, "item": 9})
 
 
 async def test_code_that_a_chosen_cast_runs_leaves_nothing_to_the_next_call(

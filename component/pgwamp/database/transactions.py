@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Collection,
     Iterator,
+    Mapping,
     Sequence,
 )
 from contextlib import (
@@ -80,6 +81,8 @@ class Database:
         self._explicit = settings.pooled or bool(access.before)
         users = {role: settings.user_of(role) for role in settings.logins}
         self.roles = Roles(access.roles, users)
+        #: Whether the detail of an error, by its details, is left out; set with what is exposed.
+        self.hides: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
     async def start(self, patience: float = 0.0) -> None:
         """Open the pools, trying for ``patience`` seconds while the server does not answer.
@@ -106,7 +109,7 @@ class Database:
     @asynccontextmanager
     async def answering(self, caller: Caller) -> AsyncIterator[Connection]:
         """Lend a connection as :meth:`own`, with what goes wrong as errors of a call."""
-        with _call_errors():
+        with self._call_errors():
             async with self._pools.own(caller) as connection:
                 yield connection
 
@@ -196,7 +199,7 @@ class Database:
         kind: Kind = "write" if primary else "read"
         role = self.roles.of(caller)
         begin = f"{self._beginning(caller, role, read_only=True)}; {_OWN_PATH}"
-        with _call_errors():
+        with self._call_errors():
             async with self._pools.transaction(begin, _key(kind, role), caller) as connection:
                 yield connection
 
@@ -228,9 +231,9 @@ class Database:
             except CONNECTION_ERRORS as error:
                 again = read_only and attempt == 1 and not isinstance(error, asyncio.TimeoutError)
                 if not again or _SHARED.get() is not None:
-                    raise _as_call_error(error) from None
+                    raise self.explained(error) from None
             except asyncpg.PostgresError as error:
-                raise _as_call_error(error) from None
+                raise self.explained(error) from None
         raise AssertionError("unreachable")
 
     def _for_one(
@@ -276,14 +279,14 @@ class Database:
 
         asyncpg's own transactions nest in it as savepoints.
         """
-        with _call_errors():
+        with self._call_errors():
             async with self._transaction(caller, read_only) as connection:
                 yield connection
 
     @asynccontextmanager
     async def snapshot(self, caller: Caller) -> AsyncIterator[Connection]:
         """As :meth:`transaction`, with one view of the primary from its beginning to its end."""
-        with _call_errors():
+        with self._call_errors():
             async with self._begun(caller, False, "repeatable read") as connection:
                 yield connection
 
@@ -293,7 +296,7 @@ class Database:
 
         :param isolation: one of :data:`pgwamp.database.prelude.ISOLATION_LEVELS`.
         """
-        with _call_errors():
+        with self._call_errors():
             async with self._begun(caller, False, isolation) as connection:
                 token = _SHARED.set(connection)
                 try:
@@ -328,21 +331,23 @@ class Database:
         begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
         return f"{begin}; {prelude.for_transaction(settings, before=self._before)}"
 
+    @contextmanager
+    def _call_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            if isinstance(error, asyncio.TimeoutError):
+                raise
+            raise self.explained(error) from None
+
+    def explained(self, error: BaseException) -> BaseException:
+        """The caller's error for one of the database, or ``error`` itself."""
+        known = call_error(error)
+        if known is not None and known.details.get("detail") and self.hides(known.details):
+            known.details["detail"] = None
+        return known or error
+
 
 def _key(kind: Kind, role: Role | None) -> Key:
     """The pool of the calls of a role."""
     return kind, "" if role is None else role.login
-
-
-@contextmanager
-def _call_errors() -> Iterator[None]:
-    try:
-        yield
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        if isinstance(error, asyncio.TimeoutError):
-            raise
-        raise _as_call_error(error) from None
-
-
-def _as_call_error(error: BaseException) -> BaseException:
-    return call_error(error) or error

@@ -16,6 +16,7 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema
+from pgwamp.procedures.hidden import HiddenKeys
 from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
 from pgwamp.procedures.privileges import describe_procedure
 from pgwamp.procedures.python import python_procedures
@@ -61,6 +62,7 @@ async def build_exposure(
     """
     await database.load_roles()
     naming = Naming(settings.expose)
+    database.hides = HiddenKeys(naming, catalog)
     found: dict[str, Procedure] = {}
 
     def add(procedure: Procedure) -> None:

@@ -10,8 +10,7 @@ from contextlib import aclosing
 import asyncpg
 
 from pgwamp.database import Database
-from pgwamp.database.failures import call_error
-from pgwamp.errors import InvalidArgument, PayloadTooLarge
+from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
 from pgwamp.query.statement import Bound
 from pgwamp.query.writes import Load
 from pgwamp.session import Call
@@ -96,7 +95,7 @@ async def copy_in(database: Database, call: Call, load: Load) -> int:
                 header=True,
             )
         except asyncpg.PostgresError as error:
-            raise _named(error) from None
+            raise _named(database, error) from None
         if load.merge is not None:
             record = await connection.fetchrow(load.merge)
             assert record is not None
@@ -110,12 +109,12 @@ async def _pieces(text: bytes) -> AsyncIterator[bytes]:
         yield text[start : start + _CHUNK]
 
 
-def _named(error: asyncpg.PostgresError) -> Exception:
+def _named(database: Database, error: asyncpg.PostgresError) -> BaseException:
     """The error with the line it is about, which PostgreSQL tells in its context."""
-    known = call_error(error)
+    known = database.explained(error)
     place = _PLACE.search(getattr(error, "context", None) or "")
-    if known is None or place is None:
-        return known or error
+    if not isinstance(known, CallError) or place is None:
+        return known
     line, column = int(place["line"]), place["column"]
     problem = f"line {line}" + (f", column {column}" if column else "") + f": {known.message}"
     if (error.sqlstate or "").startswith("22"):
