@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import random
+import zlib
 from typing import Any
 
 import pytest
@@ -249,6 +250,37 @@ def visible(xid: int, snapshot: str) -> bool:
 def test_whatever_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises((InvalidArgument, CursorExpired)):
         decode_cursor(text, "6b0-41")
+
+
+def head(text: str) -> str:
+    """A cursor with this text."""
+    return base64.urlsafe_b64encode(zlib.compress(text.encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        head("6b0-41/9:5:/"),
+        head("6b0-41/5:9:5,9/"),
+        head("6b0-41/5:9:4,7/"),
+        head("6b0-41/5:9:7,6/"),
+        head(f"6b0-41/5:{2**64}:/"),
+        head(f"6b0-41/5:{'9' * 30}:/"),
+        head("6b0-41/5:9:/5:9:") + f".{2**63}",
+        head("6b0-41/5:9:" + ",".join(["5"] * 100_000) + "/"),
+    ],
+    ids=lambda cursor: cursor[:12],
+)
+def test_a_cursor_that_postgresql_could_not_read_is_refused(cursor: str) -> None:
+    with pytest.raises(InvalidArgument, match="since: not a cursor"):
+        decode_cursor(cursor, "6b0-41")
+
+
+def test_a_cursor_of_many_transactions_is_short_enough() -> None:
+    running = ",".join(str(2**40 + n) for n in range(2_500))
+    seen = f"{2**40}:{2**41}:{running}"
+    position = Position(seen, seen, 7, newest=2**42)
+    assert decode_cursor(position.encode("6b0-41"), "6b0-41").seen == seen
 
 
 async def test_a_connection_that_is_lost_while_changes_reads_is_said_to_be_unavailable(

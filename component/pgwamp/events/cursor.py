@@ -19,6 +19,9 @@ from pgwamp.errors import CursorExpired, InvalidArgument
 _SNAPSHOT = r"[1-9]\d*:[1-9]\d*:(?:\d+(?:,\d+)*)?"
 _TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/({_SNAPSHOT})?")
 _ID = re.compile(r"\d{1,19}")
+#: Octets of a cursor's text: two snapshots with 2,500 transactions under way each.
+_LONGEST = 100_000
+_MOST_ID, _MOST_TRANSACTION = 2**63 - 1, 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +85,30 @@ def decode_cursor(cursor: object, cluster: str) -> Position:
     if not isinstance(cursor, str):
         raise InvalidArgument("since", "expected a cursor, as an event or an answer carried it")
     head, dot, last_id = cursor.partition(".")
-    match = _TEXT.fullmatch(_unpack(head))
-    if match is None or bool(dot) != bool(match[3]) or (dot and not _ID.fullmatch(last_id)):
+    match = _TEXT.fullmatch(_unpack(head)) if len(head) <= 2 * _LONGEST else None
+    fits = match is not None and all(_is_possible(s) for s in (match[2], match[3]) if s)
+    if not fits or match is None or bool(dot) != bool(match[3]) or not _is_id(last_id, dot):
         raise InvalidArgument("since", "not a cursor; pass one on as an event carried it")
     if match[1] != cluster:
         raise CursorExpired("the cursor comes from another database")
     newest = max(newest_of(snapshot) for snapshot in (match[2], match[3]) if snapshot)
     return Position(match[2], match[3], int(last_id or 0), newest)
+
+
+def _is_id(text: str, dot: str) -> bool:
+    """Whether what follows the dot of a cursor is an id; without one nothing follows."""
+    return not dot or (_ID.fullmatch(text) is not None and int(text) <= _MOST_ID)
+
+
+def _is_possible(snapshot: str) -> bool:
+    """Whether PostgreSQL reads it: in order, and each transaction under way between the two ends."""
+    first, end, running = snapshot.split(":")
+    numbers = [first, *(running.split(",") if running else ()), end]
+    if any(len(number) > 20 for number in numbers):
+        return False
+    low, *between, high = (int(number) for number in numbers)
+    in_order = between == sorted(between) and low <= high <= _MOST_TRANSACTION
+    return in_order and (not between or (low <= between[0] and between[-1] < high))
 
 
 def _up_to(snapshot: str, newest: int) -> str:
@@ -119,7 +139,7 @@ def _unpack(head: str) -> str:
 def _inflate(raw: bytes) -> bytes:
     """A cursor is short; whatever inflates to more is none."""
     inflater = zlib.decompressobj()
-    text = inflater.decompress(raw, 1_000_000)
+    text = inflater.decompress(raw, _LONGEST)
     if inflater.unconsumed_tail:
         raise ValueError("too long")
     return text
