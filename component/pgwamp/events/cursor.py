@@ -101,7 +101,7 @@ def _is_id(text: str, dot: str) -> bool:
 
 
 def _is_possible(snapshot: str) -> bool:
-    """Whether PostgreSQL reads it: in order, and each transaction under way between the two ends."""
+    """Whether PostgreSQL reads it: in order, with what was under way between the two ends."""
     first, end, running = snapshot.split(":")
     numbers = [first, *(running.split(",") if running else ()), end]
     if any(len(number) > 20 for number in numbers):
