@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pgwamp.errors import CursorExpired, InvalidArgument
 
 _SNAPSHOT = r"[1-9]\d*:[1-9]\d*:(?:\d+(?:,\d+)*)?"
-_TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/({_SNAPSHOT})?")
-_ID = re.compile(r"\d{1,19}")
+_TEXT = re.compile(rf"([0-9a-f]+-[0-9a-f]+)/({_SNAPSHOT})/({_SNAPSHOT})?", re.ASCII)
+_ID = re.compile(r"\d{1,19}", re.ASCII)
 #: Octets of a cursor's text: two snapshots with 2,500 transactions under way each.
 _LONGEST = 100_000
 _MOST_ID, _MOST_TRANSACTION = 2**63 - 1, 2**64 - 1
