@@ -108,10 +108,30 @@ class Database:
 
     @asynccontextmanager
     async def answering(self, caller: Caller) -> AsyncIterator[Connection]:
-        """Lend a connection as :meth:`own`, with what goes wrong as errors of a call."""
+        """Lend a connection as :meth:`own` to a call, with what goes wrong as its errors.
+
+        :raises NotAuthorized: as :meth:`admit`.
+        """
+        await self.admit(caller)
         with self._call_errors():
             async with self._pools.own(caller) as connection:
                 yield connection
+
+    async def admit(self, caller: Caller) -> None:
+        """Ask as a caller whether it may call, where the call runs no statement as the caller.
+
+        :raises NotAuthorized: the caller is not disclosed or not mapped.
+        :raises CallError: as ``access.before`` raises it.
+        """
+        self.roles.of(caller)
+        if self._before:
+            async with self.transaction(caller, read_only=True):
+                pass
+
+    @property
+    def judges_each_caller(self) -> bool:
+        """Whether ``access.before`` may refuse one caller and admit another of the same role."""
+        return bool(self._before)
 
     async def load_roles(self) -> None:
         """Read the settings of the mapped roles, as the login of calls, which must be a member.

@@ -109,6 +109,9 @@ class _Follow:
         self._relation = relation
         self._caller = caller
         self._since, self._topic = request.get("since"), request.get("topic")
+        # An answer for its role is none for a caller whom access.before may refuse.
+        own = common.database.judges_each_caller
+        self._rights = Rights() if own else common.rights
         self._sent: Position | None = None
         self._snapshot = request.get("snapshot", False)
         if not isinstance(self._snapshot, bool):
@@ -211,7 +214,7 @@ class _Follow:
 
         # The notification of a REVOKE comes before those of what is written after it.
         key = self._source.path, None if role is None else role.name
-        wanted = await common.rights.wanted(key, common.feed.schema, ask)
+        wanted = await self._rights.wanted(key, common.feed.schema, ask)
         self._wanted = replace(wanted, caller=self._caller, topic=self._wanted.topic)
 
     def _item(self, changes: Sequence[Change], position: Position) -> Item:

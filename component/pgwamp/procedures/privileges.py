@@ -86,9 +86,11 @@ def describe_procedure(
         status = bind(("status",), call.args, call.kwargs).get("status", False)
         if not isinstance(status, bool):
             raise InvalidArgument("status", "true or false")
-        answer = description
         if database.roles:
             answer = await usable_by(call.caller, description, functions, database)
+        else:
+            await database.admit(call.caller)
+            answer = description
         if status:
             # On the primary, which knows the leader; as the caller, whose EXECUTE decides.
             async with database.own_as(call.caller, primary=True) as connection:

@@ -74,6 +74,8 @@ def _procedure(
                     values[arguments.session] = await stack.enter_async_context(
                         sessions.on(connection)
                     )
+            else:
+                await database.admit(call.caller)
             yield values
 
     async def stream(call: Call) -> AsyncIterator[Any]:
