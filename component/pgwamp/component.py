@@ -21,6 +21,7 @@ from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
 from pgwamp.ownership import schema_problem
 from pgwamp.procedures import Exposure, LiveQueries, build_exposure
+from pgwamp.procedures.build import LONGEST_LOCK
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Serving
 from pgwamp.settings import Settings
@@ -32,8 +33,6 @@ PATIENCE = 30.0
 LOOK = 2.0
 #: Seconds that calls under way get to finish when the component stops.
 DRAIN = 5.0
-#: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
-LONGEST_LOCK = 2
 #: Seconds until what was locked is looked at again, and names of it that are logged.
 LOOK_AGAIN, MOST_NAMED = 10, 10
 
@@ -165,7 +164,7 @@ class Component:
                 "select pid, relation::regclass from pg_locks where mode = 'AccessExclusiveLock' "
                 "names it"
             ) from None
-        except asyncpg.PostgresError as error:
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             raise StartError(f"the catalog could not be read: {error}") from None
         except Unavailable as error:
             raise StartError(f"the catalog could not be read: {error.message}") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from pgwamp.check import check_all
 from pgwamp.errors import StartError
 from pgwamp.settings import DatabaseSettings
-from tests.conftest import Database, MakeSettings, Serve
+from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.database.conftest import Calls, Expose
 from tests.servers import CALLS, Addresses
 
@@ -162,3 +164,37 @@ def test_reads_go_to_the_replica_as_the_login_of_the_role() -> None:
     assert settings.login_dsn("web_user", read_only=True) == (
         "postgresql://shop_user:b%2F@replica:5433/shop?sslmode=require"
     )
+
+
+async def test_to_prepare_a_query_runs_code_of_types_as_a_role_of_calls(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    tmp_path: Path,
+    roles: list[str],
+) -> None:
+    role = roles[0]
+    # PostgreSQL reads the literal as it prepares the query, and checks the domain.
+    (tmp_path / "tagged.sql").write_text(
+        "-- name: tagged\nselect id from item where tags = '{a}';\n"
+    )
+    database.execute(
+        "create function noted(text) returns boolean language plpgsql as $$ begin "
+        "perform pg_notify('seen', concat(session_user, ' ', current_user)); return true; end $$",
+        "create domain tag as text check (noted(value))",
+        "create table item (id int primary key, tags tag[])",
+        f"grant select on item to {role}",
+    )
+    listening = await database.connect()
+    seen: list[object] = []
+    await listening.add_listener("seen", lambda *said: seen.append(said[-1]))
+    await serve(access={"roles": {"anonymous": role}}, expose={"queries": str(tmp_path)})
+    client = await connect()
+    assert await client.call(f"{prefix}.tagged") == []
+    await listening.execute("notify seen, 'end'")
+    async with asyncio.timeout(10):
+        while "end" not in seen:
+            await listening.fetchval("select 1")
+    await listening.close()
+    assert set(seen) == {f"{CALLS} {role}", "end"}

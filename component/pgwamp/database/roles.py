@@ -105,6 +105,10 @@ class Roles:
         name = role_of(caller, self._mapped)
         return None if name is None else self._roles[name]
 
+    def all(self) -> list[Role | None]:
+        """The mapped roles; without any, None for the login itself."""
+        return list(self._roles.values()) or [None]
+
     async def load(self, connection: asyncpg.Connection[Any]) -> None:
         """Read the roles' own settings.
 

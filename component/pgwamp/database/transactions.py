@@ -47,6 +47,8 @@ where has_schema_privilege($1, n.oid, 'usage')
     and not c.relrowsecurity
 """
 _OWN_PATH = f"set local search_path = {OWN_SEARCH_PATH}"
+#: Whose claims are empty: the component itself.
+_NOBODY = Caller("", "")
 #: The transaction that the calls of a batch share.
 _SHARED: ContextVar[Connection | None] = ContextVar("shared transaction", default=None)
 
@@ -292,6 +294,18 @@ class Database:
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
         return self._pools.measured(connection)
+
+    @asynccontextmanager
+    async def preparing(self, role: Role | None, lock_seconds: float) -> AsyncIterator[Connection]:
+        """Lend a connection of calls, on which statements can be prepared as ``role``.
+
+        :param lock_seconds: for which another session may lock what a statement names.
+        """
+        settings = {**self._brought, **prelude.settings_of(_NOBODY, role, read_only=True)}
+        limits = f"set local lock_timeout = '{lock_seconds}s'; set local statement_timeout = '30s'"
+        begin = f"{prelude.begin(settings, read_only=True)}; {prelude.for_transaction(settings)}"
+        async with self._pools.transaction(f"{begin}; {limits}", _key("write", role), None) as lent:
+            yield lent
 
     @asynccontextmanager
     async def transaction(self, caller: Caller, *, read_only: bool) -> AsyncIterator[Connection]:

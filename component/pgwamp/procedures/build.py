@@ -29,6 +29,16 @@ from pgwamp.query.unknown import identity
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
+#: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
+LONGEST_LOCK = 2
+#: Errors of a role that may not use a schema.
+_NOT_SEEN = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+)
 #: Procedures built between two breaths: calls go on while thousands are built anew.
 BREATH = 100
 
@@ -56,7 +66,7 @@ async def build_exposure(
 ) -> Exposure:
     """Everything that ``settings`` expose of ``catalog``, and ``further`` procedures.
 
-    :param connection: to prepare the named queries on.
+    :param connection: of our own, to read what the application's SQL asks for.
     :param live: evaluates live queries; without it there are none.
     :raises StartError: a query, a Python procedure or a role is wrong, or two things have one URI.
     """
@@ -77,7 +87,7 @@ async def build_exposure(
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    queries, locked = await _prepared_queries(settings, connection, database.search_path)
+    queries, locked = await _prepared_queries(settings, database)
     for procedure in _from_queries(settings, queries, database):
         add(procedure)
     if live is not None and queries:
@@ -148,25 +158,42 @@ def _exposed(naming: Naming, relation: Relation) -> Relation:
 
 
 async def _prepared_queries(
-    settings: Settings, connection: asyncpg.Connection[Any], search_path: str
+    settings: Settings, database: Database
 ) -> tuple[list[NamedQuery], list[str]]:
-    """The queries that can be served, and the names of those that read what is locked."""
+    """The queries that can be served, and the names of those that read what is locked.
+
+    Each is prepared as the first role of calls that may: a role sees the schemas that it has USAGE
+    on.
+    """
     if settings.expose.queries is None:
         return [], []
+    waiting = read_queries(settings.folder / settings.expose.queries)
     ready: list[NamedQuery] = []
     locked: list[str] = []
-    for query in read_queries(settings.folder / settings.expose.queries):
-        try:
-            await query.prepare(
-                connection,
-                search_path=search_path,
-                bigint_as_string=settings.expose.bigint == "string",
-            )
-            ready.append(query)
-        except asyncpg.LockNotAvailableError:
-            locked.append(query.name)
-            # All others were waited for by now.
-            await connection.execute("set local lock_timeout = '100ms'")
+    errors: dict[str, asyncpg.PostgresError] = {}
+    for role in database.roles.all():
+        rest, waiting = waiting, []
+        if not rest:
+            break
+        async with database.preparing(role, LONGEST_LOCK) as connection:
+            for query in rest:
+                try:
+                    await query.prepare(
+                        connection,
+                        search_path=database.search_path,
+                        bigint_as_string=settings.expose.bigint == "string",
+                    )
+                    ready.append(query)
+                except asyncpg.LockNotAvailableError:
+                    locked.append(query.name)
+                    # All others were waited for by now.
+                    await connection.execute("set local lock_timeout = '100ms'")
+                except asyncpg.PostgresError as error:
+                    waiting.append(query)
+                    if isinstance(errors.get(query.name), _NOT_SEEN) or query.name not in errors:
+                        errors[query.name] = error
+    for query in waiting:
+        raise StartError(f'query "{query.name}": {errors[query.name]}')
     return ready, locked
 
 

@@ -143,9 +143,12 @@ class NamedQuery:
         It happens in a savepoint that is rolled back: asyncpg leaves a prepared statement's locks
         on the tables it reads, and these locks are what it reads.
 
+        PostgreSQL reads the literals of a statement as it prepares it, which can run code of who
+        owns a type or a domain: so the connection is one of calls.
+
         :param search_path: of calls, in which its names resolve.
         :raises StartError: the query is wrong; the message names it and says why.
-        :raises asyncpg.LockNotAvailableError: another session locks what it reads.
+        :raises asyncpg.PostgresError: PostgreSQL refuses it.
         """
         if self.operation in _UNSUPPORTED:
             kind = _UNSUPPORTED[self.operation]
@@ -155,16 +158,13 @@ class NamedQuery:
         try:
             await connection.execute(_SET_PATH, search_path)
             await self._learn(connection, bigint_as_string)
-        except asyncpg.LockNotAvailableError:
-            raise
-        except asyncpg.PostgresError as error:
-            raise StartError(f'query "{self.name}": {error}') from None
         finally:
             await savepoint.rollback()
 
     async def _learn(self, connection: asyncpg.Connection[Any], bigint_as_string: bool) -> None:
+        # Without a name, so that a pooler's connection keeps nothing of it.
         prepared = await connection.prepare(
-            self._render(lambda name: f"${self.names.index(name) + 1}")
+            self._render(lambda name: f"${self.names.index(name) + 1}"), name=""
         )
         self.reads = await read_so_far(connection)
         attributes = prepared.get_attributes()
@@ -176,7 +176,7 @@ class NamedQuery:
         if twice:
             raise StartError(f'query "{self.name}": two columns are called "{twice[0]}"')
         self.statement = self._build(bigint_as_string)
-        await connection.prepare(self.statement.sql)
+        await connection.prepare(self.statement.sql, name="")
 
     def _build(self, bigint_as_string: bool) -> Statement:
         def placeholder(name: str) -> str:
