@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from sys import getsizeof
 from typing import Any
 
 from pgwamp.errors import InvalidArgument
@@ -19,6 +21,8 @@ from pgwamp.errors import InvalidArgument
 #: Levels of lists and dicts; the pure Python JSON reader of some peers gives up at about 300.
 MAX_DEPTH = 100
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
+#: Characters of a text whose memory is looked at, and not its length.
+_LONG = 1_000
 #: Letters of a caller's key that an error repeats.
 _KEY_LETTERS = 100
 
@@ -82,10 +86,14 @@ def argument_octets(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
         deeper: list[Any] = []
         for container in level:
             octets += 64 * len(container)
-            for item in container.values() if isinstance(container, Mapping) else container:
+            items: Iterable[Any] = container
+            if isinstance(container, Mapping):
+                items = chain(container, container.values())
+            for item in items:
                 kind = type(item)
                 if kind is str or kind is bytes:
-                    octets += len(item)
+                    # One character beyond Latin-1 makes a text two or four times as large.
+                    octets += len(item) if len(item) < _LONG else getsizeof(item)
                 elif kind is list or kind is dict:
                     deeper.append(item)
         level = deeper

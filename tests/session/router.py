@@ -22,9 +22,13 @@ class FakeRouter:
 
     :ivar hello: answers a HELLO, instead of WELCOME.
     :ivar replies: answers by message type, instead of what is usual.
+    :ivar frames: what came in frames of other types than messages, as type and content.
+    :param accepts: octets of a message, of which it takes the next power of two.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, accepts: int = 2**24) -> None:
+        self.frames: list[tuple[int, bytes]] = []
+        self._handshake = bytes([0x7F, (accepts.bit_length() - 10) << 4 | 1, 0, 0])
         self.received: list[Message] = []
         self.replies: dict[int, Callable[[Message], Message | None]] = {
             HELLO: lambda _: [WELCOME, 1, {"roles": {"broker": {}, "dealer": {}}}],
@@ -71,6 +75,16 @@ class FakeRouter:
             await self._news.wait_for(lambda: len(self.of(kind)) >= number)
         return self.of(kind)[number - 1]
 
+    async def until_framed(self) -> tuple[int, bytes]:
+        """Wait for a frame that is no message."""
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: self.frames)
+        return self.frames[0]
+
+    def ping(self, data: bytes) -> None:
+        """Ask as RawSocket does whether the peer lives."""
+        self._writers[-1].write(struct.pack("!I", 1 << 24 | len(data)) + data)
+
     def of(self, kind: int) -> list[Message]:
         """Every message of a type so far."""
         return [message for message in self.received if message[0] == kind]
@@ -78,11 +92,17 @@ class FakeRouter:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await reader.readexactly(4)
-            writer.write(b"\x7f\xf1\x00\x00")
+            writer.write(self._handshake)
             self._writers.append(writer)
             while True:
-                (length,) = struct.unpack("!I", await reader.readexactly(4))
-                message: Message = json.loads(await reader.readexactly(length))
+                (header,) = struct.unpack("!I", await reader.readexactly(4))
+                payload = await reader.readexactly(header & 0xFFFFFF)
+                if kind := header >> 24:
+                    async with self._news:
+                        self.frames.append((kind, payload))
+                        self._news.notify_all()
+                    continue
+                message: Message = json.loads(payload)
                 answer = self.replies.get(message[0], lambda _: None)(message)
                 if answer is not None and writer in self._writers:
                     data = json.dumps(answer).encode()

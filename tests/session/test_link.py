@@ -608,6 +608,29 @@ async def test_an_interrupt_right_behind_its_invocation_is_answered_as_canceled(
     assert answer[4] == "wamp.error.canceled"
 
 
+async def test_a_ping_of_the_router_is_answered_and_ends_nothing(fake_router: FakeRouter) -> None:
+    async with _link(fake_router.url, procedures=[Procedure("com.example.p", _echo)]) as link:
+        await link.start()
+        fake_router.ping(b"are you there")
+        assert await fake_router.until_framed() == (2, b"are you there")
+        registered = await fake_router.until(REGISTER)
+        fake_router.send([INVOCATION, 9, registered[1], {}, ["x"]])
+        assert (await fake_router.until(YIELD))[3] == ["x"]
+
+
+async def test_a_result_that_the_router_does_not_accept_is_answered_with_an_error() -> None:
+    async with FakeRouter(accepts=16_384) as router:
+        async with _link(router.url, procedures=[Procedure("com.example.p", _echo)]) as link:
+            with loop_errors() as errors:
+                await link.start()
+                registered = await router.until(REGISTER)
+                router.send([INVOCATION, 9, registered[1], {}, ["x" * 20_000]])
+                answer = await router.until(ERROR)
+        assert answer[4] == "wamp.error.payload_size_exceeded"
+        assert "than the router accepts (16384)" in answer[5][0]
+        assert errors == []
+
+
 # --- leaving ------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.neutral import MAX_DEPTH, check_arguments, find_foreign, portable_text
+from pgwamp.neutral import (
+    MAX_DEPTH,
+    argument_octets,
+    check_arguments,
+    find_foreign,
+    portable_text,
+)
 from pgwamp.session.codec import CODECS
 
 SERIALIZERS = tuple(CODECS)
@@ -232,3 +238,15 @@ def test_any_text_can_be_made_portable(text: str) -> None:
     assert find_foreign(portable_text(text)) is None
     if find_foreign(text) is None:
         assert portable_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"a": "x" * 999_999 + "😀"}, {"x" * 999_999 + "😀": 1}, {"a": [{"b": {"x" * 10**6: 1}}]}],
+    ids=["value", "key", "key within"],
+)
+def test_the_octets_of_arguments_are_those_of_the_memory_they_take(
+    arguments: dict[str, Any],
+) -> None:
+    wide = "😀" in repr(arguments)
+    assert argument_octets([], arguments) >= (4 if wide else 1) * 10**6

@@ -30,8 +30,15 @@ def guarded(transport: Any, max_bytes: int) -> Send:
     nothing. A result is answered with an error instead; every other message raises.
 
     A connection that is just being closed raises Autobahn's own error: it is lost, as any other.
+
+    :param max_bytes: octets of a message; less where the router said so in RawSocket's handshake.
     """
     unguarded: Send = transport.send
+    bound = f"limits.max_bytes ({max_bytes})"
+    accepted: int = getattr(transport, "max_length_send", max_bytes)
+    if accepted < max_bytes:
+        log.warning("the router accepts less than limits.max_bytes", octets=accepted)
+        max_bytes, bound = accepted, f"the router accepts ({accepted})"
 
     def send(msg: Any) -> None:
         try:
@@ -53,7 +60,7 @@ def guarded(transport: Any, max_bytes: int) -> Send:
         except Exception as error:
             return _refuse_unserializable(msg, error, send)
         if len(data) > max_bytes:
-            return _refuse_large(msg, len(data), max_bytes, send)
+            return _refuse_large(msg, f"{len(data)} bytes are more than {bound}", send)
         if send_octets is None:
             return send(msg)
         if not transport.isOpen():
@@ -72,10 +79,8 @@ def _refuse_unserializable(msg: Any, error: Exception, send: Send) -> None:
     send(error_message(msg.request, Internal()))
 
 
-def _refuse_large(msg: Any, size: int, max_bytes: int, send: Send) -> None:
-    problem = (
-        f"{size} bytes are more than limits.max_bytes ({max_bytes}); ask for fewer rows or columns"
-    )
+def _refuse_large(msg: Any, problem: str, send: Send) -> None:
+    problem = f"{problem}; ask for fewer rows or columns"
     if isinstance(msg, message.Error):
         return send(
             message.Error(msg.request_type, msg.request, msg.error, args=["error too long"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import struct
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,10 @@ import txaio
 
 txaio.use_asyncio()
 
-from autobahn.asyncio.rawsocket import WampRawSocketClientFactory  # noqa: E402
+from autobahn.asyncio.rawsocket import (  # noqa: E402
+    RawSocketProtocol,
+    WampRawSocketClientFactory,
+)
 from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
 
 from pgwamp.session.codec import MessageSerializer  # noqa: E402
@@ -23,6 +27,8 @@ CONNECT_TIMEOUT = 10.0
 _RAWSOCKET_PORT, _RAWSOCKET_TLS_PORT = 8081, 8443
 #: A half-open connection is noticed within this time, else its registrations stay behind.
 _PING_INTERVAL, _PING_TIMEOUT, _PING_SIZE = 10.0, 5.0, 12
+#: The type of a RawSocket frame that answers a ping.
+_PONG = 2
 
 
 async def open_transport(
@@ -86,6 +92,17 @@ def _keep_alive(transport: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
+def _answer_pings(protocol: Any) -> None:
+    """Answer as RawSocket has it: Autobahn raises, which ends the session."""
+
+    def pong(data: bytes) -> None:
+        header = struct.pack("!I", _PONG << 24 | len(data))
+        protocol.transport.write(header + data)
+
+    protocol.ping = pong
+    protocol.pong = lambda _: None
+
+
 def _watch(protocol: Any, session: WampSession) -> None:
     """Tell the session what Autobahn's protocols keep to themselves, or do not hear at all."""
     original = protocol.connection_lost
@@ -96,5 +113,7 @@ def _watch(protocol: Any, session: WampSession) -> None:
         session.lose()
 
     protocol.connection_lost = connection_lost
+    if isinstance(protocol, RawSocketProtocol):
+        _answer_pings(protocol)
     protocol.pause_writing = session.room.clear
     protocol.resume_writing = session.room.set
