@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,28 @@ async def test_a_transaction_that_a_cancelled_call_left_open_is_rolled_back_and_
         async with lent(call.database, "own") as connection:
             assert not connection.is_in_transaction()
             assert await connection.fetchval("select 1") == 1
+    assert reported == []
+
+
+async def test_a_call_cancelled_while_it_connects_is_no_error(
+    expose: Expose,
+) -> None:
+    call = await expose(database={"pool_min": 1, "pool_max": 4})
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def borrow() -> None:
+        async with call.database.own():
+            pass
+
+    async with call.database.own():
+        for steps in range(1, 30):
+            connecting = asyncio.create_task(borrow())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            connecting.cancel()
+            await asyncio.wait({connecting})
+    gc.collect()
     assert reported == []
 
 

@@ -98,6 +98,8 @@ class Pools:
             for key in (*keys, *self._own_logins)
         }
         self._most_octets = 2 * limits.max_bytes + MARGIN
+        #: Connections that were opened for calls that did not wait for them.
+        self._giving_back: set[asyncio.Task[None]] = set()
         #: Pools whose login is refused, so that it is logged once.
         self._known_refused: set[Key] = set()
 
@@ -351,7 +353,7 @@ class Pools:
     async def _free(self, pool: Pool, key: Key) -> PooledConnection:
         try:
             # asyncpg's proxy stands for the connection until it is released.
-            free: Any = await pool.acquire(timeout=self._settings.acquire_timeout)
+            free: Any = await self._acquired(pool)
         except TimeoutError:
             raise Unavailable(self._none_free()) from None
         except CONNECTION_ERRORS:
@@ -362,6 +364,21 @@ class Pools:
             raise Unavailable(_AWAY) from None
         self._known_refused.discard(key)
         return cast(PooledConnection, free)
+
+    async def _acquired(self, pool: Pool) -> Any:
+        acquiring = pool.acquire(timeout=self._settings.acquire_timeout)
+        if pool.get_idle_size():
+            return await acquiring
+        # It may have to connect, which is not given up when its call is: the next one has use for
+        # it, and asyncpg reports the connection that it drops half open as an error of ours.
+        connecting = asyncio.ensure_future(acquiring)
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            giving = asyncio.create_task(_give_back(pool, connecting))
+            self._giving_back.add(giving)
+            giving.add_done_callback(self._giving_back.discard)
+            raise
 
     def _refused(self, key: Key, error: asyncpg.PostgresError) -> None:
         if key in self._known_refused:
@@ -374,6 +391,11 @@ class Pools:
             f"no database connection became free within {self._settings.acquire_timeout:g} "
             "seconds; raise database.pool_max, or send fewer calls at a time"
         )
+
+
+async def _give_back(pool: Pool, connecting: asyncio.Future[Any]) -> None:
+    with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+        await pool.release(await connecting)
 
 
 async def _return(pool: Pool, connection: PooledConnection) -> None:
