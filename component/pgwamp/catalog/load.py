@@ -43,6 +43,8 @@ _MODES: dict[str, Literal["in", "out", "inout", "variadic", "table"]] = {
     "t": "table",
 }
 _VOLATILITIES: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
+#: Relations built between two breaths.
+_BREATH = 10
 #: Names of types that only the parser knows.
 _SPELLINGS = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 
@@ -115,11 +117,15 @@ async def _load(
     oids.update(row["result"] for row in aggregates)
     oids.update(row["oid"] for row in castable)
     types = await _load_types(connection, oids)
+    built: list[Relation] = []
+    for row in relations:
+        built.append(_relation(row, types, behind, updatable.get(row["oid"], TABLE)))
+        # Calls go on meanwhile: a relation may have 1,600 columns.
+        if len(built) % _BREATH == 0:
+            await asyncio.sleep(0)
     return Catalog(
         server_version=version,
-        relations=tuple(
-            _relation(row, types, behind, updatable.get(row["oid"], TABLE)) for row in relations
-        ),
+        relations=tuple(built),
         updatable=updatable,
         locked=tuple(f"{r['schema']}.{r['name']}" for r in relations if r["oid"] in locked),
         routines=tuple(_routine(row, types) for row in routines),

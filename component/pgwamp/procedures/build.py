@@ -39,8 +39,9 @@ _NOT_SEEN = (
     asyncpg.UndefinedFunctionError,
     asyncpg.UndefinedObjectError,
 )
-#: Procedures built between two breaths: calls go on while thousands are built anew.
-BREATH = 100
+#: Procedures and relations built between two breaths: calls go on while thousands are built anew.
+#: A table may have 1,600 columns, and each of its procedures describes them.
+BREATH = 10
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ async def build_exposure(
             )
         found[procedure.uri] = procedure
 
-    for number, procedure in enumerate(_from_catalog(settings, naming, catalog, database)):
+    shown = await _exposed_columns(naming, catalog)
+    for number, procedure in enumerate(_from_catalog(settings, naming, shown, database)):
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
@@ -109,7 +111,6 @@ async def build_exposure(
 def _from_catalog(
     settings: Settings, naming: Naming, catalog: Catalog, database: Database
 ) -> Iterator[Procedure]:
-    catalog = _exposed_columns(naming, catalog)
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
     callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
     scopes = Scopes(catalog, Graph(catalog, reachable, callable_), settings.limits)
@@ -125,9 +126,13 @@ def _from_catalog(
             yield routine.procedure()
 
 
-def _exposed_columns(naming: Naming, catalog: Catalog) -> Catalog:
+async def _exposed_columns(naming: Naming, catalog: Catalog) -> Catalog:
     """The catalog without the columns that ``expose.exclude`` hides."""
-    relations = tuple(_exposed(naming, relation) for relation in catalog.relations)
+    relations: list[Relation] = []
+    for relation in catalog.relations:
+        relations.append(_exposed(naming, relation))
+        if len(relations) % BREATH == 0:
+            await asyncio.sleep(0)
     shown = {r.row_type: r.columns for r in relations if r.whole is not None}
     routines = tuple(
         replace(routine, columns=shown[routine.returns.oid])
@@ -135,7 +140,7 @@ def _exposed_columns(naming: Naming, catalog: Catalog) -> Catalog:
         else routine
         for routine in catalog.routines
     )
-    return replace(catalog, relations=relations, routines=routines)
+    return replace(catalog, relations=tuple(relations), routines=routines)
 
 
 def _exposed(naming: Naming, relation: Relation) -> Relation:
