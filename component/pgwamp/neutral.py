@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from sys import getsizeof
 from typing import Any
 
@@ -21,14 +20,11 @@ from pgwamp.errors import InvalidArgument
 #: Levels of lists and dicts; the pure Python JSON reader of some peers gives up at about 300.
 MAX_DEPTH = 100
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
-#: Characters of a text whose memory is looked at, and not its length.
-_LONG = 1_000
 #: Letters of a caller's key that an error repeats.
 _KEY_LETTERS = 100
 
 #: How PostgreSQL writes what no serializer carries safely.
 _NONFINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_PLAIN = frozenset({type(None), bool, bytes})
 
 
 class _TooManyValues(Exception):
@@ -41,20 +37,22 @@ def find_foreign(value: Any) -> str | None:
     Portable are None, bool, int within 64 bits, finite float, str (valid Unicode, not beginning
     with NUL), bytes, and lists and dicts (with such str as keys) of these.
     """
-    if _is_portable([[value]], None):
+    if portable_octets([[value]]) is not None:
         return None
     found = _find(value, "result", MAX_DEPTH)
     return f"{found[0] or 'result'} is {found[1]}" if found else None
 
 
-def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: int) -> None:
-    """Refuse arguments of a call that are not portable, or too many.
+def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: int) -> int:
+    """Refuse arguments of a call that are not portable, or too many; say how much memory they take.
 
+    :returns: octets, about.
     :raises InvalidArgument: it names the place, as in ``where.total[3]``, and the cure.
     """
     try:
-        if _is_portable([args, kwargs], max_values):
-            return
+        octets = portable_octets([args, kwargs], max_values)
+        if octets is not None:
+            return octets
     except _TooManyValues:
         raise InvalidArgument(
             "arguments",
@@ -71,6 +69,8 @@ def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: 
         if problem := _key_problem(key):
             raise InvalidArgument("arguments", problem)
     _refuse((_shown(key), value) for key, value in named.items())
+    # Subclasses of portable types, which no message is read as.
+    return 0
 
 
 def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
@@ -79,35 +79,14 @@ def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
             raise InvalidArgument(found[0] or place, found[1])
 
 
-def argument_octets(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """About how much memory the arguments of a call take, in octets."""
-    octets, level = 64, [args, kwargs]
-    while level:
-        deeper: list[Any] = []
-        for container in level:
-            octets += 64 * len(container)
-            items: Iterable[Any] = container
-            if isinstance(container, Mapping):
-                items = chain(container, container.values())
-            for item in items:
-                kind = type(item)
-                if kind is str or kind is bytes:
-                    # One character beyond Latin-1 makes a text two or four times as large.
-                    octets += len(item) if len(item) < _LONG else getsizeof(item)
-                elif kind is list or kind is dict:
-                    deeper.append(item)
-        level = deeper
-    return octets
-
-
-def _is_portable(level: list[Any], max_values: int | None) -> bool:
-    """Whether the values within these lists and dicts are.
+def portable_octets(level: list[Any], max_values: int | None = None) -> int | None:
+    """About how much memory the values within these lists and dicts take; None if not portable.
 
     Level by level, without places: a call pays for this walk, and only an error for the other.
     It stops at more than ``max_values`` with an exception. Most text is looked at in place, which
     takes a quarter less than a call for each.
     """
-    count = 0
+    count = octets = 0
     for _ in range(MAX_DEPTH + 1):
         deeper: list[Any] = []
         for container in level:
@@ -117,32 +96,45 @@ def _is_portable(level: list[Any], max_values: int | None) -> bool:
             if type(container) is dict:
                 for key in container:
                     if type(key) is not str or key[:1] == "\0":
-                        return False
-                    if not key.isascii() and not _is_portable_text(key):
-                        return False
+                        return None
+                    if key.isascii():
+                        octets += len(key)
+                    elif _is_portable_text(key):
+                        octets += getsizeof(key)
+                    else:
+                        return None
                 items: Iterable[Any] = container.values()
             else:
                 items = container
             for item in items:
                 kind = type(item)
                 if kind is str:
-                    if item[:1] == "\0" or not (item.isascii() or _is_portable_text(item)):
-                        return False
+                    if item[:1] == "\0":
+                        return None
+                    if item.isascii():
+                        octets += len(item)
+                    elif _is_portable_text(item):
+                        # One character beyond Latin-1 makes a text two or four times as large.
+                        octets += getsizeof(item)
+                    else:
+                        return None
                 elif kind is int:
                     if not INT_MIN <= item <= INT_MAX:
-                        return False
+                        return None
                 elif kind is list or kind is dict or kind is tuple:
                     deeper.append(item)
                 elif kind is float:
                     if item - item != 0:
-                        return False
-                elif kind not in _PLAIN:
+                        return None
+                elif kind is bytes:
+                    octets += len(item)
+                elif kind is not bool and item is not None:
                     # A subclass may be; the other walk decides.
-                    return False
+                    return None
         if not deeper:
-            return True
+            return octets + 64 * (count + 1)
         level = deeper
-    return False
+    return None
 
 
 def is_shallow(value: Any) -> bool:

@@ -24,7 +24,7 @@ from pgwamp.errors import (
     Unavailable,
 )
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import argument_octets, check_arguments, find_foreign
+from pgwamp.neutral import check_arguments, find_foreign
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Budget, Shares
@@ -141,8 +141,7 @@ class Serving:
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
-        check_arguments(call.args, call.kwargs, self._limits.max_values)
-        octets = argument_octets(call.args, call.kwargs)
+        octets = check_arguments(call.args, call.kwargs, self._limits.max_values)
         self._arguments.spend(call.caller, octets)
         try:
             result = await self._answer(procedure, call, progress, room)
