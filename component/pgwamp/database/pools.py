@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -98,6 +99,8 @@ class Pools:
             for key in (*keys, *self._own_logins)
         }
         self._most_octets = 2 * limits.max_bytes + MARGIN
+        #: Connections that were returned, at most: some are closed when they were idle for long.
+        self._idle: Counter[Key] = Counter()
         #: Connections that were opened for calls that did not wait for them.
         self._giving_back: set[asyncio.Task[None]] = set()
         #: Pools whose login is refused, so that it is logged once.
@@ -191,7 +194,7 @@ class Pools:
             try:
                 yield connection
             finally:
-                await _return(pool, connection)
+                await self._return(pool, ("own", ""), connection)
 
     @asynccontextmanager
     async def calls(self, key: Key = ("write", "")) -> AsyncIterator[Connection]:
@@ -234,7 +237,7 @@ class Pools:
                 finally:
                     meter.allow(None)
             finally:
-                await _return(pool, connection)
+                await self._return(pool, key, connection)
 
     @asynccontextmanager
     async def transaction(
@@ -257,7 +260,7 @@ class Pools:
                     _discard(connection)
                 raise
             finally:
-                await _return(pool, connection)
+                await self._return(pool, key, connection)
 
     async def _commit(self, connection: PooledConnection, *, pooled: bool) -> None:
         if not pooled:
@@ -350,10 +353,17 @@ class Pools:
                 await pool.release(cast(Any, connection))
                 raise
 
+    async def _return(self, pool: Pool, key: Key, connection: PooledConnection) -> None:
+        # asyncpg takes a lost connection out of the hands of who has it.
+        if getattr(connection, "altered", False):
+            _discard(connection)
+        await pool.release(cast(Any, connection))
+        self._idle[key] += 1
+
     async def _free(self, pool: Pool, key: Key) -> PooledConnection:
         try:
             # asyncpg's proxy stands for the connection until it is released.
-            free: Any = await self._acquired(pool)
+            free: Any = await self._acquired(pool, key)
         except TimeoutError:
             raise Unavailable(self._none_free()) from None
         except CONNECTION_ERRORS:
@@ -365,9 +375,10 @@ class Pools:
         self._known_refused.discard(key)
         return cast(PooledConnection, free)
 
-    async def _acquired(self, pool: Pool) -> Any:
+    async def _acquired(self, pool: Pool, key: Key) -> Any:
         acquiring = pool.acquire(timeout=self._settings.acquire_timeout)
-        if pool.get_idle_size():
+        if self._idle[key]:
+            self._idle[key] -= 1
             return await acquiring
         # It may have to connect, which is not given up when its call is: the next one has use for
         # it, and asyncpg reports the connection that it drops half open as an error of ours.
@@ -396,13 +407,6 @@ class Pools:
 async def _give_back(pool: Pool, connecting: asyncio.Future[Any]) -> None:
     with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
         await pool.release(await connecting)
-
-
-async def _return(pool: Pool, connection: PooledConnection) -> None:
-    # asyncpg takes a lost connection out of the hands of who has it.
-    if getattr(connection, "altered", False):
-        _discard(connection)
-    await pool.release(cast(Any, connection))
 
 
 async def _leave_transaction(connection: Connection, error: BaseException, *, pooled: bool) -> None:
