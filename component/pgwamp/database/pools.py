@@ -47,6 +47,8 @@ MARGIN = 64 * 1024
 #: shapes, and the server holds about ten times the text of each.
 PREPARED, PREPARED_BYTES = 150, 8_192
 
+#: Seconds that a connection has to become free of what a cancelled call has left it doing.
+LEAVING = 2.0
 #: The kinds of pools of calls.
 CALLS: tuple[Kind, ...] = ("read", "write")
 
@@ -357,8 +359,11 @@ class Pools:
         # asyncpg takes a lost connection out of the hands of who has it.
         if getattr(connection, "altered", False):
             _discard(connection)
-        await pool.release(cast(Any, connection))
-        self._idle[key] += 1
+        # Who is cancelled waits for the server, which a function may keep from stopping. asyncpg
+        # then closes the connection.
+        with suppress(TimeoutError):
+            await pool.release(cast(Any, connection), timeout=LEAVING)
+            self._idle[key] += 1
 
     async def _free(self, pool: Pool, key: Key) -> PooledConnection:
         try:
@@ -416,7 +421,7 @@ async def _leave_transaction(connection: Connection, error: BaseException, *, po
         return
     statement = f"rollback; {reset_after_transaction()}" if pooled else "rollback"
     try:
-        await asyncio.wait_for(asyncio.shield(connection.execute(statement)), 5)
+        await asyncio.wait_for(asyncio.shield(connection.execute(statement)), LEAVING)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncio.CancelledError):
         _discard(connection)
 
