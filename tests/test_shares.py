@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgwamp.access import Caller
 from pgwamp.errors import Unavailable
-from pgwamp.shares import ALWAYS_WAITING, Budget, Shares
+from pgwamp.shares import ALWAYS_WAITING, Budget, Party, Shares
 
 
 def caller(authid: str | None, role: str | None = "anonymous", session: int | None = 1) -> Caller:
@@ -26,7 +26,7 @@ class Crowd:
         self.order: list[str] = []
         self._ends: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
 
-    def comes(self, name: str, who: Caller) -> asyncio.Task[None]:
+    def comes(self, name: str, who: Caller | Party) -> asyncio.Task[None]:
         end = asyncio.Event()
 
         async def stay() -> None:
@@ -189,6 +189,90 @@ def test_places_are_neither_lost_nor_given_twice(
                 stack.enter_context(shares.place_now(caller(f"q{index}", f"q{index}")))
 
     asyncio.run(run())
+
+
+def party_of(*callers: Caller) -> Party:
+    party = Party()
+    for one in callers:
+        party.join(one)
+    return party
+
+
+async def test_a_place_of_a_party_counts_to_a_member_who_may_have_one() -> None:
+    crowd = Crowd(Shares(4, per_session=0.25, reserve=0))
+    anna, ben = caller("anna"), caller("ben")
+    crowd.comes("anna", anna)
+    for _ in range(3):
+        crowd.comes("anna waits", anna)
+    assert await crowd.settle() == ["anna"]
+    crowd.comes("both", party_of(ben, anna))
+    assert await crowd.settle() == ["anna", "both"]
+    # It was that of ben, who has no other.
+    crowd.comes("ben", ben)
+    assert await crowd.settle() == ["anna", "both"]
+    await crowd.goes(4)
+    assert await crowd.settle() == ["anna", "both", "ben"]
+    await crowd.close()
+
+
+async def test_a_party_that_has_a_place_waits_for_no_other() -> None:
+    shares = Shares(4, per_session=0.25, reserve=0)
+    anna, ben, cleo = caller("anna"), caller("ben"), caller("cleo")
+    for party in (party_of(anna, ben), party_of(ben, anna)):
+        with shares.place_now(anna):
+            async with shares.place(party):
+                # Whoever waits would come before her.
+                with shares.place_now(cleo):
+                    pass
+
+
+async def test_who_joins_a_party_that_waits_brings_it_a_place() -> None:
+    crowd = Crowd(Shares(4, per_session=0.25, reserve=0))
+    anna, ben, cleo = caller("anna"), caller("ben"), caller("cleo")
+    for one in (anna, ben):
+        crowd.comes(str(one.authid), one)
+    party = party_of(anna)
+    crowd.comes("party", party)
+    party.join(ben)
+    assert await crowd.settle() == ["anna", "ben"]
+    party.leave(ben)
+    await crowd.goes(1)
+    assert await crowd.settle() == ["anna", "ben"]
+    party.join(cleo)
+    assert await crowd.settle() == ["anna", "ben", "party"]
+    # Nothing is left in the queues of the others.
+    await crowd.goes(0)
+    for one in (anna, ben):
+        assert not crowd.comes(str(one.authid), one).done()
+    assert await crowd.settle() == ["anna", "ben", "party", "anna", "ben"]
+    await crowd.close()
+
+
+@pytest.mark.parametrize("way", ["cancelled", "late", "in the same moment"])
+async def test_a_party_that_gets_no_place_leaves_nothing_behind(way: str) -> None:
+    shares = Shares(2, per_session=0.5, reserve=0)
+    anna, ben = caller("anna"), caller("ben")
+    party = party_of(anna, ben)
+    async with AsyncExitStack() as stack:
+        for one in (anna, ben):
+            stack.enter_context(shares.place_now(one))
+        seconds = 0.01 if way == "late" else None
+        entering = asyncio.create_task(shares.place(party, seconds).__aenter__())
+        await asyncio.sleep(0)
+        if way == "late":
+            with pytest.raises(Unavailable, match="no turn came in time"):
+                await entering
+        if way == "cancelled":
+            entering.cancel()
+            await asyncio.wait({entering})
+    entering.cancel()
+    await asyncio.wait({entering})
+    assert not party.awaited
+    for one in (anna, ben):
+        with shares.place_now(one):
+            pass
+    with shares.place_now(anna), shares.place_now(ben):
+        pass
 
 
 def test_a_budget_refuses_what_is_large_and_counts_what_is_small() -> None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from pgwamp.access import Caller
 from pgwamp.errors import Unavailable
@@ -26,6 +26,8 @@ ALWAYS_WAITING = 4
 WAITING_CALLERS = 4
 
 Person = tuple[str, object]
+#: A place to come, and then the authrole and the caller that it counts to.
+Turn: TypeAlias = "asyncio.Future[tuple[str | None, Person]]"
 
 
 class Shares:
@@ -56,19 +58,21 @@ class Shares:
         self._waiting = 0
         self._by_person: dict[Person, int] = {}
         self._by_role: dict[str | None, int] = {}
-        self._queues: dict[str | None, dict[Person, deque[asyncio.Future[None]]]] = {}
+        self._queues: dict[str | None, dict[Person, deque[Turn]]] = {}
 
     def place(
         self,
-        caller: Caller,
+        caller: Caller | Party,
         seconds: float | None = None,
         refusal: Callable[[], str] = lambda: "no turn came in time; try again later",
-    ) -> Place:
+    ) -> Place | PartyPlace:
         """Wait for a place, and have it: ``async with shares.place(caller)``.
 
         Entering raises :class:`Unavailable` when too many calls of this caller wait already, or,
         with the text of ``refusal``, when no place comes within ``seconds``.
         """
+        if isinstance(caller, Party):
+            return PartyPlace(self, caller, seconds, refusal)
         return Place(self, caller, seconds, refusal)
 
     @contextmanager
@@ -121,16 +125,14 @@ class Shares:
         _decrease(self._by_role, role, 1)
         _decrease(self._by_person, person, 1)
         if self._queues:
-            self._hand_out()
+            self.hand_out()
 
     async def turn(self, role: str | None, person: Person) -> None:
         """Wait until a place is ours."""
         self._require_waiting_room(role, person)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = self._queues.setdefault(role, {}).setdefault(person, deque())
-        queue.append(turn)
-        self._waiting += 1
-        self._hand_out()
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self.queue(role, person, turn)
+        self.hand_out()
         try:
             await turn
         except asyncio.CancelledError:
@@ -138,8 +140,13 @@ class Shares:
             if turn.done() and not turn.cancelled():
                 self.give_back(role, person)
             else:
-                self._leave(role, person, turn)
+                self.leave(role, person, turn)
             raise
+
+    def queue(self, role: str | None, person: Person, turn: Turn) -> None:
+        """Let a turn come among those of a caller; it may also be among those of others."""
+        self._queues.setdefault(role, {}).setdefault(person, deque()).append(turn)
+        self._waiting += 1
 
     def _require_waiting_room(self, role: str | None, person: Person) -> None:
         if self._most_waiting is None:
@@ -152,7 +159,8 @@ class Shares:
                 "wait for some of them, or try again later"
             )
 
-    def _leave(self, role: str | None, person: Person, turn: asyncio.Future[None]) -> None:
+    def leave(self, role: str | None, person: Person, turn: Turn) -> None:
+        """Let it no longer be among them."""
         # A turn that was cancelled may have come up, and been passed over, in the same moment.
         queue = self._queues.get(role, {}).get(person, ())
         if turn in queue:
@@ -167,7 +175,7 @@ class Shares:
         if not queues:
             del self._queues[role]
 
-    def _hand_out(self) -> None:
+    def hand_out(self) -> None:
         """Give free places to those whose turn it is."""
         while self._taken < self.total and (next_one := self._next()) is not None:
             role, person = next_one
@@ -180,7 +188,7 @@ class Shares:
             self._forget_empty(role, person)
             if not turn.done():
                 self._take(role, person)
-                turn.set_result(None)
+                turn.set_result((role, person))
 
     def _next(self) -> tuple[str | None, Person] | None:
         """Whose turn it is among those who may have a place."""
@@ -225,6 +233,82 @@ class Place:
 
     async def __aexit__(self, *_: object) -> None:
         self._shares.give_back(self._role, self._person)
+
+
+class Party:
+    """Callers for whom the same is done: it counts to one of them, to whoever may have it first.
+
+    So nobody keeps it from the others by joining them, however many places it has or awaits. They
+    come and go, also while a place is awaited.
+
+    :ivar members: each with how often it has joined; who came last is last.
+    """
+
+    def __init__(self) -> None:
+        self.members: Counter[tuple[str | None, Person]] = Counter()
+        self.awaited: set[PartyPlace] = set()
+
+    def join(self, caller: Caller) -> None:
+        """Become a member."""
+        member = caller.authrole, _person(caller)
+        self.members[member] += 1
+        if self.members[member] == 1:
+            for place in self.awaited:
+                place.admit(member)
+
+    def leave(self, caller: Caller) -> None:
+        """Be a member no longer, once it was left as often as joined."""
+        member = caller.authrole, _person(caller)
+        _decrease(self.members, member, 1)
+        if member not in self.members:
+            for place in self.awaited:
+                place.dismiss(member)
+
+
+class PartyPlace:
+    """A place of a party, from entering to leaving it."""
+
+    def __init__(
+        self, shares: Shares, party: Party, seconds: float | None, refusal: Callable[[], str]
+    ):
+        self._shares = shares
+        self._party = party
+        self._seconds = seconds
+        self._refusal = refusal
+
+    async def __aenter__(self) -> None:
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self._awaited = turn
+        self._party.awaited.add(self)
+        # What is done is most likely done because of who came last.
+        for member in reversed(self._party.members):
+            self.admit(member)
+        try:
+            async with asyncio.timeout(self._seconds):
+                self._payer = await turn
+        except BaseException as error:
+            # The place may have come in the same moment.
+            if turn.done() and not turn.cancelled():
+                self._shares.give_back(*turn.result())
+            if isinstance(error, TimeoutError):
+                raise Unavailable(self._refusal()) from None
+            raise
+        finally:
+            self._party.awaited.discard(self)
+            for member in self._party.members:
+                self.dismiss(member)
+
+    def admit(self, member: tuple[str | None, Person]) -> None:
+        """Await it as this member too."""
+        self._shares.queue(*member, self._awaited)
+        self._shares.hand_out()
+
+    def dismiss(self, member: tuple[str | None, Person]) -> None:
+        """Await it as this member no longer."""
+        self._shares.leave(*member, self._awaited)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._shares.give_back(*self._payer)
 
 
 def _decrease(counted: dict[Any, int], key: Any, number: int) -> None:

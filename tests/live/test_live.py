@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
 from pgwamp.access import Caller
 from pgwamp.errors import InvalidArgument
+from pgwamp.procedures.differences import Result
 from pgwamp.session import Call
 from tests.conftest import Database
 from tests.live.conftest import Start
@@ -65,13 +67,11 @@ async def test_nothing_comes_when_nothing_differs(live: Start, database: Databas
     database.execute("update item set price = 0.5 where name = 'pen'")
     started.feed.tell("item")
     await dear.shows([INK])
-    before, (evaluation,) = started.count, started.queries.evaluations
-    state = await evaluation.first()
+    before = started.count
     database.execute("update item set price = 0.6 where name = 'pen'")
     started.feed.tell("item")
     await started.answered(before + 1)
     assert len(dear.items) == 2
-    assert await evaluation.first() is state
     started.feed.tell("other")
     database.execute("update item set price = 2 where name = 'pen'")
     started.feed.tell("item")
@@ -171,24 +171,41 @@ async def test_many_changes_are_few_evaluations_and_the_last_one_counts(
     assert started.count <= 1 + (loop.time() - began) / 0.3 + 1
 
 
-async def test_a_slow_caller_gets_the_newest_result_and_not_those_between(
+async def test_nothing_is_evaluated_while_a_result_is_on_its_way(
+    live: Start, database: Database
+) -> None:
+    """Then there are never more results than evaluations at a time."""
+    started = await live(QUERIES, *ITEM)
+    slow, quick = started("dear", 1), started("dear", 1)
+    slow.room.clear()
+    await slow.shows([INK, PEN])
+    await quick.shows([INK, PEN])
+    before = started.count
+    for number in range(3, 8):
+        database.execute(f"insert into item values ({number}, 'item', {number})")
+        started.feed.tell("item")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await started.answered(before + 1)
+    slow.room.set()
+    await quick.until(lambda heard: len(heard.rows or ()) == 7)
+    assert quick.rows is not None
+    await slow.shows(quick.rows)
+    # They see the newest result, and none of those between.
+    assert len(quick.items) == len(slow.items) == 2
+
+
+async def test_who_leaves_while_a_result_is_on_its_way_holds_up_nobody(
     live: Start, database: Database
 ) -> None:
     started = await live(QUERIES, *ITEM)
     slow, quick = started("dear", 1), started("dear", 1)
-    await slow.shows([INK, PEN])
     slow.room.clear()
-    await quick.shows([INK, PEN])
-    for number in range(3, 8):
-        database.execute(f"insert into item values ({number}, 'item', {number})")
-        started.feed.tell("item")
-        await quick.until(lambda heard, n=number: len(heard.rows or ()) == n)
-    slow.room.set()
-    assert quick.rows is not None
-    await slow.shows(quick.rows)
-    assert len(quick.items) == 6
-    # One may have been on its way already.
-    assert len(slow.items) <= 3
+    await slow.shows([INK, PEN])
+    database.execute("delete from item where name = 'pen'")
+    started.feed.tell("item")
+    await slow.leave()
+    await quick.shows([INK])
 
 
 async def test_a_change_while_the_database_answers_is_in_the_next_evaluation(
@@ -251,18 +268,16 @@ async def test_an_error_ends_it_for_all_and_whoever_calls_again_begins_anew(
     live: Start, database: Database
 ) -> None:
     started = await live("-- name: parts\nselect 100 / id as part from item order by id", *ITEM)
-    quick, slow = started("parts"), started("parts")
-    slow.room.clear()
-    for heard in (quick, slow):
+    both = started("parts"), started("parts")
+    for heard in both:
         await heard.shows([{"part": 100}, {"part": 50}])
     database.execute("insert into item values (0, 'nothing', 0)")
     started.feed.tell("item")
-    error = await quick.fails("pgwamp.error.division_by_zero")
-    assert "select" not in error.message
+    for heard in both:
+        error = await heard.fails("pgwamp.error.division_by_zero")
+        assert "select" not in error.message
     database.execute("delete from item where id = 0")
     await started("parts").shows([{"part": 100}, {"part": 50}])
-    slow.room.set()
-    await slow.fails("pgwamp.error.division_by_zero")
     assert len(started.queries.evaluations) == 1
 
 
@@ -284,6 +299,101 @@ async def test_a_query_that_takes_too_long_ends(live: Start) -> None:
     )
     error = await started("slow").fails("wamp.error.timeout")
     assert "0.3 seconds (limits.call_timeout)" in error.message
+
+
+GATED = """
+-- name: gated(n)
+select pg_advisory_xact_lock_shared(7) is null as is_null, id + :n as id from item;
+
+-- name: quick
+select count(*) as n from item;
+"""
+
+
+async def until_waiting(gate: Any, number: int) -> None:
+    """Wait until so many sessions wait for an advisory lock."""
+    waiting = (
+        "select count(*) from pg_locks where not granted and locktype = 'advisory' "
+        "and database = (select oid from pg_database where datname = current_database())"
+    )
+    async with asyncio.timeout(10):
+        while await gate.fetchval(waiting) < number:
+            pass
+
+
+@pytest.mark.parametrize("with_roles", [False, True])
+async def test_nobody_is_kept_from_live_queries_by_another_callers_slow_ones(
+    live: Start, database: Database, role: str, with_roles: bool
+) -> None:
+    access: dict[str, Any] = {"roles": {"anonymous": role, "user": role}} if with_roles else {}
+    granted = f"grant select on item to {role}"
+    started = await live(GATED, *ITEM, granted, access=access, database={"pool_max": 10})
+    gate = await database.connect()
+    try:
+        await gate.execute("select pg_advisory_lock(7)")
+        for n in range(20):
+            started("gated", n, authid="anna", session=1)
+        asked_by_both = started("quick", authid="anna", session=1)
+        await until_waiting(gate, 2)
+        ben = started("quick", authid="ben", session=2)
+        await ben.shows([{"n": 2}])
+        # It is one evaluation where it cannot come out differently.
+        if not with_roles:
+            await asked_by_both.shows([{"n": 2}])
+        # And another authrole has what one authrole alone may not take.
+        for n in range(20, 40):
+            started("gated", n, authid="ben", session=2)
+        await until_waiting(gate, 3)
+        cleo = started("quick", authid="cleo", authrole="user", session=3)
+        await cleo.shows([{"n": 2}])
+        database.execute("delete from item where id = 1")
+        started.feed.tell("item")
+        await cleo.shows([{"n": 1}])
+    finally:
+        for listening in started.listening:
+            await listening.leave()
+        await gate.close()
+
+
+async def test_who_waits_too_long_for_the_first_answer_is_told(
+    live: Start, database: Database
+) -> None:
+    limits = {"call_timeout": 0.5}
+    started = await live(GATED, *ITEM, limits=limits, database={"pool_min": 1, "pool_max": 2})
+    gate = await database.connect()
+    await gate.execute("select pg_advisory_lock(7)")
+    running, waiting = started("gated", 1), started("gated", 2)
+    error = await running.fails("wamp.error.timeout")
+    assert "0.5 seconds (limits.call_timeout)" in error.message
+    error = await waiting.fails("wamp.error.timeout")
+    assert "no answer came within 0.5 seconds (limits.call_timeout)" in error.message
+    await gate.close()
+    await started("quick").shows([{"n": 2}])
+
+
+async def test_a_result_is_kept_until_those_who_listen_have_it(
+    live: Start, database: Database
+) -> None:
+    started = await live(QUERIES, *ITEM)
+    before = results_kept()
+    slow, quick = started("dear", 1), started("dear", 1)
+    slow.room.clear()
+    await slow.shows([INK, PEN])
+    await quick.shows([INK, PEN])
+    assert results_kept() == before + 1
+    slow.room.set()
+    database.execute("delete from item where name = 'pen'")
+    started.feed.tell("item")
+    await slow.shows([INK])
+    await quick.shows([INK])
+    # With the next evaluation, which finds nothing new, nobody holds the one before.
+    started.feed.tell("item")
+    await started.answered(started.count + 1)
+    assert results_kept() == before
+
+
+def results_kept() -> int:
+    return sum(isinstance(thing, Result) for thing in gc.get_objects())
 
 
 async def test_wrong_arguments_are_named(live: Start) -> None:
@@ -323,6 +433,34 @@ async def test_a_live_query_may_not_write(live: Start, database: Database) -> No
     assert f"{started.prefix}.added" in served
     assert f"{started.prefix}.added.live" not in served
     assert f"{started.prefix}.locked.live" not in served
+
+
+async def test_the_function_that_is_called_before_may_not_write(
+    live: Start, database: Database
+) -> None:
+    """Its write would be the next change, and so for ever."""
+    started = await live(
+        QUERIES,
+        *ITEM,
+        "create function note_call() returns void language sql as "
+        "'update item set price = price + 1'",
+        access={"before": "public.note_call"},
+    )
+    await started("total").fails("pgwamp.error.read_only_sql_transaction")
+    connection = await database.connect()
+    assert await connection.fetchval("select sum(price)::text from item") == "13.5"
+    await connection.close()
+
+
+async def test_the_function_that_is_called_before_cannot_make_it_read_write(live: Start) -> None:
+    started = await live(
+        QUERIES,
+        *ITEM,
+        "create function open_up() returns void language plpgsql as "
+        "'begin set transaction read write; update item set price = 0; end'",
+        access={"before": "public.open_up"},
+    )
+    await started("total").fails("pgwamp.error.active_sql_transaction")
 
 
 async def test_after_a_reload_what_is_the_same_goes_on_and_what_is_not_ends(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -175,6 +177,49 @@ async def test_too_many_octets_end_it(
     assert caught.value.uri == "wamp.error.payload_size_exceeded"
     assert "limits.max_bytes (2000)" in caught.value.message
     assert "progressive" not in caught.value.message
+
+
+async def test_rows_that_were_sent_take_no_memory(
+    serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
+) -> None:
+    """It is the digests that tell what differs next time."""
+    calls, octets = 10, 1_000_000
+    database.execute(
+        "create table item (id int primary key, name text)",
+        f"insert into item select n, repeat('x', {octets // 50}) from generate_series(1, 50) as n",
+        "select wamp.watch('item')",
+    )
+    component = await serve(expose=queries)
+    client = await connect()
+    sizes: list[int] = []
+
+    async def listen(number: int) -> None:
+        await client.call(
+            f"{prefix}.items.live",
+            [-number],
+            on_progress=lambda item: sizes.append(len(str(item))),
+        )
+
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    calling = [asyncio.create_task(listen(number)) for number in range(calls)]
+    try:
+        await until(lambda: len(sizes) == calls)
+        assert len(component.live.evaluations) == calls
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - before
+        assert min(sizes) > octets
+        assert kept < 2 * octets
+        # A difference is still no more than what differs.
+        sizes.clear()
+        database.execute("insert into item values (51, 'new')")
+        await until(lambda: len(sizes) == calls)
+        assert max(sizes) < 100
+    finally:
+        tracemalloc.stop()
+        for call in calling:
+            call.cancel()
+        await asyncio.wait(calling)
 
 
 async def test_when_the_component_stops_callers_are_told_to_call_again(

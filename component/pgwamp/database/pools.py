@@ -31,7 +31,7 @@ from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.errors import PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
-from pgwamp.shares import Shares
+from pgwamp.shares import Party, Shares
 
 log = logs.get(__name__)
 _AWAY = "the database is restarting or unreachable; try again"
@@ -243,10 +243,11 @@ class Pools:
 
     @asynccontextmanager
     async def transaction(
-        self, begin: str, key: Key, caller: Caller | None
+        self, begin: str, key: Key, caller: Caller | Party | None
     ) -> AsyncIterator[Connection]:
         """A connection in the transaction that ``begin`` begins and prepares for a caller.
 
+        :param caller: towards whose share it counts.
         :raises Unavailable: as :meth:`own`.
         """
         pooled = self._settings.pooled and key[0] != "own"
@@ -303,7 +304,7 @@ class Pools:
             "ask for fewer rows or columns, or for progressive results"
         )
 
-    def _place(self, key: Key, caller: Caller | None) -> AbstractAsyncContextManager[None]:
+    def _place(self, key: Key, caller: Caller | Party | None) -> AbstractAsyncContextManager[None]:
         """A place among the callers that use a pool, within ``acquire_timeout``."""
         if caller is None:
             return _NO_PLACE

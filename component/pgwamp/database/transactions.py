@@ -34,6 +34,7 @@ from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
 from pgwamp.errors import NotAuthorized, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
+from pgwamp.shares import Party
 
 Answer = TypeVar("Answer")
 
@@ -315,6 +316,18 @@ class Database:
         """
         with self._call_errors():
             async with self._transaction(caller, read_only) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def evaluating(self, caller: Caller, party: Party) -> AsyncIterator[Connection]:
+        """As :meth:`transaction`, READ ONLY on the primary, with a connection of a party.
+
+        :param party: those for whom it is, whoever it runs as.
+        """
+        role = self.roles.of(caller)
+        begin = self._beginning(caller, role, read_only=True)
+        with self._call_errors():
+            async with self._pools.transaction(begin, _key("write", role), party) as connection:
                 yield connection
 
     @asynccontextmanager

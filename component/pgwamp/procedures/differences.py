@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
-from weakref import WeakKeyDictionary
+
+from pgwamp.procedures.digests import split
 
 #: A common subsequence: its last pair of places, and what comes before it.
 _Run = tuple[int, int, "_Run | None"]
@@ -58,44 +59,45 @@ def _numbered(items: Iterable[Hashable]) -> Iterator[tuple[Hashable, int]]:
         seen[item] += 1
 
 
-class State:
+class Result:
     """One result of a query, and what leads to it.
 
+    It holds all of the rows, so it is kept only until everybody who listens has got it. Of what
+    they were told before, the digests are enough.
+
+    :ivar digests: of each item, as :func:`pgwamp.procedures.digests.digests` has them.
     :param items: the rows or values, as they are answered.
-    :param keys: one for each item; equal items have equal keys.
     """
 
-    def __init__(self, items: Sequence[Any], keys: Sequence[Hashable]):
+    def __init__(self, items: Sequence[Any], digests: bytes):
+        self.digests = digests
         self._items = items
-        self._keys = keys
-        # Callers who saw the same result before get the same difference. Those who are behind
-        # keep what they saw alive, and nobody else does.
-        self._since: WeakKeyDictionary[State, dict[str, Any] | None] = WeakKeyDictionary()
+        # Callers who were told the same before get the same difference.
+        self._since: dict[bytes, dict[str, Any] | None] = {}
 
-    def has(self, keys: Sequence[Hashable]) -> bool:
-        """Whether the items with these keys are the same result."""
-        return self._keys == keys
-
-    def whole(self) -> dict[str, Any]:
-        """The result by itself: ``{"rows": [...]}``."""
-        return {"rows": self._items}
-
-    def since(self, former: State) -> dict[str, Any] | None:
+    def since(self, former: bytes | None) -> dict[str, Any] | None:
         """What makes this result of a former one; None if it is the same.
 
-        ``{"removed": [place, ...], "inserted": [[place, row], ...]}``, or the whole result where
-        that is no more.
+        ``{"removed": [place, ...], "inserted": [[place, row], ...]}``, or the whole result,
+        ``{"rows": [...]}``, where that is no more.
+
+        :param former: the digests of the former one; None: there is none.
         """
+        if former is None:
+            return self._whole()
         if former not in self._since:
             self._since[former] = self._difference(former)
         return self._since[former]
 
-    def _difference(self, former: State) -> dict[str, Any] | None:
-        if self.has(former._keys):
+    def _whole(self) -> dict[str, Any]:
+        return {"rows": self._items}
+
+    def _difference(self, former: bytes) -> dict[str, Any] | None:
+        if former == self.digests:
             return None
-        removed, inserted = difference(former._keys, self._keys)
-        if len(removed) + len(inserted) >= len(self._keys):
-            return self.whole()
+        removed, inserted = difference(split(former), split(self.digests))
+        if len(removed) + len(inserted) >= len(self._items):
+            return self._whole()
         return {
             "removed": removed,
             "inserted": [[place, self._items[place]] for place in inserted],

@@ -11,9 +11,11 @@ from pgwamp.access import Caller
 from pgwamp.background import is_ending
 from pgwamp.errors import CallError, Internal, Unavailable
 from pgwamp.procedures.dependencies import Name
-from pgwamp.procedures.differences import State
+from pgwamp.procedures.differences import Result
+from pgwamp.procedures.digests import digests
 from pgwamp.procedures.queries import NamedQuery
 from pgwamp.query.statement import Bound
+from pgwamp.shares import Party, Shares
 
 log = logs.get(__name__)
 #: Seconds between tries while the database is away, at most.
@@ -26,70 +28,131 @@ _PASSING = ("40001", "40P01")
 class Question:
     """What is asked, and as whom.
 
+    :ivar digest: of the parameters.
     :ivar caller: who the evaluation runs as; what callers who share it do not have in common is
         not in there.
     """
 
     query: NamedQuery
     bound: Bound
+    digest: bytes
     caller: Caller
+
+    @classmethod
+    async def of(cls, query: NamedQuery, bound: Bound, caller: Caller) -> Question:
+        """What a caller asks. Large parameters take a while."""
+        common = query.sharing.common(caller)
+        return cls(query, bound, await digests([bound.parameters]), common)
 
     @property
     def key(self) -> object:
         """Equal for those who share an evaluation."""
-        # repr, because lists are no keys, and because 1, 1.0 and true are equal but not the same.
-        return self.query.definition, repr(self.bound.parameters), self.caller
+        return self.query.definition, self.digest, self.caller
 
 
-#: Evaluates once, after what it is given: the former result stays where nothing differs.
-Ask = Callable[[Question, State | None], Awaitable[tuple[State, Set[Name]]]]
+class Listener:
+    """One caller of an evaluation.
+
+    :ivar digests: of the newest result that it was given; None before the first.
+    :ivar idle: set unless a result is on its way to the caller.
+    """
+
+    def __init__(self, caller: Caller):
+        self.caller = caller
+        self.digests: bytes | None = None
+        self._result: Result | None = None
+        self._failure: CallError | None = None
+        self._given = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def next(self) -> Result:
+        """Wait for another result; to ask for it says that the one before was sent.
+
+        :raises CallError: the evaluation has ended.
+        """
+        if not self._given.is_set():
+            self.idle.set()
+        await self._given.wait()
+        if self._failure is not None:
+            raise self._failure
+        self._given.clear()
+        # Not kept here: when the last listener has let go of it, its rows are gone.
+        result, self._result = self._result, None
+        assert result is not None
+        return result
+
+    def give(self, result: Result) -> None:
+        """Have it take this result, if it is another than before."""
+        if result.digests != self.digests:
+            self.digests, self._result = result.digests, result
+            self.idle.clear()
+            self._given.set()
+
+    def fail(self, error: CallError) -> None:
+        """Have it end with an error."""
+        self._failure, self._result = error, None
+        self._given.set()
 
 
 class Evaluation:
-    """Keeps the newest result of a question, from :meth:`start` to :meth:`stop`.
+    """Evaluates a question for its listeners, from :meth:`start` to :meth:`stop`.
 
-    :ivar callers: how many listen.
+    It keeps no rows: a result goes to the listeners, and each of them keeps its digests. Until it
+    was sent to all of them, it keeps its place among the evaluations, so that there are never more
+    results than places.
+
+    :param slots: places of all evaluations.
+    :ivar party: the listeners, to one of whom a place counts.
     :ivar count: how often the database has answered.
     """
 
-    def __init__(self, question: Question, interval: float):
+    def __init__(self, question: Question, interval: float, slots: Shares):
         self.question = question
         self._name = question.query.name
-        self.callers = 0
+        self.party = Party()
         self.count = 0
         self._interval = interval
-        self._state: State | None = None
+        self._slots = slots
+        self._listeners: set[Listener] = set()
         self._failure: CallError | None = None
         #: Relations that the newest result was made of, and that changed since it was asked for.
         self._reads: Set[Name] = frozenset()
         self._changed: set[Name] = set()
         self._all_changed = False
         self._stale = asyncio.Event()
-        self._stale.set()
-        self._news = asyncio.Event()
+        self._answered = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     # --- what the callers see -------------------------------------------------------------------
 
-    async def first(self) -> State:
-        """The result as it is now: at once, unless something has changed since."""
-        return await self.answered(self.count + self._stale.is_set())
+    @property
+    def callers(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
 
-    async def answered(self, count: int) -> State:
-        """The result once the database has answered so often."""
-        return await self._once(lambda: self.count >= count)
+    def join(self, caller: Caller) -> Listener:
+        """Listen. The first result is that of the evaluation under way, or of the next one."""
+        listener = Listener(caller)
+        self._listeners.add(listener)
+        self.party.join(caller)
+        self._stale.set()
+        return listener
 
-    async def newer(self, than: State) -> State:
-        """Wait for another result. It is the newest: whoever is slow passes over those between."""
-        return await self._once(lambda: self._state is not than)
+    def leave(self, listener: Listener) -> None:
+        """Listen no longer."""
+        self._listeners.discard(listener)
+        listener.idle.set()
+        self.party.leave(listener.caller)
 
-    async def _once(self, true: Callable[[], bool]) -> State:
-        while self._failure is None and not (self._state is not None and true()):
-            await self._news.wait()
-        if self._failure is not None:
-            raise self._failure
-        assert self._state is not None
-        return self._state
+    def is_news(self, digests: bytes) -> bool:
+        """Whether any listener was not given a result with these digests last."""
+        return any(listener.digests != digests for listener in self._listeners)
+
+    async def answered(self, count: int) -> None:
+        """Wait until the database has answered so often."""
+        async with self._answered:
+            await self._answered.wait_for(lambda: self.count >= count)
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -104,7 +167,11 @@ class Evaluation:
             self._stale.set()
 
     def _is_behind(self) -> bool:
-        return self._all_changed or bool(self._changed & self._reads)
+        return (
+            self._all_changed
+            or bool(self._changed & self._reads)
+            or any(listener.digests is None for listener in self._listeners)
+        )
 
     @property
     def has_failed(self) -> bool:
@@ -140,30 +207,43 @@ class Evaluation:
         """Ask until there is an answer: callers stay while the database is away."""
         delay = self._interval
         while True:
-            # Before the database is asked: what is committed later is said later.
-            self._changed, self._all_changed = set(), False
-            try:
-                self._state, self._reads = await ask(self.question, self._state)
-                break
-            except CallError as error:
-                if not _passes(error) or is_ending():
-                    raise
-                log.debug("live query waits", query=self._name, error=error.message)
+            async with self._slots.place(self.party):
+                # Before the database is asked: what is committed later is said later.
+                self._changed, self._all_changed = set(), False
+                try:
+                    result, self._reads = await ask(self)
+                except CallError as error:
+                    if not _passes(error) or is_ending():
+                        raise
+                    log.debug("live query waits", query=self._name, error=error.message)
+                else:
+                    await self._send(result)
+                    return
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _send(self, result: Result | None) -> None:
+        """Give a result to the listeners, and wait until it was sent."""
+        if result is not None:
+            for listener in self._listeners:
+                listener.give(result)
         if not self._is_behind():
             self._stale.clear()
         self.count += 1
-        self._tell()
+        async with self._answered:
+            self._answered.notify_all()
+        for listener in list(self._listeners):
+            await listener.idle.wait()
 
     def _fail(self, error: CallError) -> None:
         if self._failure is None:
             self._failure = error
-            self._tell()
+            for listener in self._listeners:
+                listener.fail(error)
 
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+
+#: Evaluates once; answers None for a result that is news to no listener.
+Ask = Callable[[Evaluation], Awaitable[tuple[Result | None, Set[Name]]]]
 
 
 def _passes(error: CallError) -> bool:

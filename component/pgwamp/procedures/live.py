@@ -7,7 +7,6 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Collection,
-    Hashable,
     Mapping,
     Sequence,
     Set,
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 from aiosql.types import SQLOperationType
 
 from pgwamp import logs
+from pgwamp.access import Caller
 from pgwamp.background import end, is_ending
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
@@ -25,8 +25,9 @@ from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.naming import Naming
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Name, read_so_far
-from pgwamp.procedures.differences import State
-from pgwamp.procedures.evaluation import Evaluation, Question
+from pgwamp.procedures.differences import Result
+from pgwamp.procedures.digests import digests
+from pgwamp.procedures.evaluation import Evaluation, Listener, Question
 from pgwamp.procedures.queries import Definition, NamedQuery
 from pgwamp.query.request import naming_arguments
 from pgwamp.session import Call, Procedure
@@ -84,8 +85,7 @@ class LiveQueries:
         self._interval = settings.events.live_interval
         self._slots = Shares(
             max(1, settings.database.pool_max // 2),
-            # Evaluations that tell callers apart by nothing are all of one caller.
-            per_session=max(0.5, settings.limits.per_session),
+            per_session=settings.limits.per_session,
             reserve=settings.limits.reserve,
         )
         self._feed = feed
@@ -98,15 +98,32 @@ class LiveQueries:
         """Those that have callers."""
         return list(self._evaluations.values())
 
-    async def answers(self, question: Question) -> AsyncGenerator[dict[str, Any]]:
-        """The result, and then how each next one differs from what was answered before."""
-        async with self._joined(question) as evaluation:
-            state = await evaluation.first()
-            yield state.whole()
+    async def answers(self, question: Question, caller: Caller) -> AsyncGenerator[dict[str, Any]]:
+        """The result, and then how each next one differs from what was answered before.
+
+        :raises Timeout: the first did not come within ``limits.call_timeout``.
+        """
+        async with self._joined(question, caller) as listener:
+            result = await self._first(listener)
+            told = None
             while True:
-                former, state = state, await evaluation.newer(state)
-                if item := state.since(former):
+                item, told = result.since(told), result.digests
+                # Rows are kept until they are sent, and not until the next ones come.
+                del result
+                if item is not None:
                     yield item
+                del item
+                result = await listener.next()
+
+    async def _first(self, listener: Listener) -> Result:
+        seconds = self._limits.call_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await listener.next()
+        except TimeoutError:
+            raise Timeout(
+                f"no answer came within {seconds:g} seconds (limits.call_timeout); try again later"
+            ) from None
 
     def renew(self, definitions: Collection[Definition]) -> None:
         """After a reload: evaluate again what is still defined so, and end the others.
@@ -127,23 +144,23 @@ class LiveQueries:
             await end(self._following)
 
     @asynccontextmanager
-    async def _joined(self, question: Question) -> AsyncIterator[Evaluation]:
-        """The evaluation of a question, which lasts as long as somebody has joined."""
+    async def _joined(self, question: Question, caller: Caller) -> AsyncIterator[Listener]:
+        """A listener of a question's evaluation, which lasts as long as there are any."""
         key = question.key
         evaluation = self._evaluations.get(key)
         if evaluation is None or evaluation.has_failed:
-            evaluation = self._evaluations[key] = Evaluation(question, self._interval)
+            evaluation = self._evaluations[key] = Evaluation(question, self._interval, self._slots)
             evaluation.start(self._ask)
         if self._following is None:
             self._attached = asyncio.Event()
             self._following = asyncio.create_task(
                 self._follow(self._attached), name="pgwamp live queries"
             )
-        evaluation.callers += 1
+        listener = evaluation.join(caller)
         try:
-            yield evaluation
+            yield listener
         finally:
-            evaluation.callers -= 1
+            evaluation.leave(listener)
             if not evaluation.callers:
                 evaluation.stop(Unavailable("nobody listens"))
                 if self._evaluations.get(key) is evaluation:
@@ -152,27 +169,41 @@ class LiveQueries:
                 self._following.cancel()
                 self._following = None
 
-    async def _ask(self, question: Question, former: State | None) -> tuple[State, Set[Name]]:
-        """Evaluate once.
+    async def _ask(self, evaluation: Evaluation) -> tuple[Result | None, Set[Name]]:
+        """Evaluate once; None stands for a result that is news to nobody.
 
-        :raises Timeout: it took longer than ``limits.call_timeout``.
         :raises TooManyRows: it has more rows than ``limits.max_rows``.
         """
         # Changes that are committed after this moment are told: none is missed in between.
         await self._attached.wait()
-        query, bound = question.query, question.bound
-        many = query.operation is SQLOperationType.SELECT
+        query, bound = evaluation.question.query, evaluation.question.bound
+        records, reads = await self._fetch(evaluation)
+        if len(records) > self._limits.max_rows:
+            raise TooManyRows(
+                f"more than {self._limits.max_rows} rows (limits.max_rows); add a LIMIT"
+            )
         width = 1 if query.operation is SQLOperationType.SELECT_VALUE else None
+        found = await digests(tuple(record)[:width] for record in records)
+        if not evaluation.is_news(found):
+            return None, reads
+        return Result(query.items(await rows_in_parts(bound, records)), found), reads
+
+    async def _fetch(self, evaluation: Evaluation) -> tuple[list[Any], Set[Name]]:
+        """The records of a query, one more than there may be, and what it has read.
+
+        It runs as what the listeners have in common, and its connection counts to one of them.
+
+        :raises Timeout: it took longer than ``limits.call_timeout``.
+        """
+        question, party = evaluation.question, evaluation.party
+        bound = question.bound
+        many = question.query.operation is SQLOperationType.SELECT
         seconds = self._limits.call_timeout
         try:
-            # On the primary: a replica may not have yet what was told.
             async with (
-                self._slots.place(question.caller),
                 asyncio.timeout(seconds) as deadline,
-                self._database.transaction(question.caller, read_only=False) as connection,
+                self._database.evaluating(question.caller, party) as connection,
             ):
-                # What writes would be its own next change.
-                await connection.execute("set transaction read only")
                 cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
                 with self._database.measured(connection):
                     records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
@@ -183,15 +214,7 @@ class LiveQueries:
             raise Timeout(
                 f"the query took longer than {seconds:g} seconds (limits.call_timeout)"
             ) from None
-        if len(records) > self._limits.max_rows:
-            raise TooManyRows(
-                f"more than {self._limits.max_rows} rows (limits.max_rows); add a LIMIT"
-            )
-        keys = [_key(tuple(record)[:width]) for record in records]
-        if former is not None and former.has(keys):
-            return former, reads.relations
-        rows = await rows_in_parts(bound, records)
-        return State(query.items(rows), keys), reads.relations
+        return records, reads.relations
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -218,14 +241,6 @@ class LiveQueries:
     def _touch(self, relations: Set[Name] | None) -> None:
         for evaluation in self._evaluations.values():
             evaluation.touch(relations)
-
-
-def _key(values: tuple[Any, ...]) -> Hashable:
-    try:
-        hash(values)
-    except TypeError:  # An array is a list.
-        return repr(values)
-    return values
 
 
 def _relations(changes: Sequence[Change]) -> Set[Name]:
@@ -273,11 +288,12 @@ def live_procedure(
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
         request, bound = query.bound(call)
-        question = Question(query, bound, query.sharing.common(call.caller))
+        question = await Question.of(query, bound, call.caller)
         with naming_arguments(request):
-            async with aclosing(live.answers(question)) as items:
+            async with aclosing(live.answers(question, call.caller)) as items:
                 async for item in items:
                     yield item
+                    del item
 
     def handler(call: Call) -> AsyncIterator[dict[str, Any]]:
         if call.progress is None:

@@ -76,6 +76,8 @@ class Serving:
             reserve=limits.reserve,
             name="limits.followers, limits.per_session",
         )
+        #: Of writing progressive results while the transport is full: one at a time, in turn.
+        self._sending = Shares(1, per_session=1, reserve=0)
         self._arguments = Budget(
             limits.argument_bytes, per_caller=ARGUMENT_SHARE, small=SMALL_ARGUMENTS
         )
@@ -175,7 +177,9 @@ class Serving:
                     assert progress is not None
                     if not procedure.neutral:
                         _require_neutral(procedure, item)
-                    progress(item)
+                    async with self._sending.place(call.caller):
+                        await room()
+                        progress(item)
                     # Let the loop write it, and serve others, before the next is made.
                     await asyncio.sleep(0)
                     await room()
@@ -223,6 +227,8 @@ class Serving:
                     return item if call.progress else Result(collected, item.kwargs)
                 if call.progress is not None:
                     await call.progress(item)
+                    # The next may be long in coming.
+                    del item
                     continue
                 collected.append(item)
                 if len(collected) > self._limits.max_rows:
