@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pgwamp.errors import CallError
-from pgwamp.session import Call, Client, Procedure, Result
-from pgwamp.settings import RouterSettings
+from pgwamp.session import Call, Client, Procedure, Result, Serving
+from pgwamp.settings import LimitSettings, RouterSettings
 from tests.conftest import Connect, Database, Serve
 from tests.servers import Addresses
 from tests.session.conftest import Callee, MakeClient, Observe, ServeModule
@@ -463,6 +464,47 @@ async def test_a_stream_waits_while_the_router_does_not_read(
         proxy.flow()
         assert await call is None
     assert got == [100_000] * 300
+
+
+async def test_results_that_a_full_transport_does_not_take_wait_in_turn_between_callers() -> None:
+    sent: list[str] = []
+    room = asyncio.Event()
+
+    async def large(call: Call) -> AsyncIterator[str]:
+        yield str(call.caller.authid)
+
+    def progress(item: str) -> None:
+        # Each fills the transport.
+        sent.append(item)
+        room.clear()
+
+    serving = Serving(LimitSettings(), "realm1", {"com.example.large": Procedure("", large)})
+    endpoint = serving.endpoint("com.example.large", room.wait)
+    calls = [
+        asyncio.create_task(endpoint([], {}, details(authid, progress)))
+        for authid in ("anna", "anna", "anna", "anna", "ben")
+    ]
+    await settle()
+    for number in range(1, 6):
+        room.set()
+        await settle()
+        assert len(sent) == number
+    assert sent.index("ben") == 2
+    room.set()
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
+
+
+def details(authid: str, progress: Callable[[Any], None]) -> Any:
+    """What Autobahn tells of a call."""
+    return SimpleNamespace(
+        caller=1, caller_authid=authid, caller_authrole="anonymous", progress=progress
+    )
+
+
+async def settle() -> None:
+    """Let everything go as far as it can."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("role", ["component", "clients"], ids=["rawsocket", "websocket"])
