@@ -65,20 +65,18 @@ class Naming:
         A table of :data:`MIGRATION_TABLES` has to be included by its name.
         """
 
-        def matches(patterns: tuple[str, ...]) -> bool:
-            return any(
-                fnmatchcase(name, pattern) or fnmatchcase(f"{schema}.{name}", pattern)
-                for pattern in patterns
-            )
-
         settings = self._settings
         by_name = name in settings.include or f"{schema}.{name}" in settings.include
         return (
             schema in settings.schemas
-            and matches(settings.include)
-            and not matches(settings.exclude)
+            and _matches(settings.include, schema, name)
+            and not self.is_excluded(schema, name)
             and (by_name or name not in MIGRATION_TABLES)
         )
+
+    def is_excluded(self, schema: str, name: str) -> bool:
+        """Whether ``exclude`` names a relation or routine, in an exposed schema or another."""
+        return _matches(self._settings.exclude, schema, name)
 
     def shows_column(self, schema: str, relation: str, column: str) -> bool:
         """Whether ``exclude`` lets a column through.
@@ -105,3 +103,10 @@ class Naming:
                 cure=f'give it one in pgwamp.toml: [expose.alias] "{schema}.{name}" = "..."',
             )
         return path
+
+
+def _matches(patterns: tuple[str, ...], schema: str, name: str) -> bool:
+    return any(
+        fnmatchcase(name, pattern) or fnmatchcase(f"{schema}.{name}", pattern)
+        for pattern in patterns
+    )

@@ -147,3 +147,99 @@ async def test_describe_shows_the_columns_and_overloads_that_a_role_may_use(call
     shown = str(entries)
     assert "price" not in shown
     assert "gloomy" not in str(entries["item.select"])
+
+
+async def test_describe_shows_nothing_of_an_overload_that_a_role_may_not_run(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        "create function f(a int) returns table (secret_column text) language sql volatile "
+        "as $$ select 'x' $$",
+        "comment on function f(int) is 'secret comment'",
+        "create function f(b text) returns int language sql stable as 'select 1'",
+        "comment on function f(text) is 'open comment'",
+        "revoke execute on all functions in schema public from public",
+        f"grant execute on function f(text) to {anna}",
+        f"grant execute on function f(int), f(text) to {ben}",
+        access={"roles": {"anonymous": anna, "user": ben}},
+    )
+
+    async def shown(by: str) -> Any:
+        entries = (await call("describe", by=by))["procedures"]
+        return next(entry for entry in entries if entry["uri"] == f"{call.prefix}.f")
+
+    own = await shown("anonymous")
+    assert "secret" not in str(own)
+    assert own["description"] == "open comment"
+    assert own["volatility"] == "stable"
+    assert own["result"] == {"type": "integer"}
+    assert [argument["name"] for (argument,) in own["overloads"]] == ["b"]
+    both = await shown("user")
+    assert both["description"] == "secret comment"
+    assert len(both["overloads"]) == 2
+
+
+async def test_describe_names_no_columns_of_rows_that_a_function_takes(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, _ = roles
+    call = await expose(
+        "create table item (id int primary key, label text, secret text)",
+        "create table vault (code text)",
+        # To call a function of a row takes no privilege on its table.
+        "create function shout(item) returns text language sql as 'select $1.label'",
+        "create function all_of(item[]) returns int language sql as 'select 1'",
+        "create function open(vault) returns item language sql security definer "
+        "as 'select i from item i'",
+        f"grant select (id), insert (label) on item to {anna}",
+        access={"roles": {"anonymous": anna}},
+    )
+    entries = {
+        entry["uri"].removeprefix(f"{call.prefix}."): entry
+        for entry in (await call("describe"))["procedures"]
+    }
+    ((row,),) = entries["shout"]["overloads"]
+    assert list(row["schema"]["properties"]) == ["id", "label"]
+    ((rows,),) = entries["all_of"]["overloads"]
+    assert list(rows["schema"]["items"]["properties"]) == ["id", "label"]
+    ((row,),) = entries["open"]["overloads"]
+    assert row["schema"]["properties"] == {}
+    # A function is described with all that it answers.
+    assert list(entries["open"]["result"]["properties"]) == ["id", "label", "secret"]
+    for name, row_given in (("shout", {"nope": 1}), ("all_of", [{"nope": 1}])):
+        error = await call.fails(INVALID, name, row_given)
+        assert "secret" not in f"{error.message} {error.details}"
+
+
+async def test_describe_names_no_column_in_a_topic_that_a_role_may_not_read(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, _ = roles
+    template = "com.example.item.{secret}.{id}.{op}"
+    call = await expose(
+        "create table item (id int primary key, secret text)",
+        f"grant select (id) on item to {anna}",
+        f"""select wamp.watch('item', '{{"topic": "{template}"}}')""",
+        access={"roles": {"anonymous": anna}},
+    )
+    topics = {topic["op"]: topic["topic"] for topic in (await call("describe"))["topics"]}
+    assert topics["update"] == "com.example.item.{}.{id}.updated"
+    assert topics["truncate"] == f"{call.prefix}.item.truncated"
+    whole = call.exposure.description["topics"]
+    assert "com.example.item.{secret}.{id}.updated" in [topic["topic"] for topic in whole]
+
+
+async def test_describe_shows_no_labels_of_a_key_that_a_role_may_not_read(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, _ = roles
+    call = await expose(
+        "create type mood as enum ('gloomy', 'merry')",
+        "create table item (mood mood primary key, label text)",
+        f"grant select (label) on item to {anna}",
+        access={"roles": {"anonymous": anna}},
+    )
+    described = await call("describe")
+    assert f"{call.prefix}.item.select" in [entry["uri"] for entry in described["procedures"]]
+    assert "gloomy" not in str(described)

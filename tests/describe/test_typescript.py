@@ -102,6 +102,13 @@ async def test_a_right_program_compiles_and_runs(
     }
 
 
+def test_a_place_in_a_topic_whose_column_is_not_named_takes_any_value() -> None:
+    row = {"type": "object", "properties": {"id": {"type": "integer"}}}
+    topic = {"topic": "a.{}.{id}.inserted", "op": "insert", "row": row, "template": True}
+    module = typescript({"prefix": "a", "procedures": [], "topics": [topic]})
+    assert "[topic: `a.${string}.${string}.inserted`]" in module
+
+
 async def test_each_wrong_use_is_refused_where_it_stands(project: Project) -> None:
     lines = project.program("wrong.ts")
     wrong = {n for n, line in enumerate(lines, 1) if "// wrong" in line}

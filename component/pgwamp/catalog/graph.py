@@ -2,7 +2,8 @@
 
 The kinds are PostgREST's: many-to-one, one-to-many, one-to-one, many-to-many through a junction,
 and computed ones, which a function from row to rows makes. Views take part with the keys of the
-tables that they show.
+tables that they show. A relation takes part with the columns that are exposed: a relationship over
+another one would answer its values, and filter by them.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Relationship:
         yield f"{self.target.schema}.{self.target.name}"
         if self.junction is None:
             yield self.constraint
-        if self.forward and len(self.pairs) == 1 and self.pairs[0][0] in self.source.by_name:
+        if self.forward and len(self.pairs) == 1:
             yield self.pairs[0][0]
 
     def is_called(self, name: str) -> bool:
@@ -80,11 +81,10 @@ class Relationship:
             yield self.junction.relation.name
             yield self.junction.target_constraint
             if len(pairs := self.junction.target_pairs) == 1:
-                yield from self.junction.relation.by_name.keys() & {pairs[0][1]}
+                yield pairs[0][1]
         elif self.routine is None:
             if len(self.pairs) == 1:
-                holder = self.source if self.forward else self.target
-                yield from holder.by_name.keys() & {self.pairs[0][0 if self.forward else 1]}
+                yield self.pairs[0][0 if self.forward else 1]
             yield self.constraint
             # A foreign key leads to a table, and to each view that shows the table's key.
             yield self.target.name
@@ -152,7 +152,7 @@ class Graph:
     def _add_foreign_key(self, key: ForeignKey, direct: bool) -> None:
         """Both ways between the tables of a key, or else between their views."""
         for source, columns in self._sides.of(key.source, key.columns):
-            one_to_one = any(set(unique) <= set(columns) for unique in source.complete.unique)
+            one_to_one = any(set(unique) <= set(columns) for unique in source.unique)
             for target, target_columns in self._sides.of(key.target, key.target_columns):
                 if direct is not ((source.oid, target.oid) == (key.source, key.target)):
                     continue
@@ -182,6 +182,7 @@ class Graph:
                 for junction, columns in middles[:1]:
                     near = columns[: len(first.columns)]
                     far = columns[len(first.columns) :]
+                    # The key of a row may have further columns that are not exposed.
                     uniques = junction.complete.unique[:MOST_UNIQUE_KEYS]
                     links = any(_is_link(set(unique), set(near), set(far)) for unique in uniques)
                     if links and junction.key in self._reachable:
@@ -250,11 +251,11 @@ class _Sides:
                     self._views[table].append((relation, columns))
 
     def of(self, table: int, columns: Sequence[str]) -> list[tuple[Relation, tuple[str, ...]]]:
-        """Each relation that shows all ``columns``, and its names for them."""
+        """Each relation that exposes all ``columns``, and its names for them."""
         found: list[tuple[Relation, tuple[str, ...]]] = []
         if table in self._tables:
             found.append((self._tables[table], tuple(columns)))
         for view, shown in self._views.get(table, ()):
             if all(column in shown for column in columns):
                 found.append((view, tuple(shown[column] for column in columns)))
-        return found
+        return [(side, names) for side, names in found if side.by_name.keys() >= set(names)]

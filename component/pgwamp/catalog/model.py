@@ -89,7 +89,7 @@ class Relation:
 
     @property
     def complete(self) -> Relation:
-        """With all columns and keys, exposed or not: for joins, and for rows as arguments."""
+        """With all columns and keys, exposed or not: for tables in SQL, and rows as arguments."""
         return self.whole or self
 
     @cached_property

@@ -101,6 +101,7 @@ def _build(
         form=_form(row),
         element=types[row["element"]] if row["element"] else None,
         fields=tuple((field, types[part]) for field, part in _fields(row)),
+        relation=tuple(row["relation"]) if row["relation"] else None,
         labels=tuple(row["labels"] or ()),
         output=(row["output"][0], row["output"][1]),
         casts=row["casts"],

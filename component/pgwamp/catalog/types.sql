@@ -39,6 +39,12 @@ select
         from pg_attribute as a
         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) end as fields,
+    -- Schema and name of the relation whose rows it is the type of.
+    case when t.typtype = 'c' then (
+        select array[n.nspname::text, c.relname::text]
+        from pg_class as c
+        where c.oid = t.typrelid and c.relkind <> 'c'
+    ) end as relation,
     -- The output function, with its schema.
     array[o.nspname::text, f.proname::text] as output,
     -- Functions of users that a cast of it runs; those of extensions are by superusers.

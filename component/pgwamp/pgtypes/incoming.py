@@ -312,7 +312,9 @@ def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
     fields = dict(of.fields)
     for name in value:
         if name not in fields:
-            raise InvalidArgument(below(path, name), f"no such field; known: {', '.join(fields)}")
+            # Columns of a relation are told to those only who may see them.
+            known = "" if of.relation else f"; known: {', '.join(fields)}"
+            raise InvalidArgument(below(path, name), f"no such field{known}")
     return fields
 
 

@@ -38,6 +38,7 @@ class Type:
     :ivar form: how its values travel.
     :ivar element: the element of an array, the subtype of a range or multirange.
     :ivar fields: name and type of each field of a composite.
+    :ivar relation: schema and name of the relation whose rows a composite is the type of.
     :ivar labels: of an enum.
     :ivar domain: its own name if it is a domain; all else is that of the type below.
     :ivar output: schema and name of its output function; None for types that no catalog has given.
@@ -51,6 +52,7 @@ class Type:
     form: Form
     element: Type | None = None
     fields: tuple[tuple[str, Type], ...] = ()
+    relation: tuple[str, str] | None = None
     labels: tuple[str, ...] = ()
     domain: str = ""
     representation: Representation | None = None

@@ -10,12 +10,12 @@ from typing import Any
 
 import asyncpg
 
-from pgwamp.catalog import Catalog, Graph, Relation
+from pgwamp.catalog import Catalog, Graph, Relation, Routine
 from pgwamp.database import Database
 from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.batch import batch_procedure
-from pgwamp.procedures.describe import describe_api, row_schema
+from pgwamp.procedures.describe import describe_api, row_schema, with_places
 from pgwamp.procedures.hidden import HiddenKeys
 from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
 from pgwamp.procedures.privileges import describe_procedure
@@ -25,7 +25,6 @@ from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
-from pgwamp.query.unknown import identity
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
@@ -84,8 +83,8 @@ async def build_exposure(
             )
         found[procedure.uri] = procedure
 
-    shown = await _exposed_columns(naming, catalog)
-    for number, procedure in enumerate(_from_catalog(settings, naming, shown, database)):
+    exposed = await _exposed_columns(naming, catalog)
+    for number, procedure in enumerate(_from_catalog(settings, naming, exposed, database)):
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
@@ -103,8 +102,8 @@ async def build_exposure(
         add(procedure)
     add(batch_procedure(expose.prefix, found, database, settings.limits))
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
-    functions = _functions(naming, catalog)
-    add(describe_procedure(description, functions, database))
+    functions = _functions(naming, exposed)
+    add(describe_procedure(description, functions, naming.shows_column, database))
     return Exposure(found, description, {query.definition for query in queries}, locked)
 
 
@@ -223,38 +222,39 @@ def _live_queries(
         if can_live(query) and query.reads.relations & watched.keys():
             query.sharing = sharing.asking(query.text)
             uri = f"{naming.prefix}.{query.name}"
-            yield live_procedure(uri, query, live, followed(query, watched, naming))
+            tables = followed(query, watched, naming)
+            yield live_procedure(uri, query, live, tables, naming.shows_column)
 
 
-def _functions(naming: Naming, catalog: Catalog) -> dict[str, list[str]]:
-    """URI of each function -> its overloads, as :func:`usable_by` asks for them."""
-    found: dict[str, list[str]] = {}
+def _functions(naming: Naming, catalog: Catalog) -> dict[str, list[Routine]]:
+    """URI of each function -> its overloads."""
+    found: dict[str, list[Routine]] = {}
     for routine in catalog.routines:
         if path := naming.exposed_path(routine.schema, routine.name):
-            found.setdefault(path, []).append(identity(routine))
+            found.setdefault(path, []).append(routine)
     return found
 
 
 def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
     for relation in catalog.watched:
         path = naming.path(relation.schema, relation.name)
-        if path is None:
+        if path is None or naming.is_excluded(relation.schema, relation.name):
             continue
         options = relation.options
-        shown = options.get("columns") or [column.name for column in relation.columns]
-        row = row_schema(
-            [
-                column
-                for column in relation.columns
-                if column.name in shown
-                and naming.shows_column(relation.schema, relation.name, column.name)
-            ]
-        )
+        exposed = [
+            column
+            for column in relation.columns
+            if naming.shows_column(relation.schema, relation.name, column.name)
+        ]
+        names = {column.name for column in exposed}
+        watched = options.get("columns") or names
+        row = row_schema([c for c in exposed if c.name in watched], naming.shows_column)
         for operation, suffix in EVENT_SUFFIX.items():
             # All rows go together: their values name no topic.
             template = options.get("topic") if operation != "truncate" else None
+            topic = (template or f"{path}.{{op}}").replace("{op}", suffix)
             described: dict[str, Any] = {
-                "topic": (template or f"{path}.{{op}}").replace("{op}", suffix),
+                "topic": with_places(topic, names) if template else topic,
                 "relation": f"{relation.schema}.{relation.name}",
                 "op": operation,
                 "row": row,

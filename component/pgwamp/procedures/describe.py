@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from pgwamp.catalog import Column, Relation, Routine
@@ -10,6 +11,11 @@ from pgwamp.pgtypes import Type
 from pgwamp.query.writes import UPDATE_ARGUMENTS
 from pgwamp.session import Procedure
 
+#: Whether a column may be named, by schema, relation and name.
+Shows = Callable[[str, str, str], bool]
+
+#: Where a topic has the value of a column, or of one that is not named.
+_PLACE = re.compile(r"\{([^{}]*)\}")
 _FORMS: dict[str, dict[str, Any]] = {
     "integer": {"type": "integer"},
     "float": {"type": "number"},
@@ -81,17 +87,24 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 
 
-def type_schema(of: Type) -> dict[str, Any]:
-    """A PostgreSQL type as JSON Schema of its neutral values."""
+def type_schema(of: Type, shows: Shows) -> dict[str, Any]:
+    """A PostgreSQL type as JSON Schema of its neutral values.
+
+    :param shows: the fields of a relation's row are its columns.
+    """
     schema = dict(_FORMS.get(of.form, {"type": "string", "format": of.name}))
     if of.form == "enum":
         schema = {"enum": list(of.labels)}
     elif of.form == "array" and of.element is not None:
-        schema = {"type": "array", "items": type_schema(of.element)}
+        schema = {"type": "array", "items": type_schema(of.element, shows)}
     elif of.form == "composite":
         schema = {
             "type": "object",
-            "properties": {name: type_schema(kind) for name, kind in of.fields},
+            "properties": {
+                name: type_schema(kind, shows)
+                for name, kind in of.fields
+                if of.relation is None or shows(*of.relation, name)
+            },
         }
     elif of.form == "range":
         schema = dict(_RANGE)
@@ -100,11 +113,11 @@ def type_schema(of: Type) -> dict[str, Any]:
     return schema
 
 
-def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
+def row_schema(columns: Iterable[Column], shows: Shows) -> dict[str, Any]:
     """A row as JSON Schema."""
     properties = {}
     for column in columns:
-        schema = type_schema(column.type)
+        schema = type_schema(column.type, shows)
         if column.comment:
             schema["description"] = column.comment
         if column.nullable and "type" in schema:
@@ -116,13 +129,13 @@ def row_schema(columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def argument_schemas(
-    relation: Relation, names: Iterable[str], required: int
+    relation: Relation, names: Iterable[str], required: int, shows: Shows
 ) -> list[dict[str, Any]]:
     """The arguments of a relation's verb."""
     key = [c for c in relation.columns if c.name in relation.primary_key]
-    rows = row_schema([c for c in relation.columns if not c.generated])
+    rows = row_schema([c for c in relation.columns if not c.generated], shows)
     own: dict[str, dict[str, Any]] = {
-        "key": type_schema(key[0].type) if len(key) == 1 else row_schema(key),
+        "key": type_schema(key[0].type, shows) if len(key) == 1 else row_schema(key, shows),
         "rows": {"oneOf": [rows, {"type": "array", "items": rows}]},
         "values": rows,
     }
@@ -135,10 +148,10 @@ def argument_schemas(
 
 
 def relation_description(
-    uri: str, verb: str, relation: Relation, arguments: list[dict[str, Any]]
+    uri: str, verb: str, relation: Relation, arguments: list[dict[str, Any]], shows: Shows
 ) -> dict[str, Any]:
     """One verb of a relation in ``describe``."""
-    row = row_schema(relation.columns)
+    row = row_schema(relation.columns, shows)
     result: dict[str, Any] = {"type": "array", "items": row}
     if verb == "get":
         result = row
@@ -158,14 +171,19 @@ def relation_description(
     return described
 
 
-def routine_description(uri: str, overloads: Sequence[Routine]) -> dict[str, Any]:
-    """A function in ``describe``; the first overload's result stands for all."""
+def routine_description(
+    uri: str, overloads: Sequence[Routine], shows: Shows, shows_given: Shows | None = None
+) -> dict[str, Any]:
+    """A function in ``describe``; the first overload's result stands for all.
+
+    :param shows_given: as ``shows``, for the arguments, where less of them may be named.
+    """
     first = overloads[0]
     result: dict[str, Any] = {"type": "null"}
     if first.columns:
-        result = row_schema(first.columns)
+        result = row_schema(first.columns, shows)
     elif first.returns is not None and first.returns.name != "void":
-        result = type_schema(first.returns)
+        result = type_schema(first.returns, shows)
     if first.returns_set:
         result = {"type": "array", "items": result}
     return {
@@ -176,17 +194,24 @@ def routine_description(uri: str, overloads: Sequence[Routine]) -> dict[str, Any
         "overloads": [
             [
                 {
-                    "name": argument.name or f"${position + 1}",
+                    "name": argument.name or f"${position}",
                     "required": not argument.has_default,
-                    "schema": type_schema(argument.type),
+                    "schema": type_schema(argument.type, shows_given or shows),
                 }
-                for argument in routine.inputs
-                for position in [routine.inputs.index(argument)]
+                for position, argument in enumerate(routine.inputs, 1)
             ]
             for routine in overloads
         ],
         "result": result,
     }
+
+
+def with_places(topic: str, names: Container[str]) -> str:
+    """A template of topics, with an empty place for the value of each column but ``names``.
+
+    A pattern subscription needs to know that there is a value, not which.
+    """
+    return _PLACE.sub(lambda place: place[0] if place[1] in names else "{}", topic)
 
 
 def describe_api(

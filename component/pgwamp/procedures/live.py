@@ -25,6 +25,7 @@ from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.naming import Naming
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Name, read_so_far
+from pgwamp.procedures.describe import Shows
 from pgwamp.procedures.differences import Result
 from pgwamp.procedures.digests import digests
 from pgwamp.procedures.evaluation import Evaluation, Listener, Question
@@ -278,12 +279,17 @@ def _names(relations: Set[Name]) -> list[str]:
 
 
 def live_procedure(
-    uri: str, query: NamedQuery, live: LiveQueries, tables: Mapping[str, list[str]]
+    uri: str,
+    query: NamedQuery,
+    live: LiveQueries,
+    tables: Mapping[str, list[str]],
+    shows: Shows,
 ) -> Procedure:
     """The procedure ``<query>.live``: progressive results without an end.
 
     :param uri: of the query itself.
     :param tables: as :func:`followed` has them.
+    :param shows: which columns ``describe`` names.
     """
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
@@ -303,13 +309,14 @@ def live_procedure(
             )
         return stream(call)
 
-    return Procedure(
-        f"{uri}.live", handler, endless=True, description=_description(uri, query, tables)
-    )
+    described = _described(query.description(uri, shows), query, tables)
+    return Procedure(f"{uri}.live", handler, endless=True, description=described)
 
 
-def _description(uri: str, query: NamedQuery, tables: Mapping[str, list[str]]) -> dict[str, Any]:
-    described = dict(query.description(uri))
+def _described(
+    described: dict[str, Any], query: NamedQuery, tables: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """The description of a query as that of its live query."""
     row = described.pop("result")
     if query.operation is SQLOperationType.SELECT:
         row = row["items"]
@@ -322,7 +329,7 @@ def _description(uri: str, query: NamedQuery, tables: Mapping[str, list[str]]) -
     }
     return {
         **described,
-        "uri": f"{uri}.live",
+        "uri": f"{described['uri']}.live",
         "kind": "live",
         "tables": tables,
         "progress": {

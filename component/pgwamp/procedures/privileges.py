@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pgwamp.access import Caller
 from pgwamp.backlog import read_backlog
+from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
+from pgwamp.procedures.describe import Shows, routine_description, with_places
 from pgwamp.query.request import bind
+from pgwamp.query.unknown import identity
 from pgwamp.session import Call, Procedure
 
 #: The privileges on its relation that a verb needs; all others, and topics, need SELECT.
 _NEEDED: Mapping[str, frozenset[str]] = {
     "insert": frozenset({"insert"}),
+    # Rows are found by the key.
+    "get": frozenset({"key"}),
     "update": frozenset({"update"}),
     "upsert": frozenset({"insert", "update"}),
     "delete": frozenset({"delete"}),
@@ -31,6 +36,11 @@ select n.nspname || '.' || c.relname as name,
         case when has_any_column_privilege(c.oid, 'insert') then 'insert' end,
         case when has_any_column_privilege(c.oid, 'update') then 'update' end,
         case when has_table_privilege(c.oid, 'delete') then 'delete' end,
+        case when has_any_column_privilege(c.oid, 'select') and not exists (
+            select from pg_index as i, unnest(i.indkey::int2[]) as k (attnum)
+            where i.indrelid = c.oid and i.indisprimary
+                and not has_column_privilege(c.oid, k.attnum, 'select')
+        ) then 'key' end,
         case when has_table_privilege(c.oid, 'select') and not c.relrowsecurity
             then 'every row' end
     ], null) as privileges,
@@ -74,20 +84,28 @@ _GIVEN: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 
 def describe_procedure(
-    description: Mapping[str, Any], functions: Mapping[str, Sequence[str]], database: Database
+    description: Mapping[str, Any],
+    functions: Mapping[str, Sequence[Routine]],
+    shows: Shows,
+    database: Database,
 ) -> Procedure:
     """``describe``; with ``status`` it says how publishing stands, too.
+
+    :param functions: URI of a SQL function -> its overloads.
+    :param shows: which columns are exposed.
 
     The API changes with the schema only, and its description can be kept; the status cannot, so
     it is there when asked for.
     """
+
+    known = {uri: _Function.of(overloads) for uri, overloads in functions.items()}
 
     async def describe(call: Call) -> Mapping[str, Any]:
         status = bind(("status",), call.args, call.kwargs).get("status", False)
         if not isinstance(status, bool):
             raise InvalidArgument("status", "true or false")
         if database.roles:
-            answer = await usable_by(call.caller, description, functions, database)
+            answer = await _usable_by(call.caller, description, known, shows, database)
         else:
             await database.admit(call.caller)
             answer = description
@@ -100,43 +118,78 @@ def describe_procedure(
     return Procedure(f"{description['prefix']}.describe", describe)
 
 
-async def usable_by(
+class _Function(NamedTuple):
+    """The overloads of a function, by :func:`identity`, and the relations whose rows they take."""
+
+    overloads: Mapping[str, Routine]
+    rows: frozenset[str]
+
+    @classmethod
+    def of(cls, overloads: Sequence[Routine]) -> _Function:
+        """All overloads of one URI."""
+        rest = [argument.type for routine in overloads for argument in routine.inputs]
+        rows = set()
+        while rest:
+            kind = rest.pop()
+            if kind.relation is not None:
+                rows.add(".".join(kind.relation))
+            rest += [part for _, part in kind.fields]
+            rest += [] if kind.element is None else [kind.element]
+        return cls({identity(routine): routine for routine in overloads}, frozenset(rows))
+
+
+async def _usable_by(
     caller: Caller,
     description: Mapping[str, Any],
-    functions: Mapping[str, Sequence[str]],
+    functions: Mapping[str, _Function],
+    shows: Shows,
     database: Database,
 ) -> Mapping[str, Any]:
     """The part of ``description`` that the caller's role may use.
 
     Named queries and Python procedures are all there: PostgreSQL cannot say beforehand.
 
-    :param functions: URI of a SQL function -> its overloads, as :func:`identity` names them.
     :raises NotAuthorized: the caller is not disclosed or not mapped.
     """
     procedures, topics = description["procedures"], description["topics"]
     relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
     for entry in procedures:
         relations.update(*entry.get("tables", {}).values())
-    asked = sorted(name for overloads in functions.values() for name in overloads)
+    relations.update(*(function.rows for function in functions.values()))
+    asked = sorted(name for function in functions.values() for name in function.overloads)
     async with database.own_as(caller) as connection:
         rows = await connection.fetch(_PRIVILEGES, sorted(relations))
         executable = {row["name"] for row in await connection.fetch(_EXECUTABLE, asked)}
     found = {row["name"]: dict(row) for row in rows}
 
     def may(entry: Mapping[str, Any]) -> bool:
-        if overloads := functions.get(entry.get("uri", "")):
-            return not executable.isdisjoint(overloads)
+        if function := functions.get(entry.get("uri", "")):
+            return not executable.isdisjoint(function.overloads)
         if "relation" not in entry:
             return True
         needed = _NEEDED.get(entry.get("verb") or entry.get("kind", ""), _SELECT)
         row = found.get(entry["relation"])
         return row is not None and needed <= set(row["privileges"])
 
+    def may_give(schema: str, relation: str, column: str) -> bool:
+        """Whether the role may see a column of the rows that a function takes."""
+        row = found.get(f"{schema}.{relation}")
+        return (
+            row is not None
+            and shows(schema, relation, column)
+            and any(
+                row[privilege] is None or column in row[privilege]
+                for privilege in ("select", "insert", "update")
+            )
+        )
+
     def shown(entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """Without the names of what the role may not use."""
-        if overloads := functions.get(entry.get("uri", "")):
-            pairs = zip(entry["overloads"], overloads, strict=True)
-            return {**entry, "overloads": [one for one, name in pairs if name in executable]}
+        if function := functions.get(entry.get("uri", "")):
+            if not function.rows and executable.issuperset(function.overloads):
+                return entry
+            usable = [r for name, r in function.overloads.items() if name in executable]
+            return routine_description(entry["uri"], usable, shows, may_give)
         if "relation" in entry:
             return _with_columns(entry, found[entry["relation"]])
         if "tables" not in entry:
@@ -164,6 +217,8 @@ def _with_columns(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[s
         if part in entry:
             limited[part] = _limited(entry[part], row, ("select",))
     verb = entry.get("verb", "")
+    if entry.get("template") and row["select"] is not None:
+        limited["topic"] = with_places(entry["topic"], row["select"])
     if "arguments" in entry:
         limited["arguments"] = [
             {**argument, "schema": _limited(argument["schema"], row, privileges)}

@@ -19,10 +19,11 @@ from pgwamp.catalog import Column
 from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
+from pgwamp.naming import Naming
 from pgwamp.pgtypes import Type, bindable
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Reads, read_so_far
-from pgwamp.procedures.describe import row_schema, type_schema
+from pgwamp.procedures.describe import Shows, row_schema, type_schema
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.dialect import DIALECT, quoted
@@ -108,10 +109,10 @@ class NamedQuery:
             return [next(iter(row.values()), None) for row in rows[:1]]
         return list(rows[:1])
 
-    def description(self, uri: str) -> dict[str, Any]:
+    def description(self, uri: str, shows: Shows) -> dict[str, Any]:
         """Its entry in ``describe``."""
-        row = row_schema(self.columns)
-        value = type_schema(self.columns[0].type) if self.columns else {}
+        row = row_schema(self.columns, shows)
+        value = type_schema(self.columns[0].type, shows) if self.columns else {}
         results: dict[SQLOperationType, Any] = {
             SQLOperationType.SELECT: {"type": "array", "items": row},
             SQLOperationType.SELECT_VALUE: value,
@@ -122,7 +123,7 @@ class NamedQuery:
             "kind": "query",
             "description": self.comment,
             "arguments": [
-                {"name": name, "required": True, "schema": type_schema(kind)}
+                {"name": name, "required": True, "schema": type_schema(kind, shows)}
                 for name, kind in zip(self.names, self.types, strict=True)
             ],
             "result": results.get(self.operation, row),
@@ -261,4 +262,5 @@ def query_procedure(
         streams = call.progress is not None and query.operation is SQLOperationType.SELECT
         return stream(call) if streams else answer(call)
 
-    return Procedure(uri, handler, description=query.description(uri))
+    shows = Naming(settings.expose).shows_column
+    return Procedure(uri, handler, description=query.description(uri, shows))

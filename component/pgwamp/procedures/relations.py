@@ -9,6 +9,7 @@ from typing import Any
 
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, NotFound, TooManyAffected, TooManyRows
+from pgwamp.naming import Naming
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
@@ -34,6 +35,7 @@ class RelationProcedures:
         self._path = path
         self._database = database
         self._errors = Disclosure(database, relation=scope.relation)
+        self._shows = Naming(settings.expose).shows_column
         self._limits = settings.limits
         self._max_rows = settings.limits.max_rows
         big = settings.expose.bigint == "string"
@@ -69,14 +71,10 @@ class RelationProcedures:
                 return self._stream(call, request)
             return answer(call, request)
 
-        uri = f"{self._path}.{verb}"
-        return Procedure(
-            uri,
-            handler,
-            description=relation_description(
-                uri, verb, self._relation, argument_schemas(self._relation, names, required)
-            ),
-        )
+        uri, shows = f"{self._path}.{verb}", self._shows
+        arguments = argument_schemas(self._relation, names, required, shows)
+        described = relation_description(uri, verb, self._relation, arguments, shows)
+        return Procedure(uri, handler, description=described)
 
     # --- reads ---------------------------------------------------------------------------------
 

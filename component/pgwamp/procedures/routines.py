@@ -9,6 +9,7 @@ from typing import Any
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, TooManyRows
+from pgwamp.naming import Naming
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
@@ -39,6 +40,7 @@ class RoutineProcedure:
         self._overloads = overloads
         self._database = database
         self._limits = settings.limits
+        self._shows = Naming(settings.expose).shows_column
         self._big = settings.expose.bigint == "string"
         self._calls = RoutineCalls(
             overloads, scopes, max_rows=settings.limits.max_rows, bigint_as_string=self._big
@@ -51,7 +53,7 @@ class RoutineProcedure:
         return Procedure(
             self._uri,
             self._handler,
-            description=routine_description(self._uri, self._overloads),
+            description=routine_description(self._uri, self._overloads, self._shows),
         )
 
     def _handler(self, call: Call) -> Awaitable[Any] | AsyncIterator[Any]:

@@ -30,8 +30,8 @@ _CHANGES = {
     "delete": "Deleted<{row}>",
     "truncate": "Truncated",
 }
-#: Where a topic has the value of a column.
-_PLACE = re.compile(r"\{[^{}]+\}")
+#: Where a topic has the value of a column; without a name where that is not shown.
+_PLACE = re.compile(r"\{[^{}]*\}")
 _ANY_ROW = "{ [name: string]: unknown }"
 _ANY_EVENT = f"(Changed<{_ANY_ROW}> | Published)[]"
 #: Keyword results of ``changes``.

@@ -129,9 +129,9 @@ def _step(
     if kind.form == "composite":
         fields = dict(kind.fields)
         if key not in fields:
-            raise InvalidArgument(
-                path, f'no field "{excerpt(key)}" in {kind.name}{suggest(key, fields)}'
-            )
+            # Columns of a relation are told to those only who may see them.
+            known = "" if kind.relation else suggest(key, fields)
+            raise InvalidArgument(path, f'no field "{excerpt(key)}" in {kind.name}{known}')
         step, inner = Step("field", name=key, as_text=as_text), fields[key]
     elif kind.form == "array" and kind.element is not None:
         if index is None or index < 0:
