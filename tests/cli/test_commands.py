@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pgwamp.cli.context import run_async
 from pgwamp.dev.postgres import Postgres
 from tests.conftest import Addresses, Database
 from tests.processes import Pgwamp, run_pgwamp
@@ -351,3 +352,18 @@ async def test_output_into_a_closed_pipe_is_no_error(run: Run, environment: dict
     )
     _, err = await asyncio.wait_for(process.communicate(), 30)
     assert err == b""
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_an_error_does_not_begin_with_a_loop_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    if missing:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def fail() -> None:
+        raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own") as caught:
+        run_async(fail())
+    assert caught.value.__context__ is None
