@@ -98,7 +98,8 @@ class Disclosure:
 
     async def _seen(self, error: InvalidArgument, caller: Caller) -> _Seen:
         known = error.known if isinstance(error, UnknownName) else ()
-        relations = {self._about(error), *(name.relation for name in known)} - {None}
+        relations = {self._about(error)} - {None}
+        relations.update(key for name in known for key, _ in name.further)
         routines = {identity(routine) for routine in self._routines}
         routines.update(name.routine for name in known if name.routine is not None)
         keys = sorted(key for key in relations if key is not None)
@@ -136,9 +137,9 @@ class _Seen:
             own = self.relations.get(about)
             if own is None or not set(known.columns) <= set(own["columns"]):
                 return False
-        if known.relation is not None:
-            row = self.relations.get(known.relation)
-            if row is None or not row["readable"]:
+        for key, columns in known.further:
+            row = self.relations.get(key)
+            if row is None or not row["readable"] or not set(columns) <= set(row["columns"]):
                 return False
         return known.routine is None or known.routine in self.routines
 

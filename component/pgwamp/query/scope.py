@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from pgwamp.catalog.graph import Graph, Relationship
@@ -158,22 +159,27 @@ class Scope:
 
     def _unknown(self, name: str, path: str) -> UnknownName:
         """The error about a relationship that is not there."""
-        known = {next(way.names()): way for way in self._scopes.graph.relationships(self.relation)}
+        ways = self._scopes.graph.relationships(self.relation)
+        known = sorted(((next(way.names()), way) for way in ways), key=itemgetter(0))
         return UnknownName(
             path,
             f'no relationship "{excerpt(name)}" of {self.relation.name}',
-            [self._told(known[key], key) for key in sorted(known)],
-            lambda names: suggest(name, names) or "; it has none",
+            [self._told(way, key) for key, way in known],
+            lambda names: suggest(name, list(dict.fromkeys(names))) or "; it has none",
         ).about(self.relation.key)
 
     def _told(self, way: Relationship, key: str) -> Known:
-        """A key of a relationship, for those who may read the relation at its end."""
-        return Known(
-            key,
-            tuple(ours for ours, _ in way.pairs),
-            way.target.key,
-            identity(way.routine) if way.routine is not None else None,
-        )
+        """A key of a relationship, for those who may see all that it goes by."""
+        if way.routine is not None:
+            return Known(key, further=((way.target.key, ()),), routine=identity(way.routine))
+        middle = way.junction
+        if middle is None:
+            ours, theirs = zip(*way.pairs, strict=True)
+            return Known(key, ours, further=((way.target.key, theirs),))
+        ours, near = zip(*middle.source_pairs, strict=True)
+        theirs, far = zip(*middle.target_pairs, strict=True)
+        between = (middle.relation.key, (*near, *far))
+        return Known(key, ours, further=((way.target.key, theirs), between))
 
     @cached_property
     def _ways_by_name(self) -> Mapping[str, Sequence[tuple[Relationship, frozenset[str]]]]:

@@ -22,13 +22,14 @@ class Known:
     """A name, and what a caller must be allowed in order to see it.
 
     :ivar columns: any privilege on these columns of the relation that the error is about.
-    :ivar relation: SELECT on some of this relation, by schema and name.
+    :ivar further: SELECT on some of each of these relations, by schema and name, and any privilege
+        on these columns of it.
     :ivar routine: EXECUTE on this routine, as :func:`identity` names it.
     """
 
     name: str
     columns: tuple[str, ...] = ()
-    relation: tuple[str, str] | None = None
+    further: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
     routine: str | None = None
 
 
