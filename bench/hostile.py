@@ -20,6 +20,7 @@ from pgwamp.catalog import Catalog, Graph
 from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
 from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.pgtypes.budget import MOST_WRITTEN
 from pgwamp.procedures.batch import Resolver
 from pgwamp.query.reads import Reads
 from pgwamp.query.request import bind, naming_arguments
@@ -33,6 +34,8 @@ ROUNDS = 4
 LIMITS = LimitSettings()
 #: A little less than what one message may hold.
 MESSAGE = 14_000_000
+#: Characters whose text form is about as long as one call may have.
+WRITTEN = MOST_WRITTEN // 2 - 100
 #: Characters of an error that are printed.
 REASON = 60
 INTEGER, FLOAT, NUMERIC = (
@@ -42,6 +45,7 @@ INTEGER, FLOAT, NUMERIC = (
 )
 JSONB = Type(3802, "jsonb", "json")
 ENUM = Type(90_001, "mood", "enum", labels=tuple(f"label {n}" for n in range(500)))
+PLACE = Type(90_002, "place", "composite", fields=(("street", TEXT_TYPE), ("zip", INTEGER)))
 TYPES = {
     "id": INTEGER,
     "name": TEXT_TYPE,
@@ -51,8 +55,12 @@ TYPES = {
     "mood": ENUM,
     "tags": Type(1009, "text[]", "array", element=TEXT_TYPE),
     "span": Type(3906, "numrange", "range", element=NUMERIC),
-    "place": Type(90_002, "place", "composite", fields=(("street", TEXT_TYPE), ("zip", INTEGER))),
+    "place": PLACE,
     "pairs": Type(90_003, "hstore", "hstore"),
+    "places": Type(90_004, "place[]", "array", element=PLACE),
+    "files": Type(1001, "bytea[]", "array", element=Type(17, "bytea", "bytea")),
+    "words": Type(90_005, "wordrange", "range", element=TEXT_TYPE),
+    "at": Type(1184, "timestamp with time zone", "literal"),
     "parent": INTEGER,
 }
 #: As many columns as PostgreSQL allows.
@@ -251,10 +259,40 @@ class Server:
             wrong = [*values[:-1], b""]
             yield f"{column}: a list, the last one wrong", self._where({column: {"in": wrong}})
         wide = {f"k{n}": n for n in range(most)}
+        for kind, text in {
+            **texts,
+            "backslashes": "\\" * MESSAGE,
+            "control characters": "\x01" * MESSAGE,
+            "characters of four octets": "\U000e0001" * (MESSAGE // 4),
+            "letters and one character of four octets": "x" * MESSAGE + "\U000e0001",
+            "quotes and one character of four octets": '"' * MESSAGE + "\U000e0001",
+        }.items():
+            yield from self._parts(kind, text)
+        yield "files: bytes", self._where({"files": {"eq": [b"x" * MESSAGE]}})
+        yield "files: bytes at the bound", self._where({"files": {"eq": [b"x" * WRITTEN]}})
+        yield "pattern", self._where({"name": {"like": "%" * MESSAGE}})
         yield "json, wide", self._where({"doc": {"eq": wide}})
         deep = nested(399, lambda value: {"k" * 20_000: value}, 1)
         yield "json, deep with long keys", self._where({"doc": {"eq": deep}})
         yield "array, deep", self._where({"tags": {"eq": nested(50_000, lambda value: [value], 1)}})
+
+    def _parts(self, kind: str, text: str) -> Iterator[tuple[str, Request]]:
+        """A text within a value of each type that has parts: whole, at the bound, and in many."""
+        few = text[-WRITTEN:]
+        most = LIMITS.max_values // 4
+        many = [text[-(MESSAGE // most) :]] * most
+        for column, within in {
+            "doc": lambda inner: [inner],
+            "tags": lambda inner: [inner],
+            "place": lambda inner: {"street": inner},
+            "places": lambda inner: [{"street": inner}],
+            "pairs": lambda inner: {inner: None},
+            "words": lambda inner: {"lower": inner},
+        }.items():
+            yield f"{column}: {kind} within", self._where({column: {"eq": within(text)}})
+            yield f"{column}: {kind} within, fewer", self._where({column: {"eq": within(few)}})
+            parts = [within(inner) for inner in many]
+            yield f"{column}: {kind} within many", self._where({column: {"in": parts}})
 
     def _writes(self) -> Iterator[tuple[str, Request]]:
         most = LIMITS.max_values

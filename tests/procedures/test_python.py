@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.procedures.conftest import Start
 INVALID = "wamp.error.invalid_argument"
 MODULE = '''
 import datetime
+from dataclasses import dataclass
 from decimal import Decimal
 
 import asyncpg
@@ -45,6 +47,18 @@ async def add(connection: asyncpg.Connection, name: str, fail: bool = False) -> 
     return await connection.fetchval("select count(*) from item")
 
 
+@dataclass
+class Line:
+    price: Decimal
+
+
+@wamp.register("priced")
+async def priced(
+    connection: asyncpg.Connection, price: Decimal = Decimal(0), lines: list[Line] = []
+) -> str:
+    return await connection.fetchval("select $1::numeric::text", price)
+
+
 @wamp.register("broken")
 async def broken() -> None:
     raise RuntimeError("password is hunter2")
@@ -73,6 +87,17 @@ async def test_arguments_are_converted_to_their_annotations(api: Start, module: 
     assert (await call.fails(INVALID, "double")).details["argument"] == "number"
     await call.fails(INVALID, "double", 1, 2, 3)
     await call.fails(INVALID, "double", 1, tims=2)
+
+
+async def test_a_decimal_that_no_numeric_holds_is_refused(api: Start, module: str) -> None:
+    call = await api(expose={"procedures": [module]})
+    for fits in ("1e131071", "-1e-16383", "12.50", "1" * 131_072):
+        assert Decimal(await call("priced", fits)) == Decimal(fits)
+    for beyond in ("1e131072", "1e131073", "1e999999999", "-1e-16384", "1" * 131_073):
+        error = await call.fails(INVALID, "priced", beyond)
+        assert error.details["argument"] == "price"
+        error = await call.fails(INVALID, "priced", lines=[{"price": "1"}, {"price": beyond}])
+        assert error.details["argument"] == "lines"
 
 
 async def test_a_procedure_gets_its_caller_and_its_transaction(api: Start, module: str) -> None:

@@ -25,7 +25,7 @@ create type mood as enum ('sad', 'ok');
 create type place as (street text, zip int);
 create table thing (
     id int primary key, name text, amount numeric, ratio float8, doc jsonb, mood mood, tags text[],
-    span numrange, home place, parent int references thing
+    span numrange, home place, at timestamptz, parent int references thing
 )
 """
 SMALL = LimitSettings(
@@ -186,6 +186,33 @@ BOUNDS: dict[str, tuple[Callable[[Verbs, int], object], int, str]] = {
     "octets beyond ASCII": (
         lambda v, n: v.select(columns=["x:doc->>" + "ä" * n]), 27, "max_name",
     ),
+    "characters of a pattern": (
+        lambda v, n: v.select(where={"name": {"like": "%" * n}}), 4000, "patterns",
+    ),
+    "characters of several patterns": (
+        lambda v, n: v.select(
+            where={"or": [{"name": {"ilike": "a" * 1000}}, {"name": {"match": "b" * n}}]}
+        ),
+        3000, "patterns",
+    ),
+    "patterns of a list": (
+        lambda v, n: v.select(where={"name": {"like": {"any": ["", "%a", *["%"] * n]}}}),
+        3997, "patterns",
+    ),
+    "characters of a pattern for related rows": (
+        lambda v, n: v.select(
+            where={"name": {"imatch": "a" * 1000}},
+            include=related(1, {"columns": ["id"], "where": {"name": {"like": "b" * n}}}),
+        ),
+        3000, "patterns",
+    ),
+    "characters of a search": (
+        lambda v, n: v.select(where={"name": {"fts": "a" * n}}), 4000, "patterns",
+    ),
+    "characters of the configuration of a search": (
+        lambda v, n: v.select(where={"name": {"fts": {"query": "cat", "config": "a" * n}}}),
+        3997, "patterns",
+    ),
     "values that are missing": (
         lambda v, n: v.insert(
             rows=[{"id": 1, "name": "", "doc": 1, "tags": []}, *[{"id": 1}] * n], missing="null"
@@ -201,7 +228,8 @@ def test_a_bound_lets_through_what_is_at_it_and_refuses_what_is_above(
 ) -> None:
     ask, most, setting = BOUNDS[bound]
     ask(small, most)
-    with pytest.raises(InvalidArgument, match=rf"\(limits\.{setting}\)"):
+    reason = rf"\(limits\.{setting}\)" if setting.startswith("max_") else setting
+    with pytest.raises(InvalidArgument, match=reason):
         ask(small, most + 1)
 
 
@@ -264,6 +292,30 @@ HOSTILE: dict[str, tuple[Callable[[Verbs], object], str]] = {
     "text as an end of a range": (
         lambda v: v.insert(rows={"span": {"lower": TEXT}}), "rows.span.lower",
     ),
+    "an array as a text": (lambda v: v.select(where={"tags": "{" + "b," * 130_000 + "b}"}),
+                           "where.tags"),
+    "a range as a text": (lambda v: v.select(where={"span": "[1," + TEXT}), "where.span"),
+    "a time of a megabyte": (lambda v: v.select(where={"at": {"gt": TEXT}}), "where.at.gt"),
+    "backslashes in an array": (
+        lambda v: v.select(where={"tags": {"contains": ["a", "\\" * 4_000_000]}}),
+        "where.tags.contains[1]",
+    ),
+    "backslashes in many arrays": (
+        lambda v: v.insert(rows=[{"tags": ["\\" * 1_000_000]}] * 4), "rows[3].tags",
+    ),
+    "backslashes in rows and conditions": (
+        lambda v: v.writes.update(
+            {"values": {"tags": ["\\" * 2_000_000]}, "where": {"tags": ["\\" * 2_000_000]}}
+        ),
+        "where.tags",
+    ),
+    "quotes in a composite": (
+        lambda v: v.insert(rows={"home": {"street": '"' * 4_000_000}}), "rows.home.street",
+    ),
+    "control characters in json": (
+        lambda v: v.insert(rows=[{"doc": ["\x01" * 2_000_000]}] * 4), "rows[3].doc",
+    ),
+    "keys of json": (lambda v: v.insert(rows={"doc": {"ä" * 4_000_000: 1}}), "rows.doc"),
     "an order for a cursor": (lambda v: v.select(order=["name"] * 33, after=None), "order"),
 }  # fmt: skip
 

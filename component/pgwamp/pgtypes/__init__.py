@@ -5,6 +5,7 @@ exactly (numeric, dates, uuid, ...) is a string in PostgreSQL's own ISO text for
 pure: it knows types and Python values, neither SQL nor connections.
 """
 
+from pgwamp.pgtypes.budget import Budget
 from pgwamp.pgtypes.incoming import bindable, bindable_list, binder, writer
 from pgwamp.pgtypes.outgoing import (
     array_from_json,
@@ -17,14 +18,17 @@ from pgwamp.pgtypes.outgoing import (
     list_converter,
     loads,
     loads_exact,
+    parse,
     reader,
     require_convertible,
 )
+from pgwamp.pgtypes.scalars import fits_numeric
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
     "TEXT_TYPE",
     "Binder",
+    "Budget",
     "Converter",
     "Form",
     "Representation",
@@ -36,12 +40,14 @@ __all__ = [
     "binder",
     "bytes_from_hex",
     "finite",
+    "fits_numeric",
     "float_from_text",
     "from_json",
     "is_same_in_json",
     "list_converter",
     "loads",
     "loads_exact",
+    "parse",
     "reader",
     "require_convertible",
     "writer",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pgwamp.pgtypes.budget import Budget
+
 #: How values of a type travel; ``literal`` is all that is a string in PostgreSQL's text form.
 Form = Literal[
     "integer", "float", "boolean", "text", "bytea", "json", "numeric", "literal", "enum",
@@ -83,6 +85,6 @@ class Type:
         return self.name
 
 
-#: A type, a value and its place in the call -> what a parameter takes.
-Binder = Callable[[Type, Any, str], Any]
+#: A type, a value, its place in the call, the call's budget -> what a parameter takes.
+Binder = Callable[[Type, Any, str, Budget], Any]
 TEXT_TYPE = Type(25, "text", "text")

@@ -8,18 +8,21 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import is_dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_origin, get_type_hints
 
 import asyncpg
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError, below, excerpt
+from pgwamp.pgtypes import fits_numeric
 from pgwamp.procedures.orm import Sessions
 from pgwamp.session import Call, Procedure
 
@@ -178,6 +181,7 @@ class _Arguments:
                 for part in first["loc"]:
                     path = below(path, part)
                 raise InvalidArgument(path, first["msg"]) from None
+            _check_decimals(given[name], name)
         if self._caller:
             given[self._caller] = call.caller
         return given
@@ -198,3 +202,22 @@ class _Arguments:
                 for name, adapter in self._adapters.items()
             ],
         }
+
+
+def _check_decimals(argument: Any, name: str) -> None:
+    """Refuse a Decimal that PostgreSQL's numeric cannot hold.
+
+    The driver sends another number in its place, without an error.
+    """
+    rest = [argument]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, Decimal):
+            if not fits_numeric(str(value)):
+                raise InvalidArgument(name, f"{excerpt(str(value))} is out of range for numeric")
+        elif isinstance(value, Mapping):
+            rest += value.values()
+        elif isinstance(value, list | tuple | set | frozenset):
+            rest += value
+        elif isinstance(value, BaseModel) or is_dataclass(value):
+            rest += vars(value).values()

@@ -20,7 +20,7 @@ from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.naming import Naming
-from pgwamp.pgtypes import Type, bindable
+from pgwamp.pgtypes import Budget, Type, bindable
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import Shows, row_schema, type_schema
@@ -95,8 +95,9 @@ class NamedQuery:
         :raises InvalidArgument: one is missing, unknown or wrong.
         """
         request = bind(self.names, call.args, call.kwargs, required=len(self.names))
+        budget = Budget()
         values = [
-            None if request[name] is None else bindable(kind, request[name], name)
+            None if request[name] is None else bindable(kind, request[name], name, budget)
             for name, kind in zip(self.names, self.types, strict=True)
         ]
         return request, self.statement.bind(values)

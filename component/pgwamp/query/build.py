@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument, TooManyRows
-from pgwamp.pgtypes import Converter, Type
+from pgwamp.pgtypes import Converter, Type, parse
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
@@ -176,7 +175,7 @@ class Builder:
         if not nested:
             found = sa.cast(found, TEXT)
         # A json value, with numbers and levels of any size, is text within it.
-        read = None if nested else orjson.loads
+        read = None if nested else parse
         most = None if embed.relationship.to_one else limits.max_rows
         return found, _converter(embed.label, shape, most, read)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any, Literal
 
 from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import Budget
 from pgwamp.settings import LimitSettings
 
 Counted = Literal["columns", "conditions", "includes"]
@@ -15,18 +16,26 @@ _WORDS: dict[Counted, str] = {
     "includes": "related relations",
 }
 
+#: Characters of the text patterns and search queries of one call. PostgreSQL looks for each of
+#: them at every place of a value, and meanwhile for no cancel.
+MOST_PATTERN_CHARACTERS = 4_000
+
 
 class Values(list[Any]):
     """The values of one call in the order of their parameters, and what it has asked for so far.
 
     All parsers of a call append to the same one, so that its columns, conditions and includes are
     counted through all levels.
+
+    :ivar budget: of the texts within its lists and dicts.
     """
 
     def __init__(self, limits: LimitSettings):
         super().__init__()
         self.limits = limits
+        self.budget = Budget()
         self.counted: Counter[Counted] = Counter()
+        self._pattern_characters = 0
 
     def ask_for(self, what: Counted, number: int, path: str) -> None:
         """Add to what the call asks for.
@@ -39,6 +48,19 @@ class Values(list[Any]):
             raise InvalidArgument(
                 path, f"{self.counted[what]} {_WORDS[what]}, at most {most} (limits.max_{what})"
             )
+
+    def add_pattern(self, pattern: str, path: str) -> None:
+        """Count a text pattern, or a query of full text search.
+
+        :raises InvalidArgument: together with those before it is longer than one call may have.
+        """
+        # An empty one is compared with every value too.
+        self._pattern_characters += len(pattern) or 1
+        if self._pattern_characters > MOST_PATTERN_CHARACTERS:
+            raise InvalidArgument(
+                path, f"patterns and search queries of more than {MOST_PATTERN_CHARACTERS} "
+                "characters in one call"
+            )  # fmt: skip
 
 
 def check_name(limits: LimitSettings, name: str, path: str) -> None:

@@ -125,7 +125,7 @@ class OperatorParser:
         if operator in _QUANTIFIABLE and (quantifier := self._quantifier(value)):
             return self._quantified(operator, quantifier, value[quantifier], path)
         if operator in PATTERNS:
-            return Compare(self._field, operator, (self._add(_pattern(value, path)),))
+            return Compare(self._field, operator, (self._add(self._pattern(value, path)),))
         if operator in COMPARISONS or operator == "isdistinct":
             return self._compare(operator, value, path)
         if operator in SEARCHES:
@@ -160,9 +160,12 @@ class OperatorParser:
     ) -> Condition:
         path = f"{path}.{quantifier}"
         of = TEXT_TYPE if operator in PATTERNS else self._field.type
-        values = bindable_list(of, given, path)
+        values = bindable_list(of, given, path, self._values.budget)
         if None in values:
             raise InvalidArgument(path, "null compares with nothing; leave it out")
+        if operator in PATTERNS:
+            for index, pattern in enumerate(values):
+                self._values.add_pattern(pattern, at(path, index))
         return Compare(self._field, operator, (self._add(values),), quantifier)
 
     def _between(self, value: Any, path: str) -> Condition:
@@ -172,7 +175,7 @@ class OperatorParser:
         return Compare(self._field, "between", ends)
 
     def _in(self, value: Any, path: str) -> Condition:
-        values = bindable_list(self._field.type, value, path)
+        values = bindable_list(self._field.type, value, path, self._values.budget)
         present = [v for v in values if v is not None]
         found = Compare(self._field, "in", (self._add(present),))
         # SQL's IN never finds NULL; a list that names it means it.
@@ -196,9 +199,9 @@ class OperatorParser:
             raise InvalidArgument(
                 path, 'expected a query, or {"query": "cat & rat", "config": "english"}'
             )
-        positions = [self._add(_pattern(given["query"], path))]
+        positions = [self._add(self._pattern(given["query"], path))]
         if given.get("config") is not None:
-            positions.append(self._add(_pattern(given["config"], f"{path}.config")))
+            positions.append(self._add(self._pattern(given["config"], f"{path}.config")))
         return Search(self._field, operator, tuple(positions))
 
     def _contains(self, operator: str, value: Any, path: str) -> Condition:
@@ -213,7 +216,7 @@ class OperatorParser:
         if of.form == "range" and of.element is not None and _is_element(value):
             if operator != "contains":
                 raise InvalidArgument(path, 'expected a range, such as "[1,5)"')
-            position = self._add(bindable(of.element, value, path))
+            position = self._add(bindable(of.element, value, path, self._values.budget))
             return Contains(self._field, operator, position, element=True)
         return Contains(self._field, operator, self._bind(value, path))
 
@@ -226,21 +229,26 @@ class OperatorParser:
                     keys = value[quantifier]
                     if not isinstance(keys, list):
                         raise InvalidArgument(path, "expected a list of keys")
-                    checked = [_pattern(key, at(path, i)) for i, key in enumerate(keys)]
+                    checked = [_text(key, at(path, i)) for i, key in enumerate(keys)]
                     return Contains(
                         self._field, "has_key", self._add(checked), quantifier=quantifier
                     )
-        return Contains(self._field, "has_key", self._add(_pattern(value, path)))
+        return Contains(self._field, "has_key", self._add(_text(value, path)))
+
+    def _pattern(self, value: Any, path: str) -> str:
+        pattern = _text(value, path)
+        self._values.add_pattern(pattern, path)
+        return pattern
 
     def _bind(self, value: Any, path: str) -> int:
-        return self._add(bindable(self._field.type, value, path))
+        return self._add(bindable(self._field.type, value, path, self._values.budget))
 
     def _add(self, value: Any) -> int:
         self._values.append(value)
         return len(self._values) - 1
 
 
-def _pattern(value: Any, path: str) -> str:
+def _text(value: Any, path: str) -> str:
     if not isinstance(value, str) or "\x00" in value:
         raise InvalidArgument(path, "expected a string without NUL")
     return value

@@ -172,7 +172,7 @@ class Reads:
         types = [self._relation.by_name[name].type for name in names]
         values = Values(self._scope.limits)
         values += (
-            bindable(kind, value, f"key.{name}")
+            bindable(kind, value, f"key.{name}", values.budget)
             for kind, value, name in zip(types, given, names, strict=True)
         )
         return values

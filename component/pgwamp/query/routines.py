@@ -200,7 +200,9 @@ class _Overload:
         values += (
             None
             if value is None
-            else bindable(argument.type, value, argument.name or f"argument {position}")
+            else bindable(
+                argument.type, value, argument.name or f"argument {position}", values.budget
+            )
             for position, argument, value in given
         )
         return tuple(key for key, _, _ in given), values, request

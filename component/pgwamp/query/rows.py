@@ -8,7 +8,8 @@ from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument, at, below
-from pgwamp.pgtypes import Binder, writer
+from pgwamp.pgtypes import Binder, Budget, writer
+from pgwamp.query.limits import Values
 from pgwamp.query.unknown import unknown_column
 from pgwamp.settings import LimitSettings
 
@@ -45,20 +46,21 @@ def parse_rows(
     relation: Relation,
     given: Any,
     path: str,
-    limits: LimitSettings,
+    asked: Values,
     missing: Any = None,
     *,
     key: tuple[str, ...] | None = None,
 ) -> Rows:
     """A dict, or a list of dicts, to be written to ``relation``.
 
+    :param asked: the other values of the call, and the bounds of all.
     :param missing: ``"default"`` lets rows differ in their columns, ``"null"`` completes them.
     :param key: of rows that are there already; its columns are read, and not written.
     :raises InvalidArgument: naming the row and the column.
     """
     if missing not in (None, "default", "null"):
         raise InvalidArgument("missing", 'expected "default" or "null"')
-    single = isinstance(given, Mapping)
+    limits, single = asked.limits, isinstance(given, Mapping)
     rows: Sequence[Any] = [given] if single else given
     if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
         raise InvalidArgument(path, "expected a dict or a list of dicts")
@@ -84,7 +86,7 @@ def parse_rows(
         found,
         tuple(
             tuple(
-                _values(relation, name, rows, indexes, path, single, key or ())
+                _values(relation, name, rows, indexes, path, single, key or (), asked.budget)
                 for name in group.columns
             )
             for group, indexes in zip(found, groups, strict=True)
@@ -149,6 +151,7 @@ def _values(
     path: str,
     single: bool,
     key: tuple[str, ...],
+    budget: Budget,
 ) -> list[Any]:
     """The values of one column, checked and ready to be parameters."""
 
@@ -161,17 +164,19 @@ def _values(
     try:
         for index in indexes:
             value = rows[index][name]
-            values.append(None if value is None else write(kind, value, ""))
+            values.append(None if value is None else write(kind, value, "", budget))
     except InvalidArgument:
         # The place is named only of the one that is wrong.
-        _refuse(relation, name, write, rows[index][name], place(index))
+        _refuse(relation, name, write, rows[index][name], place(index), budget)
         raise
     return values
 
 
-def _refuse(relation: Relation, name: str, write: Binder, value: Any, path: str) -> None:
+def _refuse(
+    relation: Relation, name: str, write: Binder, value: Any, path: str, budget: Budget
+) -> None:
     """Raise the error of a value that cannot be written, with its place."""
     try:
-        write(relation.by_name[name].type, value, path)
+        write(relation.by_name[name].type, value, path, budget)
     except InvalidArgument as error:
         raise error.about(relation.key, name) from None

@@ -71,8 +71,8 @@ class Writes:
 
     def insert(self, request: Mapping[str, Any]) -> Bound:
         """Insert a dict or a list of dicts."""
-        rows = self._rows(request)
-        values = Values(self._scope.limits)
+        values = Values(self._limits)
+        rows = self._rows(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
             ("insert", rows.groups, returning),
@@ -88,8 +88,8 @@ class Writes:
         given = request.get("values")
         if not isinstance(given, Mapping) or not given:
             raise InvalidArgument("values", 'expected a dict such as {"status": "paid"}')
-        rows = parse_rows(self._relation, given, "values", self._limits)
-        values = Values(self._scope.limits)
+        values = Values(self._limits)
+        rows = parse_rows(self._relation, given, "values", values)
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
@@ -99,11 +99,11 @@ class Writes:
 
     def upsert(self, request: Mapping[str, Any]) -> Bound:
         """Insert, or update the row that is in the way."""
-        rows = self._rows(request)
+        values = Values(self._limits)
+        rows = self._rows(request, values)
         conflict = parse_conflict(
             self._relation, request, [g.columns for g in rows.groups], self._limits
         )
-        values = Values(self._scope.limits)
         returning = self._returning(request, values)
         return self._cache.get(
             ("upsert", rows.groups, conflict, returning),
@@ -115,16 +115,16 @@ class Writes:
 
     def delete(self, request: Mapping[str, Any]) -> Bound:
         """Delete the rows that match ``where``."""
-        values = Values(self._scope.limits)
+        values = Values(self._limits)
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
             ("delete", where, returning), lambda: self._build_delete(where, returning)
         ).bind(values)
 
-    def _rows(self, request: Mapping[str, Any]) -> Rows:
+    def _rows(self, request: Mapping[str, Any], values: Values) -> Rows:
         return parse_rows(
-            self._relation, request.get("rows"), "rows", self._limits, request.get("missing")
+            self._relation, request.get("rows"), "rows", values, request.get("missing")
         )
 
     # --- arguments -----------------------------------------------------------------------------
@@ -157,7 +157,8 @@ class Writes:
         key = self._relation.primary_key
         if not key:
             raise InvalidArgument("rows", f"{self._relation.name} has no primary key; use where")
-        rows = parse_rows(self._relation, request["rows"], "rows", self._limits, key=key)
+        values = Values(self._limits)
+        rows = parse_rows(self._relation, request["rows"], "rows", values, key=key)
         (group,), (lists,) = rows.groups, rows.values
         columns = group.columns
         if any(name not in columns for name in key) or len(columns) == len(key):
@@ -169,7 +170,6 @@ class Writes:
             raise InvalidArgument("rows", "a key is never null")
         if len(set(keys)) < len(keys):
             raise InvalidArgument("rows", "two rows have the same key")
-        values = Values(self._scope.limits)
         returning = self._returning(request, values)
         return self._cache.get(
             ("update rows", group, returning),

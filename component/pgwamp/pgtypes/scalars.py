@@ -1,0 +1,207 @@
+"""Values that enter and have no parts: numbers, texts, bytes, and all that PostgreSQL reads."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from typing import Any
+
+from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.pgtypes.outgoing import finite
+from pgwamp.pgtypes.types import Type
+
+_INTEGER_RANGES = {
+    name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for name, bits in {"smallint": 16, "integer": 32, "bigint": 64}.items()
+} | {"oid": (0, 2**32 - 1)}
+_INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
+_NUMERIC = re.compile(r"\s*[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII)
+#: Digits of a numeric before and behind the point.
+_MOST_WHOLE_DIGITS, _MOST_FRACTION_DIGITS = 131_072, 16_383
+#: Characters of a number, with its sign, point and exponent.
+_LONGEST_NUMBER = 150_000
+#: Characters of an exponent; a longer one is out of every range.
+_LONGEST_EXPONENT = 8
+#: Bits of an integer that Python writes out; writing the largest takes quadratic time.
+MOST_INTEGER_BITS = 14_000
+_UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
+#: What rounds to the largest real, not to infinity; what rounds to zero.
+_LARGEST_REAL, _VANISHING_REAL = 3.402823567797336e38, 2.0**-150
+_NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
+#: Characters of a text that PostgreSQL reads as a value of another type: its log quotes the whole
+#: of one that it cannot read. An array of so many characters has half as many elements.
+LONGEST_LITERAL = 20_000
+#: The same, of PostgreSQL's own types whose values are longer.
+_LONGEST_LITERALS = {
+    "path": 1_000_000,
+    "polygon": 1_000_000,
+    "tsvector": 1_000_000,
+    # Of these it quotes little.
+    "bit": math.inf,
+    "bit varying": math.inf,
+    "xml": math.inf,
+}
+_EXPECTED: dict[str, str] = {
+    "integer": "an integer",
+    "float": "a number",
+    "boolean": "true or false",
+    "bytea": 'bytes, or a string of hex digits that begins with "\\x"',
+    "numeric": "a number or a string of digits",
+    "array": "a list",
+    "composite": "a dict of its fields",
+    "range": 'a string such as "[1,5)" or a dict with lower, upper, bounds',
+    "hstore": "a dict of strings",
+}
+
+
+def mismatch(of: Type, value: Any, path: str) -> InvalidArgument:
+    """The error of a value that is of another kind."""
+    given = "null" if value is None else type(value).__name__
+    return InvalidArgument(path, f"expected {_EXPECTED.get(of.form, 'a string')} "
+                                 f"for type {of.describe()}, got {given}")  # fmt: skip
+
+
+def _out_of_range(of: Type, value: Any, path: str) -> InvalidArgument:
+    return InvalidArgument(path, f"{excerpt(value)} is out of range for type {of.name}")
+
+
+# Each is a Binder. Values without parts spend nothing of its budget.
+
+
+def text(of: Type, value: Any, path: str, _: object = None) -> str:
+    """A text as it is."""
+    if type(value) is not str:
+        raise mismatch(of, value, path)
+    check_text(value, path)
+    return value
+
+
+def literal(of: Type, value: Any, path: str, _: object = None) -> str:
+    """A text that PostgreSQL reads as a value of the type."""
+    if type(value) is not str:
+        raise mismatch(of, value, path)
+    # The author of a type of users knows how long its values are.
+    most = math.inf if "." in of.name else _LONGEST_LITERALS.get(of.name, LONGEST_LITERAL)
+    if len(value) > most:
+        raise InvalidArgument(
+            path, f"a text of {len(value)} characters for type {of.name}, at most {most}"
+        )
+    check_text(value, path)
+    if of.name == "uuid" and not _UUID.fullmatch(value):
+        raise InvalidArgument(path, f"'{excerpt(value)}' is not a uuid")
+    return value
+
+
+def is_text(text: str) -> bool:
+    """Whether PostgreSQL's text can hold it, as far as that is quick to see."""
+    return text.isascii() and "\x00" not in text
+
+
+def check_text(text: str, path: str) -> None:
+    """Refuse what PostgreSQL's text cannot hold."""
+    if "\x00" in text:
+        raise InvalidArgument(path, "PostgreSQL text cannot hold the character NUL")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(path, "holds half a character (a lone surrogate)") from None
+
+
+def integer(of: Type, value: Any, path: str, _: object = None) -> int:
+    """An integer of the type's range."""
+    if type(value) is not int:
+        digits = type(value) is str and _INTEGER.fullmatch(value)
+        if not digits and not (type(value) is float and value.is_integer()):
+            raise mismatch(of, value, path)
+        value = int(value)
+    low, high = _INTEGER_RANGES[of.name]
+    if not low <= value <= high:
+        raise _out_of_range(of, value, path)
+    return int(value)
+
+
+def floating(of: Type, value: Any, path: str, _: object = None) -> float:
+    """A float of the type's range; one that would become zero or infinity is beyond it."""
+    if type(value) is str and value.lower() in _NONFINITE:
+        return _NONFINITE[value.lower()]
+    if type(value) is float and not math.isfinite(value):
+        return value
+    if type(value) not in (int, float) and not _is_number(value):
+        raise mismatch(of, value, path)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    is_real = of.name == "real"
+    if abs(number) > (_LARGEST_REAL if is_real else sys.float_info.max):
+        raise _out_of_range(of, value, path)
+    if number == 0:
+        vanished = type(value) is str and _mantissa(value).strip(" \t\n\r\f\v+-.0") != ""
+    else:
+        vanished = is_real and abs(number) <= _VANISHING_REAL
+    if vanished:
+        raise _out_of_range(of, value, path)
+    return number
+
+
+def boolean(of: Type, value: Any, path: str, _: object = None) -> bool:
+    """True or false."""
+    if type(value) is not bool:
+        raise mismatch(of, value, path)
+    return value
+
+
+def octets(of: Type, value: Any, path: str, _: object = None) -> bytes:
+    """Bytes, given as such or as hex digits."""
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if type(value) is str and value.startswith("\\x"):
+        try:
+            return bytes.fromhex(value[2:])
+        except ValueError:
+            pass
+    raise mismatch(of, value, path)
+
+
+def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
+    """The text of a number that PostgreSQL's numeric can hold."""
+    if _is_number(value):
+        digits = value.strip()
+        if not fits_numeric(digits):
+            raise _out_of_range(of, value, path)
+        return str(digits)
+    if type(value) is int:
+        if value.bit_length() > MOST_INTEGER_BITS:
+            raise InvalidArgument(path, f"{excerpt(value)}: give it as a string of digits")
+        return str(value)
+    if type(value) is float:
+        return str(finite(value))
+    raise mismatch(of, value, path)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a text that reads as a number."""
+    return (
+        type(value) is str
+        and len(value) <= _LONGEST_NUMBER
+        and _NUMERIC.fullmatch(value) is not None
+    )
+
+
+def _mantissa(number: str) -> str:
+    return number.lower().partition("e")[0]
+
+
+def fits_numeric(number: str) -> bool:
+    """Whether PostgreSQL's numeric has as many digits before and behind the point."""
+    mantissa, power_sign, exponent = number.lower().partition("e")
+    if not power_sign and len(number) <= _MOST_FRACTION_DIGITS:
+        return True
+    if len(exponent) > _LONGEST_EXPONENT:
+        return False
+    whole, _, fraction = mantissa.lstrip("+-").partition(".")
+    digits, power = (whole + fraction).lstrip("0"), int(exponent or 0)
+    before = len(digits) - len(fraction) + power if digits else 0
+    return before <= _MOST_WHOLE_DIGITS and len(fraction) - power <= _MOST_FRACTION_DIGITS
