@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, loads, parse, reader
+from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, loads, outgoing, parse, reader
 from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, range_from_text
 from tests.query.conftest import Bench, bench
+from tests.query.test_limits import calls_of
 
 __all__ = ["bench"]
 TEXTS = ("", "a", '"', "\\", '"",', "a,b", '\\"\\', "[)", "\n", "ä\U0001f600", '""\\\\""')
@@ -49,8 +51,33 @@ def test_a_converted_value_has_a_largest_size() -> None:
         reader(WORDS)(json.dumps(text + " " * 40))
 
 
+@pytest.mark.parametrize("escape", ["\\", '"'])
+def test_a_range_is_read_without_a_call_for_each_escape(escape: str) -> None:
+    few, many = (
+        calls_of(lambda n=n: range_from_text(f'["{2 * n * escape}",)'))  # type: ignore[misc]
+        for n in (1, 1000)
+    )
+    assert few == many
+
+
+def test_many_brackets_are_not_matched_level_by_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Any] = []
+
+    def is_shallow(value: Any) -> bool:
+        looked_at.append(value)
+        return True
+
+    monkeypatch.setattr(outgoing, "is_shallow", is_shallow)
+    text = "[]" * 10_000
+    assert loads(json.dumps([text])) == [text]
+    assert looked_at == [[text]]
+
+
 @pytest.mark.parametrize("escape", ["\\", '"', "\n", "\x01"])
-def test_a_text_of_many_escapes_is_the_same_text(escape: str) -> None:
+def test_a_text_of_many_escapes_is_read_by_the_parser_that_is_fast_at_them(
+    escape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(outgoing.orjson, "loads")
     text = escape * 300_000
     for document in ([text], [text, "ä"], [text, 1.5, -1, None, True]):
         assert loads(json.dumps(document)) == document

@@ -305,9 +305,9 @@ HOSTILE: dict[str, tuple[Callable[[Verbs], object], str]] = {
     ),
     "backslashes in rows and conditions": (
         lambda v: v.writes.update(
-            {"values": {"tags": ["\\" * 2_000_000]}, "where": {"tags": ["\\" * 2_000_000]}}
+            {"values": {"tags": ["\\" * 2_000_000]}, "where": {"tags": {"eq": ["\\" * 2_000_000]}}}
         ),
-        "where.tags",
+        "where.tags.eq",
     ),
     "quotes in a composite": (
         lambda v: v.insert(rows={"home": {"street": '"' * 4_000_000}}), "rows.home.street",

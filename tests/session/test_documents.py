@@ -67,13 +67,6 @@ def test_deep_documents_cost_linear_time() -> None:
         assert (loads(text) == text) == (depth > 100)
 
 
-def test_brackets_in_a_text_cost_linear_time() -> None:
-    """Each round of matching brackets would look at millions of them, for minutes."""
-    text = "[" * 99 + "]" * 99 + "]" * 3_000_000 + "}" * 3_000_000
-    for _ in range(50):
-        assert loads(f'["{text}"]') == [text]
-
-
 TABLES = (
     "create type boxed as (n int, doc json)",
     "create table shelf (id int primary key, name text)",
