@@ -1,9 +1,9 @@
 """``python -m bench.hostile``: the processor time that hostile requests take, each at its limits.
 
-A call holds the event loop while it is parsed, bound and compiled, and everybody waits. Each
-request here is the dearest of its kind that the default limits let through, or that they refuse. It
-runs without a database and with empty caches. The exit code is 1 when one takes longer than a
-call may hold the loop.
+A call holds the event loop while it is parsed, bound and compiled, and while a value of its answer
+is read, and everybody waits. Each request and value here is the dearest of its kind that the
+default limits let through, or that they refuse. It runs without a database and with empty caches.
+The exit code is 1 when one takes longer than a call may hold the loop.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 from pgwamp.catalog import Catalog, Graph
 from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
-from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, loads, reader
 from pgwamp.pgtypes.budget import MOST_WRITTEN
+from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
 from pgwamp.procedures.batch import Resolver
 from pgwamp.query.reads import Reads
 from pgwamp.query.request import bind, naming_arguments
@@ -115,6 +116,7 @@ class Server:
         yield from self._values()
         yield from self._writes()
         yield from self._others()
+        yield from self._stored()
 
     def _select(self, **request: Any) -> Request:
         return lambda: self.reads.select(request)
@@ -354,6 +356,26 @@ class Server:
                 raise CallError('invalid input syntax for type integer: "y"', sqlstate="22P02")
 
         yield "naming an argument among many", failing
+
+    def _stored(self) -> Iterator[tuple[str, Request]]:
+        """Values of an answer."""
+        brackets = "[" * 99 + "]" * 99 + "]" * (MESSAGE // 2) + "}" * (MESSAGE // 2)
+        number = "1." + "1" * 60
+        for kind, document in {
+            "brackets in a text": json.dumps([brackets]),
+            "backslashes": json.dumps("\\" * (MESSAGE // 2)),
+            "quotes": json.dumps('"' * (MESSAGE // 2)),
+            "control characters": json.dumps("\x01" * (MESSAGE // 6)),
+            "objects": json.dumps([{"a": 1}] * (MOST_PARTS // 2 - 10)),
+            "long numbers": f"[{', '.join([number] * (MOST_PARTS // 2 - 10))}]",
+        }.items():
+            yield f"stored json of {kind}", lambda document=document: loads(document)
+            yield f"stored array of {kind}", lambda document=document: array_from_json(document)
+        read = reader(TYPES["words"])
+        for kind, unit in {"letters": "a", "quotes": '""', "backslashes": "\\" * 2}.items():
+            count = MOST_CONVERTED_OCTETS // len(json.dumps(unit)[1:-1]) - 20
+            words = json.dumps(f'["{unit * count}",)')
+            yield f"stored range of {kind}", lambda words=words: read(words)
 
 
 def measure(known: Catalog) -> dict[str, float]:
