@@ -153,6 +153,23 @@ async def test_what_only_looks_like_a_reference_is_a_value(expose: Expose) -> No
     assert await call("batch", [step("keep", value) for value in values]) == values
 
 
+async def test_each_step_takes_a_csv_text_of_its_own(expose: Expose) -> None:
+    call = await expose(
+        "create table item (id int primary key, name text)",
+        "create table label (text text primary key)",
+    )
+    steps = [
+        step("item.upsert", csv="id,name\n1,a\n2,b\n"),
+        step("item.upsert", csv="id,name\n2,c\n"),
+        step("label.upsert", csv="text\nnew\n"),
+    ]
+    assert await call("batch", steps) == [2, 1, 1]
+    assert await call("item.select", columns=["name"], order="id") == [{"name": "a"}, {"name": "c"}]
+    error = await call.fails(INVALID, "batch", [*steps, step("item.upsert", csv="id\nx\n")])
+    assert (error.details["step"], error.details["line"]) == (3, 2)
+    assert await call("batch", steps) == [2, 1, 1]
+
+
 async def test_isolation_is_what_is_asked_for(shop: Calls) -> None:
     for isolation in ("read committed", "repeatable read", "serializable"):
         (said,) = await shop("batch", [step("whoami")], isolation=isolation)

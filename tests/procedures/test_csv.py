@@ -149,3 +149,34 @@ async def test_csv_goes_through_views_and_row_security(api: Start) -> None:
     assert await call("named.upsert", csv="id,name\n7,Seven\n") == 1
     assert (await call("item.get", 7))["name"] == "Seven"
     assert await call("own.insert", csv="id,name\n1,a\n2,b\n") == 2
+
+
+async def test_csv_follows_the_rules_of_a_table_as_rows_do(api: Start) -> None:
+    call = await api(
+        "create table noted (id int)",
+        "create table copied (id int primary key, name text)",
+        "create rule note as on insert to copied do also insert into noted values (new.id)",
+        "create table parted (id int primary key) partition by range (id)",
+        "create table part partition of parted for values from (0) to (100)",
+        "create rule note as on insert to parted do also insert into noted values (new.id)",
+        "create table turned (id int primary key, name text)",
+        "create rule note as on insert to turned do instead "
+        "insert into noted values (new.id) returning id, ''::text",
+        "create table partly (id int primary key, name text)",
+        "create rule hold as on insert to partly where new.id > 1 do instead nothing",
+        "create table closed (id int primary key)",
+        "create rule hold as on insert to closed do instead nothing",
+    )
+    for name, written, stays, noted in [
+        ("copied", 2, 2, 2), ("parted", 2, 2, 2), ("turned", 2, 0, 2), ("partly", 1, 1, 0),
+        ("closed", 0, 0, 0),
+    ]:  # fmt: skip
+        assert await call(f"{name}.insert", csv="id\n1\n2\n") == written, name
+        assert await call(f"{name}.count") == stays, name
+        assert len(await call("noted.delete", {})) == noted, name
+    for name in ("copied", "parted", "turned"):
+        await call(f"{name}.insert", [{"id": 3}, {"id": 4}])
+        assert len(await call("noted.delete", {})) == 2, name
+    # ON CONFLICT goes with no rules.
+    for rows in ({"csv": "id\n1\n"}, {"rows": {"id": 1}}):
+        await call.fails("pgwamp.error.feature_not_supported", "copied.upsert", **rows)

@@ -192,7 +192,7 @@ def _escaped(text: str) -> str:
 def statements(asked: Page | Bound | RoutineCall | Load) -> list[tuple[str, list[Any]]]:
     """The SQL texts of a request, and their parameters."""
     if isinstance(asked, Load):
-        return [(sql, []) for sql in (asked.stage, asked.merge) if sql is not None]
+        return [(sql, []) for sql in (asked.stage, asked.merge, asked.clear) if sql is not None]
     bound = asked if isinstance(asked, Bound) else asked.bound
     return [(bound.statement.sql, bound.parameters)]
 

@@ -253,6 +253,7 @@ def _relation(
         deletable=updatable.deletable,
         comment=row["comment"],
         row_security=row["row_security"],
+        has_rules=row["has_rules"],
         inserts_only=row["inserts_only"],
         origins=origins,
         hides_rows=row["oid"] in behind.hiding,

@@ -7,6 +7,7 @@ select
     c.oid::bigint as oid,
     c.reltype::bigint as row_type,
     c.relrowsecurity as row_security,
+    c.relhasrules as has_rules,
     -- To insert a row runs nothing of users: no triggers and rules, and no functions or operators of
     -- theirs in defaults, constraints, indexes and domains. What PostgreSQL itself has is in no
     -- pg_depend.

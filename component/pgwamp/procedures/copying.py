@@ -96,11 +96,9 @@ async def copy_in(database: Database, call: Call, load: Load) -> int:
             )
         except asyncpg.PostgresError as error:
             raise _named(database, error) from None
-        if load.merge is not None:
-            record = await connection.fetchrow(load.merge)
-            assert record is not None
-            count: int = record["count"]
-            return count
+        if load.merge is not None and load.clear is not None:
+            status = await connection.execute(load.merge)
+            await connection.execute(load.clear)
     return int(status.rpartition(" ")[2])
 
 

@@ -45,7 +45,8 @@ class Load:
     """A CSV text for COPY.
 
     :ivar stage: makes the temporary table ``table``, if it goes there first.
-    :ivar merge: takes the rows from there, and answers their number as ``count``.
+    :ivar merge: takes the rows from there.
+    :ivar clear: drops that table, for the next CSV text of the same transaction.
     """
 
     text: bytes
@@ -54,6 +55,7 @@ class Load:
     columns: tuple[str, ...]
     stage: str | None = None
     merge: str | None = None
+    clear: str | None = None
 
 
 class Writes:
@@ -282,7 +284,9 @@ class Writes:
             raise InvalidArgument("csv", "expected a text whose first line names the columns")
         columns = self._csv_columns(data)
         relation = self._relation
-        if not upsert and relation.kind == "table" and not relation.row_security:
+        # COPY refuses tables with row level security, and passes by rules.
+        straight = not (upsert or relation.row_security or relation.has_rules)
+        if straight and relation.kind == "table":
             return Load(data, relation.schema, relation.name, columns)
         conflict = parse_conflict(relation, request, [columns], self._limits) if upsert else None
         return Load(
@@ -292,6 +296,7 @@ class Writes:
             columns,
             self._build_stage(columns),
             self._build_merge(columns, conflict),
+            f"DROP TABLE pg_temp.{_STAGE}",
         )
 
     def _csv_columns(self, data: bytes) -> tuple[str, ...]:
@@ -313,18 +318,18 @@ class Writes:
         """An empty temporary table with the columns of the text."""
         table = table_of(self._relation)
         shown = sa.select(*(table.c[name] for name in columns))
-        prefix = f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS "
+        prefix = f"CREATE TEMPORARY TABLE {_STAGE} AS "
         return f"{prefix}{compile_statement(shown).sql} WITH NO DATA"
 
     def _build_merge(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
-        """From the temporary table into the relation."""
+        """From the temporary table into the relation; rules allow no WITH around it."""
         staged = sa.table(_STAGE, *(sa.column(quoted(name)) for name in columns), schema="pg_temp")
         insert = postgresql.insert(table_of(self._relation)).from_select(
             list(columns), sa.select(*staged.c), include_defaults=False
         )
         if conflict is not None:
             insert = conflict.resolved(insert, columns)
-        return self._finish([insert], None).sql
+        return compile_statement(insert).sql
 
 
 def _is_plain(selection: Selection) -> bool:
