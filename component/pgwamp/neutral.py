@@ -11,7 +11,9 @@ Integers end at -2^63 and 2^64-1, which are msgpack's, the narrowest of the thre
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
@@ -19,28 +21,37 @@ from pgwamp.errors import InvalidArgument
 
 #: Levels of lists and dicts; the pure Python JSON reader of some peers gives up at about 300.
 MAX_DEPTH = 100
+#: Levels of the result of a Python procedure, which may hold arguments of its caller.
+MAX_RESULT_DEPTH = 150
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 #: Letters of a caller's key that an error repeats.
 _KEY_LETTERS = 100
 
 #: How PostgreSQL writes what no serializer carries safely.
 _NONFINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_SCALARS = frozenset({type(None), bool, int, float})
+_CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
+#: Octets of a value beside those of its text and key: about as many in memory, and in a message of
+#: msgpack or CBOR at most (9 of a number, 5 of the length of its key).
+_MEMORY_OCTETS, _MESSAGE_OCTETS = 64, 14
 
 
 class _TooManyValues(Exception):
     pass
 
 
-def find_foreign(value: Any) -> str | None:
+def find_foreign(value: Any, depth: int = MAX_DEPTH) -> str | None:
     """Say where ``value`` holds something that is not portable, or None if it is portable.
 
     Portable are None, bool, int within 64 bits, finite float, str (valid Unicode, not beginning
     with NUL), bytes, and lists and dicts (with such str as keys) of these.
     """
-    if portable_octets([[value]]) is not None:
+    if portable_octets([[value]], depth=depth) is not None:
         return None
-    found = _find(value, "result", MAX_DEPTH)
-    return f"{found[0] or 'result'} is {found[1]}" if found else None
+    found = _find(value, "result", depth)
+    if found and not found[0]:
+        return f"result is nested deeper than {depth} levels; write it as JSON text"
+    return f"{found[0]} is {found[1]}" if found else None
 
 
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: int) -> int:
@@ -79,7 +90,62 @@ def _refuse(arguments: Iterable[tuple[str, Any]]) -> None:
             raise InvalidArgument(found[0] or place, found[1])
 
 
-def portable_octets(level: list[Any], max_values: int | None = None) -> int | None:
+@dataclass(slots=True)
+class Size:
+    """The size of values, with everything within them.
+
+    :ivar values: these, the elements of lists, and the members of dicts.
+    :ivar octets: of texts and keys, in UTF-8, and of bytes.
+    """
+
+    values: int = 0
+    octets: int = 0
+
+    @property
+    def memory(self) -> int:
+        """About how much memory they take, in octets, where nothing is shared."""
+        return self.octets + _MEMORY_OCTETS * self.values
+
+    @property
+    def message(self) -> int:
+        """The octets that they take at most in a message of msgpack or CBOR."""
+        return self.octets + _MESSAGE_OCTETS * self.values
+
+    def add(self, value: Any, most_values: float = math.inf, most_octets: float = math.inf) -> None:
+        """Add a value. It takes no longer than so many values and octets in all take."""
+        values, octets = self.values, self.octets
+        level: list[Any] = [[value]]
+        while level and values <= most_values and octets <= most_octets:
+            deeper: list[Any] = []
+            for container in level:
+                values += len(container)
+                if values > most_values or octets > most_octets:
+                    break
+                items = container
+                if isinstance(container, dict):
+                    for key in container:
+                        if type(key) is str:
+                            octets += len(key if key.isascii() else key.encode(errors="replace"))
+                    items = container.values()
+                for item in items:
+                    kind = type(item)
+                    if kind in _SCALARS:
+                        continue
+                    if kind is str:
+                        octets += len(item if item.isascii() else item.encode(errors="replace"))
+                    elif isinstance(item, _CONTAINERS):
+                        deeper.append(item)
+                    elif isinstance(item, _TEXTS):
+                        octets += len(item)
+                    if octets > most_octets:
+                        break
+            level = deeper
+        self.values, self.octets = values, octets
+
+
+def portable_octets(
+    level: list[Any], max_values: int | None = None, depth: int = MAX_DEPTH
+) -> int | None:
     """About how much memory the values within these lists and dicts take; None if not portable.
 
     Level by level, without places: a call pays for this walk, and only an error for the other.
@@ -87,7 +153,7 @@ def portable_octets(level: list[Any], max_values: int | None = None) -> int | No
     takes a quarter less than a call for each.
     """
     count = octets = 0
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(depth + 1):
         deeper: list[Any] = []
         for container in level:
             count += len(container)
@@ -132,7 +198,7 @@ def portable_octets(level: list[Any], max_values: int | None = None) -> int | No
                     # A subclass may be; the other walk decides.
                     return None
         if not deeper:
-            return octets + 64 * (count + 1)
+            return octets + _MEMORY_OCTETS * (count + 1)
         level = deeper
     return None
 

@@ -13,6 +13,7 @@ from tests.database.conftest import Calls, Expose
 from tests.servers import CALLS, EVENTS
 
 INVALID = "wamp.error.invalid_argument"
+TOO_LARGE = "wamp.error.payload_size_exceeded"
 SHOP = (
     "create table orders (id int primary key generated always as identity, who text not null)",
     "create table line (order_id int references orders deferrable initially deferred, "
@@ -34,6 +35,10 @@ async def rename(connection: asyncpg.Connection, number: int, name: str) -> str:
     async with connection.transaction():
         await connection.execute("update orders set who = $2 where id = $1", number, name)
     return name
+
+@wamp.register("distinct")
+async def distinct(connection: asyncpg.Connection, numbers: list[int]) -> object:
+    return {"numbers": set(numbers)}
 
 @wamp.register("alone")
 async def alone() -> int:
@@ -285,6 +290,86 @@ async def test_references_that_double_with_each_step_are_bounded(
     assert len(await call("batch", few)) == 2
     error = await call.fails(INVALID, "batch", [step("twin", first, first), *doubling])
     assert re.search(setting, error.message)
+
+
+async def test_keys_count_in_what_references_stand_for(expose: Expose) -> None:
+    call = await expose(*SHOP, limits={"max_bytes": 1_000_000})
+    key = "k" * 10_000
+    steps = [step("twin", {key: 1}, 2), step("twin", [ref(0, 0)] * 50, 1)]
+    assert (await call("batch", steps))[1] == [[{key: 1}] * 50, 1]
+    steps[1] = step("twin", [ref(0, 0)] * 101, 1)
+    error = await call.fails(INVALID, "batch", steps)
+    assert "limits.max_bytes" in error.message
+    assert error.details["step"] == 1
+    # The place is that of a reference, the first that is too much.
+    assert re.fullmatch(r"steps\[1\]\.args\[0\]\[\d+\]", error.details["argument"])
+
+
+async def test_many_small_values_in_references_count_as_the_memory_they_take(
+    expose: Expose,
+) -> None:
+    call = await expose(*SHOP, limits={"max_bytes": 100_000})
+    steps = [step("twin", [0] * 1000, 1), step("twin", ref(0, 0), ref(0, 0))]
+    error = await call.fails(INVALID, "batch", steps)
+    assert error.details["argument"] == "steps[1].args[1]"
+    assert "limits.max_bytes" in error.message
+
+
+async def test_a_step_is_refused_that_is_too_large_with_its_references(expose: Expose) -> None:
+    call = await expose(*SHOP, limits={"max_bytes": 1_000_000, "max_values": 1000})
+    text, numbers = "x" * 300_000, [0] * 600
+    fits = [step("twin", text, 1), step("twin", ref(0, 0), text)]
+    assert len(await call("batch", fits)) == 2
+    orders = [{"who": ref(0, 0)}, {"who": "x" * 800_000}]
+    written = [step("twin", text, 1), step("orders.insert", orders, returning=False)]
+    error = await call.fails(TOO_LARGE, "batch", written)
+    assert (error.details["step"], "limits.max_bytes" in error.message) == (1, True)
+    error = await call.fails(
+        INVALID, "batch", [step("twin", numbers, 1), step("twin", ref(0, 0), numbers)]
+    )
+    assert (error.details["step"], "limits.max_values" in error.message) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("large", "max_bytes", "told"),
+    [
+        (step("text_of", 600_000, "x"), 1_000_000, "1000000 octets (limits.max_bytes)"),
+        (step("text_of", 600_000, "ž"), 1_000_000, "1000000 octets (limits.max_bytes)"),
+        # Names of columns travel with each row to the caller, but not from the server.
+        (step("named.select"), 200_000, "200000 octets (limits.max_bytes)"),
+        (step("numbers", 120_000), 15_000_000, "200000 values"),
+    ],
+)
+async def test_results_of_all_steps_fit_in_one_answer_or_nothing_is_committed(
+    expose: Expose, large: dict[str, Any], max_bytes: int, told: str
+) -> None:
+    call = await expose(
+        "create table item (id int primary key)",
+        "create function text_of(octets int, letter text) returns text language sql as "
+        "$$ select repeat(letter, octets / octet_length(letter)) $$",
+        "create function numbers(n int) returns int[] language sql as "
+        "$$ select array_agg(1) from generate_series(1, n) $$",
+        f"create view named as select 1 as {'n' * 63}, 2 as {'m' * 63} "
+        "from generate_series(1, 800)",
+        "create sequence reached",
+        "create function reach() returns int language sql as $$ select nextval('reached') $$",
+        limits={"max_bytes": max_bytes},
+    )
+    insert = step("item.insert", {"id": 1})
+    assert len(await call("batch", [large, step("item.count")])) == 2
+    error = await call.fails(TOO_LARGE, "batch", [insert, large, large, step("reach")])
+    assert told in error.message
+    assert error.details["step"] == 2
+    assert await call("item.count") == 0
+    assert await call("reach") == 1
+
+
+async def test_a_result_of_python_that_is_not_portable_undoes_the_batch(shop: Calls) -> None:
+    steps = [
+        step("orders.insert", {"who": "anna"}), step("distinct", [1, 1]), step("pair", "x", "y"),
+    ]  # fmt: skip
+    await shop.fails("pgwamp.error.internal", "batch", steps)
+    assert await shop("orders.count") == 0
 
 
 async def test_arguments_of_a_step_are_nested_at_most_so_deep(shop: Calls) -> None:

@@ -153,6 +153,7 @@ def test_a_statement_that_changes_the_api_is_told_of(followed: Database, stateme
         "create temp table made as select 1 as id",
         "create temp view made as select 1 as id",
         "do 'begin create temp table made (id int unique); drop table made; end'",
+        "do 'begin create temp table made (word text); drop table made; end'",
         "create temp table made (id int) on commit drop",
         "refresh materialized view totals",
         "reindex table item",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pgwamp.errors import InvalidArgument
 from pgwamp.neutral import (
     MAX_DEPTH,
+    Size,
     check_arguments,
     find_foreign,
     portable_text,
@@ -230,6 +231,32 @@ def test_arguments_are_portable_where_results_are(value: Any) -> None:
     except InvalidArgument:
         refused = True
     assert refused == (find_foreign(value) is not None)
+
+
+@given(value=_mostly_neutral)
+def test_a_message_is_never_larger_than_the_size_of_its_value(value: Any) -> None:
+    size = Size()
+    size.add(value)
+    if find_foreign(value) is None:
+        for name in ("msgpack", "cbor"):
+            assert len(CODECS[name]().serialize(value)) <= size.message
+
+
+@pytest.mark.parametrize("value", ["x" * 1000, b"x" * 1000, "ž" * 500, {"x" * 1000: 1}])
+def test_texts_and_keys_count_in_the_size_of_arguments(value: Any) -> None:
+    for args, kwargs in (([value], {}), ([], {"a": [value]}), ([], {"x" * 1000: 1})):
+        assert 1000 <= check_arguments(args, kwargs, 100) <= 1500
+
+
+def test_measuring_ends_where_a_value_is_too_large() -> None:
+    endless: list[Any] = []
+    endless += [endless, endless]
+    size = Size()
+    size.add(endless, 1000, 1000)
+    assert 1000 < size.values <= 1002
+    size = Size()
+    size.add([["ž" * 300] * 100] * 5, 1000, 1000)
+    assert size.octets == 1200
 
 
 @given(text=st.text(st.characters()))

@@ -314,6 +314,29 @@ async def test_a_generator_left_early_is_closed_before_the_answer(
     assert closed.is_set()
 
 
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [("x" * 6000, "10000 octets (limits.max_bytes)"), ([1] * 120_000, "200000 values")],
+)
+async def test_a_list_of_results_is_no_larger_than_one_result(
+    callee: Callee, connect: Connect, prefix: str, item: Any, told: str
+) -> None:
+    made: list[Any] = []
+
+    async def many(_: Call) -> AsyncIterator[Any]:
+        while len(made) < 100:
+            made.append(item)
+            yield item
+
+    max_bytes = 10_000 if isinstance(item, str) else 10_000_000
+    await callee(Procedure(f"{prefix}.many", many), max_bytes=max_bytes)
+    client = await connect()
+    error = await _error(client.call(f"{prefix}.many"))
+    assert error.uri == "wamp.error.payload_size_exceeded"
+    assert told in error.message
+    assert len(made) == 2
+
+
 async def test_a_generator_given_up_is_closed(
     callee: Callee, connect: Connect, prefix: str
 ) -> None:

@@ -133,6 +133,17 @@ async def test_arguments_at_the_ends_of_what_is_portable_arrive(
     assert found == [values, {}]
 
 
+@pytest.mark.parametrize("theirs", SERIALIZERS)
+@pytest.mark.parametrize("ours", SERIALIZERS)
+async def test_a_procedure_can_answer_the_deepest_arguments_within_its_result(
+    callee: Callee, addresses: Addresses, prefix: str, ours: str, theirs: str
+) -> None:
+    await callee(Procedure(f"{prefix}.echo", _echo, neutral=False), serializer=ours)
+    async with RawClient(addresses.component, theirs) as caller:
+        found = await caller.call(f"{prefix}.echo", nested(theirs, 100))
+    assert isinstance(found, list)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "value", "told"),
     [

@@ -8,6 +8,7 @@ pure: it knows types and Python values, neither SQL nor connections.
 from pgwamp.pgtypes.budget import Budget
 from pgwamp.pgtypes.incoming import bindable, bindable_list, binder, writer
 from pgwamp.pgtypes.outgoing import (
+    MOST_PARTS,
     array_from_json,
     array_of_json,
     bytes_from_hex,
@@ -26,6 +27,7 @@ from pgwamp.pgtypes.scalars import fits_numeric
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
+    "MOST_PARTS",
     "TEXT_TYPE",
     "Binder",
     "Budget",

@@ -10,9 +10,10 @@ from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.database import ISOLATION_LEVELS, Database
-from pgwamp.errors import CallError, InvalidArgument, at, below, excerpt
+from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
+from pgwamp.neutral import Size, check_arguments
 from pgwamp.query.request import bind, suggest
-from pgwamp.session import Call, Procedure, Result
+from pgwamp.session import Call, Gathered, Procedure, Result
 from pgwamp.settings import LimitSettings
 
 ARGUMENTS = ("steps", "isolation")
@@ -67,29 +68,31 @@ def batch_procedure(
             await asyncio.sleep(random.uniform(0, _PAUSE * 2**attempt))
             attempt += 1
 
-    # A Python procedure's values are among the results.
-    return Procedure(uri, handler, neutral=False, description=_description(uri))
+    return Procedure(uri, handler, description=_description(uri))
 
 
 async def _run(steps: Sequence[_Step], caller: Caller, limits: LimitSettings) -> list[Any]:
-    results: list[Any] = []
-    resolver = Resolver(results, limits)
+    gathered = Gathered(limits.max_bytes, "ask for fewer rows or columns, or make several batches")
+    resolver = Resolver(gathered.results, limits)
     for index, step in enumerate(steps):
         try:
-            call = Call(
-                resolver.resolve(step.args, f"{step.place}.args"),
-                resolver.resolve(step.kwargs, f"{step.place}.kwargs"),
-                replace(caller, procedure=step.procedure.uri),
-            )
+            args, kwargs = await resolver.arguments(step)
+            call = Call(args, kwargs, replace(caller, procedure=step.procedure.uri))
             answer = step.procedure.handler(call)
             if isinstance(answer, AsyncIterator):
                 raise InvalidArgument(f"{step.place}.procedure", "answers in parts; call it alone")
-            results.append(_plain(await answer))
+            result = _plain(await answer)
+            # To make, to measure and to check the largest result takes up to 40 ms each.
+            await asyncio.sleep(0)
+            gathered.add(result)
+            if not step.procedure.neutral:
+                await asyncio.sleep(0)
+                step.procedure.require_portable(result)
         except CallError as error:
             failed = CallError(f"batch[{index}]: {error.message}", uri=error.uri)
             failed.details = {**error.details, "step": index}
             raise failed from None
-    return results
+    return gathered.results
 
 
 def _plain(result: Any) -> Any:
@@ -148,14 +151,35 @@ def _isolation(given: Any) -> str:
 class Resolver:
     """Replaces references to earlier results, whose copies count like any other argument.
 
-    A reference may stand twice in a step whose result holds both, and so on: what the arguments
-    come to is bounded, not what is written.
+    A reference may stand many times in a step, whose result holds all of them, and so on: what
+    the arguments come to is bounded, not what is written.
     """
 
     def __init__(self, results: Sequence[Any], limits: LimitSettings):
         self._results = results
         self._limits = limits
-        self._values = self._octets = 0
+        self._size = Size()
+
+    async def arguments(self, step: _Step) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """The arguments of a step, bounded as those of any call are.
+
+        :raises InvalidArgument: a reference stands for nothing, or for too much.
+        :raises PayloadTooLarge: they are larger than any message may be.
+        """
+        before = self._size.values
+        args = self.resolve(step.args, f"{step.place}.args")
+        kwargs = self.resolve(step.kwargs, f"{step.place}.kwargs")
+        if self._size.values > before:
+            # To replace, to check and to use the largest arguments takes up to 40 ms each.
+            await asyncio.sleep(0)
+            most = self._limits.max_bytes
+            if check_arguments(args, kwargs, self._limits.max_values) > most:
+                raise PayloadTooLarge(
+                    f"with its references the arguments of the step come to more than {most} "
+                    "octets (limits.max_bytes)"
+                )
+            await asyncio.sleep(0)
+        return args, kwargs
 
     def resolve(self, value: Any, place: str, level: int = 0) -> Any:
         """``value`` with each ``{"$ref": [step, key, ...]}`` in it replaced."""
@@ -190,25 +214,16 @@ class Resolver:
         return value
 
     def _count(self, value: Any, place: str) -> None:
-        """Count the values and octets of a result that stands in for a reference."""
-        rest = [value]
-        while rest:
-            value = rest.pop()
-            self._values += 1
-            if isinstance(value, str | bytes):
-                self._octets += len(value)
-            elif isinstance(value, Mapping):
-                self._values += len(value)
-                rest += value.values()
-            elif isinstance(value, list | tuple):
-                rest += value
-            for number, name in ((self._values, "max_values"), (self._octets, "max_bytes")):
-                most: int = getattr(self._limits, name)
-                if number > most:
-                    raise InvalidArgument(
-                        place, f"$ref: all references together come to more than {most} "
-                        f"{'values' if name == 'max_values' else 'octets'} (limits.{name})"
-                    )  # fmt: skip
+        """Count a part of a result that stands in for a reference."""
+        size, limits = self._size, self._limits
+        size.add(value, limits.max_values, limits.max_bytes)
+        if size.values > limits.max_values:
+            most = f"{limits.max_values} values (limits.max_values)"
+        elif size.memory > limits.max_bytes:
+            most = f"{limits.max_bytes} octets (limits.max_bytes)"
+        else:
+            return
+        raise InvalidArgument(place, f"$ref: all references together come to more than {most}")
 
 
 def _description(uri: str) -> dict[str, Any]:

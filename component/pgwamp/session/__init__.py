@@ -4,6 +4,7 @@ Only this package imports Autobahn.
 """
 
 from pgwamp.session.client import Client
+from pgwamp.session.gathered import Gathered
 from pgwamp.session.link import Link, acknowledged
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.session.serving import Serving
@@ -12,6 +13,7 @@ from pgwamp.session.wamp import Lost, PublishRefused
 __all__ = [
     "Call",
     "Client",
+    "Gathered",
     "Link",
     "Lost",
     "Procedure",

@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgwamp import logs
 from pgwamp.access import Caller
+from pgwamp.errors import Internal
+from pgwamp.neutral import MAX_RESULT_DEPTH, find_foreign
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +62,12 @@ class Procedure:
     def kind(self) -> str:
         """What it is, as its description says; what has none describes the others."""
         return str(self.description.get("kind", "describe"))
+
+    def require_portable(self, value: Any) -> None:
+        """Refuse what a handler answered and no message may carry.
+
+        :raises Internal: it is not portable; the log says where.
+        """
+        if not self.neutral and (foreign := find_foreign(value, MAX_RESULT_DEPTH)):
+            log.error("result is not neutral", procedure=self.uri, problem=foreign)
+            raise Internal()

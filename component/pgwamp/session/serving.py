@@ -24,7 +24,8 @@ from pgwamp.errors import (
     Unavailable,
 )
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import check_arguments, find_foreign
+from pgwamp.neutral import check_arguments
+from pgwamp.session.gathered import Gathered
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Budget, Shares
@@ -151,9 +152,8 @@ class Serving:
             self._arguments.give_back(call.caller, octets)
         if not isinstance(result, Result):
             result = Result(result)
-        if not procedure.neutral:
-            for part in (result.value, dict(result.kwargs)):
-                _require_neutral(procedure, part)
+        for part in (result.value, dict(result.kwargs)):
+            procedure.require_portable(part)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
 
     async def _answer(
@@ -175,8 +175,7 @@ class Serving:
                 async def send(item: Any) -> None:
                     """Send a progressive result; each gives the call its time again."""
                     assert progress is not None
-                    if not procedure.neutral:
-                        _require_neutral(procedure, item)
+                    procedure.require_portable(item)
                     async with self._sending.place(call.caller):
                         await room()
                         progress(item)
@@ -220,7 +219,10 @@ class Serving:
 
         Given to Autobahn as it is, an async generator ends the whole session.
         """
-        collected: list[Any] = []
+        gathered = Gathered(
+            self._limits.max_bytes, "ask for fewer rows, or for progressive results"
+        )
+        collected = gathered.results
         async with _closing(items):
             async for item in items:
                 if isinstance(item, Result):
@@ -230,7 +232,7 @@ class Serving:
                     # The next may be long in coming.
                     del item
                     continue
-                collected.append(item)
+                gathered.add(item)
                 if len(collected) > self._limits.max_rows:
                     raise TooManyRows(
                         f"more than {self._limits.max_rows} results (limits.max_rows); "
@@ -247,12 +249,6 @@ async def _closing(items: AsyncIterator[Any]) -> AsyncIterator[None]:
     finally:
         if isinstance(items, AsyncGenerator):
             await items.aclose()
-
-
-def _require_neutral(procedure: Procedure, value: Any) -> None:
-    if foreign := find_foreign(value):
-        log.error("result is not neutral", procedure=procedure.uri, problem=foreign)
-        raise Internal()
 
 
 def _application_error(error: CallError) -> ApplicationError:
