@@ -34,6 +34,8 @@ _CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
 #: Octets of a value beside those of its text and key: about as many in memory, and in a message of
 #: msgpack or CBOR at most (9 of a number, 5 of the length of its key).
 _MEMORY_OCTETS, _MESSAGE_OCTETS = 64, 14
+#: Characters of a text whose memory is worth asking for.
+_LONG = 1_000
 
 
 class _TooManyValues(Exception):
@@ -181,7 +183,7 @@ def portable_octets(
                         octets += len(item)
                     elif _is_portable_text(item):
                         # One character beyond Latin-1 makes a text two or four times as large.
-                        octets += getsizeof(item)
+                        octets += 4 * len(item) if len(item) < _LONG else getsizeof(item)
                     else:
                         return None
                 elif kind is int:

@@ -137,10 +137,12 @@ def _require_parts(document: bytes, most: int) -> None:
 def require_convertible(text: str) -> None:
     """Refuse JSON of a row with more parts than can be converted at once.
 
-    :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS, or MOST_CONVERTED_OCTETS.
+    A single text in a row may be as long as a message.
+
+    :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS.
     """
     if len(text) > MOST_CONVERTED_PARTS:
-        _require_convertible(text.encode())
+        _require_parts(text.encode(), MOST_CONVERTED_PARTS)
 
 
 def _require_convertible(document: bytes) -> None:
