@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import asyncpg
 
 from pgwamp import migrations
 from pgwamp.backlog import MOST_COUNTED, Backlog, read_backlog
 from pgwamp.captures import stale_captures
+from pgwamp.check_access import check_access
 from pgwamp.component import require_schema
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
 from pgwamp.errors import PgwampError, StartError
 from pgwamp.events import rules_obstacle
+from pgwamp.findings import Finding
 from pgwamp.session import Link
 from pgwamp.settings import Settings
 
@@ -22,17 +24,6 @@ OLDEST_VERSION = 140000
 LONGEST_WAIT = 30.0
 #: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
 FULLEST_QUEUE = 0.5
-
-
-class Finding(NamedTuple):
-    """Something wrong: in which part, and one line that says what and names the cure.
-
-    As ``advice`` nothing is wrong, but something could be better; a ``fact`` is only good to know.
-    """
-
-    part: str
-    problem: str
-    level: Literal["wrong", "advice", "fact"] = "wrong"
 
 
 async def check_all(settings: Settings) -> list[Finding]:
@@ -73,40 +64,11 @@ async def _check_database(settings: Settings) -> list[Finding]:
             continue
         try:
             if dsn == settings.database.dsn() or dsn in logins:
-                findings += await _check_login(settings, connection, logins.get(dsn))
+                findings += await check_access(settings, connection, logins.get(dsn))
             if dsn == settings.database.events_dsn():
                 findings += await _check_contents(settings, connection)
         finally:
             await connection.close()
-    return findings
-
-
-async def _check_login(
-    settings: Settings, connection: asyncpg.Connection[Any], role: str | None
-) -> list[Finding]:
-    """A login of calls: what it must be able to do, and what it should not.
-
-    :param role: the only one whose calls it is for, by ``database.logins``.
-    """
-    mapped = set(settings.access.roles.values())
-    roles = mapped - set(settings.database.logins) if role is None else {role}
-    findings = [
-        Finding(
-            "access",
-            f'access.roles: may not SET ROLE "{row["role"]}": GRANT it to "{row["login"]}"',
-        )
-        for row in await connection.fetch(_MISSING, sorted(roles))
-    ]
-    if settings.database.logins:
-        findings += [
-            Finding("access", row["problem"])
-            for row in await connection.fetch(_BEYOND, sorted(roles), sorted(mapped - roles))
-        ]
-    if mapped:
-        findings += [
-            Finding("access", row["problem"], level=row["level"])
-            for row in await connection.fetch(_LOGIN)
-        ]
     return findings
 
 
@@ -236,62 +198,6 @@ select case
 from unnest($1::text[]) as s
 left join pg_namespace as n on n.nspname = s
 where n.oid is null or not has_schema_privilege(n.oid, 'usage')
-"""
-# With roles, a hole in one function that callers may use gives whoever finds it the login's rights.
-_LOGIN = """
-with login as (
-    select r.*, (
-        select n.nspowner from pg_namespace as n where n.nspname = 'wamp'
-    ) as wamp_owner
-    from pg_roles as r where r.rolname = session_user
-)
-select 'wrong' as level, format(
-        'the login of calls, %I, is a superuser or passes row level security: whatever goes wrong '
-        'in a function that callers may use goes wrong with these rights; name another one in '
-        'database.url, and this one in database.events_url', rolname) as problem
-from login where rolsuper or rolbypassrls
-union all
-select 'advice', format(
-        'the login of calls, %I, has the rights of the owner of the schema wamp: name one that has '
-        'none in database.url, and this one in database.events_url', rolname)
-from login
-where not (rolsuper or rolbypassrls) and pg_has_role(oid, wamp_owner, 'usage')
-union all
-select 'advice', format(
-        'the login of calls, %I, has the rights of the roles that it is a member of, besides its '
-        'own: ALTER ROLE %1$I NOINHERIT', rolname)
-from login where not (rolsuper or rolbypassrls) and rolinherit
-    and exists (select from pg_auth_members where member = login.oid)
-union all
-select 'fact', format(
-        'the login of calls, %I, has settings of its own, which code in a call may change: %s',
-        login.rolname, string_agg(setting, ', ' order by setting))
-from login
-join pg_db_role_setting as s on s.setrole = login.oid
-    and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
-cross join unnest(s.setconfig) as setting
-group by login.rolname
-"""
-_MISSING = """
-select r as role, session_user as login from unnest($1::text[]) as r
-where not exists (select from pg_roles where rolname = r)
-    or not pg_has_role(
-        (select oid from pg_roles where rolname = r),
-        case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
-    )
-"""
-# A role may be granted others on purpose: what its own login reaches through it is no finding.
-_BEYOND = """
-select format(
-        'the login %I may also become the role %I, whose calls have another login by '
-        'database.logins: REVOKE %2$I FROM %1$I', l.rolname, r.rolname) as problem
-from pg_roles as l
-join pg_roles as r on r.rolname = any ($2::text[]) and pg_has_role(l.oid, r.oid, 'member')
-where l.rolname = session_user and not l.rolsuper and not exists (
-    select from pg_roles as own
-    where own.rolname = any ($1::text[]) and pg_has_role(own.oid, r.oid, 'member')
-)
-order by r.rolname
 """
 
 

@@ -92,3 +92,12 @@ def roles(database: Database) -> Iterator[list[str]]:
     yield names
     for name in names:
         database.execute(f"drop owned by {name}", f"drop role {name}")
+
+
+@pytest.fixture
+def own_login(database: Database, roles: list[str]) -> Iterator[str]:
+    """A login that may become the first of the two roles and nothing else."""
+    name = f"login_{uuid.uuid4().hex[:8]}"
+    database.execute(f"create role {name} login noinherit", f"grant {roles[0]} to {name}")
+    yield name
+    database.execute(f"drop role {name}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +23,6 @@ BECOMES = (
     "perform set_config('role', 'none', true); return concat(session_user, ': ', said); end $$"
 )
 WHO = "create function who() returns text language sql stable as $$ select current_user::text $$"
-
-
-@pytest.fixture
-def own_login(database: Database, roles: list[str]) -> Iterator[str]:
-    """A login that may become the first of the two roles and nothing else."""
-    name = f"login_{uuid.uuid4().hex[:8]}"
-    database.execute(f"create role {name} login noinherit", f"grant {roles[0]} to {name}")
-    yield name
-    database.execute(f"drop role {name}")
 
 
 @pytest.fixture

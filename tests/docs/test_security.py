@@ -84,8 +84,8 @@ async def test_a_login_for_a_role_serves_it_alone_and_passes_the_check(
     own = {"web_user": own_postgres.url("shop", user="shop_user")}
     configured = settings(own_postgres, addresses, prefix, url=calls, events_url=events, logins=own)
     assert [problem for _, problem in await problems(configured)] == [
-        "the login shop_calls may also become the role web_user, whose calls have another login by "
-        "database.logins: REVOKE web_user FROM shop_calls"
+        "the login shop_calls may also become the role web_user, which none of its calls runs as: "
+        "REVOKE web_user FROM shop_calls"
     ]
     execute(own_postgres.url(), revoke)
     async with Component(configured, patience=5):

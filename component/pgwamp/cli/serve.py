@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgwamp.check import Finding, check_all
+from pgwamp.check import check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
 from pgwamp.errors import PgwampError, SettingsError
+from pgwamp.findings import Finding
 from pgwamp.settings import Settings
 
 if TYPE_CHECKING:

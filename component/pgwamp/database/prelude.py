@@ -95,7 +95,7 @@ def for_transaction(settings: Mapping[str, str], *, before: str = "") -> str:
     """
     statements = [_set(settings, local=True)]
     if before:
-        statements.append(f"select {_function(before)}()")
+        statements.append(f"select {function_call(before)}")
     return "; ".join(statements)
 
 
@@ -128,5 +128,6 @@ def _literal(text: str) -> str:
     return f"pg_catalog.convert_from(pg_catalog.decode('{data.hex()}', 'hex'), 'UTF8')"
 
 
-def _function(name: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+def function_call(name: str) -> str:
+    """The call of a function without arguments, as ``app.check``."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split(".")) + "()"

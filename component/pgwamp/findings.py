@@ -1,0 +1,16 @@
+"""The findings of ``pgwamp check``."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Finding(NamedTuple):
+    """Something wrong: in which part, and one line that says what and names the cure.
+
+    As ``advice`` nothing is wrong, but something could be better; a ``fact`` is only good to know.
+    """
+
+    part: str
+    problem: str
+    level: Literal["wrong", "advice", "fact"] = "wrong"

@@ -1,0 +1,113 @@
+"""``check`` says which rights of logins and roles are missing, and which are too many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pgwamp.check import check_all
+from tests.conftest import Database, MakeSettings
+from tests.servers import EVENTS, Addresses
+
+#: A statement that gives too much, and what check says then; {login}, {anna} and {ben} are roles.
+TOO_MUCH = {
+    "the owner of wamp": (
+        f"grant {EVENTS} to {{login}}",
+        f"the login {{login}} may also become the role {EVENTS}, which none of its calls runs as",
+    ),
+    "a superuser": (
+        "grant postgres to {login}",
+        "the login {login} may also become the role postgres, which none of its calls runs as",
+    ),
+    "a role of PostgreSQL": (
+        "grant pg_read_all_data to {login}",
+        "the login {login} may also become the role pg_read_all_data",
+    ),
+    "attributes of a login": (
+        "alter role {login} createrole",
+        "the login of calls, {login}, is a superuser, passes row level security or creates roles",
+    ),
+    "attributes of a role": (
+        "alter role {anna} bypassrls",
+        "the role {anna} of access.roles is a superuser, passes row level security or creates",
+    ),
+    "a role with the rights of the owner": (
+        f"grant {EVENTS} to {{anna}}",
+        f"the role {{anna}} of access.roles has the rights of {EVENTS}, the owner of the schema",
+    ),
+    "a role that reads all data": (
+        "grant pg_read_all_data to {anna}",
+        "the role {anna} of access.roles has the rights of pg_read_all_data, which reaches files",
+    ),
+}
+
+
+@pytest.fixture
+def configured(
+    make_settings: MakeSettings,
+    database: Database,
+    addresses: Addresses,
+    roles: list[str],
+    own_login: str,
+) -> Any:
+    """Settings with a login of calls of the test's own, and one role."""
+
+    def make(**access: Any) -> Any:
+        return make_settings(
+            access={"roles": {"anonymous": roles[0]}, **access},
+            database={"url": addresses.database(database.name, own_login)},
+        )
+
+    return make
+
+
+async def problems(settings: Any) -> list[str]:
+    return [f.problem for f in await check_all(settings) if f.part == "access"]
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+async def test_rights_that_are_too_many_are_found(
+    configured: Any, database: Database, roles: list[str], own_login: str, name: str
+) -> None:
+    names = {"login": own_login, "anna": roles[0], "ben": roles[1]}
+    given, said = (text.format(**names) for text in TOO_MUCH[name])
+    assert await problems(configured()) == []
+    database.execute(given)
+    found = await problems(configured())
+    assert any(problem.startswith(said) for problem in found), found
+
+
+async def test_a_role_that_is_not_there_is_told_from_one_that_was_not_granted(
+    configured: Any, database: Database, roles: list[str], own_login: str
+) -> None:
+    found = await problems(configured(roles={"anonymous": "nobody_there", "user": roles[1]}))
+    assert sorted(found) == [
+        f'access.roles: may not SET ROLE "{roles[1]}": GRANT it to "{own_login}"',
+        'access.roles: there is no role "nobody_there": CREATE ROLE nobody_there',
+        f"the login {own_login} may also become the role {roles[0]}, which none of its calls runs "
+        f"as: REVOKE {roles[0]} FROM {own_login}",
+    ]
+
+
+async def test_the_function_before_each_call_has_to_be_there_for_every_role(
+    configured: Any, database: Database, roles: list[str]
+) -> None:
+    settings = configured(before="app.checked")
+    assert await problems(settings) == [
+        'access.before: there is no function "app"."checked"(): create it, or correct the setting'
+    ]
+    database.execute(
+        "create schema app",
+        "create function app.checked() returns void language sql as ''",
+        "revoke execute on function app.checked() from public",
+    )
+    refused = (
+        f'access.before: the role {roles[0]} may not call "app"."checked"(): '
+        "GRANT EXECUTE on it, and USAGE on its schema"
+    )
+    assert await problems(settings) == [refused]
+    database.execute(f"grant execute on function app.checked() to {roles[0]}")
+    assert await problems(settings) == [refused]
+    database.execute(f"grant usage on schema app to {roles[0]}")
+    assert await problems(settings) == []
