@@ -42,15 +42,17 @@ async def check_all(settings: Settings) -> list[Finding]:
 
 async def _check_database(settings: Settings) -> list[Finding]:
     findings = []
-    addresses = {
-        "database": settings.database.dsn(),
-        "database (events)": settings.database.events_dsn(),
-        "database (replica)": settings.database.read_dsn(),
-    }
-    logins = {settings.database.login_dsn(role): role for role in settings.database.logins}
-    addresses.update({f"database (login of {role})": dsn for dsn, role in logins.items()})
+    database = settings.database
+    addresses = [
+        ("database", database.dsn(), "DATABASE_URL"),
+        ("database (events)", database.events_dsn(), database.events_setting),
+        ("database (replica)", database.read_dsn(), "database.replica_url"),
+    ]
+    logins = {database.login_dsn(role): role for role in database.logins}
+    for dsn, role in logins.items():
+        addresses.append((f"database (login of {role})", dsn, f"database.logins.{role}"))
     checked: set[str] = set()
-    for part, dsn in addresses.items():
+    for part, dsn, setting in addresses:
         if dsn in checked:
             continue
         checked.add(dsn)
@@ -58,9 +60,8 @@ async def _check_database(settings: Settings) -> list[Finding]:
             # The login may have one that is meant for calls, or that a call gave it.
             connection = await connect_directly(dsn, statement_timeout="0")
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-            findings.append(
-                Finding(part, str(explain_failure(error, dsn) or unreachable(error, dsn)))
-            )
+            problem = explain_failure(error, dsn, setting) or unreachable(error, dsn, setting)
+            findings.append(Finding(part, str(problem)))
             continue
         try:
             if dsn == settings.database.dsn() or dsn in logins:

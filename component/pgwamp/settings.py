@@ -107,6 +107,13 @@ class DatabaseSettings(_Section):
         """Where read-only calls go."""
         return _dsn(self.replica_url) or self.dsn()
 
+    @property
+    def events_setting(self) -> str:
+        """The setting that :meth:`events_dsn` comes from, as errors name it."""
+        if self.events_url.get_secret_value():
+            return "database.events_url"
+        return "database.listen_url" if self.listen_url.get_secret_value() else "DATABASE_URL"
+
     def user_of(self, role: str) -> str:
         """The user that logs in for the calls of a role in ``logins``."""
         return make_url(_dsn(self.logins[role])).username or ""

@@ -52,7 +52,8 @@ async def connect(settings: Settings) -> asyncpg.Connection[Any]:
     try:
         return await connect_directly(dsn)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        raise explain_failure(error, dsn) or unreachable(error, dsn) from None
+        setting = settings.database.events_setting
+        raise explain_failure(error, dsn, setting) or unreachable(error, dsn, setting) from None
 
 
 def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:

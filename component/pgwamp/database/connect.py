@@ -65,10 +65,14 @@ async def connect_directly(
     )
 
 
-def explain_failure(error: BaseException, dsn: str) -> StartError | None:
+def explain_failure(
+    error: BaseException, dsn: str, setting: str = "DATABASE_URL"
+) -> StartError | None:
     """Why no connection could be made, as one line that names the cure; never the password.
 
     None when trying again may help (server restarting, too many connections, network).
+
+    :param setting: that ``dsn`` comes from.
     """
     parts = urlsplit(dsn)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
@@ -77,7 +81,7 @@ def explain_failure(error: BaseException, dsn: str) -> StartError | None:
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return StartError(
             f'PostgreSQL at {where} refused the user "{parts.username}": '
-            "correct the user or password in DATABASE_URL"
+            f"correct the user or password in {setting}"
         )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StartError(
@@ -90,15 +94,15 @@ def explain_failure(error: BaseException, dsn: str) -> StartError | None:
             f'"{database}"; GRANT CONNECT ON DATABASE "{database}" to it'
         )
     if isinstance(error, socket.gaierror):
-        return StartError(f'no host "{parts.hostname}": correct the host in DATABASE_URL')
+        return StartError(f'no host "{parts.hostname}": correct the host in {setting}')
     return None
 
 
-def unreachable(error: BaseException, dsn: str) -> StartError:
+def unreachable(error: BaseException, dsn: str, setting: str = "DATABASE_URL") -> StartError:
     """The line for a server that does not answer at all."""
     parts = urlsplit(dsn)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
     reason = str(error) or type(error).__name__
     return StartError(
-        f"no PostgreSQL answers at {where}: start it, or correct DATABASE_URL ({reason})"
+        f"no PostgreSQL answers at {where}: start it, or correct {setting} ({reason})"
     )

@@ -34,6 +34,7 @@ from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
 
 log = logs.get(__name__)
+_REFUSED = "the database refuses the login of these calls; the component's log says why"
 _AWAY = "the database is restarting or unreachable; try again"
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
 OWN_CONNECTIONS, OWN_RESERVE = 4, 2
@@ -125,18 +126,21 @@ class Pools:
         for kind, role in self._own_logins:
             dsn = settings.login_dsn(role, read_only=kind == "read")
             addresses.append(((kind, role), dsn))
+        replica = "database.replica_url" if settings.replica_url.get_secret_value() else ""
+        names = {"own": settings.events_setting, "read": replica or "DATABASE_URL"}
         while True:
-            dsn = settings.dsn()
+            dsn, setting = settings.dsn(), "DATABASE_URL"
             try:
                 for key, dsn in addresses:
+                    setting = names.get(key[0], "DATABASE_URL")
                     self._pools[key] = await self._open(dsn, key)
                 return
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
                 await self.stop()
-                if cure := explain_failure(error, dsn):
+                if cure := explain_failure(error, dsn, setting):
                     raise cure from None
                 if loop.time() >= deadline:
-                    raise unreachable(error, dsn) from None
+                    raise unreachable(error, dsn, setting) from None
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
 
@@ -377,7 +381,7 @@ class Pools:
         except asyncpg.PostgresError as error:
             # PostgreSQL refuses the login, which is nothing that a caller can cure or may know.
             self._refused(key, error)
-            raise Unavailable(_AWAY) from None
+            raise Unavailable(_REFUSED) from None
         self._known_refused.discard(key)
         return cast(PooledConnection, free)
 
