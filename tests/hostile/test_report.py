@@ -10,6 +10,7 @@ import pytest
 from tests.hostile.run import (
     LARGEST_GROWTH_MB,
     LATER_THAN_ECHO,
+    LONGEST_COLLECTION_MS,
     LONGEST_HOLD_MS,
     Report,
     Waits,
@@ -20,7 +21,8 @@ GOOD = Report(
     errors={"wamp.error.invalid_argument": 5}, examples={}, silent=[], cut_off=0, internal=[],
     log=[], sessions_lost=0, victim_calls=3, victim_failures=[],
     victim=Waits(3, LATER_THAN_ECHO * 1000 + 10, 900), echo=Waits(3, 10, 10), largest_mb=100,
-    grown_mb=LARGEST_GROWTH_MB, longest_hold_ms=LONGEST_HOLD_MS, holds=[[LONGEST_HOLD_MS, "task"]],
+    grown_mb=LARGEST_GROWTH_MB, longest_hold_ms=LONGEST_HOLD_MS,
+    longest_collection_ms=LONGEST_COLLECTION_MS, holds=[[LONGEST_HOLD_MS, "task"]],
 )  # fmt: skip
 
 
@@ -37,6 +39,7 @@ def test_a_report_within_all_bounds_has_no_problem() -> None:
         ({"victim_failures": ["timeout"]}, "victim: timeout"),
         ({"sessions_lost": 1}, "1 sessions of others were lost"),
         ({"longest_hold_ms": LONGEST_HOLD_MS + 1}, "a callback held the loop"),
+        ({"longest_collection_ms": LONGEST_COLLECTION_MS + 1}, "collecting garbage held the loop"),
         ({"grown_mb": LARGEST_GROWTH_MB + 1}, "the component grew"),
         ({"echo": Waits(3, 9, 9)}, "the victim waited"),
     ],
