@@ -22,6 +22,8 @@ from pgwamp.settings import Settings
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
 LONGEST_WAIT = 30.0
+#: Characters of a finding.
+_LONGEST_LINE = 2_000
 #: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
 FULLEST_QUEUE = 0.5
 
@@ -37,7 +39,12 @@ async def check_all(settings: Settings) -> list[Finding]:
     if settings.database.url.get_secret_value():
         findings += await _check_database(settings)
     findings += await _check_router(settings)
-    return findings
+    return [finding._replace(problem=_printable(finding.problem)) for finding in findings]
+
+
+def _printable(text: str) -> str:
+    """A text in one line of a terminal: names and settings may hold anything, of any length."""
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_LINE])
 
 
 async def _check_database(settings: Settings) -> list[Finding]:

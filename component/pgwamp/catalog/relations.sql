@@ -9,18 +9,19 @@ select
     c.relrowsecurity as row_security,
     c.relhasrules as has_rules,
     -- To insert a row runs nothing of users: no triggers and rules, and no functions or operators of
-    -- theirs in defaults, constraints, indexes and domains. What PostgreSQL itself has is in no
+    -- theirs in defaults, constraints, indexes, and types that are made of domains. What PostgreSQL itself has is in no
     -- pg_depend.
     c.relkind = 'r' and not c.relhasrules and not c.relhassubclass
         and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal)
         and not exists (
             select from pg_attribute as a
             join pg_type as t on t.oid = a.atttypid
-            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and t.typtype = 'd'
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                and t.typnamespace <> 'pg_catalog'::regnamespace and t.typtype <> 'e'
         )
         and not exists (
             select from pg_depend as d
-            where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+            where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
                 and (d.classid, d.objid) in (
                     select 'pg_attrdef'::regclass, oid from pg_attrdef where adrelid = c.oid
                     union all

@@ -257,16 +257,23 @@ class Pools:
         pooled = self._settings.pooled and key[0] != "own"
         async with self._place(key, caller):
             pool, connection = await self._borrow(key, begin)
+            meter = connection.meter
             try:
                 with connection.nesting():
                     yield connection
+                # What was deferred runs now, and may say anything.
+                meter.allow(self._most_octets)
                 await self._commit(connection, pooled=pooled)
             except BaseException as error:
+                if meter.exceeded and isinstance(error, CONNECTION_ERRORS):
+                    _discard(connection)
+                    raise self._explained(meter, error) from None
                 await _leave_transaction(connection, error, pooled=pooled)
                 if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                     _discard(connection)
                 raise
             finally:
+                meter.allow(None)
                 await self._return(pool, key, connection)
 
     async def _commit(self, connection: PooledConnection, *, pooled: bool) -> None:

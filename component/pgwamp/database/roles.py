@@ -39,9 +39,10 @@ from unnest($1::text[], $3::text[]) as mapped (role, login)
 join pg_roles as r on r.rolname = mapped.role
 -- A login that is not there has no right either.
 join pg_roles as l on l.rolname = coalesce(mapped.login, session_user)
+-- A role may change its own settings: they are sent with each call, and not of any length.
 left join pg_db_role_setting as d on d.setrole = r.oid and d.setdatabase in (
     0, (select oid from pg_database where datname = current_database())
-)
+) and octet_length(array_to_string(d.setconfig, ',')) <= 16384
 left join lateral (
     select lower(split_part(entry, '=', 1)) as name,
         substr(entry, strpos(entry, '=') + 1) as value

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import asyncpg
 
 from pgwamp.database import Database
+from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
 from pgwamp.query.statement import Bound
 from pgwamp.query.writes import Load
@@ -19,6 +21,8 @@ from pgwamp.session import Call
 _CHUNK = 128 * 1024
 #: A field with one of these stands in quotes.
 _SPECIAL = re.compile(r'[",\r\n]|^\\\.$')
+#: Characters of an error's context that its last line may take.
+_CONTEXT = 1_000
 _PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?::|$)")
 
 
@@ -82,7 +86,7 @@ async def copy_in(database: Database, call: Call, load: Load) -> int:
 
     :raises InvalidArgument: a line cannot be read; ``line`` and ``column`` say which.
     """
-    async with database.transaction(call.caller, read_only=False) as connection:
+    async with _metered(database, call) as connection:
         if load.stage is not None:
             await connection.execute(load.stage)
         try:
@@ -94,12 +98,22 @@ async def copy_in(database: Database, call: Call, load: Load) -> int:
                 format="csv",
                 header=True,
             )
+        except CONNECTION_ERRORS:
+            raise
         except asyncpg.PostgresError as error:
             raise _named(database, error) from None
         if load.merge is not None and load.clear is not None:
             status = await connection.execute(load.merge)
             await connection.execute(load.clear)
     return int(status.rpartition(" ")[2])
+
+
+@asynccontextmanager
+async def _metered(database: Database, call: Call) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A transaction in which the server says no more than a message could hold."""
+    async with database.transaction(call.caller, read_only=False) as connection:
+        with database.measured(connection):
+            yield connection
 
 
 async def _pieces(text: bytes) -> AsyncIterator[bytes]:
@@ -110,7 +124,8 @@ async def _pieces(text: bytes) -> AsyncIterator[bytes]:
 def _named(database: Database, error: asyncpg.PostgresError) -> BaseException:
     """The error with the line it is about, which PostgreSQL tells in its context."""
     known = database.explained(error)
-    place = _PLACE.search(getattr(error, "context", None) or "")
+    # COPY says its line at the end, behind statements of triggers of any length.
+    place = _PLACE.search((getattr(error, "context", None) or "")[-_CONTEXT:])
     if not isinstance(known, CallError) or place is None:
         return known
     line, column = int(place["line"]), place["column"]

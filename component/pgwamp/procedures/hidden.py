@@ -17,6 +17,10 @@ from pgwamp.naming import Naming
 _FOREIGN_KEY, _CONSTRAINTS = "23503", "23"
 
 
+#: The columns in ``Key (a, b)=(1, 2) already exists``.
+_KEY = re.compile(r"\((.*?)\)=\(", re.DOTALL)
+
+
 class HiddenKeys:
     """Tells whether an error's ``detail`` has to be left out.
 
@@ -39,11 +43,15 @@ class HiddenKeys:
         if details["sqlstate"] == _FOREIGN_KEY:
             key = self._foreign_keys.get((relation.oid, details["constraint"]))
             return key is None or not self._shows_key(relation, key)
-        return any(
-            re.search(rf"(?<!\w){re.escape(column.name)}(?!\w)", details["detail"])
-            for column in relation.columns
-            if not self._naming.shows_column(*relation.key, column.name)
-        )
+        if self._shows(relation, tuple(column.name for column in relation.columns)):
+            return False
+        # An index may be on an expression of hidden columns: only known keys are told.
+        named = _KEY.search(details["detail"])
+        return named is None or named[1].replace('"', "") not in {
+            ", ".join(key).replace('"', "")
+            for key in (relation.primary_key, *relation.unique)
+            if self._shows(relation, key)
+        }
 
     def _shows_key(self, source: Relation, key: ForeignKey) -> bool:
         target = self._by_oid.get(key.target)

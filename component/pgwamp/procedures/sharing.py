@@ -53,8 +53,15 @@ stored (tree) as (
 ),
 found (identity, session) as (
     select prosrc ~* 'current_setting|wamp\.', prosrc ~* 'wamp\.session' from routine
+    where octet_length(prosrc) <= 1000000
     union all
-    select true, tree ~ $1 from stored where tree ~ ':funcid (2077|3294) '
+    select true, tree ~ $1 from stored
+    where octet_length(tree) <= 1000000 and tree ~ ':funcid (2077|3294) '
+    union all
+    -- Of what is too long to be looked at, the worst is assumed.
+    select true, true from routine where octet_length(prosrc) > 1000000
+    union all
+    select true, true from stored where octet_length(tree) > 1000000
 )
 select coalesce(bool_or(identity), false) as identity, coalesce(bool_or(session), false) as session
 from found
