@@ -1,4 +1,4 @@
--- Those of relations $1 that cannot be opened now: another session locks them, or what they read,
+-- The relations among $1 that cannot be opened now: another session locks them, or what they read,
 -- as only owners may, or waits for that lock.
 with recursive locked (oid) as (
     select l.relation

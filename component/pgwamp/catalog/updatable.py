@@ -1,4 +1,4 @@
-"""What may be written to views, which PostgreSQL opens to tell: a lock on one must not stop all."""
+"""Views that may be written to. PostgreSQL opens each to tell: a lock on one must not stop all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Connection(Protocol):
 
 
 class Updatable(NamedTuple):
-    """What may be written to a relation.
+    """The kinds of writes that a relation takes.
 
     :ivar events: bits, as pg_relation_is_updatable answers.
     :ivar simple: a view that shows the rows of one table, one for one.

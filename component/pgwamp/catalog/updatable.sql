@@ -1,4 +1,4 @@
--- What may be written to relations $1, which PostgreSQL opens to tell.
+-- The kinds of writes that relations $1 take. PostgreSQL opens them to tell.
 select
     r.oid::bigint as oid,
     pg_relation_is_updatable(r.oid, true) as events,

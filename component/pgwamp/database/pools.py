@@ -261,7 +261,7 @@ class Pools:
             try:
                 with connection.nesting():
                     yield connection
-                # What was deferred runs now, and may say anything.
+                # Deferred triggers run now, and may say anything.
                 meter.allow(self._most_octets)
                 await self._commit(connection, pooled=pooled)
             except BaseException as error:
@@ -371,7 +371,7 @@ class Pools:
         # asyncpg takes a lost connection out of the hands of who has it.
         if getattr(connection, "altered", False):
             _discard(connection)
-        # Who is cancelled waits for the server, which a function may keep from stopping. asyncpg
+        # A cancelled call waits for the server, which a function may keep from stopping. asyncpg
         # then closes the connection.
         with suppress(TimeoutError):
             await pool.release(cast(Any, connection), timeout=LEAVING)
