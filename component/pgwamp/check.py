@@ -64,8 +64,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
             continue
         checked.add(dsn)
         try:
-            # The login may have one that is meant for calls, or that a call gave it.
-            connection = await connect_directly(dsn, statement_timeout="0")
+            connection = await connect_directly(dsn)
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             problem = explain_failure(error, dsn, setting) or unreachable(error, dsn, setting)
             findings.append(Finding(part, str(problem)))
@@ -75,6 +74,8 @@ async def _check_database(settings: Settings) -> list[Finding]:
                 findings += await check_access(settings, connection, logins.get(dsn))
             if dsn == settings.database.events_dsn():
                 findings += await _check_contents(settings, connection)
+        except CONNECTION_ERRORS as error:
+            findings.append(Finding(part, str(unreachable(error, dsn, setting))))
         finally:
             await connection.close()
     return findings

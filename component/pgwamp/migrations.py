@@ -26,8 +26,9 @@ from psycopg2 import errorcodes, extensions
 from sqlalchemy import URL, Connection, create_engine, event, pool, text
 from sqlalchemy.exc import DBAPIError
 
+from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.errors import StartError
-from pgwamp.migration_lock import wait_for_turn
+from pgwamp.migration_lock import bound_waits, held_up, wait_for_turn
 from pgwamp.ownership import become_owner, require_own_schema
 from pgwamp.settings import parse_database_url
 
@@ -142,6 +143,7 @@ def _migrate(
         try:
             with connection.begin():
                 wait_for_turn(connection, report)
+                bound_waits(connection)
                 become_owner(connection)
                 found = _current(connection)
                 if found is not None and found not in {known.revision for known in history()}:
@@ -153,6 +155,8 @@ def _migrate(
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) == errorcodes.LOCK_NOT_AVAILABLE:
+                raise held_up(connection) from None
             raise _refused(error, connection.engine.url) from None
 
 
@@ -223,7 +227,7 @@ def connect(dsn: str, **options: Any) -> Iterator[Connection]:
     engine = create_engine(
         url, poolclass=pool.NullPool, connect_args=arguments, execution_options=options
     )
-    event.listen(engine, "connect", _pin_search_path, insert=True)
+    event.listen(engine, "connect", _pin_settings, insert=True)
     try:
         connection = engine.connect()
     except DBAPIError as error:
@@ -237,10 +241,14 @@ def connect(dsn: str, **options: Any) -> Iterator[Connection]:
         yield connection
 
 
-def _pin_search_path(driver: extensions.connection, _record: object) -> None:
-    """Let nobody's functions and operators stand in for those of the system, from the start."""
+def _pin_settings(driver: extensions.connection, _record: object) -> None:
+    """Begin with settings of our own.
+
+    Nobody's functions and operators stand in for those of the system, and the timeouts of a login
+    are meant for calls.
+    """
     with driver.cursor() as cursor:
-        cursor.execute("set search_path = pg_catalog, pg_temp")
+        cursor.execute(f"set search_path = {OWN_SEARCH_PATH}; {undisturbed(local=False)}")
     driver.commit()
 
 

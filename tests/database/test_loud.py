@@ -34,6 +34,22 @@ async def test_what_a_trigger_says_is_bounded_in_csv_too(expose: Expose, deferre
         assert await call("item.count") == 0
 
 
+@pytest.mark.parametrize("level", ["notice", "exception"])
+async def test_what_access_before_says_is_bounded(expose: Expose, level: str) -> None:
+    call = await expose(
+        "create table item (id int)",
+        "create function loud() returns void language plpgsql as $$ begin "
+        "if coalesce(current_setting('wamp.authrole', true), '') <> 'user' then "
+        f"raise {level} '%', repeat('x', 1000000); end if; end $$",
+        access={"before": "loud"},
+        limits=LIMITS,
+    )
+    for name, *args in (("item.count",), ("batch", [{"procedure": "item.count"}])):
+        error = await call.fails("wamp.error.payload_size_exceeded", name, *args)
+        assert "limits.max_bytes" in error.message
+    assert await call("item.count", by="user") == 0
+
+
 async def test_the_line_of_a_csv_error_is_found_behind_a_long_statement(expose: Expose) -> None:
     call = await expose(
         "create table item (id int, name text)",

@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pgwamp.check import check_all
 from pgwamp.errors import CallError
-from tests.conftest import Database
+from tests.conftest import Database, MakeSettings, Serve
 from tests.database.conftest import Calls, Expose
 
 SCHEMA = (
@@ -107,3 +108,26 @@ async def test_no_setting_of_a_role_changes_an_answer(
     await administrator.close()
     assert changed == []
     assert len(tried) > 100
+
+
+async def test_settings_of_the_database_stop_no_start_and_no_check(
+    serve: Serve, make_settings: MakeSettings, database: Database
+) -> None:
+    database.execute(*SCHEMA, "select wamp.watch('item')")
+    usual = await serve()
+    administrator = await database.connect()
+    for setting in (
+        "default_transaction_read_only = on",
+        "default_transaction_isolation = serializable",
+        "quote_all_identifiers = on",
+        "client_min_messages = debug5",
+        "statement_timeout = '20ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+    ):
+        await administrator.execute(f"alter database {database.name} set {setting}")
+    await administrator.close()
+    component = await serve()
+    assert component.exposure.procedures.keys() == usual.exposure.procedures.keys()
+    findings = await check_all(make_settings())
+    # The login of calls is a member of the roles of other tests too.
+    assert [f for f in findings if f.level == "wrong" and f.part != "access"] == []

@@ -22,6 +22,24 @@ SESSION_SETTINGS: Mapping[str, str] = {
     "extra_float_digits": "1",
     "application_name": "pgwamp",
 }
+#: For statements of our own: a login's settings are meant for calls, or code in a call gave them.
+UNDISTURBED: Mapping[str, str] = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "exit_on_error": "off",
+    "client_min_messages": "error",
+    "default_transaction_read_only": "off",
+    # Each statement of wamp.rotate has to see the newest rows.
+    "default_transaction_isolation": "read committed",
+    "quote_all_identifiers": "off",
+}
+#: As :data:`UNDISTURBED`; servers before PostgreSQL 17 do not know it.
+_NO_TRANSACTION_TIMEOUT = (
+    "select pg_catalog.set_config('transaction_timeout', '0', {local}) "
+    "where pg_catalog.current_setting('transaction_timeout', true) is not null"
+)
 #: For statements of our own: what others define in schemas of theirs is not found.
 OWN_SEARCH_PATH = "pg_catalog, pg_temp"
 #: What a broken or refused connection raises, from asyncpg or the operating system.
@@ -51,18 +69,45 @@ def session_settings(search_path: Sequence[str]) -> dict[str, str]:
 async def connect_directly(
     dsn: str, *, application_name: str = "pgwamp", **settings: str
 ) -> asyncpg.Connection[Any]:
-    """One connection of its own, for LISTEN, session locks and polling."""
-    return await asyncpg.connect(
+    """One connection of its own, for LISTEN, session locks and polling.
+
+    It starts with settings that let it do so, whatever its login has set.
+    """
+    connection = await asyncpg.connect(
         dsn,
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
         server_settings={
             **SESSION_SETTINGS,
+            **UNDISTURBED,
             "search_path": OWN_SEARCH_PATH,
             "application_name": application_name,
             **settings,
         },
     )
+    try:
+        await end_transaction_timeout(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def end_transaction_timeout(connection: asyncpg.Connection[Any]) -> None:
+    """Let no transaction of this session end after a while, where the server could do that."""
+    await connection.execute(_NO_TRANSACTION_TIMEOUT.format(local="false"))
+
+
+def undisturbed(*, local: bool) -> str:
+    """Statements that apply :data:`UNDISTURBED` to the session, or to the transaction alone."""
+    verb = "set local" if local else "set session"
+    settings = (f"{verb} {name} = '{value}'" for name, value in UNDISTURBED.items())
+    return "; ".join([*settings, _NO_TRANSACTION_TIMEOUT.format(local=str(local).lower())])
+
+
+def is_disturbing(setting: str) -> bool:
+    """Whether a setting of a role would undo what :func:`undisturbed` applies."""
+    return setting in UNDISTURBED or setting == "transaction_timeout"
 
 
 def explain_failure(
@@ -103,6 +148,11 @@ def unreachable(error: BaseException, dsn: str, setting: str = "DATABASE_URL") -
     parts = urlsplit(dsn)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
     reason = str(error) or type(error).__name__
+    if isinstance(error, asyncpg.PostgresError) and not isinstance(error, CONNECTION_ERRORS):
+        return StartError(
+            f'PostgreSQL at {where} lets the user "{parts.username}" not in: {reason}; '
+            f"look at its settings, or correct {setting}"
+        )
     return StartError(
         f"no PostgreSQL answers at {where}: start it, or correct {setting} ({reason})"
     )

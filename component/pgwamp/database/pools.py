@@ -22,8 +22,11 @@ from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
     CONNECTION_ERRORS,
     OWN_SEARCH_PATH,
+    UNDISTURBED,
+    end_transaction_timeout,
     explain_failure,
     session_settings,
+    undisturbed,
     unreachable,
 )
 from pgwamp.database.meter import Meter
@@ -180,13 +183,14 @@ class Pools:
             statement_cache_size=0 if pooled else PREPARED,
             max_cacheable_statement_size=PREPARED_BYTES,
             max_inactive_connection_lifetime=300,
+            init=end_transaction_timeout if own else None,
             server_settings={} if pooled else self._startup_settings(kind),
         )
 
     def _startup_settings(self, kind: Kind) -> dict[str, str]:
         extra = {"default_transaction_read_only": "on"} if kind == "read" else {}
-        path = {"search_path": OWN_SEARCH_PATH} if kind == "own" else {}
-        return {**self.session_settings, **extra, **path}
+        ours = {**UNDISTURBED, "search_path": OWN_SEARCH_PATH} if kind == "own" else {}
+        return {**self.session_settings, **extra, **ours}
 
     @asynccontextmanager
     async def own(self, caller: Caller | None = None) -> AsyncIterator[Connection]:
@@ -210,7 +214,7 @@ class Pools:
         """
         # Code in a call may have given the login any settings.
         path = f"set local search_path = {OWN_SEARCH_PATH}"
-        begin = f"begin read write; set local statement_timeout = 0; {path}"
+        begin = f"begin read write; {undisturbed(local=True)}; {path}"
         async with self.transaction(begin, key, None) as connection:
             yield connection
 
@@ -349,11 +353,15 @@ class Pools:
             left = connection.needs_reset(clean=clean or bool(prelude))
             if not prelude and not left:
                 return connection
+            meter = connection.meter
+            # The function of access.before may say anything.
+            meter.allow(self._most_octets)
             try:
                 if pooled:
                     await connection.execute(prelude)
                 else:
                     await connection.become(prelude)
+                meter.allow(None)
                 return connection
             except CONNECTION_ERRORS:
                 _discard(connection)
@@ -361,9 +369,10 @@ class Pools:
                 # Each that a call has left may be spoiled, and none is met again.
                 failures += not left
                 if failures == 2:
-                    raise Unavailable(_AWAY) from None
+                    raise self._explained(meter, Unavailable(_AWAY)) from None
             except BaseException as error:
                 await _leave_transaction(connection, error, pooled=pooled)
+                meter.allow(None)
                 await pool.release(cast(Any, connection))
                 raise
 

@@ -28,7 +28,12 @@ import asyncpg
 from pgwamp.access import Caller, Leaves
 from pgwamp.database import prelude
 from pgwamp.database.chunks import fetch_chunks
-from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
+from pgwamp.database.connect import (
+    CONNECTION_ERRORS,
+    OWN_SEARCH_PATH,
+    is_disturbing,
+    undisturbed,
+)
 from pgwamp.database.failures import call_error
 from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
@@ -303,9 +308,11 @@ class Database:
         :param lock_seconds: for which another session may lock what a statement names.
         """
         settings = {**self._brought, **prelude.settings_of(_NOBODY, role, read_only=True)}
+        settings = {name: value for name, value in settings.items() if not is_disturbing(name)}
+        begin = prelude.begin(settings, read_only=True)
         limits = f"set local lock_timeout = '{lock_seconds}s'; set local statement_timeout = '30s'"
-        begin = f"{prelude.begin(settings, read_only=True)}; {prelude.for_transaction(settings)}"
-        async with self._pools.transaction(f"{begin}; {limits}", _key("write", role), None) as lent:
+        steps = [begin, undisturbed(local=True), limits, prelude.for_transaction(settings)]
+        async with self._pools.transaction("; ".join(steps), _key("write", role), None) as lent:
             yield lent
 
     @asynccontextmanager
@@ -359,7 +366,8 @@ class Database:
                 yield connection
             return
         settings = prelude.settings_of(caller, self.roles.of(caller), read_only=False)
-        await shared.execute(prelude.for_transaction(settings, before=self._before))
+        with self._pools.measured(shared):
+            await shared.execute(prelude.for_transaction(settings, before=self._before))
         yield shared
 
     def _begun(

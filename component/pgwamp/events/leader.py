@@ -100,10 +100,6 @@ async def leadership(dsn: str) -> AsyncIterator[Lead]:
         synchronous_commit="off",
         plan_cache_mode="force_generic_plan",
         **BY_INDEX,
-        # Whatever database or role have set: each statement of wamp.rotate has to see the newest,
-        # and reading what waits takes as long as it takes.
-        default_transaction_isolation="read committed",
-        statement_timeout="0",
         # The server notices a leader that vanished without closing within about ten seconds.
         tcp_keepalives_idle="5",
         tcp_keepalives_interval="2",

@@ -1,0 +1,85 @@
+"""Migrations that meet each other, or sessions of others, at the locks that they need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pgwamp import migration_lock, migrations
+from pgwamp.errors import StartError
+from pgwamp.migration_lock import MIGRATION_LOCK
+
+from .conftest import GUEST, OWNER, Database, query
+
+
+def test_two_upgrades_at_once_make_one_schema(empty_database: Database) -> None:
+    class_, key = MIGRATION_LOCK
+    empty_database.query(f"select pg_advisory_lock({class_}, {key})")
+    program = (
+        "import sys; from pgwamp import migrations; migrations.upgrade(sys.argv[1], report=print)"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, empty_database.url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    waiting = f"select count(*) from pg_locks where classid = {class_} and not granted"
+    deadline = time.monotonic() + 30
+    while empty_database.value(waiting) < 2:
+        assert time.monotonic() < deadline, [process.poll() for process in running]
+    empty_database.query(f"select pg_advisory_unlock({class_}, {key})")
+
+    outputs = [process.communicate(timeout=30) for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    upgraded = sorted(out.count("upgraded to") for out, _ in outputs)
+    assert upgraded == [0, len(migrations.history())]
+
+
+def test_an_upgrade_that_waits_names_the_holder_of_the_lock_and_gives_up(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(migration_lock, "REPORT_PAUSE_SECONDS", 0.01)
+    guest = empty_database.connect(GUEST)
+    query(guest, "select pg_advisory_lock(%s, %s)", *MIGRATION_LOCK)
+    holder = f'process {guest.info.backend_pid} of role "{GUEST}" holds the lock of migrations'
+    lines: list[str] = []
+    with pytest.raises(StartError, match=holder) as caught:
+        migrations.upgrade(empty_database.url, report=lines.append)
+
+    assert f"pg_terminate_backend({guest.info.backend_pid})" in str(caught.value)
+    assert lines
+    assert all(line.startswith(f"waiting: {holder}") for line in lines)
+    assert migrations.current(empty_database.url) is None
+
+
+def test_an_upgrade_names_the_transaction_that_uses_a_table_of_wamp_and_gives_up(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 0.02)
+    migrations.upgrade(empty_database.url, "0002")
+    reader = empty_database.connect(GUEST)
+    query(reader, "begin")
+    query(reader, "select from wamp.watched limit 0")
+    uses = f'process {reader.info.backend_pid} of role "{GUEST}", whose transaction uses wamp.'
+    with pytest.raises(StartError, match=uses) as caught:
+        migrations.upgrade(empty_database.url)
+
+    assert f"pg_terminate_backend({reader.info.backend_pid})" in str(caught.value)
+    assert migrations.current(empty_database.url) == "0002"
+    query(reader, "rollback")
+    migrations.upgrade(empty_database.url)
+
+
+def test_settings_that_are_meant_for_calls_end_no_upgrade(empty_database: Database) -> None:
+    for setting in ("statement_timeout = '5ms'", "idle_in_transaction_session_timeout = '1ms'"):
+        empty_database.query(f"alter role {OWNER} in database {empty_database.name} set {setting}")
+    migrations.upgrade(empty_database.url)
+    assert migrations.current(empty_database.url) == migrations.head()
