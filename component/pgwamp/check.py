@@ -12,12 +12,17 @@ from pgwamp.captures import stale_captures
 from pgwamp.check_access import check_access
 from pgwamp.component import require_schema
 from pgwamp.database import connect_directly
-from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
+from pgwamp.database.connect import (
+    CONNECTION_ERRORS,
+    connect_through_pooler,
+    explain_failure,
+    unreachable,
+)
 from pgwamp.errors import PgwampError, StartError
 from pgwamp.events import rules_obstacle
 from pgwamp.findings import Finding
 from pgwamp.session import Link
-from pgwamp.settings import Settings
+from pgwamp.settings import DatabaseSettings, Settings
 
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
@@ -64,7 +69,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
             continue
         checked.add(dsn)
         try:
-            connection = await connect_directly(dsn)
+            connection = await _connect(database, dsn)
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             problem = explain_failure(error, dsn, setting) or unreachable(error, dsn, setting)
             findings.append(Finding(part, str(problem)))
@@ -79,6 +84,12 @@ async def _check_database(settings: Settings) -> list[Finding]:
         finally:
             await connection.close()
     return findings
+
+
+async def _connect(database: DatabaseSettings, dsn: str) -> asyncpg.Connection[Any]:
+    if database.pooled and dsn != database.events_dsn():
+        return await connect_through_pooler(dsn)
+    return await connect_directly(dsn)
 
 
 async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:

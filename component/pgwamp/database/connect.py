@@ -93,6 +93,23 @@ async def connect_directly(
     return connection
 
 
+async def connect_through_pooler(dsn: str) -> asyncpg.Connection[Any]:
+    """One connection behind a pooler, in a transaction that reads.
+
+    PgBouncer takes no settings at the start, and gives only a transaction one connection.
+    """
+    connection = await asyncpg.connect(
+        dsn, timeout=CONNECT_TIMEOUT, command_timeout=60, statement_cache_size=0
+    )
+    path = f"set local search_path = {OWN_SEARCH_PATH}"
+    try:
+        await connection.execute(f"begin read only; {undisturbed(local=True)}; {path}")
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 async def end_transaction_timeout(connection: asyncpg.Connection[Any]) -> None:
     """Let no transaction of this session end after a while, where the server could do that."""
     await connection.execute(_NO_TRANSACTION_TIMEOUT.format(local="false"))
