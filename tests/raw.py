@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -81,10 +81,14 @@ class RawClient:
         keywords: bytes | None = None,
         *,
         progress: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> int:
-        """Send a CALL with arguments that are written already; returns its request id."""
+        """Send a CALL with arguments that are written already; returns its request id.
+
+        :param options: of the message, whatever they say.
+        """
         self._request += 1
-        options = {"receive_progress": True} if progress else {}
+        options = {**({"receive_progress": True} if progress else {}), **(options or {})}
         head = [encode(self._serializer, part) for part in (CALL, self._request, options, uri)]
         tail = [part for part in (arguments, keywords) if part is not None]
         self._send(array(self._serializer, [*head, *tail]))

@@ -16,7 +16,7 @@ from autobahn.wamp.request import CallRequest, PublishRequest
 from autobahn.wamp.types import CallOptions, CloseDetails, PublishOptions, SessionDetails
 
 from pgwamp import logs
-from pgwamp.errors import CallError, Canceled, InvalidArgument, NoSuchProcedure
+from pgwamp.errors import CallError, Canceled, InvalidArgument, NoSuchProcedure, NotAuthorized
 from pgwamp.session.codec import Unreadable
 from pgwamp.session.sending import error_message, guarded
 
@@ -160,6 +160,12 @@ class WampSession(Session):
         if msg.registration not in self._registrations:
             # It was on its way when the procedure was unregistered.
             return NoSuchProcedure("there is no such procedure any more")
+        if msg.forward_for:
+            # Crossbar takes the caller from it, and lets any client send it.
+            return NotAuthorized(
+                "a call that says by forward_for who its caller is, as one over a link of two "
+                "routers does, is not served; call without it"
+            )
         return None
 
     def _answer(self, head: tuple[int, ...], problem: str) -> None:
