@@ -21,7 +21,7 @@ from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
 from pgwamp.ownership import schema_problem
 from pgwamp.procedures import Exposure, LiveQueries, build_exposure
-from pgwamp.procedures.build import LONGEST_LOCK
+from pgwamp.procedures.preparing import LONGEST_LOCK
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Serving
 from pgwamp.settings import Settings
@@ -174,8 +174,9 @@ class Component:
         locked = [*self.catalog.locked, *self.exposure.locked]
         if locked:
             log.warning(
-                "another session locks views, or what queries read; looking again",
-                locked=locked[:MOST_NAMED],
+                "views or queries cannot be served now: another session locks what they read, or a "
+                "role cannot prepare them; looking again",
+                names=locked[:MOST_NAMED],
                 number=len(locked),
                 seconds=LOOK_AGAIN,
             )

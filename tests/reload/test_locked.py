@@ -12,7 +12,7 @@ import pytest
 
 from pgwamp import component
 from pgwamp.component import Component
-from pgwamp.procedures import build
+from pgwamp.procedures import preparing
 from tests.conftest import Database, Serve
 from tests.reload.conftest import Reloads
 
@@ -79,7 +79,7 @@ async def test_a_query_that_reads_what_is_locked_is_served_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(component, "LOOK_AGAIN", 0.1)
-    monkeypatch.setattr(build, "LONGEST_LOCK", 1)
+    monkeypatch.setattr(preparing, "LONGEST_LOCK", 1)
     database.execute(*VIEWS)
     (tmp_path / "all.sql").write_text(
         "-- name: of_base\nselect id from base;\n-- name: of_alone_too\nselect id from alone;\n"
@@ -94,7 +94,7 @@ async def test_a_query_that_reads_what_is_locked_is_served_later(
 async def test_views_policies_and_bodies_of_functions_are_not_opened_to_see_what_they_ask_for(
     database: Database, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "LONGEST_LOCK", 1)
+    monkeypatch.setattr(preparing, "LONGEST_LOCK", 1)
     (tmp_path / "all.sql").write_text("-- name: ones\nselect 1 as one;\n")
     asks = "current_setting('wamp.authid')"
     database.execute(

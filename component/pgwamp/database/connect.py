@@ -31,6 +31,7 @@ UNDISTURBED: Mapping[str, str] = {
     "exit_on_error": "off",
     "client_min_messages": "error",
     "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
     # Each statement of wamp.rotate has to see the newest rows.
     "default_transaction_isolation": "read committed",
     "quote_all_identifiers": "off",

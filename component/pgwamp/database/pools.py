@@ -188,7 +188,8 @@ class Pools:
         )
 
     def _startup_settings(self, kind: Kind) -> dict[str, str]:
-        extra = {"default_transaction_read_only": "on"} if kind == "read" else {}
+        reading = {"default_transaction_read_only": "on", "default_transaction_deferrable": "off"}
+        extra = reading if kind == "read" else {}
         ours = {**UNDISTURBED, "search_path": OWN_SEARCH_PATH} if kind == "own" else {}
         return {**self.session_settings, **extra, **ours}
 
@@ -214,7 +215,9 @@ class Pools:
         """
         # Code in a call may have given the login any settings.
         path = f"set local search_path = {OWN_SEARCH_PATH}"
-        begin = f"begin read write; {undisturbed(local=True)}; {path}"
+        begin = (
+            f"begin isolation level read committed read write; {undisturbed(local=True)}; {path}"
+        )
         async with self.transaction(begin, key, None) as connection:
             yield connection
 
@@ -296,13 +299,14 @@ class Pools:
             _discard(connection)
 
     @contextmanager
-    def measured(self, connection: Connection) -> Iterator[None]:
+    def measured(self, connection: Connection, octets: int | None = None) -> Iterator[None]:
         """Let one statement answer no more than a message could hold.
 
+        :param octets: so many, and not as a message.
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
         meter = cast(PooledConnection, connection).meter
-        meter.allow(self._most_octets)
+        meter.allow(octets or self._most_octets)
         try:
             yield
         except CONNECTION_ERRORS as error:

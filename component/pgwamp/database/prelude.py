@@ -108,6 +108,8 @@ def begin(settings: Mapping[str, str], *, read_only: bool, isolation: str | None
     if level.lower() in ISOLATION_LEVELS:
         parts.append(f"isolation level {level}")
     parts.append("read only" if reads else "read write")
+    # A login may have another default, which waits for all serializable transactions of others.
+    parts.append("not deferrable")
     return " ".join(parts)
 
 

@@ -13,8 +13,8 @@ from pgwamp.access import Caller, role_of
 from pgwamp.errors import StartError
 
 log = logs.get(__name__)
-#: Left out of a role's own settings: how values are written is pgwamp's to decide, and a
-#: connection of the pool may be idle for longer than a role's session.
+#: Left out of a role's own settings: how values are written is pgwamp's to decide, a connection of
+#: the pool may be idle for longer than a role's session, and those of a transaction end with it.
 _OURS = (
     "application_name",
     "array_nulls",
@@ -28,6 +28,9 @@ _OURS = (
     "session_authorization",
     "standard_conforming_strings",
     "timezone",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
 )
 # Settings with a dot belong to extensions and applications: anybody may set those that no
 # extension has defined.

@@ -294,12 +294,15 @@ class Database:
         """
         return fetch_chunks(connection, sql, parameters, self._pools.measured)
 
-    def measured(self, connection: Connection) -> AbstractContextManager[None]:
+    def measured(
+        self, connection: Connection, octets: int | None = None
+    ) -> AbstractContextManager[None]:
         """Let one statement of a transaction answer no more than a message could hold.
 
+        :param octets: so many, and not as a message.
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
-        return self._pools.measured(connection)
+        return self._pools.measured(connection, octets)
 
     @asynccontextmanager
     async def preparing(self, role: Role | None, lock_seconds: float) -> AsyncIterator[Connection]:
@@ -309,7 +312,7 @@ class Database:
         """
         settings = {**self._brought, **prelude.settings_of(_NOBODY, role, read_only=True)}
         settings = {name: value for name, value in settings.items() if not is_disturbing(name)}
-        begin = prelude.begin(settings, read_only=True)
+        begin = prelude.begin(settings, read_only=True, isolation="read committed")
         limits = f"set local lock_timeout = '{lock_seconds}s'; set local statement_timeout = '30s'"
         steps = [begin, undisturbed(local=True), limits, prelude.for_transaction(settings)]
         async with self._pools.transaction("; ".join(steps), _key("write", role), None) as lent:

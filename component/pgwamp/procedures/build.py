@@ -18,9 +18,10 @@ from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema, with_places
 from pgwamp.procedures.hidden import HiddenKeys
 from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
+from pgwamp.procedures.preparing import prepare_queries
 from pgwamp.procedures.privileges import describe_procedure
 from pgwamp.procedures.python import python_procedures
-from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure, read_queries
+from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure
 from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.procedures.sharing import Sharing
@@ -28,16 +29,6 @@ from pgwamp.query.scope import Scopes
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
-#: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
-LONGEST_LOCK = 2
-#: Errors of a role that may not use a schema.
-_NOT_SEEN = (
-    asyncpg.InsufficientPrivilegeError,
-    asyncpg.InvalidSchemaNameError,
-    asyncpg.UndefinedTableError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.UndefinedObjectError,
-)
 #: Procedures and relations built between two breaths: calls go on while thousands are built anew.
 #: A table may have 1,600 columns, and each of its procedures describes them.
 BREATH = 10
@@ -47,7 +38,8 @@ BREATH = 10
 class Exposure:
     """All procedures by URI, the API's description, and the named queries among them.
 
-    :ivar locked: names of queries that read what another session locks, and are not served.
+    :ivar locked: names of queries that cannot be prepared now, mostly because another session locks
+        what they read; they are not served.
     """
 
     procedures: Mapping[str, Procedure]
@@ -88,7 +80,7 @@ async def build_exposure(
         add(procedure)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    queries, locked = await _prepared_queries(settings, database)
+    queries, locked = await prepare_queries(settings, database)
     for procedure in _from_queries(settings, queries, database):
         add(procedure)
     if live is not None and queries:
@@ -159,46 +151,6 @@ def _exposed(naming: Naming, relation: Relation) -> Relation:
         unique=tuple(key for key in relation.unique if names.issuperset(key)),
         whole=relation,
     )
-
-
-async def _prepared_queries(
-    settings: Settings, database: Database
-) -> tuple[list[NamedQuery], list[str]]:
-    """The queries that can be served, and the names of those that read what is locked.
-
-    Each is prepared as the first role of calls that may: a role sees the schemas that it has USAGE
-    on.
-    """
-    if settings.expose.queries is None:
-        return [], []
-    waiting = read_queries(settings.folder / settings.expose.queries)
-    ready: list[NamedQuery] = []
-    locked: list[str] = []
-    errors: dict[str, asyncpg.PostgresError] = {}
-    for role in database.roles.all():
-        rest, waiting = waiting, []
-        if not rest:
-            break
-        async with database.preparing(role, LONGEST_LOCK) as connection:
-            for query in rest:
-                try:
-                    await query.prepare(
-                        connection,
-                        search_path=database.search_path,
-                        bigint_as_string=settings.expose.bigint == "string",
-                    )
-                    ready.append(query)
-                except asyncpg.LockNotAvailableError:
-                    locked.append(query.name)
-                    # All others were waited for by now.
-                    await connection.execute("set local lock_timeout = '100ms'")
-                except asyncpg.PostgresError as error:
-                    waiting.append(query)
-                    if isinstance(errors.get(query.name), _NOT_SEEN) or query.name not in errors:
-                        errors[query.name] = error
-    for query in waiting:
-        raise StartError(f'query "{query.name}": {errors[query.name]}')
-    return ready, locked
 
 
 def _from_queries(
