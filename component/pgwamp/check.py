@@ -18,7 +18,8 @@ from pgwamp.database.connect import (
     explain_failure,
     unreachable,
 )
-from pgwamp.errors import PgwampError, StartError
+from pgwamp.dependents import dependents_of_strangers
+from pgwamp.errors import PgwampError, StartError, printable
 from pgwamp.events import rules_obstacle
 from pgwamp.findings import Finding
 from pgwamp.session import Link
@@ -27,8 +28,6 @@ from pgwamp.settings import DatabaseSettings, Settings
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
 LONGEST_WAIT = 30.0
-#: Characters of a finding.
-_LONGEST_LINE = 2_000
 #: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
 FULLEST_QUEUE = 0.5
 
@@ -44,12 +43,7 @@ async def check_all(settings: Settings) -> list[Finding]:
     if settings.database.url.get_secret_value():
         findings += await _check_database(settings)
     findings += await _check_router(settings)
-    return [finding._replace(problem=_printable(finding.problem)) for finding in findings]
-
-
-def _printable(text: str) -> str:
-    """A text in one line of a terminal: names and settings may hold anything, of any length."""
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_LINE])
+    return [finding._replace(problem=printable(finding.problem)) for finding in findings]
 
 
 async def _check_database(settings: Settings) -> list[Finding]:
@@ -115,6 +109,10 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
     ]
     if advice := await connection.fetchval(_FOLLOWS_DDL):
         findings.append(Finding("schema", advice, level="advice"))
+    findings += [
+        Finding("schema", problem, level="advice")
+        for problem in await dependents_of_strangers(connection)
+    ]
     if obstacle := await rules_obstacle(connection, settings):
         findings.append(Finding("events", obstacle))
     findings += [Finding("events", problem) for problem in await stale_captures(connection)]

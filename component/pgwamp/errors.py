@@ -13,6 +13,8 @@ from typing import Any, Self
 
 #: Characters of a caller's text, of an argument's place, and of a message, that an error repeats.
 _MOST_QUOTED, _MOST_PLACE, _MOST_MESSAGE = 100, 300, 4000
+#: Characters of a line for an operator.
+_LONGEST_LINE = 2_000
 #: Bits of an integer that is written out; Python refuses to write the largest.
 _MOST_BITS = 256
 
@@ -25,6 +27,11 @@ def excerpt(value: object, most: int = _MOST_QUOTED) -> str:
         return f"a {type(value).__name__}"
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def printable(text: str) -> str:
+    """Return a text as one line of a terminal: names may hold anything, and be of any length."""
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_LINE])
 
 
 def below(path: str, key: object) -> str:

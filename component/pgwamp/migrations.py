@@ -27,6 +27,7 @@ from sqlalchemy import URL, Connection, create_engine, event, pool, text
 from sqlalchemy.exc import DBAPIError
 
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
+from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bound_waits, held_up, wait_for_turn
 from pgwamp.ownership import become_owner, require_own_schema
@@ -155,8 +156,14 @@ def _migrate(
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) == errorcodes.LOCK_NOT_AVAILABLE:
+            code = getattr(error.orig, "pgcode", None)
+            if code == errorcodes.LOCK_NOT_AVAILABLE:
                 raise held_up(connection) from None
+            words = str(error.orig).partition("\n")[0]
+            if code == errorcodes.DEPENDENT_OBJECTS_STILL_EXIST and (
+                named := depended_upon(connection, words)
+            ):
+                raise named from None
             raise _refused(error, connection.engine.url) from None
 
 

@@ -96,3 +96,14 @@ async def test_event_triggers_of_an_older_version_are_told_of(
         "watched tables do not follow DDL by others than the owner of the wamp schema: "
         "run 'pgwamp db upgrade' once more as a superuser"
     ]
+
+
+async def test_a_view_of_a_stranger_that_depends_on_wamp_is_told_of(
+    make_settings: MakeSettings, database: Database, stranger: asyncpg.Connection[Any]
+) -> None:
+    await stranger.execute("create temp view v as select from wamp.event")
+    found = await check_all(make_settings())
+    [finding] = [f for f in found if "depends on the table wamp.event" in f.problem]
+
+    assert (finding.part, finding.level) == ("schema", "advice")
+    assert f'of role "stranger_{database.name}"' in finding.problem

@@ -32,6 +32,10 @@ from pg_class as c, aclexplode(coalesce(
     c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))) as a
 where c.relnamespace = 'wamp'::regnamespace and a.grantee <> c.relowner
 union all
+select t.oid::regtype::text, a.privilege_type, a.grantee
+from pg_type as t, aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) as a
+where t.typnamespace = 'wamp'::regnamespace and t.typelem = 0 and a.grantee <> t.typowner
+union all
 select a.attrelid::regclass::text, x.privilege_type, x.grantee
 from pg_attribute as a join pg_class as c on c.oid = a.attrelid, aclexplode(a.attacl) as x
 where c.relnamespace = 'wamp'::regnamespace
