@@ -44,6 +44,7 @@ FAST = {
     "full_page_writes": "off",
     "max_connections": "300",
     "autovacuum_naptime": "60",
+    "max_prepared_transactions": "10",
 }
 
 

@@ -181,21 +181,30 @@ where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
 """
 _STRANGERS = """
 select format(
-    'process %s of role "%s", which is no member of the owner of the wamp schema, holds the '
-    'advisory lock (20599, %s), so that %s: end it: select pg_terminate_backend(%1$s)',
-    a.pid, a.usename, l.objid,
+    '%s holds the advisory lock (20599, %s), so that %s: end it: %s',
+    case when l.pid is null then format('a prepared transaction of role "%s"', x.owner)
+        else format('process %s of role "%s", which is no member of the owner of the wamp schema,',
+            a.pid, a.usename) end,
+    l.objid,
     case l.objid when 1 then 'no instance can publish'
-        else 'the publisher cannot sleep, or writers notify in vain' end) as problem
+        else 'the publisher cannot sleep, or writers notify in vain' end,
+    case when l.pid is null then format('rollback prepared %L', x.gid)
+        else format('select pg_terminate_backend(%s)', a.pid) end) as problem
 from pg_locks as l
-join pg_stat_activity as a on a.pid = l.pid
+left join pg_stat_activity as a on a.pid = l.pid
+-- A prepared transaction has no process, and locks its own id too.
+left join pg_locks as own on l.pid is null and own.pid is null
+    and own.virtualtransaction = l.virtualtransaction and own.locktype = 'transactionid'
+left join pg_prepared_xacts as x on x.transaction = own.transactionid
 join pg_namespace as n on n.nspname = 'wamp'
 where l.locktype = 'advisory' and l.classid = 20599 and l.objid in (1, 3) and l.objsubid = 2
     and l.granted
     and l.database = (select oid from pg_database where datname = current_database())
-    and not pg_has_role(a.usesysid, n.nspowner, 'member')
-    -- A writer has it for a moment.
-    and (l.objid = 1 or l.mode = 'ExclusiveLock' or a.state <> 'active')
-order by l.objid, a.pid
+    -- A publisher has it in its session, which no transaction can leave behind.
+    and (x.gid is not null or not pg_has_role(a.usesysid, n.nspowner, 'member')
+        -- A writer has it for a moment.
+        and (l.objid = 1 or l.mode = 'ExclusiveLock' or a.state <> 'active'))
+order by l.objid, l.pid
 """
 _ROW_SECURITY = """
 select format(

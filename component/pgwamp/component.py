@@ -162,7 +162,7 @@ class Component:
             raise StartError(
                 "a view of expose.schemas is locked again and again: end the session that does it; "
                 "select pid, relation::regclass from pg_locks where mode = 'AccessExclusiveLock' "
-                "names it"
+                "names it; without a process it is a prepared transaction: see pg_prepared_xacts"
             ) from None
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             raise StartError(f"the catalog could not be read: {error}") from None

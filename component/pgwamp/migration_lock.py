@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from psycopg2 import errorcodes
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from pgwamp.errors import StartError
+from pgwamp.errors import StartError, printable
 
 #: Keys of the advisory lock.
 MIGRATION_LOCK = (20599, 14)
@@ -17,19 +20,22 @@ MIGRATION_LOCK = (20599, 14)
 LONGEST_WAIT_SECONDS, REPORT_PAUSE_SECONDS = 60.0, 5.0
 #: Seconds that a statement of a migration waits for a lock, and keeps all who come later waiting.
 LONGEST_LOCK_SECONDS = 10.0
-# The oldest transaction that has a table of ours in use, for which SELECT is enough.
-_USER = text(
-    "select a.pid, a.usename, c.relname from pg_locks as l "
-    "join pg_class as c on c.oid = l.relation "
-    "join pg_namespace as n on n.oid = c.relnamespace and n.nspname = 'wamp' "
-    "join pg_stat_activity as a on a.pid = l.pid "
-    "where l.granted and l.pid <> pg_backend_pid() "
-    "and l.database = (select oid from pg_database where datname = current_database()) "
-    "order by a.xact_start, a.pid limit 1"
+#: Seconds between two looks for who keeps a migration waiting: several in that time.
+LOOK_PAUSE_SECONDS = 1.0
+#: Where prepared transactions are, which have no process.
+_LOOK_FOR_PREPARED = "look for it: select * from pg_prepared_xacts; and end it: rollback prepared"
+# The one that has the lock, before others that wait for it. A prepared transaction is process 0.
+_BLOCKER = text(
+    "select b.pid, a.usename, (select l.relation::regclass::text from pg_locks as l "
+    "where l.pid = :pid and not l.granted) as relation "
+    "from unnest(pg_blocking_pids(:pid)) as b (pid) "
+    "left join pg_stat_activity as a on a.pid = b.pid "
+    "order by exists (select from pg_locks as l where l.pid = b.pid and not l.granted), "
+    "a.xact_start, b.pid limit 1"
 )
-# Everybody may take an advisory lock, so the holder is named.
+# Everybody may take an advisory lock, so the holder is named; unless it is a prepared transaction.
 _HOLDER = text(
-    "select a.pid, a.usename from pg_locks as l join pg_stat_activity as a on a.pid = l.pid "
+    "select l.pid, a.usename from pg_locks as l left join pg_stat_activity as a on a.pid = l.pid "
     "where l.locktype = 'advisory' and l.granted and l.classid = :class_ and l.objid = :key "
     "and l.objsubid = 2 "
     "and l.database = (select oid from pg_database where datname = current_database())"
@@ -47,21 +53,14 @@ def wait_for_turn(connection: Connection, report: Callable[[str], None] | None) 
         class_, key = MIGRATION_LOCK
         row = connection.execute(_HOLDER, {"class_": class_, "key": key}).first()
         over = time.monotonic() >= deadline
-        if row is None and not over:
-            continue
         if row is None:
-            raise StartError(
-                f"no process holds the lock of migrations ({class_}, {key}), and it is not free: "
-                "look for a prepared transaction: select * from pg_prepared_xacts"
-            )
-        line = (
-            f'process {row.pid} of role "{row.usename}" holds the lock of migrations '
-            f"({class_}, {key})"
-        )
+            if over:
+                raise StartError(f"the lock of migrations ({class_}, {key}) is not free: try again")
+            continue
+        holder, cure = _name(row)
+        line = f"{holder} holds the lock of migrations ({class_}, {key})"
         if over:
-            raise StartError(
-                f"{line}: wait until it ends, or end it: select pg_terminate_backend({row.pid})"
-            )
+            raise StartError(f"{line}: wait until it ends, or {cure}")
         if report is not None:
             report(f"waiting: {line}")
 
@@ -72,19 +71,58 @@ def bound_waits(connection: Connection) -> None:
     connection.execute(select(func.set_config("lock_timeout", most, True)))
 
 
-def held_up(connection: Connection) -> StartError:
-    """Who has most likely kept a migration waiting that was rolled back for it."""
-    row = connection.execute(_USER).first()
-    if row is None:
+class Blockers:
+    """Notes in a thread who keeps a migration waiting; nobody can tell after it was undone."""
+
+    def __init__(self, connection: Connection):
+        self._engine = connection.engine
+        driver: Any = connection.connection.driver_connection
+        self._pid = driver.info.backend_pid
+        self._last: Row[Any] | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="pgwamp blockers", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        # Most migrations are over before the first look.
+        if self._ended.wait(LOOK_PAUSE_SECONDS):
+            return
+        # Without another connection the migration goes on, and its error names nobody.
+        with suppress(DBAPIError), self._engine.connect() as connection:
+            looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+            while not self._ended.is_set():
+                self._last = looking.execute(_BLOCKER, {"pid": self._pid}).first() or self._last
+                self._ended.wait(LOOK_PAUSE_SECONDS)
+
+    def error(self) -> StartError:
+        """For a migration that was undone, because it had waited too long."""
+        if self._last is None:
+            return StartError(
+                "the migration waited too long for a lock, and was undone: try again when the "
+                "oldest transactions of pg_stat_activity have ended"
+            )
+        holder, cure = _name(self._last)
+        uses = f", which uses {self._last.relation}" if self._last.relation else ""
         return StartError(
-            "the migration waited too long for a lock, and was undone: try again when the oldest "
-            "transactions of pg_stat_activity have ended"
+            printable(
+                f"the migration waited too long for {holder}{uses}, and was undone: "
+                f"wait until it ends, or {cure}"
+            )
         )
-    return StartError(
-        f'the migration waited too long for process {row.pid} of role "{row.usename}", whose '
-        f"transaction uses wamp.{row.relname}, and was undone: wait until it ends, or end it: "
-        f"select pg_terminate_backend({row.pid})"
-    )
+
+
+def _name(row: Row[Any]) -> tuple[str, str]:
+    """The holder of a lock, and how to end it."""
+    if not row.pid:
+        return "a prepared transaction", _LOOK_FOR_PREPARED
+    cure = f"end it: select pg_terminate_backend({row.pid})"
+    return f'process {row.pid} of role "{row.usename}"', cure
 
 
 def _take(connection: Connection, pause: str) -> bool:

@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
-from pgwamp.migration_lock import bound_waits, held_up, wait_for_turn
+from pgwamp.migration_lock import Blockers, bound_waits, wait_for_turn
 from pgwamp.ownership import become_owner, require_own_schema
 from pgwamp.settings import parse_database_url
 
@@ -141,30 +141,38 @@ def _migrate(
     with _folder() as folder, connect(dsn) as connection, _alone():
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied
+        blockers = Blockers(connection)
         try:
             with connection.begin():
                 wait_for_turn(connection, report)
                 bound_waits(connection)
-                become_owner(connection)
-                found = _current(connection)
-                if found is not None and found not in {known.revision for known in history()}:
-                    raise StartError(_unknown(found))
-                action(config, target)
-                if action is command.upgrade and _current(connection) == head():
-                    connection.execute(text("reset role"))
-                    _follow_ddl(connection)
+                with blockers:
+                    _apply(connection, action, config, target)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
             code = getattr(error.orig, "pgcode", None)
             if code == errorcodes.LOCK_NOT_AVAILABLE:
-                raise held_up(connection) from None
+                raise blockers.error() from None
             words = str(error.orig).partition("\n")[0]
             if code == errorcodes.DEPENDENT_OBJECTS_STILL_EXIST and (
                 named := depended_upon(connection, words)
             ):
                 raise named from None
             raise _refused(error, connection.engine.url) from None
+
+
+def _apply(
+    connection: Connection, action: Callable[[Config, str], None], config: Config, target: str
+) -> None:
+    become_owner(connection)
+    found = _current(connection)
+    if found is not None and found not in {known.revision for known in history()}:
+        raise StartError(_unknown(found))
+    action(config, target)
+    if action is command.upgrade and _current(connection) == head():
+        connection.execute(text("reset role"))
+        _follow_ddl(connection)
 
 
 def _follow_ddl(connection: Connection) -> None:

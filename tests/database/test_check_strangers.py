@@ -57,6 +57,26 @@ async def test_a_stranger_with_a_lock_of_the_publisher_is_named(
     assert problem.endswith(f"select pg_terminate_backend({pid})")
 
 
+@pytest.mark.parametrize("key", [1, 3])
+async def test_a_prepared_transaction_with_a_lock_of_the_publisher_is_named(
+    make_settings: MakeSettings, database: Database, stranger: asyncpg.Connection[Any], key: int
+) -> None:
+    name = f"held {database.name}'s"
+    literal = name.replace("'", "''")
+    for statement in (
+        "begin",
+        f"select pg_advisory_xact_lock(20599, {key})",
+        f"prepare transaction '{literal}'",
+    ):
+        await stranger.execute(statement)
+    try:
+        [problem] = await problems(make_settings())
+    finally:
+        await stranger.execute(f"rollback prepared '{literal}'")
+    assert f'a prepared transaction of role "stranger_{database.name}"' in problem
+    assert problem.endswith(f"end it: rollback prepared '{literal}'")
+
+
 async def test_a_role_that_may_create_in_the_schema_is_named(
     make_settings: MakeSettings, database: Database, stranger: asyncpg.Connection[Any]
 ) -> None:

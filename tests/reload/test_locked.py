@@ -70,6 +70,23 @@ async def test_a_locked_view_puts_off_neither_start_nor_reload(
         assert f"{outer}.insert" in served.exposure.procedures
 
 
+async def test_a_view_that_a_prepared_transaction_locks_puts_off_no_start(
+    database: Database, serve: Serve, prefix: str
+) -> None:
+    database.execute(*VIEWS)
+    with closing(psycopg2.connect(database.url)) as stranger:
+        stranger.tpc_begin(stranger.xid(1, database.name, ""))
+        with stranger.cursor() as cursor:
+            cursor.execute("lock inner_view in access exclusive mode")
+        stranger.tpc_prepare()
+        try:
+            served = await serve()
+        finally:
+            stranger.tpc_rollback()
+    assert "public.outer_view" in served.catalog.locked
+    assert f"{prefix}.of_alone.insert" in served.exposure.procedures
+
+
 async def test_a_query_that_reads_what_is_locked_is_served_later(
     database: Database,
     serve: Serve,

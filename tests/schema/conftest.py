@@ -93,9 +93,8 @@ class Database:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One PostgreSQL server, of the version in PGWAMP_TEST_POSTGRES, else the embedded one."""
-    options = {**FAST, "max_prepared_transactions": "4"}
     with TemporaryDirectory(prefix="pgwamp-schema-") as folder:
-        postgres = Postgres(Path(folder) / "data", bin=postgres_bin(), options=options, trust=True)
+        postgres = Postgres(Path(folder) / "data", bin=postgres_bin(), options=FAST, trust=True)
         postgres.start()
         yield postgres
         postgres.stop("immediate")

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from psycopg2.extensions import connection as Connection
 
 from pgwamp import migration_lock, migrations
 from pgwamp.errors import StartError
@@ -60,15 +61,41 @@ def test_an_upgrade_that_waits_names_the_holder_of_the_lock_and_gives_up(
     assert migrations.current(empty_database.url) is None
 
 
-def test_an_upgrade_names_the_transaction_that_uses_a_table_of_wamp_and_gives_up(
+def test_an_upgrade_that_waits_for_a_prepared_transaction_says_so_and_gives_up(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 0.02)
+    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(migration_lock, "REPORT_PAUSE_SECONDS", 0.01)
+    guest = empty_database.connect(GUEST)
+    query(guest, "begin")
+    query(guest, "select pg_advisory_xact_lock(%s, %s)", *MIGRATION_LOCK)
+    query(guest, "prepare transaction 'turn'")
+    lines: list[str] = []
+    try:
+        with pytest.raises(StartError, match="a prepared transaction holds the lock") as caught:
+            migrations.upgrade(empty_database.url, report=lines.append)
+    finally:
+        query(guest, "rollback prepared 'turn'")
+    assert "pg_prepared_xacts" in str(caught.value)
+    assert lines
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations that give up soon, and look often for who keeps them waiting."""
+    monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 2)
+    monkeypatch.setattr(migration_lock, "LOOK_PAUSE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_upgrade_names_the_transaction_that_uses_a_table_of_wamp_and_gives_up(
+    empty_database: Database,
+) -> None:
     migrations.upgrade(empty_database.url, "0002")
     reader = empty_database.connect(GUEST)
     query(reader, "begin")
     query(reader, "select from wamp.watched limit 0")
-    uses = f'process {reader.info.backend_pid} of role "{GUEST}", whose transaction uses wamp.'
+    uses = f'process {reader.info.backend_pid} of role "{GUEST}", which uses wamp.watched, and'
     with pytest.raises(StartError, match=uses) as caught:
         migrations.upgrade(empty_database.url)
 
@@ -76,6 +103,60 @@ def test_an_upgrade_names_the_transaction_that_uses_a_table_of_wamp_and_gives_up
     assert migrations.current(empty_database.url) == "0002"
     query(reader, "rollback")
     migrations.upgrade(empty_database.url)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_upgrade_accuses_who_locks_a_watched_table_and_not_an_older_reader_of_wamp(
+    empty_database: Database,
+) -> None:
+    migrations.upgrade(empty_database.url, "0006")
+    empty_database.query("create table item (id int primary key)")
+    empty_database.query("select wamp.watch('item', '{\"when\": \"id > 0\"}')")
+    empty_database.query(f"grant all on item to {GUEST}")
+    innocent, guilty = empty_database.connect(), empty_database.connect(GUEST)
+    for session, statement in (
+        (innocent, "select from wamp.publisher"),
+        (guilty, "lock table item in access exclusive mode"),
+    ):
+        query(session, "begin")
+        query(session, statement)
+    uses = f'process {guilty.info.backend_pid} of role "{GUEST}", which uses public.item, and'
+    with pytest.raises(StartError, match=uses):
+        migrations.upgrade(empty_database.url)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_upgrade_says_that_a_prepared_transaction_keeps_it_waiting(
+    empty_database: Database,
+) -> None:
+    migrations.upgrade(empty_database.url, "0002")
+    reader = empty_database.connect(GUEST)
+    query(reader, "begin")
+    query(reader, "select from wamp.watched limit 0")
+    query(reader, "prepare transaction 'reading'")
+    try:
+        with pytest.raises(StartError, match=r"a prepared transaction, which uses wamp\.watched"):
+            migrations.upgrade(empty_database.url)
+    finally:
+        query(reader, "rollback prepared 'reading'")
+    migrations.upgrade(empty_database.url)
+
+
+def test_an_upgrade_that_may_not_look_for_who_keeps_it_waiting_gives_up_all_the_same(
+    empty_database: Database, administrator: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 0.5)
+    monkeypatch.setattr(migration_lock, "LOOK_PAUSE_SECONDS", 0.01)
+    migrations.upgrade(empty_database.url, "0002")
+    reader = empty_database.connect(GUEST)
+    query(reader, "begin")
+    query(reader, "select from wamp.watched limit 0")
+    query(administrator, f"alter role {OWNER} connection limit 1")
+    try:
+        with pytest.raises(StartError, match="waited too long for a lock, and was undone"):
+            migrations.upgrade(empty_database.url)
+    finally:
+        query(administrator, f"alter role {OWNER} connection limit -1")
 
 
 def test_settings_that_are_meant_for_calls_end_no_upgrade(empty_database: Database) -> None:

@@ -3,7 +3,9 @@
 with recursive locked (oid) as (
     select l.relation
     from pg_locks as l
-    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock'
+        -- A prepared transaction has no process.
+        and l.pid is distinct from pg_backend_pid()
         and l.database = (select d.oid from pg_database as d where d.datname = current_database())
     union
     select r.ev_class
