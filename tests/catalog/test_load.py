@@ -67,3 +67,25 @@ async def test_partitions_and_trigger_functions_are_not_exposed(database: Databa
 async def test_two_loads_of_an_unchanged_database_are_equal(database: Database) -> None:
     database.execute("create table t (id int primary key)")
     assert await load(database) == await load(database)
+
+
+async def test_a_view_on_more_views_than_postgresql_can_open_may_not_be_written(
+    database: Database,
+) -> None:
+    database.execute(
+        "create schema deep",
+        "create table t (id int primary key)",
+        "create view deep.v0 as select id from t",
+        *(f"create view deep.v{n} as select id from deep.v{n - 1}" for n in range(1, 2500)),
+    )
+    views = [f"create view shown_{n} as select id from t" for n in range(5)]
+    catalog = await load(
+        database,
+        *views,
+        "create view too_deep as select id from deep.v2499",
+        f"alter database {database.name} set max_stack_depth = '100kB'",
+    )
+    known = {relation.name: relation.insertable for relation in catalog.relations}
+    assert known.pop("too_deep") is False
+    assert all(known.values())
+    assert len(known) == 6

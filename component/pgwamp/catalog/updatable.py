@@ -1,4 +1,7 @@
-"""Views that may be written to. PostgreSQL opens each to tell: a lock on one must not stop all."""
+"""Views that may be written to.
+
+PostgreSQL opens each to tell. One that cannot be opened must not stop all.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from typing import Any, NamedTuple, Protocol
 _INSERT, _UPDATE, _DELETE = 8, 4, 16
 #: SQLSTATE of a lock that did not come in time.
 _LOCK_NOT_AVAILABLE = "55P03"
+#: SQLSTATEs of too small a stack, or too little memory for locks: thousands of views may stand on
+#: each other, and PostgreSQL opens all at once.
+_TOO_MUCH = ("54001", "53200")
 #: Times that all are asked about at once: each time, somebody may lock one in between.
 _ATTEMPTS = 3
 
@@ -49,7 +55,7 @@ class Updatable(NamedTuple):
 
 
 TABLE = Updatable(_INSERT | _UPDATE | _DELETE)
-#: Of a locked view of which nothing is known.
+#: Of a view of which nothing is known: it is locked, or stands on too many others.
 UNKNOWN = Updatable(0)
 
 
@@ -65,11 +71,29 @@ async def load_updatable(
     for attempt in range(1, _ATTEMPTS + 1):
         locked = {row["oid"] for row in await connection.fetch(sql["locked"], list(views))}
         try:
-            async with connection.transaction():
-                rows = await connection.fetch(sql["updatable"], sorted({*views} - locked))
-            return {row["oid"]: Updatable(row["events"], row["simple"]) for row in rows}, locked
+            free = sorted({*views} - locked)
+            return await _ask(connection, sql["updatable"], free), locked
         except Exception as error:
             late = getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE
             if not late or attempt == _ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
+
+
+async def _ask(connection: Connection, sql: str, views: Sequence[int]) -> dict[int, Updatable]:
+    """Ask about ``views``; of those that are too much for the server, nothing is known."""
+    try:
+        async with connection.transaction():
+            rows = await connection.fetch(sql, views)
+    except Exception as error:
+        if getattr(error, "sqlstate", None) not in _TOO_MUCH:
+            raise
+    else:
+        return {row["oid"]: Updatable(row["events"], row["simple"]) for row in rows}
+    if len(views) == 1:
+        return {views[0]: UNKNOWN}
+    middle = len(views) // 2
+    return {
+        **await _ask(connection, sql, views[:middle]),
+        **await _ask(connection, sql, views[middle:]),
+    }
