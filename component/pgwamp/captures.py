@@ -11,24 +11,34 @@ import asyncpg
 
 
 async def stale_captures(connection: asyncpg.Connection[Any]) -> list[str]:
-    """One line for each watched table that is not captured as it should be, with the cure."""
+    """One line for each watched table that is not captured as it should be, with the cure.
+
+    :param connection: with a ``lock_timeout``. Its owner may keep a table locked.
+    """
     found = []
     for row in await connection.fetch(_WATCHED):
-        problem = await _missing(connection, row["relation"], row["condition"])
-        if problem:
-            cure = f"watch it again with other options: select wamp.watch({row['literal']}, ...)"
-        else:
-            problem = await connection.fetchval(_STALE, row["oid"])
-            cure = f"select wamp.refresh({row['literal']})"
+        literal = row["literal"]
+        try:
+            problem = await _misfit(connection, row["relation"], row["condition"])
+            cure = f"watch it again with other options: select wamp.watch({literal}, ...)"
+            if problem is None:
+                problem = await connection.fetchval(_STALE, row["oid"])
+                cure = f"select wamp.refresh({literal})"
+        except asyncpg.LockNotAvailableError:
+            problem = "another session keeps it locked"
+            cure = f"end it: select * from pg_locks where relation = {literal}::regclass"
         if problem:
             found.append(f"{row['relation']} is watched, but {problem}: {cure}")
     return found
 
 
-async def _missing(
+async def _misfit(
     connection: asyncpg.Connection[Any], relation: str, condition: str | None
 ) -> str | None:
-    """What the options name and the table does not have."""
+    """Why the options do not fit the table: its owner may have changed or dropped anything.
+
+    :raises asyncpg.LockNotAvailableError: the table is locked.
+    """
     try:
         await connection.execute(
             "select wamp.watch_options(w.relation, w.options) from wamp.watched as w "
@@ -42,13 +52,15 @@ async def _missing(
                 f"select from (select * from {relation}) as r where ({condition}) is true"
             )
     except (
-        asyncpg.UndefinedColumnError,
-        asyncpg.UndefinedFunctionError,
-        asyncpg.DatatypeMismatchError,
-    ) as error:
-        return str(error.args[0])
+        asyncpg.LockNotAvailableError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.PostgresConnectionError,
+    ):
+        raise
     except asyncpg.InsufficientPrivilegeError:
         return None
+    except asyncpg.PostgresError as error:
+        return str(error.args[0])
     return None
 
 

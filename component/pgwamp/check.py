@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 import asyncpg
@@ -28,6 +29,8 @@ from pgwamp.settings import DatabaseSettings, Settings
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
 LONGEST_WAIT = 30.0
+#: The longest wait for a lock that somebody holds on what is checked.
+LONGEST_LOCK = "2s"
 #: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
 FULLEST_QUEUE = 0.5
 
@@ -70,9 +73,12 @@ async def _check_database(settings: Settings) -> list[Finding]:
             continue
         try:
             if dsn == settings.database.dsn() or dsn in logins:
-                findings += await check_access(settings, connection, logins.get(dsn))
+                checking = check_access(settings, connection, logins.get(dsn))
+                findings += await _in_part("access", checking)
             if dsn == settings.database.events_dsn():
-                findings += await _check_contents(settings, connection)
+                # A direct connection, whose settings are our own.
+                await connection.execute(f"set lock_timeout = '{LONGEST_LOCK}'")
+                findings += await _in_part("schema", _check_contents(settings, connection))
         except CONNECTION_ERRORS as error:
             findings.append(Finding(part, str(unreachable(error, dsn, setting))))
         finally:
@@ -103,33 +109,67 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
                 f"{migrations.head()}: run 'pgwamp db upgrade'",
             )
         ]
-    findings = [
-        Finding("database", f"expose.schemas: {row['problem']}")
-        for row in await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
+    return [
+        *await _in_part("database", _check_schemas(settings, connection)),
+        *await _in_part("schema", _check_schema(connection)),
+        *await _in_part("events", _check_rules(settings, connection)),
+        *await _in_part("events", _check_captures(connection)),
+        *await _in_part("events", _check_bystanders(connection)),
+        *await _in_part("events", _check_row_security(connection)),
+        *await _in_part("events", _check_backlog(connection)),
     ]
+
+
+async def _in_part(part: str, checking: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    """Take an error of one part for a finding of that part, and not for the end of all."""
+    try:
+        return await checking
+    except CONNECTION_ERRORS:
+        raise
+    except asyncpg.LockNotAvailableError:
+        problem = "another session keeps locked what is to be checked: try again when it has ended"
+    except asyncpg.PostgresError as error:
+        problem = f"it cannot be checked: {error}"
+    return [Finding(part, problem)]
+
+
+async def _check_schemas(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    rows = await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
+    return [Finding("database", f"expose.schemas: {row['problem']}") for row in rows]
+
+
+async def _check_schema(connection: asyncpg.Connection[Any]) -> list[Finding]:
+    findings = []
     if advice := await connection.fetchval(_FOLLOWS_DDL):
         findings.append(Finding("schema", advice, level="advice"))
-    findings += [
-        Finding("schema", problem, level="advice")
-        for problem in await dependents_of_strangers(connection)
-    ]
-    if obstacle := await rules_obstacle(connection, settings):
-        findings.append(Finding("events", obstacle))
-    findings += [Finding("events", problem) for problem in await stale_captures(connection)]
-    findings += await _check_bystanders(connection)
-    findings += [
-        Finding("events", row["problem"], level="advice")
-        for row in await connection.fetch(_ROW_SECURITY)
-    ]
+    for problem in await dependents_of_strangers(connection):
+        findings.append(Finding("schema", problem, level="advice"))
+    return findings
+
+
+async def _check_rules(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    obstacle = await rules_obstacle(connection, settings)
+    return [Finding("events", obstacle)] if obstacle else []
+
+
+async def _check_captures(connection: asyncpg.Connection[Any]) -> list[Finding]:
+    return [Finding("events", problem) for problem in await stale_captures(connection)]
+
+
+async def _check_row_security(connection: asyncpg.Connection[Any]) -> list[Finding]:
+    rows = await connection.fetch(_ROW_SECURITY)
+    return [Finding("events", row["problem"], level="advice") for row in rows]
+
+
+async def _check_backlog(connection: asyncpg.Connection[Any]) -> list[Finding]:
     try:
-        findings.append(_judge(await read_backlog(connection)))
+        return [_judge(await read_backlog(connection))]
     except asyncpg.InsufficientPrivilegeError:
         problem = (
             "the user may not see how publishing stands: "
             "GRANT EXECUTE ON FUNCTION wamp.backlog() to it"
         )
-        findings.append(Finding("events", problem, level="advice"))
-    return findings
+        return [Finding("events", problem, level="advice")]
 
 
 def _judge(backlog: Backlog) -> Finding:
