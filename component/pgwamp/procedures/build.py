@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import asyncpg
 
+from pgwamp import logs
 from pgwamp.catalog import Catalog, Graph, Relation, Routine
 from pgwamp.database import Database
 from pgwamp.errors import StartError
@@ -19,7 +20,7 @@ from pgwamp.procedures.describe import describe_api, row_schema, with_places
 from pgwamp.procedures.hidden import HiddenKeys
 from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
 from pgwamp.procedures.preparing import prepare_queries
-from pgwamp.procedures.privileges import describe_procedure
+from pgwamp.procedures.privileges import describe_procedure, describe_uri
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure
 from pgwamp.procedures.relations import RelationProcedures
@@ -32,6 +33,9 @@ from pgwamp.settings import Settings
 #: Procedures and relations built between two breaths: calls go on while thousands are built anew.
 #: A table may have 1,600 columns, and each of its procedures describes them.
 BREATH = 10
+#: URIs that the log names.
+MOST_NAMED = 10
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,26 +64,21 @@ async def build_exposure(
 
     :param connection: of our own, to read what the application's SQL asks for.
     :param live: evaluates live queries; without it there are none.
-    :raises StartError: a query, a Python procedure or a role is wrong, or two things have one URI.
+    :raises StartError: a query, a Python procedure or a role is wrong, or two of ours have one URI.
     """
     await database.load_roles()
-    naming = Naming(settings.expose)
+    expose = settings.expose
+    naming = Naming(expose)
     database.hides = HiddenKeys(naming, catalog)
     found: dict[str, Procedure] = {}
 
     def add(procedure: Procedure) -> None:
-        if procedure.uri in found:
+        if procedure.uri in found or procedure.uri == describe_uri(expose.prefix):
             raise StartError(
-                f"two things are called {procedure.uri}: rename one with expose.alias, "
-                "or leave it out with expose.exclude"
+                f"two things are called {procedure.uri}: rename the query or the Python procedure"
             )
         found[procedure.uri] = procedure
 
-    exposed = await _exposed_columns(naming, catalog)
-    for number, procedure in enumerate(_from_catalog(settings, naming, exposed, database)):
-        add(procedure)
-        if number % BREATH == 0:
-            await asyncio.sleep(0)
     queries, locked = await prepare_queries(settings, database)
     for procedure in _from_queries(settings, queries, database):
         add(procedure)
@@ -87,16 +86,56 @@ async def build_exposure(
         sharing = await Sharing.load(connection, settings.access)
         for procedure in _live_queries(naming, queries, catalog, live, sharing):
             add(procedure)
-    expose = settings.expose
     for procedure in python_procedures(expose.procedures, settings.folder, expose.prefix, database):
         add(procedure)
+    of_tables = []
     for procedure in further:
-        add(procedure)
+        if procedure.uri.rpartition(".")[0] == expose.prefix:
+            add(procedure)
+        else:
+            of_tables.append(procedure)
     add(batch_procedure(expose.prefix, found, database, settings.limits))
+    exposed = await _exposed_columns(naming, catalog)
+    # A query that cannot be served now keeps its name.
+    ours = {*found, describe_uri(expose.prefix), *(f"{expose.prefix}.{name}" for name in locked)}
+    theirs = chain(of_tables, _from_catalog(settings, naming, exposed, database))
+    made = await _unambiguous(theirs, ours)
+    found.update(made)
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
-    functions = _functions(naming, exposed)
-    add(describe_procedure(description, functions, naming.shows_column, database))
+    functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
+    describe = describe_procedure(description, functions, naming.shows_column, database)
+    found[describe.uri] = describe
     return Exposure(found, description, {query.definition for query in queries}, locked)
+
+
+async def _unambiguous(
+    procedures: Iterable[Procedure], ours: Collection[str]
+) -> dict[str, Procedure]:
+    """Those of the database by URI, without those whose URI is taken.
+
+    Roles that may create in an exposed schema choose names there: they take none of ours, and where
+    two have one name neither can pass for the other.
+    """
+    taken = set(ours)
+    made: dict[str, Procedure] = {}
+    left_out: set[str] = set()
+    for number, procedure in enumerate(procedures):
+        if procedure.uri in taken:
+            left_out.add(procedure.uri)
+            made.pop(procedure.uri, None)
+        else:
+            made[procedure.uri] = procedure
+            taken.add(procedure.uri)
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    if left_out:
+        log.warning(
+            "left out: other things have these names",
+            uris=sorted(left_out)[:MOST_NAMED],
+            number=len(left_out),
+            cure="rename them with expose.alias, or leave them out with expose.exclude",
+        )
+    return made
 
 
 def _from_catalog(

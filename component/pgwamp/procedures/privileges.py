@@ -83,6 +83,11 @@ _GIVEN: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+def describe_uri(prefix: str) -> str:
+    """The URI of ``describe``."""
+    return f"{prefix}.describe"
+
+
 def describe_procedure(
     description: Mapping[str, Any],
     functions: Mapping[str, Sequence[Routine]],
@@ -115,7 +120,7 @@ def describe_procedure(
                 answer = {**answer, "events": (await read_backlog(connection)).as_dict()}
         return answer
 
-    return Procedure(f"{description['prefix']}.describe", describe)
+    return Procedure(describe_uri(description["prefix"]), describe)
 
 
 class _Function(NamedTuple):
