@@ -303,6 +303,11 @@ def may_hold_large(document: bytes) -> bool:
     return _LONG_RUN in document.translate(_ALL_ZEROS)
 
 
+def count_digit_runs(document: bytes, length: int) -> int:
+    """Count the runs of so many digits that stand beside each other, those in texts too."""
+    return document.translate(_ALL_ZEROS).count(b"0" * length)
+
+
 def most_octets(value: Any) -> int:
     """How much a portable value takes in a message at most, in octets, whatever the serializer."""
     if isinstance(value, str):

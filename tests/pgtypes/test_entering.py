@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import TEXT_TYPE, Budget, Form, Type, bindable
-from pgwamp.pgtypes.budget import MOST_WRITTEN
+from pgwamp.pgtypes import TEXT_TYPE, Budget, Form, Type, bindable, bindable_list
+from pgwamp.pgtypes.budget import MOST_READ, MOST_WRITTEN
 from pgwamp.pgtypes.scalars import LONGEST_LITERAL
 from tests.query.conftest import Bench, bench
 
@@ -81,6 +81,17 @@ def test_a_number_is_refused_where_postgresql_refuses_it(bench: Bench, name: str
         assert place_of_refusal(array(of), [0, value]) == "x[1]"
         with pytest.raises(Exception, match=r"out of range|overflows"):
             bench.fetch(f"select $1::text::{name}", str(value))
+
+
+@pytest.mark.parametrize("of", [REAL, DOUBLE], ids=lambda of: of.name)
+def test_long_numbers_that_are_read_as_floats_are_bounded_in_one_call(of: Type) -> None:
+    budget, number = Budget(), "1." + "1" * 98
+    numbers = [number] * (MOST_READ // len(number))
+    assert bindable(array(of), numbers, "x", budget).count(",") == len(numbers) - 1
+    with pytest.raises(InvalidArgument, match=r"^x: .* 300000 characters .* send numbers"):
+        bindable(of, number, "x", budget)
+    assert bindable(of, "1." + "1" * 38, "x", budget) == float("1." + "1" * 38)
+    assert bindable_list(NUMERIC, [number], "x", budget) == [number]
 
 
 @pytest.mark.parametrize("digits", ["\uff11\uff12", "\u0661\u0662", "1\u0662", "\u00b2"])

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Context, Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, loads, outgoing, parse, reader
+from pgwamp.pgtypes import (
+    TEXT_TYPE,
+    Type,
+    array_from_json,
+    array_of_json,
+    from_json,
+    loads,
+    loads_exact,
+    outgoing,
+    parse,
+    reader,
+    require_convertible,
+)
 from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, range_from_text
 from tests.query.conftest import Bench, bench
 from tests.query.test_limits import calls_of
@@ -96,3 +112,77 @@ def test_a_value_of_many_long_numbers_is_refused() -> None:
     assert len(loads("[" + ", ".join([number] * 90_000) + "]")) == 90_000
     with pytest.raises(PayloadTooLarge, match="parts"):
         loads("[" + ", ".join([number] * 110_000) + "]")
+
+
+#: A document whose numbers are read one by one, with the number in the place of the braces.
+ONE_BY_ONE = "[{}, 18446744073709551616]"
+JSON = Type(0, "json", "json")
+#: Holds the middle of any two doubles.
+EXACT = Context(prec=2_000)
+#: Lies in the middle between the two smallest doubles, and takes float() 25 microseconds.
+SLOW_NUMBER = f"{EXACT.multiply(3, EXACT.power(2, -1075)):.760e}"
+
+
+@st.composite
+def numbers_near_the_middle_of_two_doubles(draw: st.DrawFn) -> str:
+    """Draw a number that lies between two doubles, or so near that only its last digits tell."""
+    lower = draw(st.floats(min_value=0, max_value=1.7e308, allow_subnormal=True))
+    upper = math.nextafter(lower, math.inf)
+    middle = EXACT.divide(EXACT.add(Decimal(lower), Decimal(upper)), 2)
+    form = draw(st.sampled_from(["f", *(f".{n}e" for n in (17, 19, 40, 41, 60, 300, 740, 760))]))
+    mantissa, e, exponent = f"{middle:{form}}".partition("e")
+    end = draw(st.sampled_from(["", "0", "9", "00000000000000000000001"]))
+    sign = draw(st.sampled_from(["", "-"]))
+    return f"{sign}{mantissa}{'' if '.' in mantissa else '.'}{end or '0'}{e}{exponent}"
+
+
+@given(
+    numbers_near_the_middle_of_two_doubles()
+    | st.from_regex(r"-?(0|[1-9][0-9]{0,400})\.[0-9]{1,400}([eE][-+]?[0-9]{1,3})?", fullmatch=True)
+)
+def test_a_number_of_json_is_the_double_that_is_nearest(number: str) -> None:
+    found = loads(ONE_BY_ONE.format(number))[0]
+    nearest = float(number)
+    is_double = math.isfinite(nearest) and len(number) <= 768
+    assert found == (nearest if is_double else number)
+    assert math.copysign(1, float(found)) == math.copysign(1, nearest)
+    assert from_json(JSON)(loads_exact(number)) == found
+
+
+def test_no_number_of_json_is_read_by_the_parser_that_is_slow_at_long_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(_: str) -> float:
+        raise AssertionError
+
+    monkeypatch.setattr(outgoing, "float", slow, raising=False)
+    assert loads(ONE_BY_ONE.format(SLOW_NUMBER))[0] == 1e-323
+    assert from_json(JSON)(loads_exact(SLOW_NUMBER)) == 1e-323
+
+
+#: A way to read numbers of JSON, and how many slow ones it takes.
+OF_MANY_DIGITS = {
+    "a document": (lambda numbers: loads(f"[{','.join(numbers)}]"), 4_900),
+    "an array of documents": (lambda numbers: array_of_json(json.dumps(numbers)), 740),
+    "a composite": (
+        lambda numbers: reader(JSON)(f"[{','.join(numbers)}]"),
+        2_450,
+    ),
+    "a row of an event": (lambda numbers: require_convertible(f"[{','.join(numbers)}]"), 2_450),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OF_MANY_DIGITS)
+def test_a_long_number_counts_as_several_parts(kind: str) -> None:
+    read, most = OF_MANY_DIGITS[kind]
+    read([SLOW_NUMBER] * most)
+    with pytest.raises(PayloadTooLarge, match="long numbers counted as several"):
+        read([SLOW_NUMBER] * (most + 200))
+
+
+def test_each_document_of_an_array_that_is_read_exactly_counts() -> None:
+    number = "1" * 30
+    assert array_of_json(json.dumps([number] * 14_000)) == [number] * 14_000
+    with pytest.raises(PayloadTooLarge, match="parts"):
+        array_of_json(json.dumps([number] * 15_001))
+    assert len(array_of_json(json.dumps(["1.5"] * 45_000))) == 45_000

@@ -1,4 +1,4 @@
-"""A bound on the text that one call makes PostgreSQL's text forms of."""
+"""Bounds on the texts of one call that take time before PostgreSQL gets them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,42 @@ from pgwamp.errors import InvalidArgument
 #: Characters within arrays, composites, ranges, hstores and JSON of one call, as they are written.
 #: To write so many holds the event loop for about 25 ms, as `python -m bench.hostile` measures.
 MOST_WRITTEN = 6_000_000
+#: Characters of long numbers that are read as floats in one call, and of the longest that is not
+#: long. To read so many of them holds the event loop for about 15 ms.
+MOST_READ, _SHORT_NUMBER = 300_000, 40
 
 
 class Budget:
-    """The characters that a call may still have written within lists and dicts.
+    """The characters that a call may still have written within lists and dicts, or read as floats.
 
-    Plain values are sent as they are, and spend nothing.
+    Other plain values are sent as they are, and spend nothing.
     """
 
-    def __init__(self, characters: int = MOST_WRITTEN):
-        self._left = characters
+    def __init__(self) -> None:
+        self._left = MOST_WRITTEN
+        self._left_to_read = MOST_READ
 
     def spend(self, characters: int, path: str) -> None:
         """Take from what is left, before it is written. Raises :class:`InvalidArgument`."""
         self.require(characters, path)
         self._left -= characters
+
+    def spend_number(self, number: str, path: str) -> None:
+        """Take from what is left, before ``number`` is read as a float.
+
+        The nearest float of more than 40 digits can take two hundred times as long to find as that
+        of fewer.
+
+        :raises InvalidArgument: it is more than is left.
+        """
+        if len(number) <= _SHORT_NUMBER:
+            return
+        self._left_to_read -= len(number)
+        if self._left_to_read < 0:
+            raise InvalidArgument(
+                path, f"texts of long numbers of more than {MOST_READ} characters in one call; "
+                "send numbers, or 17 digits of each, which tell every float from all others"
+            )  # fmt: skip
 
     def require(self, characters: int, path: str) -> None:
         """Refuse to write more than is left.

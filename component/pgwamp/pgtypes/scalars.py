@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.pgtypes.budget import Budget
 from pgwamp.pgtypes.outgoing import finite
 from pgwamp.pgtypes.types import Type
 
@@ -66,7 +67,7 @@ def _out_of_range(of: Type, value: Any, path: str) -> InvalidArgument:
     return InvalidArgument(path, f"{excerpt(value)} is out of range for type {of.name}")
 
 
-# Each is a Binder. Values without parts spend nothing of its budget.
+# Each is a Binder. Of values without parts, only long texts of floats spend of its budget.
 
 
 def text(of: Type, value: Any, path: str, _: object = None) -> str:
@@ -122,7 +123,7 @@ def integer(of: Type, value: Any, path: str, _: object = None) -> int:
     return int(value)
 
 
-def floating(of: Type, value: Any, path: str, _: object = None) -> float:
+def floating(of: Type, value: Any, path: str, budget: Budget) -> float:
     """A float of the type's range; one that would become zero or infinity is beyond it."""
     if type(value) is str and value.lower() in _NONFINITE:
         return _NONFINITE[value.lower()]
@@ -130,6 +131,8 @@ def floating(of: Type, value: Any, path: str, _: object = None) -> float:
         return value
     if type(value) not in (int, float) and not _is_number(value):
         raise mismatch(of, value, path)
+    if type(value) is str:
+        budget.spend_number(value, path)
     try:
         number = float(value)
     except OverflowError:
@@ -196,12 +199,13 @@ def _mantissa(number: str) -> str:
 
 def fits_numeric(number: str) -> bool:
     """Whether PostgreSQL's numeric has as many digits before and behind the point."""
-    mantissa, power_sign, exponent = number.lower().partition("e")
-    if not power_sign and len(number) <= _MOST_FRACTION_DIGITS:
-        return True
+    mantissa, _, exponent = number.lower().partition("e")
     if len(exponent) > _LONGEST_EXPONENT:
         return False
+    power = int(exponent or 0)
+    if len(mantissa) + abs(power) <= _MOST_FRACTION_DIGITS:
+        return True
     whole, _, fraction = mantissa.lstrip("+-").partition(".")
-    digits, power = (whole + fraction).lstrip("0"), int(exponent or 0)
+    digits = (whole + fraction).lstrip("0")
     before = len(digits) - len(fraction) + power if digits else 0
     return before <= _MOST_WHOLE_DIGITS and len(fraction) - power <= _MOST_FRACTION_DIGITS
