@@ -9,17 +9,19 @@ The exit code is 1 when one takes longer than a call may hold the loop.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from decimal import Context
 from typing import Any
 
 from pgwamp.catalog import Catalog, Graph
 from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
-from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, loads, reader
+from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, array_of_json, loads, reader
 from pgwamp.pgtypes.budget import MOST_WRITTEN
 from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
 from pgwamp.procedures.batch import Resolver
@@ -47,6 +49,11 @@ INTEGER, FLOAT, NUMERIC = (
 JSONB = Type(3802, "jsonb", "json")
 ENUM = Type(90_001, "mood", "enum", labels=tuple(f"label {n}" for n in range(500)))
 PLACE = Type(90_002, "place", "composite", fields=(("street", TEXT_TYPE), ("zip", INTEGER)))
+WIDTH = Type(90_007, "width", "composite", fields=tuple((f"f{n}", TEXT_TYPE) for n in range(100)))
+#: Lies in the middle of two doubles, and takes float() 25 microseconds; as long as is not bounded.
+EXACT = Context(prec=2_000)
+SLOW_NUMBER = f"{EXACT.multiply(3, EXACT.power(2, -1075)):.760e}"
+LONGEST_SHORT_NUMBER = "1.2345678901234567890123456789012345e-99"
 TYPES = {
     "id": INTEGER,
     "name": TEXT_TYPE,
@@ -61,6 +68,8 @@ TYPES = {
     "places": Type(90_004, "place[]", "array", element=PLACE),
     "files": Type(1001, "bytea[]", "array", element=Type(17, "bytea", "bytea")),
     "words": Type(90_005, "wordrange", "range", element=TEXT_TYPE),
+    "widths": Type(90_006, "width[]", "array", element=WIDTH),
+    "ratios": Type(1022, "double precision[]", "array", element=FLOAT),
     "at": Type(1184, "timestamp with time zone", "literal"),
     "parent": INTEGER,
 }
@@ -260,6 +269,21 @@ class Server:
             yield f"{column}: a list", self._where({column: {"in": values}})
             wrong = [*values[:-1], b""]
             yield f"{column}: a list, the last one wrong", self._where({column: {"in": wrong}})
+        arrays: dict[str, list[Any]] = {
+            "tags": ["ä" + '"' * 70] * most,
+            "places": [{}] * most,
+            "widths": [{}] * most,
+            "ratios": [LONGEST_SHORT_NUMBER] * most,
+        }
+        for column, values in arrays.items():
+            yield f"{column}: an array", self._where({column: {"eq": values}})
+            wrong = [*values[:-1], 5]
+            yield f"{column}: an array, the last one wrong", self._where({column: {"eq": wrong}})
+        for column, within in {"ratio": "in", "ratios": "eq"}.items():
+            for kind, number in {"long": SLOW_NUMBER, "longer": SLOW_NUMBER[:60] + "e-1"}.items():
+                numbers = [number] * (MESSAGE // len(SLOW_NUMBER))
+                yield f"{column}: {kind} numbers", self._where({column: {within: numbers}})
+        yield "doc: control characters", self._where({"doc": {"in": ["\x01" * 300] * most}})
         wide = {f"k{n}": n for n in range(most)}
         for kind, text in {
             **texts,
@@ -338,8 +362,11 @@ class Server:
 
     def _others(self) -> Iterator[tuple[str, Request]]:
         most = LIMITS.max_values
-        yield "function", lambda: self.calls.bind((["a"] * most,), {})
-        yield "function, unknown argument", lambda: self.calls.bind((), {"x" * MESSAGE: 1})
+        yield "function", lambda: asyncio.run(self.calls.bind((["a"] * most,), {}))
+        yield (
+            "function, unknown argument",
+            lambda: asyncio.run(self.calls.bind((), {"x" * MESSAGE: 1})),
+        )
 
         def double() -> None:
             results: list[Any] = ["x"]
@@ -360,7 +387,7 @@ class Server:
     def _stored(self) -> Iterator[tuple[str, Request]]:
         """Values of an answer."""
         brackets = "[" * 99 + "]" * 99 + "]" * (MESSAGE // 2) + "}" * (MESSAGE // 2)
-        number = "1." + "1" * 60
+        number = "1." + "1" * 39
         for kind, document in {
             "brackets in a text": json.dumps([brackets]),
             "backslashes": json.dumps("\\" * (MESSAGE // 2)),
@@ -371,6 +398,16 @@ class Server:
         }.items():
             yield f"stored json of {kind}", lambda document=document: loads(document)
             yield f"stored array of {kind}", lambda document=document: array_from_json(document)
+        for kind, times in {"slow": 4_900, "too many slow": 19_000}.items():
+            numbers = f"[{', '.join([SLOW_NUMBER] * times)}]"
+            yield f"stored json of {kind} numbers", lambda numbers=numbers: loads(numbers)
+        for kind, documents in {
+            "small documents": ["1.5"] * 49_900,
+            "long numbers": ["1" * 30] * 14_900,
+            "slow numbers": [SLOW_NUMBER] * 740,
+        }.items():
+            text = json.dumps(documents)
+            yield f"stored array of json, {kind}", lambda text=text: array_of_json(text)
         read = reader(TYPES["words"])
         for kind, unit in {"letters": "a", "quotes": '""', "backslashes": "\\" * 2}.items():
             count = MOST_CONVERTED_OCTETS // len(json.dumps(unit)[1:-1]) - 20

@@ -92,8 +92,16 @@ class InvalidArgument(CallError):
     def __init__(self, argument: str, problem: str, **details: Any):
         argument = excerpt(argument, _MOST_PLACE)
         super().__init__(f"{argument}: {problem}", argument=argument, **details)
+        self.problem = problem
         self.relation: tuple[str, str] | None = None
         self.columns: tuple[str, ...] = ()
+
+    def within(self, place: str) -> InvalidArgument:
+        """Return the error of a part of what is at ``place``, whose own place began there.
+
+        So the places of the parts of a value are written only for an error.
+        """
+        return InvalidArgument(f"{place}{self.details['argument']}", self.problem)
 
     def about(self, relation: tuple[str, str], *columns: str) -> Self:
         """Say which relation and columns it is about, unless that has been said."""

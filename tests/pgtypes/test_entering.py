@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pgwamp.pgtypes import TEXT_TYPE, Budget, Form, Type, bindable, bindable_lis
 from pgwamp.pgtypes.budget import MOST_READ, MOST_WRITTEN
 from pgwamp.pgtypes.scalars import LONGEST_LITERAL
 from tests.query.conftest import Bench, bench
+from tests.query.test_limits import calls_of
 
 __all__ = ["bench"]
 SMALLEST_REAL = 2.0**-149
@@ -152,6 +154,82 @@ def test_what_is_written_at_two_levels_counts_at_both() -> None:
     of, text = array(PLACE), '"' * (MOST_WRITTEN // 6 - 10)
     assert len(bound(of, [{"street": text}])) > 4 * len(text)
     assert place_of_refusal(of, [{"street": text + 20 * '"'}]) == "x[0]"
+
+
+def wide(fields: int) -> Type:
+    names = [f"f{number}" for number in range(fields)]
+    return Type(1, "wide", "composite", fields=tuple((name, INTEGER) for name in names))
+
+
+def test_the_fields_of_a_composite_are_written_in_their_order(bench: Bench) -> None:
+    bench.execute("create type trio as (a text, b int, c text)")
+    trio = Type(1, "trio", "composite", fields=(("a", TEXT_TYPE), ("b", INTEGER), ("c", TEXT_TYPE)))
+    for given in ({}, {"c": "x"}, {"b": 2}, {"c": "", "a": "y"}, {"b": 3, "c": None, "a": "z"}):
+        read = bench.fetch("select to_json($1::text::trio)::text as read", bound(trio, given))
+        assert json.loads(read[0]["read"]) == {"a": None, "b": None, "c": None, **given}
+    assert bound(Type(1, "none", "composite"), {}) == "()"
+
+
+def test_a_composite_costs_the_fields_that_are_given() -> None:
+    values = [{"f7": 1}] * 100
+    few, many = (
+        calls_of(lambda of=of: bindable_list(of, values, "x", Budget()))  # type: ignore[misc]
+        for of in (wide(10), wide(1600))
+    )
+    assert few == many
+
+
+def test_the_commas_of_absent_fields_count() -> None:
+    assert len(bound(wide(1000), {})) == 1001
+    most = MOST_WRITTEN // 1000
+    assert len(bindable_list(wide(1000), [{}] * most, "x", Budget())) == most
+    with pytest.raises(InvalidArgument, match=r"^x\[6000\]: "):
+        bindable_list(wide(1000), [{}] * (most + 1), "x", Budget())
+
+
+#: A type, parts of a value of it, a wrong part, and its place behind a hundred right ones.
+WRONG_AT_THE_END: dict[str, tuple[Type, list[Any], Any, str]] = {
+    "an array of texts": (TAGS, ["a"], 5, "x[100]"),
+    "an array of composites": (array(PLACE), [{"street": "a"}], {"street": 5}, "x[100].street"),
+    "an array of floats": (array(DOUBLE), ["1.5"], "a", "x[100]"),
+    "an array of lists": (INTEGERS, [[1]], ["a"], "x[100][0]"),
+    "an array of ranges": (array(WORDS), [{"lower": "a"}], {"upper": 5}, "x[100].upper"),
+    "a multirange": (SPANS, [{"lower": 1}], {"bounds": "x"}, "x[100].bounds"),
+    "json": (JSONB, [{"a": "b"}], {"a": b""}, "x[100].a"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_AT_THE_END)
+def test_a_value_with_a_wrong_part_is_gone_through_once(kind: str) -> None:
+    of, right, wrong, place = WRONG_AT_THE_END[kind]
+    refused: list[str] = []
+    work = calls_of(lambda: bound(of, right * 100))
+    again = calls_of(lambda: refused.append(place_of_refusal(of, [*(right * 100), wrong])))
+    assert refused == [place]
+    assert again < 1.2 * work + 200
+    deep = calls_of(lambda: refused.append(place_of_list(of, [right * 100 + [wrong]])))
+    assert refused[1] == f"x[0]{place[1:]}"
+    assert deep < 1.2 * work + 200
+
+
+def place_of_list(of: Type, values: list[Any]) -> str:
+    with pytest.raises(InvalidArgument) as caught:
+        bindable_list(of, values, "x", Budget())
+    return str(caught.value.details["argument"])
+
+
+@pytest.mark.parametrize("within", ["a text", "a key"])
+def test_a_control_character_of_json_counts_as_the_six_that_it_becomes(within: str) -> None:
+    def wrapped(character: str, number: int) -> Any:
+        text = character * number
+        return [text] if within == "a text" else {text: 1}
+
+    for character in ("\x01", "\x1f"):
+        assert bound(JSONB, wrapped(character, MOST_WRITTEN // 6))
+        assert place_of_refusal(JSONB, wrapped(character, MOST_WRITTEN // 6 + 1)) == "x"
+    for character in "\t\n\r\b\f":
+        assert bound(JSONB, wrapped(character, MOST_WRITTEN))
+    assert place_of_refusal(JSONB, wrapped("ä" + "\x01" * 99, MOST_WRITTEN // 1000)) == "x"
 
 
 def test_octets_within_an_array_count_as_hex_digits() -> None:

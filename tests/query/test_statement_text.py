@@ -7,6 +7,7 @@ those of the catalog, or an alias that was checked.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -147,10 +148,10 @@ PLACES: dict[str, Ask] = {
     "delete where": lambda s, t: s.writes.delete({"where": {"name": t}}),
     "csv header": lambda s, t: s.writes.load({"csv": f"id,{t}\n"}),
     "csv upsert header": lambda s, t: s.writes.load({"csv": f"id,{t}\n"}, upsert=True),
-    "routine argument": lambda s, t: s.calls.bind((), {t: "x"}),
-    "routine value": lambda s, t: s.calls.bind((1, t), {}),
-    "routine where": lambda s, t: s.calls.bind((), {"where": {"name": t}}),
-    "routine columns": lambda s, t: s.calls.bind((), {"columns": [f"{t}:shout"]}),
+    "routine argument": lambda s, t: asyncio.run(s.calls.bind((), {t: "x"})),
+    "routine value": lambda s, t: asyncio.run(s.calls.bind((1, t), {})),
+    "routine where": lambda s, t: asyncio.run(s.calls.bind((), {"where": {"name": t}})),
+    "routine columns": lambda s, t: asyncio.run(s.calls.bind((), {"columns": [f"{t}:shout"]})),
 }
 #: Where the text may become a name of the answer.
 ALIASES = {name for name in PLACES if "alias" in name}

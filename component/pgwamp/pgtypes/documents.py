@@ -13,6 +13,10 @@ from pgwamp.pgtypes.types import Type
 
 #: Levels of lists and dicts in one value.
 _MOST_LEVELS = 100
+#: Control characters that JSON writes as six; the others it writes as two.
+_CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\f\r"))
+#: Characters of a text whose control characters are not counted: many such texts take little time.
+_SHORT = 64
 _write_json = json.JSONEncoder(ensure_ascii=False).encode
 #: A place inside a value: that of what holds it, and its key or index there. It is cheap to make,
 #: and written out only for an error.
@@ -32,32 +36,33 @@ def _check_json(value: Any, path: str) -> int:
     """
     # The list that holds the value is none of its levels.
     rest: list[tuple[Any, _Place, int]] = [([value], None, 0)]
+    inner: _Place = None
     written = 0
-    while rest:
-        holder, place, level = rest.pop()
-        is_dict = type(holder) is dict
-        for key, item in holder.items() if is_dict else enumerate(holder):
-            kind = type(item)
-            if is_dict:
-                if type(key) is str and is_text(key):
-                    written += len(key)
-                else:
-                    written += _check_key(key, _path(path, (place, key)))
-            if kind is str:
-                if is_text(item):
-                    written += len(item)
-                else:
-                    check_text(item, _path(path, (place, key) if level else None))
-                    written += written_length(item)
-            elif kind is dict or kind is list or kind is tuple:
+    try:
+        while rest:
+            holder, place, level = rest.pop()
+            is_dict = type(holder) is dict
+            for key, item in holder.items() if is_dict else enumerate(holder):
                 inner = (place, key) if level else None
-                if level == _MOST_LEVELS:
-                    raise InvalidArgument(
-                        _path(path, inner), f"nested deeper than {_MOST_LEVELS} levels"
-                    )
-                rest.append((item, inner, level + 1))
-            elif problem := _problem(item):
-                raise InvalidArgument(_path(path, (place, key) if level else None), problem)
+                kind = type(item)
+                if is_dict:
+                    if type(key) is str and len(key) <= _SHORT and is_text(key):
+                        written += len(key)
+                    else:
+                        written += _check_key(key)
+                if kind is str:
+                    if len(item) <= _SHORT and is_text(item):
+                        written += len(item)
+                    else:
+                        written += _check_text(item)
+                elif kind is dict or kind is list or kind is tuple:
+                    if level == _MOST_LEVELS:
+                        raise InvalidArgument("", f"nested deeper than {_MOST_LEVELS} levels")
+                    rest.append((item, inner, level + 1))
+                elif problem := _problem(item):
+                    raise InvalidArgument("", problem)
+    except InvalidArgument as error:
+        raise error.within(_path(path, inner)) from None
     return written
 
 
@@ -84,11 +89,18 @@ def _problem(value: Any) -> str:
     return f"JSON cannot hold a {type(value).__name__}"
 
 
-def _check_key(key: Any, path: str) -> int:
+def _check_key(key: Any) -> int:
     """Refuse what is no key; returns what it spends."""
     if type(key) is str:
-        check_text(key, path)
-        return written_length(key)
+        return _check_text(key)
     if type(key) is not int or key.bit_length() > MOST_INTEGER_BITS:
-        raise InvalidArgument(path, "the keys of a JSON object are strings")
+        raise InvalidArgument("", "the keys of a JSON object are strings")
     return 0
+
+
+def _check_text(text: str) -> int:
+    """Refuse what PostgreSQL's text cannot hold; returns what it spends in JSON."""
+    check_text(text, "")
+    octets = text.encode()
+    controls = len(octets) - len(octets.translate(None, _CONTROLS))
+    return written_length(text, 5 * controls)

@@ -14,6 +14,7 @@ from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Form, Type
 
 #: Dimensions of an array in PostgreSQL.
 _MOST_DIMENSIONS = 6
+_RANGE_KEYS = frozenset({"lower", "upper", "bounds"})
 
 
 def bindable(of: Type, value: Any, path: str, budget: Budget) -> Any:
@@ -44,10 +45,8 @@ def bindable_list(of: Type, values: Any, path: str, budget: Budget) -> list[Any]
     try:
         for value in values:
             bound.append(None if value is None else bind(of, value, "", budget))
-    except InvalidArgument:
-        # The place is named only of the one that is wrong.
-        bind(of, values[len(bound)], at(path, len(bound)), budget)
-        raise
+    except InvalidArgument as error:
+        raise error.within(at(path, len(bound))) from None
     return bound
 
 
@@ -69,6 +68,9 @@ def text_form(of: Type, value: Any, path: str, budget: Budget) -> str:
         return json_text(of, value, path, budget)
     if form in ("integer", "float", "boolean"):
         plain = bindable(of, value, path, budget)
+        if form == "float" and type(value) is str:
+            # PostgreSQL reads the same from it; to write the number takes as long as all else.
+            return value
         return str(plain).lower() if form == "boolean" else str(plain)
     if form == "bytea":
         raw = scalars.octets(of, value, path)
@@ -79,8 +81,7 @@ def text_form(of: Type, value: Any, path: str, budget: Budget) -> str:
     if form == "range":
         return _range_text(of, value, path, budget)
     if form == "multirange" and type(value) is list:
-        parts = [_range_text(of, part, at(path, i), budget) for i, part in enumerate(value)]
-        return "{" + ",".join(parts) + "}"
+        return _multirange_text(of, value, path, budget)
     if form == "hstore" and isinstance(value, Mapping):
         return _hstore_text(of, value, path, budget)
     if form == "array" and of.element is not None:
@@ -116,24 +117,32 @@ def _hstore_text(of: Type, value: Mapping[Any, Any], path: str, budget: Budget) 
     return ",".join(parts)
 
 
-def _fields(of: Type, value: Any, path: str) -> dict[str, Type]:
+def _composite_text(of: Type, value: Any, path: str, budget: Budget) -> str:
+    """The fields that are given, with a comma before each field but the first."""
     if not isinstance(value, Mapping):
         raise mismatch(of, value, path)
-    fields = dict(of.fields)
-    for name in value:
-        if name not in fields:
-            # Columns of a relation are told to those only who may see them.
-            known = "" if of.relation else f"; known: {', '.join(fields)}"
-            raise InvalidArgument(below(path, name), f"no such field{known}")
-    return fields
+    budget.spend(len(of.fields), path)
+    parts, written = ["("], 0
+    for position, name in sorted((_position(of, name, path), name) for name in value):
+        parts.append("," * (position - written))
+        written = position
+        kind = of.fields[position][1]
+        try:
+            parts.append(_part(kind, value[name], "", budget))
+        except InvalidArgument as error:
+            raise error.within(below(path, name)) from None
+    parts.append("," * (len(of.fields) - 1 - written) + ")")
+    return "".join(parts)
 
 
-def _composite_text(of: Type, value: Any, path: str, budget: Budget) -> str:
-    parts = [
-        _part(kind, value.get(name), below(path, name), budget)
-        for name, kind in _fields(of, value, path).items()
-    ]
-    return "(" + ",".join(parts) + ")"
+def _position(of: Type, name: str, path: str) -> int:
+    """The position of a field of a composite."""
+    position = of.positions.get(name)
+    if position is None:
+        # Columns of a relation are told to those only who may see them.
+        known = "" if of.relation else f"; known: {', '.join(of.positions)}"
+        raise InvalidArgument(below(path, name), f"no such field{known}")
+    return position
 
 
 def _array_text(of: Type, value: Any, path: str, budget: Budget) -> str:
@@ -150,30 +159,45 @@ def _array(
         raise InvalidArgument(path, f"an array of more than {_MOST_DIMENSIONS} dimensions")
     if type(value) is not list:
         raise InvalidArgument(path, f"expected a list of {element.describe()} values")
-    parts, first = [], None
-    for index, item in enumerate(value):
-        lengths: tuple[int, ...] = ()
-        if type(item) is list and element.form not in ("json", "multirange"):
-            part, lengths = _array(element, item, at(path, index), budget, dimensions - 1)
-        elif item is None:
-            part = "NULL"
-        else:
-            place = at(path, index)
-            part = _quoted(text_form(element, item, place, budget), place, budget)
-        if first is None:
-            first = lengths
-        elif lengths != first:
-            raise InvalidArgument(
-                at(path, index), "all elements of an array are lists of one length, or none is one"
-            )
-        parts.append(part)
+    parts: list[str] = []
+    first: tuple[int, ...] | None = None
+    try:
+        for item in value:
+            part, lengths = _element(element, item, budget, dimensions)
+            if first is None:
+                first = lengths
+            elif lengths != first:
+                raise InvalidArgument(
+                    "", "all elements of an array are lists of one length, or none is one"
+                )
+            parts.append(part)
+    except InvalidArgument as error:
+        raise error.within(at(path, len(parts))) from None
     return "{" + ",".join(parts) + "}", (len(parts), *(first or ()))
+
+
+def _element(of: Type, value: Any, budget: Budget, dimensions: int) -> tuple[str, tuple[int, ...]]:
+    if type(value) is list and of.form not in ("json", "multirange"):
+        return _array(of, value, "", budget, dimensions - 1)
+    if value is None:
+        return "NULL", ()
+    return _quoted(text_form(of, value, "", budget), "", budget), ()
+
+
+def _multirange_text(of: Type, value: list[Any], path: str, budget: Budget) -> str:
+    parts: list[str] = []
+    try:
+        for part in value:
+            parts.append(_range_text(of, part, "", budget))
+    except InvalidArgument as error:
+        raise error.within(at(path, len(parts))) from None
+    return "{" + ",".join(parts) + "}"
 
 
 def _range_text(of: Type, value: Any, path: str, budget: Budget) -> str:
     if type(value) is str:
         return literal(of, value, path)
-    if not isinstance(value, Mapping) or not set(value) <= {"lower", "upper", "bounds"}:
+    if not isinstance(value, Mapping) or not value.keys() <= _RANGE_KEYS:
         raise mismatch(of, value, path)
     bounds = value.get("bounds", "[)")
     if bounds == "empty":
@@ -181,9 +205,8 @@ def _range_text(of: Type, value: Any, path: str, budget: Budget) -> str:
     if bounds not in ("[)", "[]", "(]", "()"):
         raise InvalidArgument(f"{path}.bounds", 'expected "[)", "[]", "(]", "()" or "empty"')
     element = of.element or TEXT_TYPE
-    lower, upper = (
-        _part(element, value.get(end), below(path, end), budget) for end in ("lower", "upper")
-    )
+    lower = _part(element, value.get("lower"), f"{path}.lower", budget)
+    upper = _part(element, value.get("upper"), f"{path}.upper", budget)
     return f"{bounds[0]}{lower},{upper}{bounds[1]}"
 
 

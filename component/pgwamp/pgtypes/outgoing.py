@@ -162,8 +162,8 @@ def require_convertible(text: str) -> None:
         _require_parts(text.encode(), MOST_CONVERTED_PARTS, digits=True)
 
 
-def _require_convertible(document: bytes) -> None:
-    _require_parts(document, MOST_CONVERTED_PARTS, digits=True)
+def _require_convertible(document: bytes, *, digits: bool) -> None:
+    _require_parts(document, MOST_CONVERTED_PARTS, digits=digits)
     if len(document) > MOST_CONVERTED_OCTETS:
         raise PayloadTooLarge(
             f"a value of more than {MOST_CONVERTED_OCTETS} octets; "
@@ -177,10 +177,11 @@ def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
     A value with a json document in it that no serializer carries stays JSON text.
     """
     convert = from_json(of, bigint_as_string=bigint_as_string)
+    holds_json = _holds_json(of)
 
     def read(text: str) -> Any:
         document = text.encode()
-        _require_convertible(document)
+        _require_convertible(document, digits=holds_json)
         try:
             value = convert(loads_exact(text))
         except RecursionError:
@@ -188,6 +189,14 @@ def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
         return value if _is_portable(value, document) else text
 
     return read
+
+
+def _holds_json(of: Type) -> bool:
+    """Whether json values are among its parts, whose numbers are of any length."""
+    parts = [kind for _, kind in of.fields]
+    if of.element is not None:
+        parts.append(of.element)
+    return of.form == "json" or any(_holds_json(part) for part in parts)
 
 
 def array_from_json(text: str) -> Any:

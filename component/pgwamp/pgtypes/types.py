@@ -63,11 +63,14 @@ class Type:
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False
     )
-    #: The labels to look one up in.
+    #: The labels to look one up in, and the positions of the fields by their names.
     label_set: frozenset[str] = field(init=False, repr=False, compare=False)
+    positions: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label_set", frozenset(self.labels))
+        positions = {name: position for position, (name, _) in enumerate(self.fields)}
+        object.__setattr__(self, "positions", positions)
 
     @property
     def runs_code(self) -> bool:
@@ -85,6 +88,7 @@ class Type:
         return self.name
 
 
-#: A type, a value, its place in the call, the call's budget -> what a parameter takes.
+#: A type, a value, its place, the call's budget -> what a parameter takes. The place is that in the
+#: call, or begins within what holds the value: see :meth:`InvalidArgument.within`.
 Binder = Callable[[Type, Any, str, Budget], Any]
 TEXT_TYPE = Type(25, "text", "text")

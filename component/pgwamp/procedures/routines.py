@@ -64,7 +64,7 @@ class RoutineProcedure:
 
     async def _bind(self, call: Call, **how: bool) -> RoutineCall:
         async with self._errors.to(call.caller):
-            return self._calls.bind(call.args, call.kwargs, **how)
+            return await self._calls.bind(call.args, call.kwargs, **how)
 
     def _is_csv(self, call: Call) -> bool:
         if all(

@@ -8,7 +8,7 @@ from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument, at, below
-from pgwamp.pgtypes import Binder, Budget, writer
+from pgwamp.pgtypes import Budget, writer
 from pgwamp.query.limits import Values
 from pgwamp.query.unknown import unknown_column
 from pgwamp.settings import LimitSettings
@@ -165,18 +165,6 @@ def _values(
         for index in indexes:
             value = rows[index][name]
             values.append(None if value is None else write(kind, value, "", budget))
-    except InvalidArgument:
-        # The place is named only of the one that is wrong.
-        _refuse(relation, name, write, rows[index][name], place(index), budget)
-        raise
-    return values
-
-
-def _refuse(
-    relation: Relation, name: str, write: Binder, value: Any, path: str, budget: Budget
-) -> None:
-    """Raise the error of a value that cannot be written, with its place."""
-    try:
-        write(relation.by_name[name].type, value, path, budget)
     except InvalidArgument as error:
-        raise error.about(relation.key, name) from None
+        raise error.within(place(index)).about(relation.key, name) from None
+    return values
