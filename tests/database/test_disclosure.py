@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -123,6 +125,69 @@ async def test_progressive_results_tell_no_more(call: Calls) -> None:
         with pytest.raises(CallError) as caught:
             await anext(call.streamed(name, sink, **kwargs))
         assert caught.value.uri == DENIED, caught.value
+
+
+QUERIES = """
+-- name: things_of_mood(mood)
+select vault_id from vault where mood = :mood::mood;
+"""
+PROCEDURES = """
+from autobahn import wamp
+
+@wamp.register("priced")
+async def priced(label: str, price: int) -> int:
+    return price
+"""
+#: A wrong call of each kind of procedure.
+WRONG_FOR_STRANGERS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("things_of_mood", ("x",), {}),
+    ("things_of_mood", (), {}),
+    ("priced", ("x",), {"hidden": 1}),
+    ("vault.select", (), {"nope": 1}),
+    ("vault.select", (), {"format": "nope"}),
+    ("vault.get", (), {}),
+    ("pick", (), {"format": "csv"}),
+    ("lone", ("x", "y"), {}),
+    ("batch", ([{"procedure": "hidden.select"}],), {}),
+    ("batch", ([],), {}),
+    ("describe", (), {"status": "x"}),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), WRONG_FOR_STRANGERS)
+async def test_a_caller_without_a_role_is_told_nothing_of_arguments(
+    expose: Expose,
+    roles: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "things.sql").write_text(QUERIES)
+    module = f"procedures_{uuid4().hex}"
+    (tmp_path / f"{module}.py").write_text(PROCEDURES)
+    monkeypatch.syspath_prepend(tmp_path)
+    anna, _ = roles
+    call = await expose(
+        *SCHEMA,
+        f"grant select on vault to {anna}",
+        access={"roles": {"user": anna}},
+        expose={"queries": tmp_path / "queries", "procedures": [module]},
+    )
+    for by, reason in ((None, "disclose.caller"), ("stranger", '"stranger" may not call')):
+        error = await call.fails(DENIED, name, *args, by=by, **kwargs)
+        assert reason in error.message
+        assert error.details == {}
+
+
+async def test_only_types_of_postgresql_are_suggested_for_a_cast(call: Calls) -> None:
+    for name in ("moo", "public.moo", "homee"):
+        error = await call.fails(INVALID, "item.select", columns=[f"item_id::{name}"])
+        assert error.message.endswith("to cast to; write it as text, integer, numeric(10,2), ...")
+    error = await call.fails(INVALID, "item.select", columns=["item_id::intger"])
+    assert error.message.endswith('; did you mean "integer"?')
 
 
 async def test_without_roles_an_error_tells_all_names(expose: Expose) -> None:

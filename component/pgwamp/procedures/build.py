@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Any
@@ -27,7 +35,7 @@ from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
-from pgwamp.session import Procedure
+from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
 #: Procedures and relations built between two breaths: calls go on while thousands are built anew.
@@ -105,6 +113,9 @@ async def build_exposure(
     functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
     describe = describe_procedure(description, functions, naming.shows_column, database)
     found[describe.uri] = describe
+    if database.roles:
+        for uri, procedure in found.items():
+            found[uri] = _for_callers_with_a_role(procedure, database)
     return Exposure(found, description, {query.definition for query in queries}, locked)
 
 
@@ -136,6 +147,19 @@ async def _unambiguous(
             cure="rename them with expose.alias, or leave them out with expose.exclude",
         )
     return made
+
+
+def _for_callers_with_a_role(procedure: Procedure, database: Database) -> Procedure:
+    """The procedure, which refuses all others before an error about an argument tells them names.
+
+    :returns: its handler raises :class:`NotAuthorized` for a caller without a role.
+    """
+
+    def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
+        database.roles.of(call.caller)
+        return procedure.handler(call)
+
+    return replace(procedure, handler=handler)
 
 
 def _from_catalog(

@@ -244,7 +244,9 @@ def checked_label(label: str, path: str) -> str:
 
 
 def _suggest_type(name: str, types: Mapping[str, Type]) -> str:
-    close = suggest(name, types)
+    # PostgreSQL's own types need no schema; others are for roles with USAGE, which nobody asks.
+    known = [word for word, kind in types.items() if "." not in (kind.domain or kind.name)]
+    close = suggest(name, known)
     return close if "did you mean" in close else "; write it as text, integer, numeric(10,2), ..."
 
 
