@@ -295,17 +295,17 @@ def portable_text(text: str) -> str:
 #: Makes every digit a 0, so that a long run of digits is found as fast as any text.
 _ALL_ZEROS = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))
 #: The fewest digits of an integer beyond 64 bits.
-_LONG_RUN = b"0" * 19
+LONG_RUN = b"0" * 19
+
+
+def digits_as_zeros(document: bytes) -> bytes:
+    """Return a document with a zero for each digit."""
+    return document.translate(_ALL_ZEROS)
 
 
 def may_hold_large(document: bytes) -> bool:
     """Whether JSON may hold an integer beyond 64 bits, which orjson would read as a float."""
-    return _LONG_RUN in document.translate(_ALL_ZEROS)
-
-
-def count_digit_runs(document: bytes, length: int) -> int:
-    """Count the runs of so many digits that stand beside each other, those in texts too."""
-    return document.translate(_ALL_ZEROS).count(b"0" * length)
+    return LONG_RUN in digits_as_zeros(document)
 
 
 def most_octets(value: Any) -> int:

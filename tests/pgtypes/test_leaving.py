@@ -176,7 +176,7 @@ OF_MANY_DIGITS = {
 def test_a_long_number_counts_as_several_parts(kind: str) -> None:
     read, most = OF_MANY_DIGITS[kind]
     read([SLOW_NUMBER] * most)
-    with pytest.raises(PayloadTooLarge, match="long numbers counted as several"):
+    with pytest.raises(PayloadTooLarge, match="long numbers and many backslashes counted"):
         read([SLOW_NUMBER] * (most + 200))
 
 
@@ -186,3 +186,11 @@ def test_each_document_of_an_array_that_is_read_exactly_counts() -> None:
     with pytest.raises(PayloadTooLarge, match="parts"):
         array_of_json(json.dumps([number] * 15_001))
     assert len(array_of_json(json.dumps(["1.5"] * 45_000))) == 45_000
+
+
+def test_many_escapes_count_as_parts_of_a_value() -> None:
+    escapes = json.dumps("\\" * 2_000_000)
+    assert len(loads(f"[{'1,' * 74_000}{escapes}]")) == 74_001
+    with pytest.raises(PayloadTooLarge, match="many backslashes"):
+        loads(f"[{'1,' * 76_000}{escapes}]")
+    assert loads(json.dumps("\\" * 7_400_000)) == "\\" * 7_400_000

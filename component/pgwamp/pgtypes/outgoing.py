@@ -13,11 +13,11 @@ from pgwamp.errors import PayloadTooLarge
 from pgwamp.neutral import (
     INT_MAX,
     INT_MIN,
+    LONG_RUN,
     MAX_DEPTH,
-    count_digit_runs,
+    digits_as_zeros,
     find_foreign,
     is_shallow,
-    may_hold_large,
 )
 from pgwamp.pgtypes.types import Converter, Type
 
@@ -33,8 +33,12 @@ MOST_PARTS, MOST_CONVERTED_PARTS = 200_000, 50_000
 _MOST_EXACT_PARTS = 100_000
 #: The same of an array of documents, each of which is looked at for itself.
 _MOST_EXACT_ARRAY_PARTS = 15_000
-#: Digits of a number that count as one more part.
-_DIGITS_OF_A_PART = 40
+#: Numbers that take little time, however long they are.
+_FEW_NUMBERS = 1_000
+#: Backslashes that count as one more part of such a value.
+_ESCAPES_OF_A_PART = 160
+#: Digits of a number that count as one more part, as zeros.
+_DIGITS_OF_A_PART = b"0" * 40
 #: Octets of the JSON of a value that is converted; the ends of a range are read several times.
 MOST_CONVERTED_OCTETS = 8_000_000
 #: Backslashes in JSON above which json is the faster one: of each, orjson takes five times as long.
@@ -71,9 +75,16 @@ def loads(text: str) -> Any:
     :raises PayloadTooLarge: it has more than MOST_PARTS, or than may be read one by one.
     """
     document = text.encode()
-    has_long = may_hold_large(document)
-    one_by_one = has_long or _has_many_escapes(document)
-    _require_parts(document, _MOST_EXACT_PARTS if one_by_one else MOST_PARTS, digits=has_long)
+    escapes = document.count(b"\\")
+    many_escapes = escapes > _MANY_ESCAPES
+    # Where there are few numbers, they may be long.
+    few = many_escapes and document.count(b",") < _FEW_NUMBERS
+    zeros = b"" if few else digits_as_zeros(document)
+    one_by_one = many_escapes or LONG_RUN in zeros
+    if one_by_one:
+        _require_parts(document, _MOST_EXACT_PARTS, zeros, escapes // _ESCAPES_OF_A_PART)
+    else:
+        _require_parts(document, MOST_PARTS)
     try:
         value = _read(text, document, one_by_one)
     except (ValueError, RecursionError):
@@ -133,20 +144,21 @@ def _nests_little(document: bytes) -> bool:
     return False
 
 
-def _require_parts(document: bytes, most: int, *, digits: bool = False) -> None:
+def _require_parts(document: bytes, most: int, zeros: bytes = b"", further: int = 0) -> None:
     """Refuse a value with more parts than can be read at once; commas in texts count too.
 
-    :param digits: long numbers may be among them, which take as long as several parts.
+    :param zeros: the document by :func:`digits_as_zeros`, to count long numbers as several parts.
+    :param further: parts that are counted already.
     :raises PayloadTooLarge: it has more.
     """
     if len(document) <= most:
         return
-    parts = document.count(b",") + document.count(b"[") + document.count(b"{")
-    if digits:
-        parts += count_digit_runs(document, _DIGITS_OF_A_PART)
+    parts = further + document.count(b",") + document.count(b"[") + document.count(b"{")
+    if LONG_RUN in zeros:
+        parts += zeros.count(_DIGITS_OF_A_PART)
     if parts > most:
         raise PayloadTooLarge(
-            f"a value of more than {most} parts, long numbers counted as several; "
+            f"a value of more than {most} parts, long numbers and many backslashes counted; "
             "ask for a part of it, or cast it to text"
         )
 
@@ -159,11 +171,13 @@ def require_convertible(text: str) -> None:
     :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS.
     """
     if len(text) > MOST_CONVERTED_PARTS:
-        _require_parts(text.encode(), MOST_CONVERTED_PARTS, digits=True)
+        document = text.encode()
+        _require_parts(document, MOST_CONVERTED_PARTS, digits_as_zeros(document))
 
 
-def _require_convertible(document: bytes, *, digits: bool) -> None:
-    _require_parts(document, MOST_CONVERTED_PARTS, digits=digits)
+def _require_convertible(document: bytes, *, holds_json: bool) -> None:
+    zeros = digits_as_zeros(document) if holds_json else b""
+    _require_parts(document, MOST_CONVERTED_PARTS, zeros)
     if len(document) > MOST_CONVERTED_OCTETS:
         raise PayloadTooLarge(
             f"a value of more than {MOST_CONVERTED_OCTETS} octets; "
@@ -181,7 +195,7 @@ def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
 
     def read(text: str) -> Any:
         document = text.encode()
-        _require_convertible(document, digits=holds_json)
+        _require_convertible(document, holds_json=holds_json)
         try:
             value = convert(loads_exact(text))
         except RecursionError:
@@ -214,9 +228,9 @@ def array_of_json(text: str) -> Any:
     :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS, or than may be read one by one.
     """
     document = text.encode()
-    has_long = may_hold_large(document)
-    most = _MOST_EXACT_ARRAY_PARTS if has_long else MOST_CONVERTED_PARTS
-    _require_parts(document, most, digits=has_long)
+    zeros = digits_as_zeros(document)
+    most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
+    _require_parts(document, most, zeros)
     return _list_of_documents(parse(text))
 
 
