@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from pgwamp.catalog import Graph, load_catalog
 from pgwamp.errors import InvalidArgument
+from pgwamp.query.bounds import TOO_MANY_ROWS
 from pgwamp.query.keyset import fingerprint
 from pgwamp.query.reads import Page, Reads
 from pgwamp.query.routines import RoutineCall, RoutineCalls
@@ -241,7 +242,9 @@ def test_no_text_of_a_caller_stands_in_a_statement(
         qualified(sql)
         rest = _QUOTED.sub(" ", sql)
         assert words(sql) <= vocabulary | {w for w in words(sql) if _is_own(w)}, sql
-        assert rest.replace("'[]'", "").count("'") == 0, sql
+        for ours in ("'[]'", f"'{TOO_MANY_ROWS}: '"):
+            rest = rest.replace(ours, "")
+        assert "'" not in rest, sql
         for sign in (";", "--", "/*", "\\"):
             assert sign not in rest, sql
         _run(server, place, sql, parameters)

@@ -59,7 +59,7 @@ class Relation:
     comment: str | None = None
     #: Policies decide which rows a role sees and writes.
     row_security: bool = False
-    #: Rules may rewrite its writes; a view has one at least.
+    #: Rules may rewrite its writes.
     has_rules: bool = False
     #: To insert a row runs no code of users.
     inserts_only: bool = False

@@ -7,7 +7,10 @@ select
     c.oid::bigint as oid,
     c.reltype::bigint as row_type,
     c.relrowsecurity as row_security,
-    c.relhasrules as has_rules,
+    -- That which makes a view of it does not count.
+    exists (
+        select from pg_rewrite as r where r.ev_class = c.oid and r.rulename <> '_RETURN'
+    ) as has_rules,
     -- To insert a row runs nothing of users: no triggers and rules, and no functions or operators of
     -- theirs in defaults, constraints, indexes, and types that are made of domains. What PostgreSQL itself has is in no
     -- pg_depend.

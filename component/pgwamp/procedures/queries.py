@@ -26,6 +26,7 @@ from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import Shows, row_schema, type_schema
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
+from pgwamp.query.bounds import at_most, refusing_more
 from pgwamp.query.dialect import DIALECT, quoted
 from pgwamp.query.expressions import outputs, parameter
 from pgwamp.query.request import bind, naming_arguments
@@ -180,7 +181,14 @@ class NamedQuery:
         self.statement = self._build(bigint_as_string)
         await connection.prepare(self.statement.sql, name="")
 
-    def _build(self, bigint_as_string: bool) -> Statement:
+    def answering(self, most: int, *, bigint_as_string: bool) -> Statement:
+        """The statement, made to fail and to change nothing if it answers more than ``most`` rows.
+
+        It is for an answer in one piece: who takes rows bit by bit uses :attr:`statement`.
+        """
+        return self._build(bigint_as_string, most)
+
+    def _build(self, bigint_as_string: bool, most: int | None = None) -> Statement:
         def placeholder(name: str) -> str:
             index = self.names.index(name)
             cast = str(parameter("p", self.types[index]).compile(dialect=DIALECT))
@@ -193,7 +201,10 @@ class NamedQuery:
                 self.columns, lambda name: table.c[name], bigint_as_string=bigint_as_string
             )
             # The developer's own SQL, wrapped so that the server writes values as they travel.
-            answer = compile_statement(sa.select(*expressions).select_from(table)).sql
+            select = sa.select(*expressions).select_from(table)
+            if most is not None:
+                select = select.limit(at_most(most, table))
+            answer = compile_statement(select).sql
             sql, shape = f"WITH q AS ({sql}\n) {answer}", Shape(conversions)
         return Statement(sql, tuple(f"p{index}" for index in range(len(self.names))), shape)
 
@@ -228,24 +239,24 @@ def query_procedure(
     One that answers a list of rows streams them to a caller who asks for progressive results.
     """
     max_rows = settings.limits.max_rows
+    whole = query.answering(max_rows, bigint_as_string=settings.expose.bigint == "string")
 
     async def run(call: Call, bound: Bound) -> list[Any] | int:
-        sql, parameters = bound.statement.sql, bound.parameters
+        sql, parameters = whole.sql, bound.parameters
         if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
             return await database.execute(sql, parameters, call.caller, claims=True)
         return await database.fetch(sql, parameters, call.caller, read_only=False, claims=True)
 
     async def answer(call: Call) -> Any:
         request, bound = query.bound(call)
-        with naming_arguments(request):
+        refusal = TooManyRows(
+            f"more than {max_rows} rows (limits.max_rows); nothing was changed: add a LIMIT, "
+            "or ask for progressive results"
+        )
+        with naming_arguments(request), refusing_more(refusal):
             records = await run(call, bound)
         if isinstance(records, int):
             return records
-        if len(records) > max_rows:
-            raise TooManyRows(
-                f"more than {max_rows} rows (limits.max_rows); add a LIMIT, "
-                "or ask for progressive results"
-            )
         items = query.items(await rows_in_parts(bound, records))
         if query.operation is SQLOperationType.SELECT:
             return items

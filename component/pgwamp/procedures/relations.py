@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument, NotFound, TooManyAffected, TooManyRows
+from pgwamp.errors import CallError, InvalidArgument, NotFound, TooManyAffected, TooManyRows
 from pgwamp.naming import Naming
 from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
@@ -16,6 +16,7 @@ from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
+from pgwamp.query.bounds import refusing_more
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound
@@ -172,31 +173,60 @@ class RelationProcedures:
     async def _write(
         self, call: Call, bound: Bound, request: Mapping[str, Any]
     ) -> list[dict[str, Any]] | int:
-        sql, parameters = bound.statement.sql, bound.parameters
         most = request.get("max_affected")
-        if most is None:
-            records = await self._database.fetch(
-                sql, parameters, call.caller, read_only=False, leaves=bound.statement.leaves
-            )
-        else:
-            records = await self._write_at_most(call, bound, integer(most, "max_affected"))
-        if request.get("returning") is False:
+        if most is not None:
+            most = integer(most, "max_affected")
+        statement = bound.statement
+        with refusing_more(self._refusal(most)):
+            if most is not None or statement.unbounded:
+                records = await self._write_and_look(call, bound, most)
+            else:
+                records = await self._database.fetch(
+                    statement.sql,
+                    bound.parameters,
+                    call.caller,
+                    read_only=False,
+                    leaves=statement.leaves,
+                )
+        if statement.counts:
             count: int = records[0]["count"]
             return count
         return await rows_in_parts(bound, records)
 
-    async def _write_at_most(self, call: Call, bound: Bound, most: int) -> list[Any]:
-        """Write, and roll it back if it affects more rows than the caller expects."""
+    async def _write_and_look(self, call: Call, bound: Bound, most: int | None) -> list[Any]:
+        """Write, and roll it back if it affects more rows than the caller expects or may get.
+
+        :param most: rows that the caller expects at most.
+        """
+        statement = bound.statement
         async with self._database.transaction(call.caller, read_only=False) as connection:
             with self._database.measured(connection):
-                records: list[Any] = await connection.fetch(bound.statement.sql, *bound.parameters)
-            affected = records[0]["count"] if bound.statement.counts else len(records)
-            if affected > most:
-                raise TooManyAffected(
-                    f"{affected} rows would be affected, more than max_affected ({most}); "
-                    "nothing was changed"
-                )
+                if statement.unbounded:
+                    cursor = await connection.cursor(statement.sql, *bound.parameters)
+                    records: list[Any] = await cursor.fetch(self._max_rows + 1)
+                else:
+                    records = await connection.fetch(statement.sql, *bound.parameters)
+            affected = records[0]["count"] if statement.counts else len(records)
+            if most is not None and affected > most:
+                raise _too_many_affected(str(affected), most)
+            if not statement.counts and affected > self._max_rows:
+                raise self._refusal(most)
         return records
+
+    def _refusal(self, most: int | None) -> CallError:
+        """The error where more rows than ``limits.max_rows`` would be answered."""
+        if most is not None and most <= self._max_rows:
+            return _too_many_affected(f"more than {self._max_rows}", most)
+        return TooManyRows(
+            f"more than {self._max_rows} rows (limits.max_rows) would be answered; nothing was "
+            "changed: write fewer at a time, or give returning=false for their number"
+        )
+
+
+def _too_many_affected(affected: str, most: int) -> TooManyAffected:
+    return TooManyAffected(
+        f"{affected} rows would be affected, more than max_affected ({most}); nothing was changed"
+    )
 
 
 def _is_page(request: Mapping[str, Any]) -> bool:

@@ -6,15 +6,21 @@ that it learns with each call only, it tends to plan for with each call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
+from pgwamp.errors import CallError
+from pgwamp.query.dialect import PgType, builtin, count
 from pgwamp.query.request import integer
 
 _USUAL = frozenset({0, 1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 100, 200, 250, 500, 1000})
+
+#: The text in the error of a statement that answers too many rows.
+TOO_MANY_ROWS = "more rows than limits.max_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +71,31 @@ def parse_bounds(
         values.append(offset)
         offset_at = len(values) - 1
     return Bounds(written, limit_at, offset_at), limit
+
+
+def at_most(most: int, rows: sa.FromClause) -> sa.ColumnElement[Any]:
+    """A LIMIT that fails if there are more than ``most`` rows: the statement then changes nothing.
+
+    A plain LIMIT would hide rows that were written, and to look at the answer is too late: what is
+    written is committed by then. So the server counts, and reads the count as a number only where
+    it is small; the text that it cannot read says why, also in its log.
+
+    :param rows: a common table expression, which is evaluated once.
+    """
+    some: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(rows)
+    counted = some.limit(sa.literal_column(str(most + 1))).subquery("t1")
+    text = builtin("concat", sa.literal_column(f"'{TOO_MANY_ROWS}: '"), count())
+    failure = sa.cast(text, PgType("bigint"))
+    too_many = count().bool_op("OPERATOR(pg_catalog.>)")(sa.literal_column(str(most)))
+    return sa.select(sa.case((too_many, failure))).select_from(counted).scalar_subquery()
+
+
+@contextmanager
+def refusing_more(refusal: CallError) -> Iterator[None]:
+    """Raise ``refusal`` in the place of the failure of :func:`at_most`."""
+    try:
+        yield
+    except CallError as error:
+        if TOO_MANY_ROWS in error.message:
+            raise refusal from None
+        raise

@@ -69,6 +69,7 @@ class Statement:
     :ivar counts: the answer is one row with the number of rows as ``count``.
     :ivar labels: of an answer as CSV: the names of its columns, which stand in no statement.
     :ivar leaves: what it can leave on its connection.
+    :ivar unbounded: it is a write that may answer more rows than ``limits.max_rows``.
     """
 
     sql: str
@@ -78,6 +79,7 @@ class Statement:
     counts: bool = False
     labels: tuple[str, ...] = ()
     leaves: Leaves = "anything"
+    unbounded: bool = False
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.
@@ -122,6 +124,7 @@ def compile_statement(
     hidden: tuple[str, ...] = (),
     counts: bool = False,
     labels: Sequence[str] = (),
+    unbounded: bool = False,
 ) -> Statement:
     """Compile a Core construct for asyncpg."""
     compiled: Any = clause.compile(dialect=DIALECT)
@@ -133,6 +136,7 @@ def compile_statement(
         counts=counts,
         labels=tuple(labels),
         leaves=leaves(clause),
+        unbounded=unbounded,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument, below
 from pgwamp.pgtypes import Type
+from pgwamp.query.bounds import at_most
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
@@ -19,13 +20,13 @@ from pgwamp.query.conflict import Conflict, parse_conflict
 from pgwamp.query.dialect import builtin, equal, quoted
 from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
 from pgwamp.query.limits import Values
-from pgwamp.query.operators import Condition
+from pgwamp.query.operators import Compare, Condition
 from pgwamp.query.rows import Group, Rows, parse_rows, writable_column
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser, needed_columns
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
-from pgwamp.query.where import WhereParser
+from pgwamp.query.where import Junction, WhereParser
 
 INSERT_ARGUMENTS = ("rows", "returning", "missing", "include", "order", "csv")
 UPDATE_ARGUMENTS = ("values", "where", "returning", "max_affected", "rows", "include", "order")
@@ -61,7 +62,8 @@ class Load:
 class Writes:
     """Turns the arguments of a write into a bound statement.
 
-    Without ``returning`` the statement answers one row with the number of rows as ``count``.
+    Without ``returning`` the statement answers one row with the number of rows as ``count``. One
+    that would answer more rows than ``limits.max_rows`` fails instead, and changes nothing.
     """
 
     def __init__(self, scope: Scope, *, bigint_as_string: bool = False):
@@ -76,10 +78,11 @@ class Writes:
         values = Values(self._limits)
         rows = self._rows(request, values)
         returning = self._returning(request, values)
+        few = self._is_few(rows)
         return self._cache.get(
-            ("insert", rows.groups, returning),
+            ("insert", rows.groups, returning, few),
             lambda: self._finish(
-                [self._insert(i, group) for i, group in enumerate(rows.groups)], returning
+                [self._insert(i, group) for i, group in enumerate(rows.groups)], returning, few
             ),
         ).bind(values, rows.named())
 
@@ -107,11 +110,13 @@ class Writes:
             self._relation, request, [g.columns for g in rows.groups], self._limits
         )
         returning = self._returning(request, values)
+        few = self._is_few(rows)
         return self._cache.get(
-            ("upsert", rows.groups, conflict, returning),
+            ("upsert", rows.groups, conflict, returning, few),
             lambda: self._finish(
                 [self._upsert(i, group, conflict) for i, group in enumerate(rows.groups)],
                 returning,
+                few,
             ),
         ).bind(values, rows.named())
 
@@ -173,9 +178,10 @@ class Writes:
         if len(set(keys)) < len(keys):
             raise InvalidArgument("rows", "two rows have the same key")
         returning = self._returning(request, values)
+        few = self._is_few(rows)
         return self._cache.get(
-            ("update rows", group, returning),
-            lambda: self._build_update_rows(group, key, returning),
+            ("update rows", group, returning, few),
+            lambda: self._build_update_rows(group, key, returning, few),
         ).bind(values, rows.named())
 
     # --- statements ----------------------------------------------------------------------------
@@ -223,10 +229,10 @@ class Writes:
             .values({table.c[name]: value for name, value in values.items()})
             .where(condition(where, Source(self._scope, table), Names()))
         )
-        return self._finish([update], returning)
+        return self._finish([update], returning, self._is_about_one(where))
 
     def _build_update_rows(
-        self, group: Group, key: tuple[str, ...], returning: Selection | None
+        self, group: Group, key: tuple[str, ...], returning: Selection | None, few: bool
     ) -> Statement:
         table = table_of(self._relation)
         _, values = self._source(0, group)
@@ -236,21 +242,46 @@ class Writes:
             .values({table.c[name]: v for name, v in values.items() if name not in key})
             .where(*(equal(table.c[n], of, values[n], of) for n, of in types.items()))
         )
-        return self._finish([update], returning)
+        return self._finish([update], returning, few)
 
     def _build_delete(self, where: Condition, returning: Selection | None) -> Statement:
         table = table_of(self._relation)
         delete = sa.delete(table).where(condition(where, Source(self._scope, table), Names()))
-        return self._finish([delete], returning)
+        return self._finish([delete], returning, self._is_about_one(where))
 
-    def _finish(self, writes: list[Any], returning: Selection | None) -> Statement:
-        """The statement that makes all ``writes`` and answers what is wanted of their rows."""
+    def _is_few(self, rows: Rows) -> bool:
+        """Whether rows to write, each of which is at most one of the answer, may be answered."""
+        return sum(len(lists[0]) if lists else 1 for lists in rows.values) <= self._limits.max_rows
+
+    def _is_about_one(self, where: Condition) -> bool:
+        """Whether a condition gives every column of a key."""
+        parts = where.conditions if isinstance(where, Junction) else (where,)
+        if isinstance(where, Junction) and where.kind == "or":
+            return False
+        given = {
+            part.field.column
+            for part in parts
+            if isinstance(part, Compare)
+            and part.field.is_column
+            and part.operator == "eq"
+            and not part.quantifier
+        }
+        return any(given.issuperset(key) for key in self._relation.unique)
+
+    def _finish(self, writes: list[Any], returning: Selection | None, few: bool) -> Statement:
+        """The statement that makes all ``writes`` and answers what is wanted of their rows.
+
+        :param few: they cannot be more rows than may be answered.
+        """
         builder = Builder(bigint_as_string=self._big)
         table = table_of(self._relation)
         plain = returning is not None and _is_plain(returning)
+        # PostgreSQL applies many rules only outside of WITH: there, the reader has to count.
+        plain = plain and (few or self._relation.has_rules)
         if returning is not None and plain and len(writes) == 1:
             columns, shape = builder.columns(Source(self._scope, table), returning)
-            return compile_statement(writes[0].returning(*columns.values()), shape)
+            write = writes[0].returning(*columns.values())
+            return compile_statement(write, shape, unbounded=not few)
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
             needed = [column.name for column in self._relation.complete.columns]
@@ -266,6 +297,8 @@ class Writes:
         if returning is None:
             builder = Builder()  # a number of rows is a number, whatever bigint is
         query, shape = builder.select(source, returning or _COUNT)
+        if returning is not None and not few:
+            query = query.limit(at_most(self._limits.max_rows, rows))
         return compile_statement(query, shape, counts=returning is None)
 
     # --- CSV -----------------------------------------------------------------------------------
