@@ -48,7 +48,7 @@ async def timed(connection: asyncpg.Connection[Any], page: Page) -> float:
     began = time.perf_counter()
     records = await fetch(connection, page)
     took = (time.perf_counter() - began) * 1000
-    assert len(page.rows(records)) == PAGE
+    assert len(await page.rows(records)) == PAGE
     return took
 
 

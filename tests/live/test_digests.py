@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.procedures import digests as module
-from pgwamp.procedures.answers import PART_OCTETS
 from pgwamp.procedures.digests import DIGEST_OCTETS, digests, split
+from pgwamp.query.shape import PART_OCTETS
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 rows = st.lists(scalars | st.lists(scalars, max_size=3), max_size=4)

@@ -65,3 +65,24 @@ async def test_an_answer_that_is_too_large_is_stopped_while_it_arrives(api: Star
     )
     await call.fails("wamp.error.payload_size_exceeded", "wide")
     await call.fails("wamp.error.payload_size_exceeded", "wide")
+
+
+async def test_related_rows_have_a_bound_of_parts_in_all(api: Start) -> None:
+    call = await api(*TABLES, "alter table book add j jsonb default '[1]'")
+    wide = {"columns": [f"a{n}:j" for n in range(120)]}
+    error = await call.fails(
+        "wamp.error.payload_size_exceeded", "author.select", include={"book": wide}
+    )
+    assert error.message.startswith("include.book: related rows of more than 200000 parts")
+    assert error.message.endswith("give limits, or fewer columns")
+    # All rows of an answer count together, and each list in a list.
+    for include in (
+        {"author": {"include": {"book": {**wide, "limit": 2}}}},
+        {"author": {"columns": [], "include": {"book": {"columns": ["a:j"], "limit": 100}}}},
+    ):
+        await call.fails(
+            "wamp.error.payload_size_exceeded", "book.select", {}, ["id"], include=include
+        )
+    few = await call("author.select", include={"book": {**wide, "limit": 500}})
+    assert [len(row["book"]) for row in few] == [500]
+    assert few[0]["book"][0]["a119"] == [1]

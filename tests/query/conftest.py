@@ -45,7 +45,7 @@ class Bench:
     def rows(self, asked: Bound | Page) -> list[dict[str, Any]]:
         """Fetch what a bound statement gives, as a caller gets it."""
         bound = asked.bound if isinstance(asked, Page) else asked
-        return bound.rows(self.fetch(bound.statement.sql, *bound.parameters))
+        return self.run(bound.rows(self.fetch(bound.statement.sql, *bound.parameters)))
 
     def scopes(self, schema: str = "public") -> dict[str, Scope]:
         """What requests about the relations of a schema can name, by relation."""

@@ -404,7 +404,7 @@ def test_pages_hold_every_row_that_stays_once_and_in_order(
                 {"columns": ["id"], "order": order, "after": after, "limit": rng.randint(1, 4)}
             )
             records = bench.fetch(page.bound.statement.sql, *page.bound.parameters)
-            found += [row["id"] for row in page.rows(records)]
+            found += [row["id"] for row in bench.run(page.rows(records))]
             after = page.next(records)
             if after is None:
                 break

@@ -124,6 +124,6 @@ async def test_loading_and_preparing_run_nothing_of_another_role(
     await query.prepare(connection, search_path='"public"', bigint_as_string=False)
     assert query.reads.relations == {("public", "person")}
     _, bound = query.bound(Call([], {"name": "Ada"}, Caller("realm1", "people_called")))
-    rows = bound.rows(await connection.fetch(bound.statement.sql, *bound.parameters))
+    rows = await bound.rows(await connection.fetch(bound.statement.sql, *bound.parameters))
     assert rows == [{"name": "Ada", "mood": "happy", "home": {"street": "Main St", "zip": 1000}}]
     await connection.close()

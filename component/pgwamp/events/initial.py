@@ -43,7 +43,7 @@ class Initial:
             seen = await connection.fetchval("select pg_current_snapshot()::text")
             chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
             yield (
-                (bound.rows(records) async for records in chunks),
+                (await bound.rows(records) async for records in chunks),
                 Position(seen, newest=newest_of(seen)),
             )
 

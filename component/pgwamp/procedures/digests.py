@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from pgwamp.procedures.answers import PART_OCTETS
+from pgwamp.query.shape import PART_OCTETS
 
 DIGEST_OCTETS = 16
 #: Of this process, so that nobody can search for two texts with one digest.

@@ -23,7 +23,6 @@ from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.naming import Naming
-from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Name, read_so_far
 from pgwamp.procedures.describe import Shows
 from pgwamp.procedures.differences import Result
@@ -187,7 +186,7 @@ class LiveQueries:
         found = await digests(tuple(record)[:width] for record in records)
         if not evaluation.is_news(found):
             return None, reads
-        return Result(query.items(await rows_in_parts(bound, records)), found), reads
+        return Result(query.items(await bound.rows(records)), found), reads
 
     async def _fetch(self, evaluation: Evaluation) -> tuple[list[Any], Set[Name]]:
         """The records of a query, one more than there may be, and what it has read.

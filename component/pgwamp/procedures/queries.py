@@ -21,7 +21,6 @@ from pgwamp.database import Database
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.naming import Naming
 from pgwamp.pgtypes import Budget, Type, bindable
-from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import Shows, row_schema, type_schema
 from pgwamp.procedures.sharing import Sharing
@@ -30,7 +29,8 @@ from pgwamp.query.bounds import at_most, refusing_more
 from pgwamp.query.dialect import DIALECT, quoted
 from pgwamp.query.expressions import outputs, parameter
 from pgwamp.query.request import bind, naming_arguments
-from pgwamp.query.statement import Bound, Shape, Statement, compile_statement
+from pgwamp.query.shape import UNCHANGED, Shape
+from pgwamp.query.statement import Bound, Statement, compile_statement
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 
@@ -194,7 +194,7 @@ class NamedQuery:
             cast = str(parameter("p", self.types[index]).compile(dialect=DIALECT))
             return cast.replace("$1", f"${index + 1}")
 
-        sql, shape = self._render(placeholder), Shape()
+        sql, shape = self._render(placeholder), UNCHANGED
         if self.columns:
             table = sa.table("q", *(sa.column(quoted(column.name)) for column in self.columns))
             expressions, conversions = outputs(
@@ -257,7 +257,7 @@ def query_procedure(
             records = await run(call, bound)
         if isinstance(records, int):
             return records
-        items = query.items(await rows_in_parts(bound, records))
+        items = query.items(await bound.rows(records))
         if query.operation is SQLOperationType.SELECT:
             return items
         return items[0] if items else None

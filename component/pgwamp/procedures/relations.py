@@ -10,7 +10,6 @@ from typing import Any
 from pgwamp.database import Database
 from pgwamp.errors import CallError, InvalidArgument, NotFound, TooManyAffected, TooManyRows
 from pgwamp.naming import Naming
-from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
@@ -91,7 +90,7 @@ class RelationProcedures:
                 f"more than {self._max_rows} rows (limits.max_rows): narrow where, give a limit "
                 "and page on with after, or ask for progressive results"
             )
-        rows = await rows_in_parts(bound, records)
+        rows = await bound.rows(records)
         kwargs: dict[str, Any] = {}
         if page.keyset is not None:
             kwargs["next"] = page.next(records)
@@ -115,7 +114,7 @@ class RelationProcedures:
 
     async def _get(self, call: Call, request: Request) -> dict[str, Any]:
         bound = self._reads.get(request)
-        rows = await rows_in_parts(bound, await self._fetch(call, bound))
+        rows = await bound.rows(await self._fetch(call, bound))
         if not rows:
             raise NotFound(f"no row in {self._relation.name} with this key")
         return rows[0]
@@ -191,7 +190,7 @@ class RelationProcedures:
         if statement.counts:
             count: int = records[0]["count"]
             return count
-        return await rows_in_parts(bound, records)
+        return await bound.rows(records)
 
     async def _write_and_look(self, call: Call, bound: Bound, most: int | None) -> list[Any]:
         """Write, and roll it back if it affects more rows than the caller expects or may get.

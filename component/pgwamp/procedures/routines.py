@@ -10,7 +10,6 @@ from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, TooManyRows
 from pgwamp.naming import Naming
-from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
 from pgwamp.procedures.disclosure import Disclosure
@@ -122,7 +121,7 @@ class RoutineProcedure:
                 f"{routine.name} returned more than {self._limits.max_rows} rows (limits.max_rows)"
             )
         rows = bound.found(records)
-        answer = bound.unwrapped(await rows_in_parts(bound.bound, rows))
+        answer = bound.unwrapped(await bound.bound.rows(rows))
         if routine.returns_set:
             if not bound.counted:
                 return answer
@@ -137,7 +136,7 @@ class RoutineProcedure:
             return None
         statement = outputs_of(routine, bigint_as_string=self._big)
         bound = statement.bind(list(records[0].values()))
-        (row,) = bound.rows(
+        (row,) = await bound.rows(
             await self._database.fetch(statement.sql, bound.parameters, call.caller, read_only=True)
         )
         return row if len(row) > 1 else next(iter(row.values()))

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from pgwamp.database import Database
-from pgwamp.procedures.answers import rows_in_parts
 from pgwamp.query.statement import Bound
 from pgwamp.session import Call
 
@@ -21,4 +20,4 @@ async def stream_rows(
     async with database.transaction(call.caller, read_only=read_only) as connection:
         chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
         async for records in chunks:
-            yield await rows_in_parts(bound, records)
+            yield await bound.rows(records)

@@ -11,16 +11,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwamp.errors import InvalidArgument, TooManyRows
-from pgwamp.pgtypes import Converter, Type, parse
+from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import Converter, Type
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
 from pgwamp.query.expressions import as_written, output
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
+from pgwamp.query.shape import Related, Shape
 from pgwamp.query.source import Source
-from pgwamp.query.statement import Row, Shape
 
 #: Longer than any text of PostgreSQL may be: so often nothing can be repeated.
 _TOO_OFTEN = "2147483647"
@@ -68,6 +68,7 @@ class Builder:
         """The values of each row by their names, and what to do to them."""
         columns: dict[str, sa.Label[Any]] = {}
         conversions: list[tuple[str, Converter]] = []
+        related: list[tuple[str, Related]] = []
         spreads: list[tuple[str, tuple[str, ...]]] = []
         for position, item in enumerate(selection.items):
             value, convert = self._item(item, source, nested)
@@ -75,15 +76,14 @@ class Builder:
             if convert is not None:
                 conversions.append((item.label, convert))
         for position, embed in enumerate(selection.embeds):
-            value, convert = self._embed(embed, source, nested)
+            value, rows = self._embed(embed, source, nested)
             # What is spread meets no name: its own names are checked, its label is not.
             label = f"spread {position} ..." if embed.spread else embed.label
             columns[label] = self._labelled(value, label, f"e{position}", nested)
-            if convert is not None:
-                conversions.append((label, convert))
+            related.append((label, rows))
             if embed.spread:
                 spreads.append((label, tuple(embed.selection.labels())))
-        return columns, Shape(tuple(conversions), tuple(spreads))
+        return columns, Shape(tuple(conversions), tuple(related), tuple(spreads))
 
     def _labelled(
         self, value: sa.ColumnElement[Any], label: str, ours: str, nested: bool
@@ -158,7 +158,7 @@ class Builder:
 
     def _embed(
         self, embed: Embed, source: Source, nested: bool
-    ) -> tuple[sa.ColumnElement[Any], Converter | None]:
+    ) -> tuple[sa.ColumnElement[Any], Related]:
         target, joins = related_rows(embed.relationship, source, self.names)
         rows, shape = self.select(target, embed.selection, joins, nested=True, correlated=True)
         inner = rows.subquery(self.names.unused("r", embed.selection.labels()))
@@ -174,10 +174,8 @@ class Builder:
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)
-        # A json value, with numbers and levels of any size, is text within it.
-        read = None if nested else parse
         most = None if embed.relationship.to_one else limits.max_rows
-        return found, _converter(embed.label, shape, most, read)
+        return found, Related(embed.label, shape, most)
 
     def _bounded_list(self, rows: sa.FromClause, max_bytes: int) -> sa.Select[Any]:
         """All rows as a JSON list, refused as soon as it has more octets than a message may.
@@ -217,30 +215,3 @@ def _multiplies(selection: Selection) -> bool:
 
 def _list_of(rows: sa.ColumnElement[Any]) -> sa.Select[Any]:
     return sa.select(sa.func.coalesce(rows, sa.cast(sa.literal_column("'[]'"), JSON)))
-
-
-def _converter(
-    label: str, shape: Shape, most: int | None, read: Converter | None
-) -> Converter | None:
-    """The conversion of embedded rows.
-
-    :param most: rows of a list; None for a single row.
-    :param read: parses their text, where they are not parsed yet.
-    """
-
-    def one(row: Row) -> Row:
-        return shape.finish([row])[0]
-
-    def many(rows: list[Row]) -> list[Row]:
-        if most is not None and len(rows) > most:
-            raise TooManyRows(
-                f"include.{label}: more than {most} rows (limits.max_rows); give it a limit"
-            )
-        return shape.finish(rows) if shape else rows
-
-    finish: Converter = one if most is None else many
-    if read is None:
-        return finish if shape or most is not None else None
-    if not shape and most is None:
-        return read
-    return lambda text: finish(read(text))

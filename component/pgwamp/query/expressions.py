@@ -23,7 +23,6 @@ from pgwamp.pgtypes import (
     bytes_from_hex,
     finite,
     float_from_text,
-    list_converter,
     loads,
     reader,
 )
@@ -190,8 +189,9 @@ def _as_json(
     value: sa.ColumnElement[Any], read: Converter, nested: bool
 ) -> tuple[sa.ColumnElement[Any], Converter | None]:
     """An array as JSON text, whose parts are counted before they are made."""
-    if nested:
-        return value, list_converter(loads) if read is array_of_json else None
+    # Documents are texts in JSON, and their parts are counted for each value, wherever it stands.
+    if nested and read is not array_of_json:
+        return value, None
     return sa.cast(builtin("to_json", value), TEXT), read
 
 

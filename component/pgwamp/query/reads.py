@@ -27,8 +27,9 @@ from pgwamp.query.keyset import (
 from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.shape import Row
 from pgwamp.query.source import Source
-from pgwamp.query.statement import Bound, Row, Statement, StatementCache, compile_statement
+from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 
 SELECT_ARGUMENTS = (
     "where", "columns", "order", "limit", "offset", "after", "include", "count", "format",
@@ -64,9 +65,9 @@ class Page:
         """The number of all matching rows, or None when no record could hold it."""
         return records[0][_COUNT] if self.counted and records else None
 
-    def rows(self, records: Sequence[Any]) -> list[Row]:
+    async def rows(self, records: Sequence[Any]) -> list[Row]:
         """The rows of the answer."""
-        return self.bound.rows(records)
+        return await self.bound.rows(records)
 
 
 class Reads:

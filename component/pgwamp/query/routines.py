@@ -21,8 +21,9 @@ from pgwamp.query.expressions import is_null, output, parameter
 from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
+from pgwamp.query.shape import UNCHANGED, Row, Shape
 from pgwamp.query.source import Source
-from pgwamp.query.statement import Bound, Row, Shape, Statement, StatementCache, compile_statement
+from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.unknown import Known, UnknownName, identity
 
 #: Name of the one column of a routine that returns no row type.
@@ -234,7 +235,7 @@ class _Overload:
             return compile_statement(sa.select(sa.cast(call, TEXT).label(VALUE)))
         if not self._answers_rows:
             value, convert = builder.output(call, of)
-            shape = Shape(((VALUE, convert),)) if convert else Shape()
+            shape = Shape(((VALUE, convert),)) if convert else UNCHANGED
             return compile_statement(sa.select(value.label(VALUE)), shape)
         source = self._source(given, builder)
         if counted:

@@ -10,54 +10,15 @@ import sqlalchemy as sa
 
 from pgwamp.access import Leaves
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import Converter
 from pgwamp.query.cache import Cache
 from pgwamp.query.dialect import DIALECT
 from pgwamp.query.expressions import leaves
+from pgwamp.query.shape import UNCHANGED, Row, Shape, rows_of
 
-Row = dict[str, Any]
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
 _MOST_PARAMETERS = 32_767
 #: What a cached statement takes in memory, its shape included, by the length of its SQL; measured.
 _OCTETS_PER_CHARACTER = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What to do to fetched rows until they are the answer.
-
-    :ivar conversions: what to do to a value that is not null, by its name.
-    :ivar spreads: values that are rows themselves, and the names that they lend to their parent.
-    """
-
-    conversions: tuple[tuple[str, Converter], ...] = ()
-    spreads: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.conversions or self.spreads)
-
-    def finish(self, rows: list[Row]) -> list[Row]:
-        """The rows, converted in place, or new ones where something is spread."""
-        for name, convert in self.conversions:
-            for row in rows:
-                value = row[name]
-                if value is not None:
-                    row[name] = convert(value)
-        return self.spread_all(rows)
-
-    def spread_all(self, rows: list[Row]) -> list[Row]:
-        """The rows, or new ones where something is spread."""
-        return [self._spread(row) for row in rows] if self.spreads else rows
-
-    def _spread(self, row: Row) -> Row:
-        lent = dict(self.spreads)
-        spread: Row = {}
-        for name, value in row.items():
-            if name in lent:
-                spread.update((n, None if value is None else value[n]) for n in lent[name])
-            else:
-                spread[name] = value
-        return spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +35,7 @@ class Statement:
 
     sql: str
     parameters: tuple[str, ...]
-    shape: Shape = Shape()
+    shape: Shape = UNCHANGED
     hidden: tuple[str, ...] = ()
     counts: bool = False
     labels: tuple[str, ...] = ()
@@ -104,22 +65,14 @@ class Bound:
     statement: Statement
     parameters: list[Any]
 
-    def rows(self, records: Sequence[Any]) -> list[Row]:
-        """Fetched records as portable dicts."""
-        return self.statement.shape.finish(self.unconverted(records))
-
-    def unconverted(self, records: Sequence[Any]) -> list[Row]:
-        """Fetched records as dicts, with the values as they were fetched."""
-        rows = [dict(record) for record in records]
-        for name in self.statement.hidden:
-            for row in rows:
-                del row[name]
-        return rows
+    async def rows(self, records: Sequence[Any]) -> list[Row]:
+        """Fetched records as portable dicts, as :func:`rows_of` makes them."""
+        return await rows_of(self.statement.shape, records, self.statement.hidden)
 
 
 def compile_statement(
     clause: sa.ClauseElement,
-    shape: Shape = Shape(),
+    shape: Shape = UNCHANGED,
     *,
     hidden: tuple[str, ...] = (),
     counts: bool = False,

@@ -1,0 +1,154 @@
+"""From fetched records to the rows of an answer, made in parts: other calls go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.errors import PayloadTooLarge, TooManyRows
+from pgwamp.pgtypes import MOST_PARTS, Converter, parse
+
+Row = dict[str, Any]
+#: Values of rows that are made, and octets of values that are read, without a break. Either takes
+#: some milliseconds.
+PART_VALUES, PART_OCTETS = 5_000, 250_000
+#: Octets that take as long to read as the rest of the work on a value.
+_VALUE = PART_OCTETS // PART_VALUES
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """How the JSON of an ``include`` becomes related rows.
+
+    :ivar most: rows of a list; None for a single row.
+    """
+
+    label: str
+    shape: Shape
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What to do to fetched rows until they are the answer.
+
+    :ivar conversions: what to do to a value that is not null, by its name.
+    :ivar related: values that are related rows, by their names.
+    :ivar spreads: values that are rows themselves, and the names that they lend to their parent.
+    """
+
+    conversions: tuple[tuple[str, Converter], ...] = ()
+    related: tuple[tuple[str, Related], ...] = ()
+    spreads: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.conversions or self.related or self.spreads)
+
+
+#: Of rows that are the answer as they were fetched.
+UNCHANGED = Shape()
+
+
+async def rows_of(shape: Shape, records: Sequence[Any], hidden: Sequence[str] = ()) -> list[Row]:
+    """Fetched records as portable dicts.
+
+    :param hidden: columns of the records that are not part of the answer.
+    :raises TooManyRows: a list of related rows has too many.
+    :raises PayloadTooLarge: a value, or all related rows, have more parts than may be made.
+    """
+    if not records:
+        return []
+    size = max(1, PART_VALUES // max(1, len(records[0])))
+    rows: list[Row] = []
+    for start in range(0, len(records), size):
+        if start:
+            await asyncio.sleep(0)
+        part = [dict(record) for record in records[start : start + size]]
+        for name in hidden:
+            for row in part:
+                del row[name]
+        rows += part
+    return await _Answer().finished(shape, rows) if shape else rows
+
+
+class _Answer:
+    """The rows of one answer, and the work until the next break."""
+
+    def __init__(self) -> None:
+        self._left = PART_OCTETS
+        self._parts_left = MOST_PARTS
+
+    async def finished(self, shape: Shape, rows: list[Row]) -> list[Row]:
+        """The rows, converted in place, or new ones where something is spread."""
+        for name, convert in shape.conversions:
+            for row in rows:
+                value = row[name]
+                if value is None:
+                    continue
+                row[name] = convert(value)
+                self._left -= _VALUE + (len(value) if isinstance(value, str) else 0)
+                if self._left < 0:
+                    await self._pause()
+        for name, related in shape.related:
+            for row in rows:
+                if row[name] is not None:
+                    row[name] = await self._related(related, row[name])
+        return await self._spread(shape, rows) if shape.spreads else rows
+
+    async def _related(self, related: Related, value: Any) -> Any:
+        """The related rows of one row.
+
+        :param value: parsed already where it was within other related rows.
+        """
+        if isinstance(value, str):
+            value = await self._parsed(related, value)
+        self._left -= _VALUE
+        if self._left < 0:
+            await self._pause()
+        if related.most is None:
+            (row,) = await self.finished(related.shape, [value])
+            return row
+        if len(value) > related.most:
+            raise TooManyRows(
+                f"include.{related.label}: more than {related.most} rows (limits.max_rows); "
+                "give it a limit"
+            )
+        return await self.finished(related.shape, value) if related.shape else value
+
+    async def _parsed(self, related: Related, text: str) -> Any:
+        document = text.encode()
+        # Before they are made: a part takes some hundred octets. Commas in texts count, too.
+        self._parts_left -= document.count(b",") + document.count(b"[") + document.count(b"{")
+        if self._parts_left < 0:
+            raise PayloadTooLarge(
+                f"include.{related.label}: related rows of more than {MOST_PARTS} parts (rows, and "
+                "values in them) in one answer; give limits, or fewer columns"
+            )
+        self._left -= len(document)
+        if self._left < 0:
+            await self._pause()
+            # To parse the largest takes a part of its own.
+            self._left -= len(document)
+        return parse(text)
+
+    async def _spread(self, shape: Shape, rows: list[Row]) -> list[Row]:
+        lent = dict(shape.spreads)
+        found = []
+        for row in rows:
+            spread: Row = {}
+            for name, value in row.items():
+                if name in lent:
+                    spread.update((n, None if value is None else value[n]) for n in lent[name])
+                else:
+                    spread[name] = value
+            found.append(spread)
+            self._left -= _VALUE * len(spread)
+            if self._left < 0:
+                await self._pause()
+        return found
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(0)
+        self._left = PART_OCTETS
