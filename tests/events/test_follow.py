@@ -12,6 +12,7 @@ from pgwamp.component import Component
 from pgwamp.errors import CallError
 from pgwamp.events import feed as feed_module
 from pgwamp.events import follow as follow_module
+from pgwamp.query import shape as shape_module
 from tests.conftest import Connect, Database, Serve
 from tests.events.following import Follower
 
@@ -149,6 +150,37 @@ WATCHED_WITH = [
     {"old": "none", "topic": "{prefix}.part.{op}.{id}"},
     {"when": "name ~ '^.[135]' and not amount % 7 = 0", "old": "full"},
 ]
+
+
+async def test_the_rows_of_a_snapshot_are_made_in_parts(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database.execute(
+        "create table doc (id int primary key, body jsonb)",
+        "select wamp.watch('doc')",
+        "insert into doc select n, to_jsonb(repeat('x', 300000)) from generate_series(1, 20) as n",
+    )
+    pauses = 0
+    sleep = asyncio.sleep
+
+    class Asyncio:
+        """The part of asyncio that the making of rows uses."""
+
+        @staticmethod
+        async def sleep(seconds: float) -> None:
+            nonlocal pauses
+            pauses += 1
+            await sleep(seconds)
+
+    monkeypatch.setattr(shape_module, "asyncio", Asyncio)
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.doc.follow", snapshot=True).begun()
+    assert len(follower.rows) == 20
+    assert pauses >= 19
 
 
 @pytest.mark.parametrize("options", WATCHED_WITH, ids=json.dumps)

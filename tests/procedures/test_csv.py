@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from typing import Any
 
+import pytest
+
+from pgwamp.procedures.copying import write_lines
+from pgwamp.query.shape import PART_OCTETS, PART_VALUES
 from tests.procedures.conftest import Api, Start
 
 INVALID = "wamp.error.invalid_argument"
@@ -180,3 +185,58 @@ async def test_csv_follows_the_rules_of_a_table_as_rows_do(api: Start) -> None:
     # ON CONFLICT goes with no rules.
     for rows in ({"csv": "id\n1\n"}, {"rows": {"id": 1}}):
         await call.fails("pgwamp.error.feature_not_supported", "copied.upsert", **rows)
+
+
+LONG = PART_OCTETS * 4
+LONG_TEXTS = {
+    "plain": "x" * LONG,
+    "quotes": '"' * LONG,
+    "a comma at the end": "x" * LONG + ",",
+    "a line's end at the beginning": "\n" + "x" * LONG,
+    "a quote in the middle": "x" * LONG + '"' + "ž" * LONG,
+}
+
+
+async def test_a_text_of_any_length_is_written_as_copy_writes_it(api: Start) -> None:
+    call = await api("create table long (id int primary key, a text, b text)")
+    rows = [{"id": 1, "a": "\\.", "b": "x\r"}]
+    rows += [{"id": 2 + n, "a": a, "b": "x"} for n, a in enumerate(LONG_TEXTS.values())]
+    rows += [{"id": 20, "a": "x" * LONG, "b": '"' * LONG}]
+    await call("long.insert", rows, returning=False)
+    text = await call("long.select", format="csv", order=["id"])
+    csv.field_size_limit(2 * LONG + 1)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["id", "a", "b"],
+        *([str(row["id"]), row["a"], row["b"]] for row in rows),
+    ]
+    lines = text.split("\n")
+    assert lines[1] == '1,"\\.","x\r"'
+    assert lines[2] == f"2,{LONG_TEXTS['plain']},x"
+    # It can be written as it was read.
+    await call("long.delete", {}, returning=False)
+    assert await call("long.insert", csv=text) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("record", "number", "breaks"),
+    [
+        *(([text], 1, len(text) // PART_OCTETS) for text in LONG_TEXTS.values()),
+        (["x" * PART_OCTETS], 20, 19),
+        (["1"] * 200, 500, 200 * 500 // PART_VALUES - 1),
+    ],
+    ids=[*LONG_TEXTS, "many long ones", "many short ones"],
+)
+async def test_lines_are_written_in_parts(record: list[str], number: int, breaks: int) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    pieces = await write_lines([record] * number)
+    task.cancel()
+    assert turns >= breaks
+    assert "".join(pieces).count("\n") >= number

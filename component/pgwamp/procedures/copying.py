@@ -13,14 +13,15 @@ import asyncpg
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
+from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
 from pgwamp.query.statement import Bound
 from pgwamp.query.writes import Load
 from pgwamp.session import Call
 
 #: Octets of a progressive result, and of one write into COPY.
 _CHUNK = 128 * 1024
-#: A field with one of these stands in quotes.
-_SPECIAL = re.compile(r'[",\r\n]|^\\\.$')
+#: COPY takes it for the end unless it stands in quotes.
+_END_OF_DATA = "\\."
 #: Characters of an error's context that its last line may take.
 _CONTEXT = 1_000
 _PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?::|$)")
@@ -55,30 +56,70 @@ async def copy_chunks(
     parameters, so that values of the caller would have to stand in its text.
     """
     statement = bound.statement
-    text = _line(statement.labels)
+    pieces = await write_lines([statement.labels])
+    size = sum(map(len, pieces))
     async with database.transaction(call.caller, read_only=read_only) as connection:
         async for records in database.chunks(connection, statement.sql, bound.parameters):
-            text += "".join([_line(record) for record in records])
-            if len(text) >= _CHUNK or not records:
-                yield text
-                text = ""
+            lines = await write_lines(records)
+            pieces += lines
+            size += sum(map(len, lines))
+            if size >= _CHUNK or not records:
+                yield "".join(pieces)
+                pieces, size = [], 0
             # Also between chunks that are gathered: other calls go on.
             await asyncio.sleep(0)
-        if text:
-            yield text
+        if pieces:
+            yield "".join(pieces)
 
 
-def _line(values: Iterable[str | None]) -> str:
-    return ",".join([_field(value) for value in values]) + "\n"
+async def write_lines(records: Iterable[Iterable[str | None]]) -> list[str]:
+    """Write a line for each record, as pieces of text, in parts: other calls go on meanwhile."""
+    pieces: list[str] = []
+    left = PART_OCTETS
+    for record in records:
+        fields: list[str] = []
+        for value in record:
+            if value is None:
+                fields.append("")
+                continue
+            if len(value) > PART_OCTETS:
+                # A piece of its own: to copy it takes long.
+                pieces += (",".join([*fields, ""]), *await _long_field(value))
+                fields = [""]
+                continue
+            fields.append(_field(value))
+            left -= len(value) + VALUE_OCTETS
+            if left < 0:
+                await asyncio.sleep(0)
+                left = PART_OCTETS
+        pieces.append(",".join(fields) + "\n")
+    return pieces
 
 
-def _field(value: str | None) -> str:
+def _field(value: str) -> str:
     """A value as COPY writes it: null is nothing, and an empty text is quoted."""
-    if value is None:
-        return ""
-    if value and not _SPECIAL.search(value):
+    if value and value != _END_OF_DATA and not _needs_quotes(value):
         return value
     return '"' + value.replace('"', '""') + '"'
+
+
+def _needs_quotes(text: str) -> bool:
+    # To look for one character is many times faster than for any of several.
+    return '"' in text or "," in text or "\n" in text or "\r" in text
+
+
+async def _long_field(value: str) -> list[str]:
+    """As :func:`_field`, in parts, with a break after each."""
+    parts: list[str] = []
+    quotes = False
+    for start in range(0, len(value), PART_OCTETS):
+        await asyncio.sleep(0)
+        part = value[start : start + PART_OCTETS]
+        # Those before it have no quotes.
+        if _needs_quotes(part):
+            quotes, part = True, part.replace('"', '""')
+        parts.append(part)
+    return ['"', *parts, '"'] if quotes else [value]
 
 
 async def copy_in(database: Database, call: Call, load: Load) -> int:

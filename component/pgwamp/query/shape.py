@@ -15,7 +15,7 @@ Row = dict[str, Any]
 #: some milliseconds.
 PART_VALUES, PART_OCTETS = 5_000, 250_000
 #: Octets that take as long to read as the rest of the work on a value.
-_VALUE = PART_OCTETS // PART_VALUES
+VALUE_OCTETS = PART_OCTETS // PART_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Answer:
                 if value is None:
                     continue
                 row[name] = convert(value)
-                self._left -= _VALUE + (len(value) if isinstance(value, str) else 0)
+                self._left -= VALUE_OCTETS + (len(value) if isinstance(value, str) else 0)
                 if self._left < 0:
                     await self._pause()
         for name, related in shape.related:
@@ -104,7 +104,7 @@ class _Answer:
         """
         if isinstance(value, str):
             value = await self._parsed(related, value)
-        self._left -= _VALUE
+        self._left -= VALUE_OCTETS
         if self._left < 0:
             await self._pause()
         if related.most is None:
@@ -144,7 +144,7 @@ class _Answer:
                 else:
                     spread[name] = value
             found.append(spread)
-            self._left -= _VALUE * len(spread)
+            self._left -= VALUE_OCTETS * len(spread)
             if self._left < 0:
                 await self._pause()
         return found
