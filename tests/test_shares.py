@@ -293,3 +293,15 @@ def test_a_budget_refuses_what_is_large_and_counts_what_is_small() -> None:
     for _ in range(3):
         budget.give_back(ben, 100)
     budget.spend(anna, 400)
+
+
+def test_small_ones_take_at_most_twice_the_total() -> None:
+    budget = Budget(1000, per_caller=0.5, small=100)
+    crowd = [caller(None, session=number) for number in range(20)]
+    for one in crowd:
+        budget.spend(one, 100)
+    for one in (crowd[0], caller("a")):
+        with pytest.raises(Unavailable, match=r"limits\.argument_bytes"):
+            budget.spend(one, 1)
+    budget.give_back(crowd[0], 100)
+    budget.spend(caller("a"), 100)

@@ -24,6 +24,8 @@ from pgwamp.errors import Unavailable
 ALWAYS_WAITING = 4
 #: Times the bound of one caller that may wait in all.
 WAITING_CALLERS = 4
+#: Times the total of a budget that may be spent in all, by callers who ask for little.
+SMALL_TOTALS = 2
 
 Person = tuple[str, object]
 #: A place to come, and then the authrole and the caller that it counts to.
@@ -323,8 +325,8 @@ def _decrease(counted: dict[Any, int], key: Any, number: int) -> None:
 class Budget:
     """Octets that all callers may have at a time, of which one caller has at most its share.
 
-    :param small: so many are always granted: whoever asks for little is not refused because others
-        ask for much.
+    :param small: so many are granted up to twice the total: whoever asks for little is not refused
+        because others ask for much.
     """
 
     def __init__(self, total: int, *, per_caller: float, small: int):
@@ -341,13 +343,14 @@ class Budget:
         """
         person = _person(caller)
         spent = self._by_person.get(person, 0) + octets
-        too_many = self._spent + octets > self._total or spent > self._per_caller
-        if too_many and octets > self._small:
+        total = self._spent + octets
+        too_many = total > self._total or spent > self._per_caller
+        if too_many and (octets > self._small or total > SMALL_TOTALS * self._total):
             raise Unavailable(
                 "the arguments of calls under way are too large in all (limits.argument_bytes); "
                 "wait for some of them, or send less at a time"
             )
-        self._spent += octets
+        self._spent = total
         self._by_person[person] = spent
 
     def give_back(self, caller: Caller, octets: int) -> None:

@@ -33,7 +33,8 @@ from pgwamp.shares import Budget, Shares
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in.
 DETAILS = "details"
-#: Share of ``limits.argument_bytes`` that one caller may have, and octets that nobody is refused.
+#: Share of ``limits.argument_bytes`` that one caller may have, and octets of a call that is refused
+#: only beyond twice as much in all.
 ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
