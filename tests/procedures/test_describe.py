@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import pytest
+
+from pgwamp.procedures import privileges
 from tests.procedures.conftest import Start
+from tests.servers import CALLS
 
 _TYPES = {"integer", "number", "string", "boolean", "object", "array", "null"}
 
@@ -58,3 +63,49 @@ async def test_the_description_has_schemas_and_comments(api: Start) -> None:
     topics = {topic["topic"] for topic in api_description["topics"]}
     assert f"{call.prefix}.item.inserted" in topics
     json.dumps(api_description, allow_nan=False)
+
+
+async def test_a_part_can_be_asked_for(api: Start) -> None:
+    call = await api(
+        "create table item (id int primary key)",
+        "create table other (id int)",
+        "create function item_of(id int) returns int language sql return 1",
+        "select wamp.watch('item')",
+        access={"roles": {"anonymous": CALLS}},
+    )
+    whole = await call("describe")
+    for uri in (f"{call.prefix}.item.", f"{call.prefix}.item_of", f"{call.prefix}.batch"):
+        part = await call("describe", uri=uri)
+        assert part["prefix"] == call.prefix
+        assert part["procedures"]
+        for name, key in (("procedures", "uri"), ("topics", "topic")):
+            assert part[name] == [e for e in whole[name] if e[key].startswith(uri)]
+    assert (await call("describe", uri=f"{call.prefix}.none"))["procedures"] == []
+    error = await call.fails("wamp.error.invalid_argument", "describe", uri=5)
+    assert error.details["argument"] == "uri"
+
+
+async def test_a_description_is_made_for_a_role_in_parts(
+    api: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = await api(
+        "create table item (id int primary key)",
+        *(f"create table item_{n} (id int primary key)" for n in range(30)),
+        access={"roles": {"anonymous": CALLS}},
+    )
+    pauses = 0
+    sleep = asyncio.sleep
+
+    class Asyncio:
+        """The part of asyncio that the description is made with."""
+
+        @staticmethod
+        async def sleep(seconds: float) -> None:
+            nonlocal pauses
+            pauses += 1
+            await sleep(seconds)
+
+    monkeypatch.setattr(privileges, "asyncio", Asyncio)
+    number = len((await call("describe"))["procedures"])
+    assert number > 200
+    assert pauses >= number // privileges.PART_ENTRIES

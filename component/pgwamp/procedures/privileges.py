@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,6 +73,8 @@ where concat(n.nspname, '.', p.proname, '(',
     and has_schema_privilege(n.oid, 'usage')
     and has_function_privilege(p.oid, 'execute')
 """
+#: Entries of a description that are looked at without a break, which takes some milliseconds.
+PART_ENTRIES = 50
 #: The columns that the rows of an argument may give, by verb and argument: those that one of these
 #: privileges covers.
 _GIVEN: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -99,6 +102,9 @@ def describe_procedure(
     :param functions: URI of a SQL function -> its overloads.
     :param shows: which columns are exposed.
 
+    With ``uri`` it has the procedures and topics only whose URIs begin with it: the description of
+    a large schema may be larger than a message.
+
     The API changes with the schema only, and its description can be kept; the status cannot, so
     it is there when asked for.
     """
@@ -106,14 +112,17 @@ def describe_procedure(
     known = {uri: _Function.of(overloads) for uri, overloads in functions.items()}
 
     async def describe(call: Call) -> Mapping[str, Any]:
-        status = bind(("status",), call.args, call.kwargs).get("status", False)
+        request = bind(("status", "uri"), call.args, call.kwargs)
+        status, uri = request.get("status", False), request.get("uri", "")
         if not isinstance(status, bool):
             raise InvalidArgument("status", "true or false")
+        if not isinstance(uri, str):
+            raise InvalidArgument("uri", "expected what the URIs begin with")
+        answer = _beginning_with(uri, description) if uri else description
         if database.roles:
-            answer = await _usable_by(call.caller, description, known, shows, database)
+            answer = await _usable_by(call.caller, answer, known, shows, database)
         else:
             await database.admit(call.caller)
-            answer = description
         if status:
             # On the primary, which knows the leader; as the caller, whose EXECUTE decides.
             async with database.own_as(call.caller, primary=True) as connection:
@@ -121,6 +130,13 @@ def describe_procedure(
         return answer
 
     return Procedure(describe_uri(description["prefix"]), describe)
+
+
+def _beginning_with(uri: str, description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a description whose URIs begin with ``uri``."""
+    procedures = [entry for entry in description["procedures"] if entry["uri"].startswith(uri)]
+    topics = [entry for entry in description["topics"] if entry["topic"].startswith(uri)]
+    return {**description, "procedures": procedures, "topics": topics}
 
 
 class _Function(NamedTuple):
@@ -157,6 +173,9 @@ async def _usable_by(
     :raises NotAuthorized: the caller is not disclosed or not mapped.
     """
     procedures, topics = description["procedures"], description["topics"]
+    functions = {
+        entry["uri"]: functions[entry["uri"]] for entry in procedures if entry["uri"] in functions
+    }
     relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
     for entry in procedures:
         relations.update(*entry.get("tables", {}).values())
@@ -205,11 +224,15 @@ async def _usable_by(
         }
         return {**entry, "tables": tables}
 
-    return {
-        **description,
-        "procedures": [shown(entry) for entry in procedures if may(entry)],
-        "topics": [shown(entry) for entry in topics if may(entry)],
-    }
+    async def usable(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, len(entries), PART_ENTRIES):
+            await asyncio.sleep(0)
+            part = entries[start : start + PART_ENTRIES]
+            found += [shown(entry) for entry in part if may(entry)]
+        return found
+
+    return {**description, "procedures": await usable(procedures), "topics": await usable(topics)}
 
 
 def _with_columns(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any]:
