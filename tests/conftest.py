@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -223,3 +224,23 @@ def own_router() -> Iterator[Router]:
     """A Crossbar.io node of the test's own, to be killed and restarted."""
     with server_folder() as folder, Router(folder / "node", port=0) as router:
         yield router
+
+
+PausesOf = Callable[[ModuleType], list[float]]
+
+
+@pytest.fixture
+def pauses_of(monkeypatch: pytest.MonkeyPatch) -> PausesOf:
+    """Collect the sleeps of a module that takes nothing else of asyncio: its breaks."""
+
+    def watch(module: ModuleType) -> list[float]:
+        pauses: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            await asyncio.sleep(seconds)
+
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+        return pauses
+
+    return watch

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.errors import CallError, CursorExpired, InvalidArgument
+from pgwamp.events import payload
 from pgwamp.events.cursor import Position, decode_cursor
 from pgwamp.events.reader import oldest_position, read_page
-from tests.conftest import Connect, Database, Events, Serve
+from tests.conftest import Connect, Database, Events, PausesOf, Serve
 from tests.servers import CALLS
 
 ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
@@ -40,6 +41,22 @@ async def test_pages_of_changes_are_complete_and_without_repetition(
     assert ids == list(range(1, 26))
     events, answer = await client.call_full(f"{prefix}.item.changes", [cursor])
     assert (events, answer["more"]) == ([], False)
+
+
+async def test_the_events_of_a_page_are_made_in_parts(
+    serve: Serve, connect: Connect, database: Database, prefix: str, pauses_of: PausesOf
+) -> None:
+    database.execute(
+        "create table doc (id int primary key, body jsonb)",
+        "select wamp.watch('doc')",
+        "insert into doc select n, to_jsonb(repeat('x', 300000)) from generate_series(1, 20) as n",
+    )
+    pauses = pauses_of(payload)
+    await serve()
+    client = await connect()
+    events = await client.call(f"{prefix}.doc.changes")
+    assert len(events) > 10
+    assert len(pauses) >= len(events) - 1
 
 
 async def test_a_transaction_that_commits_late_is_not_skipped(

@@ -13,7 +13,7 @@ from pgwamp.errors import CallError
 from pgwamp.events import feed as feed_module
 from pgwamp.events import follow as follow_module
 from pgwamp.query import shape as shape_module
-from tests.conftest import Connect, Database, Serve
+from tests.conftest import Connect, Database, PausesOf, Serve
 from tests.events.following import Follower
 
 ITEM = (
@@ -157,30 +157,18 @@ async def test_the_rows_of_a_snapshot_are_made_in_parts(
     connect: Connect,
     database: Database,
     prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
+    pauses_of: PausesOf,
 ) -> None:
     database.execute(
         "create table doc (id int primary key, body jsonb)",
         "select wamp.watch('doc')",
         "insert into doc select n, to_jsonb(repeat('x', 300000)) from generate_series(1, 20) as n",
     )
-    pauses = 0
-    sleep = asyncio.sleep
-
-    class Asyncio:
-        """The part of asyncio that the making of rows uses."""
-
-        @staticmethod
-        async def sleep(seconds: float) -> None:
-            nonlocal pauses
-            pauses += 1
-            await sleep(seconds)
-
-    monkeypatch.setattr(shape_module, "asyncio", Asyncio)
+    pauses = pauses_of(shape_module)
     await serve()
     follower = await Follower(await connect(), f"{prefix}.doc.follow", snapshot=True).begun()
     assert len(follower.rows) == 20
-    assert pauses >= 19
+    assert len(pauses) >= 19
 
 
 @pytest.mark.parametrize("options", WATCHED_WITH, ids=json.dumps)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
-import pytest
-
 from pgwamp.procedures import privileges
+from tests.conftest import PausesOf
 from tests.procedures.conftest import Start
 from tests.servers import CALLS
 
@@ -85,27 +83,13 @@ async def test_a_part_can_be_asked_for(api: Start) -> None:
     assert error.details["argument"] == "uri"
 
 
-async def test_a_description_is_made_for_a_role_in_parts(
-    api: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_description_is_made_for_a_role_in_parts(api: Start, pauses_of: PausesOf) -> None:
     call = await api(
         "create table item (id int primary key)",
         *(f"create table item_{n} (id int primary key)" for n in range(30)),
         access={"roles": {"anonymous": CALLS}},
     )
-    pauses = 0
-    sleep = asyncio.sleep
-
-    class Asyncio:
-        """The part of asyncio that the description is made with."""
-
-        @staticmethod
-        async def sleep(seconds: float) -> None:
-            nonlocal pauses
-            pauses += 1
-            await sleep(seconds)
-
-    monkeypatch.setattr(privileges, "asyncio", Asyncio)
+    pauses = pauses_of(privileges)
     number = len((await call("describe"))["procedures"])
     assert number > 200
-    assert pauses >= number // privileges.PART_ENTRIES
+    assert len(pauses) >= number // privileges.PART_ENTRIES

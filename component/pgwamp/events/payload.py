@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,10 +23,13 @@ from pgwamp.pgtypes import (
     loads_exact,
     require_convertible,
 )
+from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
 
 _UNKNOWN = from_json(Type(0, "json", "json"))
 #: What a change carries of its row, and those that are left out when it is too large.
 _ROWS, _VALUES = ("key", "new", "old"), ("new", "old")
+#: The texts that are read of a record.
+_TEXTS = (*_ROWS, "args", "kwargs")
 #: What the changes of a batch have in common.
 _COMMON = ("schema", "table", "op")
 
@@ -142,16 +146,13 @@ class Shapes:
 
     async def events(self, page: Page, cluster: str) -> list[Event]:
         """The events of a page, one by one."""
-        cursor_of = page.cursors(cluster)
-        return [await self._event(record, cursor_of) for record in page.records]
+        return [event async for _, event in self._made(page, cluster)]
 
     async def batches(self, page: Page, cluster: str) -> AsyncIterator[Event]:
         """The events of a page as they are published: with several changes in one where asked."""
-        cursor_of = page.cursors(cluster)
         rows: list[dict[str, Any]] = []
         first: Event | None = None
-        for record in page.records:
-            event = await self._event(record, cursor_of)
+        async for record, event in self._made(page, cluster):
             if first is not None and (not _alike(first, event) or len(rows) == BATCH):
                 yield _batch(first, rows)
                 first, rows = None, []
@@ -162,6 +163,19 @@ class Shapes:
                 rows.append(event.kwargs or {})
         if first is not None:
             yield _batch(first, rows)
+
+    async def _made(
+        self, page: Page, cluster: str
+    ) -> AsyncIterator[tuple[Mapping[str, Any], Event]]:
+        """The records of a page with their events, made in parts: calls go on meanwhile."""
+        cursor_of = page.cursors(cluster)
+        left = PART_OCTETS
+        for record in page.records:
+            if left < 0:
+                await asyncio.sleep(0)
+                left = PART_OCTETS
+            yield record, await self._event(record, cursor_of)
+            left -= VALUE_OCTETS + sum(len(record[name] or "") for name in _TEXTS)
 
     def _is_batched(self, record: Mapping[str, Any]) -> bool:
         shape = self._shapes.get((record["relation_schema"], record["relation"]))
