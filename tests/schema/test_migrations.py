@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg2
 import pytest
@@ -23,7 +24,9 @@ from psycopg2.extensions import connection as Connection
 from sqlalchemy import create_engine
 
 from pgwamp import migrations, provisioning
+from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import StartError
+from tests.servers import FAST, postgres_bin
 
 from .conftest import GUEST, OWNER, Database, Server, connect, notified, query
 
@@ -426,10 +429,17 @@ def test_a_role_without_the_right_to_create_is_told_what_to_grant(
     assert f'GRANT CREATE ON DATABASE "{empty_database.name}" TO "{GUEST}"' in line
 
 
-def test_a_replica_is_refused(empty_database: Database) -> None:
-    url = f"{empty_database.url}?options=-c%20default_transaction_read_only%3Don"
-
-    assert "is read-only, as a replica is" in failure(migrations.upgrade, url)
+def test_a_replica_is_refused() -> None:
+    with TemporaryDirectory(prefix="pgwamp-standby-") as folder:
+        standby = Postgres(Path(folder) / "data", bin=postgres_bin(), options=FAST, trust=True)
+        standby.start()
+        try:
+            standby.stop()
+            (standby.data / "standby.signal").touch()
+            standby.start()
+            assert "is read-only, as a replica is" in failure(migrations.upgrade, standby.url())
+        finally:
+            standby.stop("immediate")
 
 
 def test_an_old_server_is_refused(
