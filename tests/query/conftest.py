@@ -15,6 +15,7 @@ from pgwamp.database.connect import session_settings
 from pgwamp.query.reads import Page
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.statement import Bound
+from pgwamp.settings import LimitSettings
 from tests.servers import Addresses, execute
 
 Answer = TypeVar("Answer")
@@ -50,7 +51,9 @@ class Bench:
     def scopes(self, schema: str = "public") -> dict[str, Scope]:
         """What requests about the relations of a schema can name, by relation."""
         catalog = self.run(load_catalog(self.connection, [schema], watched=False))
-        scopes = Scopes(catalog, Graph(catalog, catalog.relations))
+        # Requests that are made at random hold more relations, now and then, than the default.
+        limits = LimitSettings(max_includes=200)
+        scopes = Scopes(catalog, Graph(catalog, catalog.relations), limits)
         return {relation.name: scopes.of(relation) for relation in catalog.relations}
 
     def close(self) -> None:

@@ -320,7 +320,7 @@ def _converter(of: Type, big: bool) -> Converter:
     if form in ("boolean", "text", "enum"):
         return _same
     if form == "array" and of.element is not None:
-        return list_converter(_converter(of.element, big))
+        return _list_converter(_converter(of.element, big))
     if form == "composite":
         members = [(name, _converter(kind, big)) for name, kind in of.fields]
         return lambda value: {
@@ -357,7 +357,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def list_converter(convert: Converter) -> Converter:
+def _list_converter(convert: Converter) -> Converter:
     """How the list of an array of any dimensions becomes one of what ``convert`` makes of each."""
 
     def convert_list(value: Any) -> Any:
@@ -368,7 +368,7 @@ def list_converter(convert: Converter) -> Converter:
     return convert_list
 
 
-_list_of_documents = list_converter(loads)
+_list_of_documents = _list_converter(loads)
 
 
 def _timestamp(value: str) -> str:
