@@ -185,8 +185,12 @@ class _Volley:
                 self._tally.silent.append(shown)
 
     def _send(self, request: Request, place: str) -> None:
-        arguments = write(self._serializer, request.args)
-        keywords = write(self._serializer, request.kwargs)
+        try:
+            arguments = write(self._serializer, request.args)
+            keywords = write(self._serializer, request.kwargs)
+        except RecursionError:
+            # A tree that grew by chance; values that are deep on purpose are written already.
+            return
         self._tally.sent(request, arguments, keywords)
         uri = f"{self._prefix}.{request.name}"
         sent = self._client.send_call(uri, arguments, keywords, progress=request.progress)
