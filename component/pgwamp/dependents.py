@@ -24,7 +24,10 @@ async def dependents_of_strangers(connection: asyncpg.Connection[Any]) -> list[s
 
     :param connection: with a search path that others cannot write to.
     """
-    return [row["problem"] for row in await connection.fetch(_DEPENDENTS) if not row["entitled"]]
+    rows = await connection.fetch(_DEPENDENTS)
+    found = [row["problem"] for row in rows if not row["entitled"]]
+    more = len(found) - MOST_NAMED
+    return [*found[:MOST_NAMED], *([f"and {more} more that depend on wamp"] if more > 0 else [])]
 
 
 def depended_upon(connection: Connection, refusal: str) -> StartError | None:

@@ -8,6 +8,7 @@ reloads, because notifications were missed; PostgREST does so too.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -23,6 +24,9 @@ log = logs.get(__name__)
 RELOAD = "reload"
 #: Many statements make one reload: after so many seconds without another, and at the latest after.
 QUIET, LATEST = 0.15, 2.0
+#: How many times the processor time of a reload the next one waits, and seconds at most: anybody
+#: may ask for one by NOTIFY, and calls are slower meanwhile.
+REST, LONGEST_REST = 5.0, 30.0
 #: Seconds until a reload that failed for a passing reason is tried again.
 RETRY = 1.0
 _TRANSIENT = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, Lost)
@@ -76,7 +80,9 @@ class Reloader:
             await self._asked.wait()
             await self._settle()
             self._asked.clear()
+            began = time.process_time()
             await self._reload_once()
+            await asyncio.sleep(min(REST * (time.process_time() - began), LONGEST_REST))
 
     async def _settle(self) -> None:
         """Wait until nobody has asked for a while, though not for ever."""

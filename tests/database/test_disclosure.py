@@ -291,6 +291,11 @@ async def test_describe_names_no_column_in_a_topic_that_a_role_may_not_read(
     topics = {topic["op"]: topic["topic"] for topic in (await call("describe"))["topics"]}
     assert topics["update"] == "com.example.item.{}.{id}.updated"
     assert topics["truncate"] == f"{call.prefix}.item.truncated"
+    # Nor letter by letter.
+    for guess in ("{", "{s", "{t", "{secret}.{id}", "{}."):
+        part = await call("describe", uri=f"com.example.item.{guess}")
+        assert {topic["op"] for topic in part["topics"]} == {"insert", "update", "delete"}
+    assert (await call("describe", uri="com.example.items"))["topics"] == []
     whole = call.exposure.description["topics"]
     assert "com.example.item.{secret}.{id}.updated" in [topic["topic"] for topic in whole]
 
@@ -335,3 +340,21 @@ async def test_an_error_names_no_relationship_by_a_column_that_the_role_may_not_
     # By two of the three keys the other relation may be named, and through the junction it may not.
     assert await told("cust.select", "nope") == " allowed: ord"
     assert await told("tag.select", "nope") == " it has none"
+
+
+async def test_a_caller_whom_access_before_refuses_is_told_no_names(expose: Expose) -> None:
+    call = await expose(
+        "create table item (id int primary key, salary int)",
+        "create function pay(amount int) returns int language sql as 'select 1'",
+        "create function checked() returns void language plpgsql as "
+        "$$ begin raise 'not you' using errcode = '42501'; end $$",
+        access={"before": "checked"},
+    )
+    for name, keywords in (
+        ("item.select", {"where": {"nope": 1}}),
+        ("item.select", {"order": ["salery"]}),
+        ("item.insert", {"rows": {"nope": 1}}),
+        ("pay", {"nope": 1}),
+    ):
+        error = await call.fails("wamp.error.not_authorized", name, **keywords)
+        assert error.message == "not you"

@@ -77,6 +77,57 @@ async def test_settings_of_a_role_that_are_too_long_are_not_sent_with_its_calls(
     assert await call("path") == '"public"'
 
 
+HARMLESS = (
+    "create table plain (id int generated always as identity primary key, at timestamptz "
+    "default now(), name text default 'x' check (length(name) < 10), day date default now(), "
+    "note uuid default gen_random_uuid(), half int generated always as (id / 2) stored)",
+    "create index on plain (lower(name)) where id > 0",
+)
+#: What a table may hold, and whether reads run it as inserts do.
+HOLDS = {
+    "a default that sets a setting": (
+        "alter table t alter name set default set_config('role', 'x', false)", False),
+    "a default that runs SQL": (
+        "alter table t alter name set default query_to_xml('select f(1)', true, true, '')", False),
+    "a default that opens a view": (
+        "alter table t alter name set default table_to_xml('v', true, true, '')", False),
+    "a function in an index": ("create index on t ((id + f(1)))", True),
+    "a function in the condition of an index": (
+        "create index on t (id) where id > f(1)", True),
+    "a function in statistics": ("create statistics s on (id + f(1)), name from t", True),
+    "a function in a check": ("alter table t add check (id > f(1))", True),
+    "an operator": ("create index on t ((id <<>> 1))", True),
+    "a child with a function in an index": (
+        "create table child () inherits (t); create index on child ((id + f(1)))", True),
+    "a partition key": ("create table p (id int) partition by range ((id + f(1)))", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("held", HOLDS)
+async def test_expressions_that_may_run_code_of_users_are_known(
+    database: Database, held: str
+) -> None:
+    statement, read = HOLDS[held]
+    database.execute(
+        "create function f(int) returns int immutable language plpgsql as "
+        "$$ begin return $1; end $$",
+        "create operator <<>> (leftarg = int, rightarg = int, function = int4pl)",
+        "create view v as select 1 as one",
+        "create table t (id int, name text)",
+        *HARMLESS,
+        statement,
+    )
+    connection = await database.connect()
+    catalog = await load_catalog(connection, ["public"], watched=False)
+    await connection.close()
+    found = {relation.name: relation for relation in catalog.relations}
+    assert not found["plain"].runs_code
+    assert found["plain"].inserts_only
+    one = found["p" if "partition" in held else "t"]
+    assert not one.inserts_only
+    assert one.runs_code == read
+
+
 @pytest.mark.parametrize("kind", ["tag", "tag[]", "pair"])
 async def test_a_table_with_a_type_made_of_a_domain_may_run_code_on_insert(
     database: Database, kind: str

@@ -93,3 +93,24 @@ async def test_a_description_is_made_for_a_role_in_parts(api: Start, pauses_of: 
     number = len((await call("describe"))["procedures"])
     assert number > 200
     assert len(pauses) >= number // privileges.PART_ENTRIES
+
+
+async def test_types_of_very_many_parts_are_described_without_them(api: Start) -> None:
+    levels = (f"create type c{n} as (a c{n - 1}, b c{n - 1})" for n in range(1, 10))
+    call = await api(
+        "create type c0 as (a int, b int)",
+        *levels,
+        "create table item (id int primary key, small c3, large c9)",
+        "create table wide (id int primary key, " + ", ".join(f"c{n} c7" for n in range(30)) + ")",
+        "create function taking(" + ", ".join(f"c{n} c7" for n in range(30)) + ") returns int "
+        "language sql as 'select 1'",
+    )
+    entries = {entry["uri"]: entry for entry in (await call("describe"))["procedures"]}
+    row = entries[f"{call.prefix}.item.get"]["result"]["properties"]
+    assert row["large"] == {"type": ["object", "null"]}
+    assert row["small"]["properties"]["a"]["properties"]["b"]["properties"].keys() == {"a", "b"}
+    # Each of these is small enough, and all together are not.
+    wide = entries[f"{call.prefix}.wide.get"]["result"]["properties"]
+    assert wide["c0"] == {"type": ["object", "null"]}
+    (taken,) = entries[f"{call.prefix}.taking"]["overloads"]
+    assert taken[0]["schema"] == {"type": "object"}

@@ -10,6 +10,7 @@ import pytest
 
 from pgwamp.errors import PayloadTooLarge, TooManyRows
 from pgwamp.pgtypes import float_from_text, loads
+from pgwamp.query import shape
 from pgwamp.query.shape import PART_OCTETS, PART_VALUES, Related, Shape, rows_of
 
 ROWS, WIDTH = 500, 190
@@ -51,6 +52,22 @@ async def test_long_values_count_as_their_octets() -> None:
     text = json.dumps("x" * PART_OCTETS)
     turns, _ = await breaks(Shape((("doc", loads),)), [{"doc": text}] * 20)
     assert turns >= 19
+
+
+async def test_parts_of_json_count_as_values() -> None:
+    text = json.dumps([1] * PART_VALUES)
+    turns, _ = await breaks(Shape((("doc", loads),)), [{"doc": text}] * 20)
+    assert turns >= 20
+
+
+async def test_values_of_many_parts_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shape, "MOST_ANSWER_PARTS", 500)
+    made: list[str] = []
+    documents = Shape((("doc", made.append),))
+    text = json.dumps([1] * 200)
+    with pytest.raises(PayloadTooLarge, match=r"^doc: .* more than 500 .* progressive results"):
+        await rows_of(documents, [{"doc": text}] * 3)
+    assert len(made) == 2
 
 
 async def test_related_rows_are_made_in_parts_at_each_level() -> None:

@@ -73,6 +73,24 @@ async def test_what_is_asked_during_a_reload_makes_another(database: Database) -
     assert reloads.ended == 2
 
 
+async def test_a_reload_that_costs_much_is_not_asked_for_at_once_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload_module, "REST", 1_000_000.0)
+    monkeypatch.setattr(reload_module, "LONGEST_REST", 0.7)
+    reloads, ended = Reloads(), list[float]()
+
+    async def dear() -> None:
+        ended.append(asyncio.get_running_loop().time())
+        await reloads.count()
+
+    async with listening(database.url, dear):
+        for number in (1, 2):
+            database.execute(NOTIFY)
+            await reloads.until(number)
+    assert ended[1] - ended[0] >= 0.7
+
+
 async def test_other_notifications_are_not_meant(database: Database) -> None:
     reloads = Reloads()
     async with listening(database.url, reloads.count):

@@ -162,12 +162,14 @@ class _Behind:
     :ivar columns: of the tables that views show, the names of columns by number.
     :ivar keys: of tables and materialized views: whether it is the primary key, and its columns.
     :ivar hiding: relations that keep rows from some roles.
+    :ivar expressions: tables with expressions that may run code of users: whether reads do, too.
     """
 
     views: Views
     columns: Mapping[int, Mapping[str, str]]
     keys: Mapping[int, Sequence[tuple[bool, tuple[str, ...]]]]
     hiding: frozenset[int]
+    expressions: Mapping[int, bool]
 
 
 async def _load_behind(
@@ -185,7 +187,14 @@ async def _load_behind(
         keys[row["oid"]].append((row["primary"], tuple(row["columns"])))
     columns = {row["oid"]: json.loads(row["columns"]) for row in bases}
     hiding = await connection.fetch(_sql("hiding"))
-    return _Behind(views, columns, keys, frozenset(row["oid"] for row in hiding))
+    expressions = await connection.fetch(_sql("expressions"), names)
+    return _Behind(
+        views,
+        columns,
+        keys,
+        frozenset(row["oid"] for row in hiding),
+        {row["oid"]: row["reads"] for row in expressions},
+    )
 
 
 def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
@@ -254,7 +263,8 @@ def _relation(
         comment=row["comment"],
         row_security=row["row_security"],
         has_rules=row["has_rules"],
-        inserts_only=row["inserts_only"],
+        inserts_only=row["inserts_only"] and row["oid"] not in behind.expressions,
+        plans_code=behind.expressions.get(row["oid"], False),
         origins=origins,
         hides_rows=row["oid"] in behind.hiding,
     )

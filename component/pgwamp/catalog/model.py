@@ -63,6 +63,8 @@ class Relation:
     has_rules: bool = False
     #: To insert a row runs no code of users.
     inserts_only: bool = False
+    #: To plan a read may run code of users, as in the expression of an index.
+    plans_code: bool = False
     #: Of a view: which columns of which tables it shows as they are.
     origins: tuple[Origin, ...] = ()
     #: The relation as it is in the database, where this one lacks columns that are not exposed.
@@ -81,6 +83,7 @@ class Relation:
         return (
             self.kind != "table"
             or self.row_security
+            or self.plans_code
             or any(column.type.runs_code for column in self.columns)
         )
 

@@ -11,9 +11,7 @@ select
     exists (
         select from pg_rewrite as r where r.ev_class = c.oid and r.rulename <> '_RETURN'
     ) as has_rules,
-    -- To insert a row runs nothing of users: no triggers and rules, and no functions or operators of
-    -- theirs in defaults, constraints, indexes, and types that are made of domains. What PostgreSQL itself has is in no
-    -- pg_depend.
+    -- To insert a row runs no trigger or rule, and has no value of a type of users; see expressions.sql.
     c.relkind = 'r' and not c.relhasrules and not c.relhassubclass
         and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal)
         and not exists (
@@ -21,17 +19,6 @@ select
             join pg_type as t on t.oid = a.atttypid
             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                 and t.typnamespace <> 'pg_catalog'::regnamespace and t.typtype <> 'e'
-        )
-        and not exists (
-            select from pg_depend as d
-            where d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-                and (d.classid, d.objid) in (
-                    select 'pg_attrdef'::regclass, oid from pg_attrdef where adrelid = c.oid
-                    union all
-                    select 'pg_constraint'::regclass, oid from pg_constraint where conrelid = c.oid
-                    union all
-                    select 'pg_class'::regclass, indexrelid from pg_index where indrelid = c.oid
-                )
         ) as inserts_only,
     (
         select substring(d.description, 1, 5000)

@@ -67,19 +67,24 @@ class Type:
     label_set: frozenset[str] = field(init=False, repr=False, compare=False)
     positions: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
+    #: The type itself, the labels, and the parts of what it is made of.
+    parts: int = field(init=False, repr=False, compare=False)
+    #: Whether to read a value can run code of users.
+    runs_code: bool = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        # A tree of types grows twice with each level: each is gone through once.
+        within = [kind for _, kind in self.fields]
+        if self.element is not None:
+            within.append(self.element)
+        parts = 1 + len(self.labels) + sum(kind.parts for kind in within)
+        object.__setattr__(self, "parts", parts)
+        own = self.casts or self.representation is not None
+        runs_code = own or any(kind.runs_code for kind in within)
+        object.__setattr__(self, "runs_code", runs_code)
         object.__setattr__(self, "label_set", frozenset(self.labels))
         positions = {name: position for position, (name, _) in enumerate(self.fields)}
         object.__setattr__(self, "positions", positions)
-
-    @property
-    def runs_code(self) -> bool:
-        """Whether to read a value can run code of users."""
-        parts = [kind for _, kind in self.fields]
-        if self.element is not None:
-            parts.append(self.element)
-        own = self.casts or self.representation is not None
-        return own or any(part.runs_code for part in parts)
 
     def describe(self) -> str:
         """The type as a person reads it in an error."""

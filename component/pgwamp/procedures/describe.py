@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from pgwamp.catalog import Column, Relation, Routine
@@ -87,13 +87,32 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 
 
-def type_schema(of: Type, shows: Shows) -> dict[str, Any]:
+#: Parts of a type, and of all types of a row or of arguments, that are described: fields, labels
+#: and elements. A table is described some fourteen times, with all of its types.
+MOST_TYPE_PARTS, MOST_ROW_PARTS = 1_000, 5_000
+#: Of a type whose parts are not described.
+_WITHOUT_PARTS: Mapping[str, Mapping[str, Any]] = {
+    "enum": {"type": "string"},
+    "array": {"type": "array"},
+    "composite": {"type": "object"},
+}
+
+
+def most_parts(types: Iterable[Type]) -> int:
+    """The parts up to which each of the types of a row, or of arguments, is described in full."""
+    return MOST_TYPE_PARTS if sum(of.parts for of in types) <= MOST_ROW_PARTS else 1
+
+
+def type_schema(of: Type, shows: Shows, most: int = MOST_TYPE_PARTS) -> dict[str, Any]:
     """A PostgreSQL type as JSON Schema of its neutral values.
 
     :param shows: the fields of a relation's row are its columns.
+    :param most: a type of more parts is described without them.
     """
     schema = dict(_FORMS.get(of.form, {"type": "string", "format": of.name}))
-    if of.form == "enum":
+    if of.parts > most:
+        schema = dict(_WITHOUT_PARTS.get(of.form, schema))
+    elif of.form == "enum":
         schema = {"enum": list(of.labels)}
     elif of.form == "array" and of.element is not None:
         schema = {"type": "array", "items": type_schema(of.element, shows)}
@@ -113,11 +132,12 @@ def type_schema(of: Type, shows: Shows) -> dict[str, Any]:
     return schema
 
 
-def row_schema(columns: Iterable[Column], shows: Shows) -> dict[str, Any]:
+def row_schema(columns: Collection[Column], shows: Shows) -> dict[str, Any]:
     """A row as JSON Schema."""
     properties = {}
+    most = most_parts(column.type for column in columns)
     for column in columns:
-        schema = type_schema(column.type, shows)
+        schema = type_schema(column.type, shows, most)
         if column.comment:
             schema["description"] = column.comment
         if column.nullable and "type" in schema:
@@ -179,6 +199,7 @@ def routine_description(
     :param shows_given: as ``shows``, for the arguments, where less of them may be named.
     """
     first = overloads[0]
+    most = most_parts(argument.type for routine in overloads for argument in routine.inputs)
     result: dict[str, Any] = {"type": "null"}
     if first.columns:
         result = row_schema(first.columns, shows)
@@ -196,7 +217,7 @@ def routine_description(
                 {
                     "name": argument.name or f"${position}",
                     "required": not argument.has_default,
-                    "schema": type_schema(argument.type, shows_given or shows),
+                    "schema": type_schema(argument.type, shows_given or shows, most),
                 }
                 for position, argument in enumerate(routine.inputs, 1)
             ]

@@ -133,10 +133,18 @@ def describe_procedure(
 
 
 def _beginning_with(uri: str, description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a description whose URIs begin with ``uri``."""
+    """The part of a description whose URIs begin with ``uri``.
+
+    Names of columns in topics count as any others: a caller may not see them.
+    """
     procedures = [entry for entry in description["procedures"] if entry["uri"].startswith(uri)]
-    topics = [entry for entry in description["topics"] if entry["topic"].startswith(uri)]
+    topics = [entry for entry in description["topics"] if _may_begin_with(uri, entry["topic"])]
     return {**description, "procedures": procedures, "topics": topics}
+
+
+def _may_begin_with(uri: str, topic: str) -> bool:
+    before, place, _ = topic.partition("{")
+    return topic.startswith(uri) if not place else before.startswith(uri[: len(before)])
 
 
 class _Function(NamedTuple):
@@ -150,8 +158,12 @@ class _Function(NamedTuple):
         """All overloads of one URI."""
         rest = [argument.type for routine in overloads for argument in routine.inputs]
         rows = set()
+        seen: set[int] = set()
         while rest:
             kind = rest.pop()
+            if id(kind) in seen:
+                continue
+            seen.add(id(kind))
             if kind.relation is not None:
                 rows.add(".".join(kind.relation))
             rest += [part for _, part in kind.fields]

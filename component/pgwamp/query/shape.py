@@ -14,8 +14,11 @@ Row = dict[str, Any]
 #: Values of rows that are made, and octets of values that are read, without a break. Either takes
 #: some milliseconds.
 PART_VALUES, PART_OCTETS = 5_000, 250_000
-#: Octets that take as long to read as the rest of the work on a value.
+#: Octets that take as long to read as the rest of the work on a value, or on a part of JSON.
 VALUE_OCTETS = PART_OCTETS // PART_VALUES
+#: Parts of all JSON and arrays of an answer, beside those of related rows. Each takes some hundred
+#: octets of memory, and fewer than three of a message.
+MOST_ANSWER_PARTS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,12 @@ async def rows_of(shape: Shape, records: Sequence[Any], hidden: Sequence[str] = 
             for row in part:
                 del row[name]
         rows += part
-    return await _Answer().finished(shape, rows) if shape else rows
+    return await _Answer().made(shape, rows) if shape else rows
+
+
+def _parts(text: str) -> int:
+    """The parts of JSON, or of an array, at most: commas within texts count too."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
 class _Answer:
@@ -78,7 +86,15 @@ class _Answer:
 
     def __init__(self) -> None:
         self._left = PART_OCTETS
-        self._parts_left = MOST_PARTS
+        self._related_left = MOST_PARTS
+        self._parts_left = MOST_ANSWER_PARTS
+
+    async def made(self, shape: Shape, rows: list[Row]) -> list[Row]:
+        """The rows; what is done to them next has a turn of its own if making them took one."""
+        rows = await self.finished(shape, rows)
+        if self._left < 0:
+            await self._pause()
+        return rows
 
     async def finished(self, shape: Shape, rows: list[Row]) -> list[Row]:
         """The rows, converted in place, or new ones where something is spread."""
@@ -87,15 +103,32 @@ class _Answer:
                 value = row[name]
                 if value is None:
                     continue
-                row[name] = convert(value)
-                self._left -= VALUE_OCTETS + (len(value) if isinstance(value, str) else 0)
-                if self._left < 0:
+                cost = self._cost(name, value) if isinstance(value, str) else VALUE_OCTETS
+                if cost > self._left:
                     await self._pause()
+                self._left -= cost
+                row[name] = convert(value)
         for name, related in shape.related:
             for row in rows:
                 if row[name] is not None:
                     row[name] = await self._related(related, row[name])
         return await self._spread(shape, rows) if shape.spreads else rows
+
+    def _cost(self, name: str, text: str) -> int:
+        """How long it takes to read a value, in octets.
+
+        :raises PayloadTooLarge: all values so far have too many parts.
+        """
+        if len(text) <= VALUE_OCTETS:
+            return VALUE_OCTETS + len(text)
+        parts = _parts(text)
+        self._parts_left -= parts
+        if self._parts_left < 0:
+            raise PayloadTooLarge(
+                f"{name}: lists, dicts and their members of more than {MOST_ANSWER_PARTS} in one "
+                "answer; ask for fewer rows or columns, or for progressive results"
+            )
+        return VALUE_OCTETS * (parts + 1) + len(text)
 
     async def _related(self, related: Related, value: Any) -> Any:
         """The related rows of one row.
@@ -118,19 +151,16 @@ class _Answer:
         return await self.finished(related.shape, value) if related.shape else value
 
     async def _parsed(self, related: Related, text: str) -> Any:
-        document = text.encode()
-        # Before they are made: a part takes some hundred octets. Commas in texts count, too.
-        self._parts_left -= document.count(b",") + document.count(b"[") + document.count(b"{")
-        if self._parts_left < 0:
+        # Before they are made: a part takes some hundred octets.
+        self._related_left -= _parts(text)
+        if self._related_left < 0:
             raise PayloadTooLarge(
                 f"include.{related.label}: related rows of more than {MOST_PARTS} parts (rows, and "
                 "values in them) in one answer; give limits, or fewer columns"
             )
-        self._left -= len(document)
-        if self._left < 0:
+        if len(text) > self._left:
             await self._pause()
-            # To parse the largest takes a part of its own.
-            self._left -= len(document)
+        self._left -= len(text)
         return parse(text)
 
     async def _spread(self, shape: Shape, rows: list[Row]) -> list[Row]:
