@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from pgwamp.errors import printable
+
 if TYPE_CHECKING:
     from pgwamp.settings import LogSettings
 
@@ -38,6 +40,7 @@ def configure(settings: LogSettings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                *([_printable_values] if console else []),
                 renderer,
             ],
         )
@@ -50,6 +53,16 @@ def configure(settings: LogSettings) -> None:
         logging.getLogger(noisy).setLevel(
             logging.DEBUG if settings.level == "debug" else logging.ERROR
         )
+
+
+def _printable_values(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Replace what would steer a terminal: names in the database may hold anything."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = "\n".join(printable(line) for line in value.split("\n"))
+    return event
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

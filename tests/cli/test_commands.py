@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -367,3 +368,18 @@ def test_an_error_does_not_begin_with_a_loop_that_is_not_there(
     with pytest.raises(ValueError, match="its own") as caught:
         run_async(fail())
     assert caught.value.__context__ is None
+
+
+def test_no_name_in_a_line_of_the_log_steers_the_terminal() -> None:
+    program = (
+        "from pgwamp import logs; from pgwamp.settings import LogSettings; "
+        "logs.configure(LogSettings(format='console')); log = logs.get('test'); "
+        "log.warning('skipped', name='a.b\\x1b[2J\\x07'); "
+        "log.error('failed\\x1b[2J', exc_info=ValueError('c\\x1b[2J'))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "name=a.b?[2J?" in ended.stderr
+    assert "ValueError: c?[2J" in ended.stderr
+    assert "\x1b" not in ended.stderr

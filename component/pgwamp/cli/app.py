@@ -12,7 +12,7 @@ import typer
 from pgwamp import __version__, logs
 from pgwamp.cli import client, db, serve, watch
 from pgwamp.cli.context import CONFIG
-from pgwamp.errors import CallError, PgwampError
+from pgwamp.errors import CallError, PgwampError, printable
 
 app = typer.Typer(
     name="pgwamp",
@@ -74,4 +74,4 @@ def main() -> None:
 
 
 def _complain(line: str) -> None:
-    typer.echo("pgwamp: " + " ".join(line.split()), err=True)
+    typer.echo("pgwamp: " + printable(" ".join(line.split())), err=True)
