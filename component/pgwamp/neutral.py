@@ -10,10 +10,10 @@ Integers end at -2^63 and 2^64-1, which are msgpack's, the narrowest of the thre
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from sys import getsizeof
 from typing import Any
 
@@ -36,6 +36,9 @@ _CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
 _MEMORY_OCTETS, _MESSAGE_OCTETS = 64, 14
 #: Characters of a text whose memory is worth asking for.
 _LONG = 1_000
+#: Fewer characters take less time than a call: such texts are joined. To join longer ones would take
+#: much memory, if one has wide characters.
+_SHORT = 100
 
 
 class _TooManyValues(Exception):
@@ -220,6 +223,30 @@ def is_shallow(value: Any) -> bool:
     return False
 
 
+def is_carried(value: Any) -> bool:
+    """Whether every serializer carries a value of JSON, whose numbers are known to be portable.
+
+    Its texts are encoded at once, which takes a fifth of the time of one by one.
+    """
+    texts: list[str] = []
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        texts += [key for container in level if type(container) is dict for key in container]
+        items = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+        ]
+        texts += [item for item in items if type(item) is str]
+        level = [item for item in items if type(item) is dict or type(item) is list]
+        if not level:
+            if any(text[:1] == "\0" for text in texts):
+                return False
+            # With a space before each, or two halves would make a whole.
+            return _is_portable_text("".join(f" {text}" for text in texts if not text.isascii()))
+    return False
+
+
 def _is_portable_text(text: str) -> bool:
     if text[:1] == "\0":
         return False
@@ -310,13 +337,35 @@ def may_hold_large(document: bytes) -> bool:
 
 def most_octets(value: Any) -> int:
     """How much a portable value takes in a message at most, in octets, whatever the serializer."""
-    if isinstance(value, str):
-        return 2 + len(json.dumps(value, ensure_ascii=False).encode())
-    if isinstance(value, bytes):
-        # As base64, with the NUL before it escaped.
-        return 8 + (len(value) + 2) // 3 * 4
-    if isinstance(value, list | tuple):
-        return 9 + sum(2 + most_octets(item) for item in value)
-    if isinstance(value, dict):
-        return 9 + sum(4 + most_octets(key) + most_octets(item) for key, item in value.items())
-    return 25
+    octets = 0
+    short: list[str] = []
+    level: list[Any] = [value]
+    while level:
+        deeper: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                octets += 4
+                if len(item) < _SHORT:
+                    short.append(item)
+                else:
+                    octets += _octets_in_json(item)
+            elif isinstance(item, bytes):
+                # As base64, with the NUL before it escaped.
+                octets += 8 + (len(item) + 2) // 3 * 4
+            elif isinstance(item, list | tuple):
+                octets += 9 + 2 * len(item)
+                deeper += item
+            elif isinstance(item, dict):
+                octets += 9 + 4 * len(item)
+                deeper += item
+                deeper += item.values()
+            else:
+                octets += 25
+        level = deeper
+    # At once, which takes a fifth of the time of one by one.
+    return octets + _octets_in_json("".join(short))
+
+
+def _octets_in_json(text: str) -> int:
+    """The octets of a text in JSON without its quotes."""
+    return len(encode_basestring(text).encode()) - 2

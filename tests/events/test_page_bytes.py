@@ -42,6 +42,20 @@ def test_no_serializer_takes_more(value: Any) -> None:
     assert len(text.encode()) <= most
 
 
+def test_short_texts_are_measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def encode(text: str) -> str:
+        written.append(text)
+        return json.dumps(text, ensure_ascii=False)
+
+    monkeypatch.setattr("pgwamp.neutral.encode_basestring", encode)
+    alone = sum(most_octets(text) for text in ("k€", '"'))
+    written.clear()
+    assert most_octets([{"k€": '"'}] * 1_000) == 9 + 1_000 * (2 + 9 + 4 + alone)
+    assert len(written) == 1
+
+
 def _base64(raw: bytes) -> str:
     return "x" * ((len(raw) + 2) // 3 * 4)
 

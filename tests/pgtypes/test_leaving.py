@@ -194,3 +194,64 @@ def test_many_escapes_count_as_parts_of_a_value() -> None:
     with pytest.raises(PayloadTooLarge, match="many backslashes"):
         loads(f"[{'1,' * 76_000}{escapes}]")
     assert loads(json.dumps("\\" * 7_400_000)) == "\\" * 7_400_000
+
+
+#: Documents that orjson refuses, or whose texts are looked through.
+SLOW_DOCUMENTS = {
+    "a number beyond a double": ("1e999", "1e999"),
+    "half a character": ('"\\ud800"', '"\\ud800"'),
+    "half a character in a text": ('"€\\ud800"', '"€\\ud800"'),
+    "NUL": ('"a\\u0000"', "a\0"),
+}
+
+
+@pytest.mark.parametrize("kind", SLOW_DOCUMENTS)
+def test_an_array_has_few_documents_that_take_long(kind: str) -> None:
+    document, value = SLOW_DOCUMENTS[kind]
+    quick = ["1.5"] * 25_000
+    found = array_of_json(json.dumps([*quick, *[document] * 4_000], ensure_ascii=False))
+    assert found == [1.5] * 25_000 + [value] * 4_000
+    with pytest.raises(PayloadTooLarge, match="more than 4000 documents"):
+        array_of_json(json.dumps([document] * 4_001, ensure_ascii=False))
+    nested = [[document, None]] * 4_001
+    with pytest.raises(PayloadTooLarge, match="more than 4000 documents"):
+        array_of_json(json.dumps(nested, ensure_ascii=False))
+
+
+def test_documents_that_take_no_longer_are_not_counted() -> None:
+    documents = ['"\\ud83d\\ude00"', "true", "1e9", '"\\n"'] * 10_000
+    assert array_of_json(json.dumps(documents)) == ["\U0001f600", True, 1e9, "\n"] * 10_000
+
+
+@pytest.mark.parametrize("kind", SLOW_DOCUMENTS)
+def test_a_value_that_is_read_or_looked_through_twice_has_fewer_parts(kind: str) -> None:
+    document, value = SLOW_DOCUMENTS[kind]
+    few = loads(f"[{'1,' * 60_000}{document}]")
+    assert few == [*[1] * 60_000, value] or few.endswith(f"{document}]")
+    with pytest.raises(PayloadTooLarge, match="100000 parts"):
+        loads(f"[{'1,' * 100_000}{document}]")
+    assert len(loads(f"[{'1,' * 100_000}1]")) == 100_001
+
+
+def test_parts_beyond_ascii_count_one_and_a_half_times() -> None:
+    assert len(loads('["€"' + ",1" * 130_000 + "]")) == 130_001
+    with pytest.raises(PayloadTooLarge, match="beyond ASCII"):
+        loads('["€"' + ",1" * 135_000 + "]")
+    require_convertible('{"€": [1' + ",1" * 33_000 + "]}")
+    with pytest.raises(PayloadTooLarge, match="beyond ASCII"):
+        require_convertible('{"€": [1' + ",1" * 34_000 + "]}")
+
+
+def test_long_documents_are_not_read_twice() -> None:
+    long = "a" * MOST_CONVERTED_OCTETS
+    assert loads(json.dumps([long])) == [long]
+    for last in ("1e999", '"\\ud800"'):
+        with pytest.raises(PayloadTooLarge, match="octets"):
+            loads(f'["{long}",{last}]')
+    with pytest.raises(PayloadTooLarge, match="octets"):
+        array_of_json(json.dumps([json.dumps(long)]))
+
+
+def test_texts_of_whole_characters_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(outgoing, "is_carried")
+    assert loads('["\\ud83d\\ude00", "\\n"]') == ["\U0001f600", "\n"]

@@ -62,8 +62,8 @@ def test_numbers_are_exact_or_text(text: str, value: Any) -> None:
 
 def test_deep_documents_cost_linear_time() -> None:
     """Quadratic time would be minutes."""
-    for depth in (50, 90_000):
-        text = "[" + _nested(depth) + ", 1" * 100_000 + "]"
+    for depth in (50, 49_000):
+        text = "[" + _nested(depth) + ", 1" * 50_000 + "]"
         assert (loads(text) == text) == (depth > 100)
 
 

@@ -18,6 +18,7 @@ from pgwamp.neutral import (
     Size,
     check_arguments,
     find_foreign,
+    is_carried,
     portable_text,
 )
 from pgwamp.session.codec import CODECS
@@ -160,6 +161,22 @@ def test_the_deepest_value_accepted_is_carried(serializer: str) -> None:
 
 
 # --- arguments of a call ------------------------------------------------------------------------
+
+
+_halves = st.text(st.sampled_from("a \0\ud83d\ude00é"), max_size=3)
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.just(0.5) | _halves | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_halves, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_json, st.integers(MAX_DEPTH - 3, MAX_DEPTH + 1))
+def test_json_is_carried_exactly_if_nothing_in_it_is_foreign(value: Any, levels: int) -> None:
+    assert is_carried(value) == (find_foreign(value) is None)
+    for _ in range(levels):
+        value = [value]
+    assert is_carried(value) == (find_foreign(value) is None)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from pgwamp.neutral import (
     LONG_RUN,
     MAX_DEPTH,
     digits_as_zeros,
-    find_foreign,
+    is_carried,
     is_shallow,
 )
 from pgwamp.pgtypes.types import Converter, Type
@@ -29,10 +30,13 @@ _LONGEST_FLOAT = 768
 #: Parts of one value: elements of lists, members of objects. To read so many of JSON holds the
 #: event loop for about 40 ms; to convert a part of another type takes five times as long.
 MOST_PARTS, MOST_CONVERTED_PARTS = 200_000, 50_000
-#: Parts of a value whose numbers are read one by one, which takes twice as long.
+#: Parts of a value that is read by the slower parser, and perhaps by both.
 _MOST_EXACT_PARTS = 100_000
 #: The same of an array of documents, each of which is looked at for itself.
 _MOST_EXACT_ARRAY_PARTS = 15_000
+#: Documents of an array that are read by both parsers, or looked through: even of a short one, that
+#: takes up to ten times as long.
+_MOST_SLOW_DOCUMENTS = 4_000
 #: Numbers that take little time, however long they are.
 _FEW_NUMBERS = 1_000
 #: Backslashes that count as one more part of such a value.
@@ -43,10 +47,14 @@ _DIGITS_OF_A_PART = b"0" * 40
 MOST_CONVERTED_OCTETS = 8_000_000
 #: Backslashes in JSON above which json is the faster one: of each, orjson takes five times as long.
 _MANY_ESCAPES = 200_000
+#: How JSON writes NUL.
+_NUL_ESCAPE = b"\\u0000"
 #: Brackets that are matched level by level; of more, to walk the parsed value costs less.
 _MOST_BRACKETS = 10_000
 #: All bytes but brackets.
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+#: All bytes but those of which there is one for each part.
+_NO_PARTS = bytes(set(range(256)) - set(b",[{"))
 
 
 class _Number(str):
@@ -66,13 +74,14 @@ def loads_exact(text: str) -> Any:
         return json.loads(text, parse_int=_exact_int, parse_float=_Number)
 
 
-def loads(text: str) -> Any:
+def loads(text: str, slow: Callable[[], None] | None = None) -> Any:
     """Parse a json or jsonb value; numbers that no serializer carries become strings.
 
     A document that no serializer carries (nested deeper than 100 levels, half a character, text
     that begins with NUL) is answered as the text that it is, and so is what is no JSON.
 
-    :raises PayloadTooLarge: it has more than MOST_PARTS, or than may be read one by one.
+    :param slow: called before what takes long even of a short document.
+    :raises PayloadTooLarge: it has more than MOST_PARTS, or than the slower parser may read.
     """
     document = text.encode()
     escapes = document.count(b"\\")
@@ -85,21 +94,28 @@ def loads(text: str) -> Any:
         _require_parts(document, _MOST_EXACT_PARTS, zeros, escapes // _ESCAPES_OF_A_PART)
     else:
         _require_parts(document, MOST_PARTS)
-    try:
-        value = _read(text, document, one_by_one)
-    except (ValueError, RecursionError):
-        return text
-    return value if _is_portable(value, document) else text
-
-
-def _read(text: str, document: bytes, one_by_one: bool) -> Any:
-    if not one_by_one:
         try:
-            return orjson.loads(document)
+            value = orjson.loads(document)
         except orjson.JSONDecodeError:
-            # A number larger than a double, or more levels than orjson reads.
-            pass
-    return _ONE_BY_ONE.decode(text)
+            # Half a character, a number larger than a double, or more levels than orjson reads.
+            _require_parts(document, _MOST_EXACT_PARTS)
+            _require_octets(document)
+            one_by_one = True
+            if slow is not None:
+                slow()
+    if one_by_one:
+        try:
+            value = _ONE_BY_ONE.decode(text)
+        except (ValueError, RecursionError):
+            return text
+    # orjson refuses half a character. Among many escapes, to find one takes longer than to look
+    # through the value.
+    may_be_foreign = escapes > 0 and (one_by_one or _NUL_ESCAPE in document)
+    if may_be_foreign and not one_by_one:
+        _require_parts(document, _MOST_EXACT_PARTS)
+        if slow is not None:
+            slow()
+    return value if _is_portable(value, document, may_be_foreign) else text
 
 
 def _has_many_escapes(document: bytes) -> bool:
@@ -112,19 +128,11 @@ def parse(text: str) -> Any:
     return json.loads(document) if _has_many_escapes(document) else orjson.loads(document)
 
 
-def _is_portable(value: Any, document: bytes) -> bool:
+def _is_portable(value: Any, document: bytes, may_be_foreign: bool) -> bool:
     """Whether every serializer carries a value of JSON, of which only these parts are in doubt."""
-    # One byte is found ten times as fast as several; among many escapes, to find one takes longer
-    # than to walk the value.
-    if b"\\" in document and (
-        _has_many_escapes(document) or any(escape in document for escape in _ESCAPES)
-    ):
-        return find_foreign(value) is None
+    if may_be_foreign:
+        return is_carried(value)
     return _nests_little(document) or is_shallow(value)
-
-
-#: Of NUL, and of half a character or of a whole one outside the basic plane.
-_ESCAPES = (b"\\u0000", b"\\ud", b"\\uD")
 
 
 def _nests_little(document: bytes) -> bool:
@@ -147,19 +155,23 @@ def _nests_little(document: bytes) -> bool:
 def _require_parts(document: bytes, most: int, zeros: bytes = b"", further: int = 0) -> None:
     """Refuse a value with more parts than can be read at once; commas in texts count too.
 
+    Beyond ASCII they count one and a half times: to decode a short text takes twice as long.
+
     :param zeros: the document by :func:`digits_as_zeros`, to count long numbers as several parts.
     :param further: parts that are counted already.
     :raises PayloadTooLarge: it has more.
     """
     if len(document) <= most:
         return
-    parts = further + document.count(b",") + document.count(b"[") + document.count(b"{")
+    parts = further + len(document.translate(None, _NO_PARTS))
+    if not document.isascii():
+        parts += parts // 2
     if LONG_RUN in zeros:
         parts += zeros.count(_DIGITS_OF_A_PART)
     if parts > most:
         raise PayloadTooLarge(
-            f"a value of more than {most} parts, long numbers and many backslashes counted; "
-            "ask for a part of it, or cast it to text"
+            f"a value of more than {most} parts, long numbers and many backslashes counted, "
+            "and one and a half times beyond ASCII; ask for a part of it, or cast it to text"
         )
 
 
@@ -178,6 +190,10 @@ def require_convertible(text: str) -> None:
 def _require_convertible(document: bytes, *, holds_json: bool) -> None:
     zeros = digits_as_zeros(document) if holds_json else b""
     _require_parts(document, MOST_CONVERTED_PARTS, zeros)
+    _require_octets(document)
+
+
+def _require_octets(document: bytes) -> None:
     if len(document) > MOST_CONVERTED_OCTETS:
         raise PayloadTooLarge(
             f"a value of more than {MOST_CONVERTED_OCTETS} octets; "
@@ -200,7 +216,7 @@ def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
             value = convert(loads_exact(text))
         except RecursionError:
             return text
-        return value if _is_portable(value, document) else text
+        return value if _is_portable(value, document, b"\\" in document) else text
 
     return read
 
@@ -228,10 +244,22 @@ def array_of_json(text: str) -> Any:
     :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS, or than may be read one by one.
     """
     document = text.encode()
+    _require_octets(document)
     zeros = digits_as_zeros(document)
     most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
     _require_parts(document, most, zeros)
-    return _list_of_documents(parse(text))
+    left = _MOST_SLOW_DOCUMENTS
+
+    def slow() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise PayloadTooLarge(
+                f"an array with more than {_MOST_SLOW_DOCUMENTS} documents that hold a number "
+                "beyond a double, half a character or NUL; ask for a part of it, or cast it to text"
+            )
+
+    return _list_converter(lambda document: loads(document, slow))(parse(text))
 
 
 def _refuse_constant(name: str) -> Any:
@@ -366,9 +394,6 @@ def _list_converter(convert: Converter) -> Converter:
         return None if value is None else convert(value)
 
     return convert_list
-
-
-_list_of_documents = _list_converter(loads)
 
 
 def _timestamp(value: str) -> str:
