@@ -36,8 +36,8 @@ _CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
 _MEMORY_OCTETS, _MESSAGE_OCTETS = 64, 14
 #: Characters of a text whose memory is worth asking for.
 _LONG = 1_000
-#: Fewer characters take less time than a call: such texts are joined. To join longer ones would take
-#: much memory, if one has wide characters.
+#: Fewer characters take less time than a call: such texts are joined. To join longer ones would
+#: take much memory, if one has wide characters.
 _SHORT = 100
 
 
