@@ -160,6 +160,15 @@ def test_no_number_of_json_is_read_by_the_parser_that_is_slow_at_long_ones(
     assert from_json(JSON)(loads_exact(SLOW_NUMBER)) == 1e-323
 
 
+def test_short_numbers_beyond_a_double_are_found_without_an_exception(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(outgoing, "_nearest_double")
+    for number, value in (("1e999", "1e999"), ("-1.5e400", "-1.5e400"), ("1.5", 1.5)):
+        assert loads(ONE_BY_ONE.format(number))[0] == value
+        assert from_json(JSON)(loads_exact(number)) == value
+
+
 #: A way to read numbers of JSON, and how many slow ones it takes.
 OF_MANY_DIGITS = {
     "a document": (lambda numbers: loads(f"[{','.join(numbers)}]"), 4_900),

@@ -27,6 +27,8 @@ _DIGITS = 20
 #: Characters of a number that becomes a double. The middle of two doubles has up to 767 digits:
 #: of longer ones orjson takes what follows for more than nothing, even if it is zeros.
 _LONGEST_FLOAT = 768
+#: Of a number that float() reads as fast as orjson, which takes long to refuse one beyond a double.
+_SHORT_FLOAT = 40
 #: Parts of one value: elements of lists, members of objects. To read so many of JSON holds the
 #: event loop for about 40 ms; to convert a part of another type takes five times as long.
 MOST_PARTS, MOST_CONVERTED_PARTS = 200_000, 50_000
@@ -285,6 +287,9 @@ _nearest_double = orjson.loads
 def _bounded_float(text: str) -> Any:
     if len(text) > _LONGEST_FLOAT:
         return text
+    if len(text) <= _SHORT_FLOAT:
+        number = float(text)
+        return number if math.isfinite(number) else text
     try:
         return _nearest_double(text)
     except orjson.JSONDecodeError:
