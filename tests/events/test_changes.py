@@ -59,6 +59,25 @@ async def test_the_events_of_a_page_are_made_in_parts(
     assert len(pauses) >= len(events) - 1
 
 
+async def test_a_large_event_is_made_in_parts(
+    serve: Serve, connect: Connect, database: Database, prefix: str, pauses_of: PausesOf
+) -> None:
+    database.execute(
+        "create table doc (id int primary key, body text)",
+        "select wamp.watch('doc')",
+        "insert into doc values (1, repeat('x', 300000))",
+        "update doc set body = repeat('y', 300000)",
+    )
+    pauses = pauses_of(payload)
+    await serve()
+    client = await connect()
+    _, answer = await client.call_full(f"{prefix}.doc.changes", [], {"limit": 1})
+    pauses.clear()
+    (event,) = await client.call(f"{prefix}.doc.changes", [answer["next"]])
+    assert len(event["new"]["body"]) == len(event["old"]["body"]) == 300_000
+    assert len(pauses) >= 6, "before reading, before converting and after that, of new and of old"
+
+
 async def test_a_transaction_that_commits_late_is_not_skipped(
     serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
 ) -> None:

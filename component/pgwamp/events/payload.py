@@ -13,7 +13,7 @@ from pgwamp.catalog import WatchedRelation
 from pgwamp.errors import PayloadTooLarge
 from pgwamp.events.reader import Page
 from pgwamp.naming import Naming
-from pgwamp.neutral import MAX_DEPTH, find_foreign
+from pgwamp.neutral import MAX_DEPTH, is_carried
 from pgwamp.pgtypes import (
     Converter,
     Type,
@@ -23,7 +23,7 @@ from pgwamp.pgtypes import (
     loads_exact,
     require_convertible,
 )
-from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
+from pgwamp.query.shape import VALUE_OCTETS
 
 _UNKNOWN = from_json(Type(0, "json", "json"))
 #: What a change carries of its row, and those that are left out when it is too large.
@@ -34,6 +34,8 @@ _TEXTS = (*_ROWS, "args", "kwargs")
 _COMMON = ("schema", "table", "op")
 
 
+#: Octets of records that are read without a break: of short numbers, they take some milliseconds.
+_PART_OCTETS = 50_000
 #: Changes that travel in one event of a table that is watched with ``batch``, at most.
 BATCH = 500
 
@@ -169,11 +171,11 @@ class Shapes:
     ) -> AsyncIterator[tuple[Mapping[str, Any], Event]]:
         """The records of a page with their events, made in parts: calls go on meanwhile."""
         cursor_of = page.cursors(cluster)
-        left = PART_OCTETS
+        left = _PART_OCTETS
         for record in page.records:
             if left < 0:
                 await asyncio.sleep(0)
-                left = PART_OCTETS
+                left = _PART_OCTETS
             yield record, await self._event(record, cursor_of)
             left -= VALUE_OCTETS + sum(len(record[name] or "") for name in _TEXTS)
 
@@ -203,18 +205,22 @@ class Shapes:
         :raises PayloadTooLarge: one has more parts than can be read at once.
         :raises _NotCarried: JSON in one is not neutral.
         """
-        for name in names:
-            if record[name] is not None:
-                require_convertible(record[name])
-        rows = {name: loads_exact(record[name]) for name in names if record[name] is not None}
+        texts = {name: record[name] for name in names if record[name] is not None}
+        rows: dict[str, Any] = {}
+        for name, text in texts.items():
+            require_convertible(text)
+            await _pause_after(text)
+            rows[name] = loads_exact(text)
+            await _pause_after(text)
         shape = self._shapes.get((record["relation_schema"], record["relation"]))
         if shape is None or not all(shape.columns.issuperset(row) for row in rows.values()):
             self.use(await self._load())
             shape = self._shapes.get((record["relation_schema"], record["relation"]), _NO_SHAPE)
-        for name, row in rows.items():
-            _convert(row, shape)
-            if _may_be_foreign(record[name]) and find_foreign(row):
+        for name, text in texts.items():
+            _convert(rows[name], shape)
+            if _may_be_foreign(text) and not is_carried(rows[name]):
                 raise _NotCarried
+            await _pause_after(text)
         return rows
 
     def _published(self, record: Mapping[str, Any]) -> Event:
@@ -277,6 +283,12 @@ _UNREADABLE = (
     ArithmeticError,
     _NotCarried,
 )
+
+
+async def _pause_after(text: str) -> None:
+    """Let calls go on after a step of work on a text, if it is long."""
+    if len(text) > _PART_OCTETS:
+        await asyncio.sleep(0)
 
 
 def _may_be_foreign(text: str) -> bool:
