@@ -251,6 +251,12 @@ def test_parts_beyond_ascii_count_one_and_a_half_times() -> None:
         require_convertible('{"€": [1' + ",1" * 34_000 + "]}")
 
 
+def test_a_row_of_an_event_has_at_most_two_million_backslashes() -> None:
+    require_convertible(json.dumps({"body": '"' * 1_900_000}))
+    with pytest.raises(PayloadTooLarge, match="many backslashes"):
+        require_convertible(json.dumps({"body": '"' * 2_100_000}))
+
+
 def test_long_documents_are_not_read_twice() -> None:
     long = "a" * MOST_CONVERTED_OCTETS
     assert loads(json.dumps([long])) == [long]

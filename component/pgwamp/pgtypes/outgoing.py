@@ -43,6 +43,8 @@ _MOST_SLOW_DOCUMENTS = 4_000
 _FEW_NUMBERS = 1_000
 #: Backslashes that count as one more part of such a value.
 _ESCAPES_OF_A_PART = 160
+#: The same of a row of an event, of which so many are read with all else.
+_ESCAPES_OF_A_CONVERTED_PART = 40
 #: Digits of a number that count as one more part, as zeros.
 _DIGITS_OF_A_PART = b"0" * 40
 #: Octets of the JSON of a value that is converted; the ends of a range are read several times.
@@ -186,7 +188,8 @@ def require_convertible(text: str) -> None:
     """
     if len(text) > MOST_CONVERTED_PARTS:
         document = text.encode()
-        _require_parts(document, MOST_CONVERTED_PARTS, digits_as_zeros(document))
+        escapes = document.count(b"\\") // _ESCAPES_OF_A_CONVERTED_PART
+        _require_parts(document, MOST_CONVERTED_PARTS, digits_as_zeros(document), escapes)
 
 
 def _require_convertible(document: bytes, *, holds_json: bool) -> None:
