@@ -173,11 +173,13 @@ class Shapes:
         cursor_of = page.cursors(cluster)
         left = _PART_OCTETS
         for record in page.records:
+            event = await self._event(record, cursor_of)
+            left -= VALUE_OCTETS + sum(len(record[name] or "") for name in _TEXTS)
             if left < 0:
+                # Before the event is sent, which takes time too.
                 await asyncio.sleep(0)
                 left = _PART_OCTETS
-            yield record, await self._event(record, cursor_of)
-            left -= VALUE_OCTETS + sum(len(record[name] or "") for name in _TEXTS)
+            yield record, event
 
     def _is_batched(self, record: Mapping[str, Any]) -> bool:
         shape = self._shapes.get((record["relation_schema"], record["relation"]))
