@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from pgwamp.errors import StartError, printable
 
-#: Dependents that a message names.
-MOST_NAMED = 3
+#: Dependents that the error of a migration names, and lines that check has of them.
+MOST_NAMED, MOST_LINES = 3, 20
 _DEPENDENTS = (files("pgwamp") / "dependents.sql").read_text(encoding="utf-8")
 
 
@@ -26,8 +26,8 @@ async def dependents_of_strangers(connection: asyncpg.Connection[Any]) -> list[s
     """
     rows = await connection.fetch(_DEPENDENTS)
     found = [row["problem"] for row in rows if not row["entitled"]]
-    more = len(found) - MOST_NAMED
-    return [*found[:MOST_NAMED], *([f"and {more} more that depend on wamp"] if more > 0 else [])]
+    more = len(found) - MOST_LINES
+    return [*found[:MOST_LINES], *([f"and {more} more that depend on wamp"] if more > 0 else [])]
 
 
 def depended_upon(connection: Connection, refusal: str) -> StartError | None:

@@ -16,7 +16,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
-from pgwamp.dependents import dependents_of_strangers
+from pgwamp.dependents import MOST_LINES, dependents_of_strangers
 from pgwamp.errors import StartError
 
 from .conftest import GUEST, Database, query
@@ -220,6 +220,14 @@ async def test_check_names_the_dependents_of_strangers(
         f"the type theirs.d {depends} function wamp.uri_part(text)",
         f"the view pg_temp.kept {depends} function {capture}",
     ]
+
+
+async def test_check_counts_very_many_dependents(watched: Database, guest: Connection) -> None:
+    for number in range(MOST_LINES + 5):
+        query(guest, f"create temp view v{number} as select from wamp.watched")
+    lines = await found(watched)
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1] == "and 5 more that depend on wamp"
 
 
 async def test_check_names_no_use_that_is_allowed(watched: Database, guest: Connection) -> None:
