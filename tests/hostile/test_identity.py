@@ -1,4 +1,4 @@
-"""Who a caller is, is said by the router alone."""
+"""The router alone says who a caller is."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ async def test_related_rows_are_counted_before_they_are_made(
     parsed: list[str] = []
     monkeypatch.setattr("pgwamp.query.shape.parse", lambda text: parsed.append(text) or [])
     related = Related("book", conversions(loads), 1000)
-    # Of each row less than is allowed, of both together more.
+    # Each row has fewer parts than are allowed, both together have more.
     text = json.dumps([{"a": "1"}] * 60_000)
     with pytest.raises(PayloadTooLarge, match=r"^include\.book: "):
         await rows_of(Shape(related=(("book", related),)), [{"book": text}] * 2)

@@ -55,7 +55,7 @@ def refusal(call: Callable[..., object], *arguments: object) -> str:
 
 
 async def found(database: Database) -> list[str]:
-    """What ``pgwamp check`` says of dependents."""
+    """The lines of ``pgwamp check`` about dependents."""
     connection = await asyncpg.connect(database.url)
     try:
         await connection.execute("set search_path = pg_catalog, pg_temp")

@@ -26,7 +26,7 @@ expression (root, class, id, tree, reads) as (
     select f.root, 'pg_statistic_ext'::regclass, s.oid, s.stxexprs::text, true
     from family as f join pg_statistic_ext as s on s.stxrelid = f.member
     union all
-    -- What a partition key depends on is told of the table, with much else.
+    -- PostgreSQL tells of the table, with much else, on what a partition key depends.
     select f.root, null, null, p.partexprs::text, true
     from family as f join pg_partitioned_table as p on p.partrelid = f.member
 ),

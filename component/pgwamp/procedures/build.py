@@ -122,7 +122,7 @@ async def build_exposure(
 async def _unambiguous(
     procedures: Iterable[Procedure], ours: Collection[str]
 ) -> dict[str, Procedure]:
-    """Those of the database by URI, without those whose URI is taken.
+    """Procedures of the database by URI, without those whose URI is taken.
 
     Roles that may create in an exposed schema choose names there: they take none of ours, and where
     two have one name neither can pass for the other.

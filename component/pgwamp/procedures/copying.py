@@ -115,7 +115,7 @@ async def _long_field(value: str) -> list[str]:
     for start in range(0, len(value), PART_OCTETS):
         await asyncio.sleep(0)
         part = value[start : start + PART_OCTETS]
-        # Those before it have no quotes.
+        # The characters before it hold no quotes.
         if _needs_quotes(part):
             quotes, part = True, part.replace('"', '""')
         parts.append(part)

@@ -58,7 +58,7 @@ found (identity, session) as (
     select true, tree ~ $1 from stored
     where octet_length(tree) <= 1000000 and tree ~ ':funcid (2077|3294) '
     union all
-    -- Of what is too long to be looked at, the worst is assumed.
+    -- The worst is assumed where something is too long to be looked at.
     select true, true from routine where octet_length(prosrc) > 1000000
     union all
     select true, true from stored where octet_length(tree) > 1000000

@@ -35,7 +35,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What to do to fetched rows until they are the answer.
+    """The steps from fetched rows to the answer.
 
     :ivar conversions: what to do to a value that is not null, by its name.
     :ivar related: values that are related rows, by their names.
