@@ -108,7 +108,7 @@ def test_numbers_beside_many_escapes_are_exact_or_text() -> None:
 
 
 def test_a_value_of_many_long_numbers_is_refused() -> None:
-    number = "1." + "1" * 30
+    number = "1." + "1" * 19
     assert len(loads("[" + ", ".join([number] * 90_000) + "]")) == 90_000
     with pytest.raises(PayloadTooLarge, match="parts"):
         loads("[" + ", ".join([number] * 110_000) + "]")
@@ -171,13 +171,13 @@ def test_short_numbers_beyond_a_double_are_found_without_an_exception(
 
 #: A way to read numbers of JSON, and how many slow ones it takes.
 OF_MANY_DIGITS = {
-    "a document": (lambda numbers: loads(f"[{','.join(numbers)}]"), 4_900),
-    "an array of documents": (lambda numbers: array_of_json(json.dumps(numbers)), 740),
+    "a document": (lambda numbers: loads(f"[{','.join(numbers)}]"), 2_550),
+    "an array of documents": (lambda numbers: array_of_json(json.dumps(numbers)), 380),
     "a composite": (
         lambda numbers: reader(JSON)(f"[{','.join(numbers)}]"),
-        2_450,
+        1_270,
     ),
-    "a row of an event": (lambda numbers: require_convertible(f"[{','.join(numbers)}]"), 2_450),
+    "a row of an event": (lambda numbers: require_convertible(f"[{','.join(numbers)}]"), 1_270),
 }  # fmt: skip
 
 
@@ -190,10 +190,10 @@ def test_a_long_number_counts_as_several_parts(kind: str) -> None:
 
 
 def test_each_document_of_an_array_that_is_read_exactly_counts() -> None:
-    number = "1" * 30
-    assert array_of_json(json.dumps([number] * 14_000)) == [number] * 14_000
+    number = 1111111111111111111
+    assert array_of_json(json.dumps([str(number)] * 14_000)) == [number] * 14_000
     with pytest.raises(PayloadTooLarge, match="parts"):
-        array_of_json(json.dumps([number] * 15_001))
+        array_of_json(json.dumps([str(number)] * 15_001))
     assert len(array_of_json(json.dumps(["1.5"] * 45_000))) == 45_000
 
 
