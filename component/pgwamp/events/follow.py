@@ -191,7 +191,8 @@ class _Follow:
                 continue
             await self._ask_again()
             changes = [change for change in joint.take(batch) if change in self._wanted]
-            parcels = list(self._common.replay.parcels(changes, ITEM, ITEM_OCTETS))
+            replay = self._common.replay
+            parcels = [parcel async for parcel in replay.parcels(changes, ITEM, ITEM_OCTETS)]
             for parcel in parcels[:-1]:
                 yield {"events": as_sent(parcel), "cursor": parcel[-1].kwargs["cursor"]}
             if parcels:

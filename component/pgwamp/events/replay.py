@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +52,12 @@ class Parcel:
         self._octets = 0
         self.changes: list[Change] = []
 
-    def add(self, change: Change) -> bool:
+    async def add(self, change: Change) -> bool:
         """False if there is no room for it here."""
-        octets = self._weigh(change)
+        octets = await self._weigh(change)
         if octets > self._most:
             change = change.without_values()
-            octets = self._weigh(change)
+            octets = await self._weigh(change)
         full = len(self.changes) >= self._limit or self._octets + octets > self._room
         if self.changes and full:
             return False
@@ -64,9 +65,13 @@ class Parcel:
         self.changes.append(change)
         return True
 
-    def _weigh(self, change: Change) -> int:
+    async def _weigh(self, change: Change) -> int:
         octets = _GROWTH * change.octets + len(change.kwargs["cursor"])
-        return octets if octets <= self._room else most_octets(change.kwargs)
+        if octets <= self._room:
+            return octets
+        # To weigh a large one takes time: other calls go on before the next.
+        await asyncio.sleep(0)
+        return most_octets(change.kwargs)
 
 
 class Replay:
@@ -85,14 +90,16 @@ class Replay:
         """An empty one."""
         return Parcel(limit, self._most if room is None else min(room, self._most), self._most)
 
-    def parcels(self, changes: Iterable[Change], limit: int, room: int) -> Iterator[list[Change]]:
+    async def parcels(
+        self, changes: Iterable[Change], limit: int, room: int
+    ) -> AsyncIterator[list[Change]]:
         """Changes in as many parcels as they need."""
         parcel = self.parcel(limit, room)
         for change in changes:
-            if not parcel.add(change):
+            if not await parcel.add(change):
                 yield parcel.changes
                 parcel = self.parcel(limit, room)
-                parcel.add(change)
+                await parcel.add(change)
         if parcel.changes:
             yield parcel.changes
 
@@ -115,7 +122,7 @@ class Replay:
             outlines = [outline(record, self._naming) for record in page.records]
             chosen = [change for change in outlines if change in wanted]
             for change in await complete(page, chosen, self._shapes, self.cluster):
-                if not parcel.add(change):
+                if not await parcel.add(change):
                     here = Position(page.start.seen, page.polling, change.id - 1, page.end.newest)
                     return Stretch(parcel.changes, here, True)
             # After the rest of a poll comes what was committed since.

@@ -48,7 +48,7 @@ _ESCAPES_OF_A_CONVERTED_PART = 40
 #: Digits of a number that count as one more part, as zeros.
 _DIGITS_OF_A_PART = b"0" * 20
 #: Octets of the JSON of a value that is converted; the ends of a range are read several times.
-MOST_CONVERTED_OCTETS = 8_000_000
+MOST_CONVERTED_OCTETS = 7_000_000
 #: Backslashes in JSON above which json is the faster one: of each, orjson takes five times as long.
 _MANY_ESCAPES = 200_000
 #: How JSON writes NUL.
