@@ -108,7 +108,8 @@ async def test_a_function_before_each_call_refuses_every_kind_of_procedure(
         outcomes = {
             f"{procedure} {kwargs}": await outcome(procedure, kwargs)
             for calls in CALLS_OF.values()
-            for procedure, kwargs in calls
+            for procedure, given in calls
+            for kwargs in (given, {**given, "nonsense": 1})
         }
         refused = {name for name, said in outcomes.items() if "not_authorized" in said}
         assert refused == outcomes.keys(), outcomes

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import (
-    AsyncIterator,
-    Awaitable,
     Collection,
     Iterable,
     Iterator,
@@ -23,6 +21,7 @@ from pgwamp.catalog import Catalog, Graph, Relation, Routine
 from pgwamp.database import Database
 from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
+from pgwamp.procedures.admission import for_admitted
 from pgwamp.procedures.batch import batch_procedure
 from pgwamp.procedures.describe import describe_api, row_schema, with_places
 from pgwamp.procedures.hidden import HiddenKeys
@@ -35,7 +34,7 @@ from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
-from pgwamp.session import Call, Procedure
+from pgwamp.session import Procedure
 from pgwamp.settings import Settings
 
 #: Procedures and relations built between two breaths: calls go on while thousands are built anew.
@@ -113,9 +112,9 @@ async def build_exposure(
     functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
     describe = describe_procedure(description, functions, naming.shows_column, database)
     found[describe.uri] = describe
-    if database.roles:
+    if database.roles or database.judges_each_caller:
         for uri, procedure in found.items():
-            found[uri] = _for_callers_with_a_role(procedure, database)
+            found[uri] = for_admitted(procedure, database)
     return Exposure(found, description, {query.definition for query in queries}, locked)
 
 
@@ -147,19 +146,6 @@ async def _unambiguous(
             cure="rename them with expose.alias, or leave them out with expose.exclude",
         )
     return made
-
-
-def _for_callers_with_a_role(procedure: Procedure, database: Database) -> Procedure:
-    """The procedure, which refuses all others before an error about an argument tells them names.
-
-    :returns: its handler raises :class:`NotAuthorized` for a caller without a role.
-    """
-
-    def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
-        database.roles.of(call.caller)
-        return procedure.handler(call)
-
-    return replace(procedure, handler=handler)
 
 
 def _from_catalog(

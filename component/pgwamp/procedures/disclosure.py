@@ -82,12 +82,7 @@ class Disclosure:
     async def _disclosed(self, error: InvalidArgument, caller: Caller) -> CallError:
         if "sqlstate" in error.details:
             return error  # from PostgreSQL, which has asked for privileges itself
-        if self._database.roles:
-            seen: _Seen | None = await self._seen(error, caller)
-        else:
-            # access.before may refuse a caller all the same.
-            await self._database.admit(caller)
-            seen = None
+        seen = await self._seen(error, caller) if self._database.roles else None
         if seen is not None and (refusal := self._refusal(error, seen)) is not None:
             return refusal
         if not isinstance(error, UnknownName):
