@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -283,3 +284,16 @@ def test_a_list_is_one_element_of_an_array_of_json_or_multiranges(bench: Bench) 
     spans = bound(array(SPANS), [[{"lower": 1, "upper": 3}], []])
     read = "select $1::text::int4multirange[]::text as read"
     assert bench.fetch(read, spans)[0]["read"] == '{"{[1,3)}","{}"}'
+
+
+def test_a_long_text_is_refused_as_a_number_without_a_copy_of_it() -> None:
+    text = "İ" * 1_000_000
+    tracemalloc.start()
+    try:
+        for of in (DOUBLE, NUMERIC, INTEGER, TIME, UUID, BYTEA):
+            with pytest.raises(InvalidArgument):
+                bindable(of, text, "x", Budget())
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < len(text)

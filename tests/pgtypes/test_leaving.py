@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.errors import PayloadTooLarge
+from pgwamp.neutral import MAX_DEPTH
 from pgwamp.pgtypes import (
     TEXT_TYPE,
     Type,
@@ -112,6 +113,25 @@ def test_a_value_of_many_long_numbers_is_refused() -> None:
     assert len(loads("[" + ", ".join([number] * 90_000) + "]")) == 90_000
     with pytest.raises(PayloadTooLarge, match="parts"):
         loads("[" + ", ".join([number] * 110_000) + "]")
+
+
+@given(st.recursive(st.sampled_from(["[]", '"', "\\", "}{", 1]), lambda inner: st.lists(inner)))
+def test_brackets_in_texts_hide_no_levels(value: Any) -> None:
+    for depth in (1, 50, 100, 101, 150, 400):
+        nested = value
+        for _ in range(depth):
+            nested = ["[", nested, "]"] if depth % 2 else ["]", nested, "["]
+        document = json.dumps(nested)
+        assert loads(document) == (nested if _levels(nested) <= MAX_DEPTH else document)
+        read = reader(JSON)(document)
+        assert read == (nested if _levels(nested) <= MAX_DEPTH else document)
+
+
+def _levels(value: Any) -> int:
+    levels, level = 0, [value]
+    while level := [item for item in level if isinstance(item, list)]:
+        levels, level = levels + 1, [part for item in level for part in item]
+    return levels
 
 
 #: A document whose numbers are read one by one, with the number in the place of the braces.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from pgwamp.catalog import Catalog, Graph, load_catalog
 from pgwamp.catalog.model import Argument, Routine
 from pgwamp.errors import InvalidArgument
+from pgwamp.query import scope
 from pgwamp.query.cache import Cache
 from pgwamp.query.keyset import encode_key
 from pgwamp.query.operators import COMPARISONS
@@ -420,6 +422,34 @@ def test_shapes_asked_for_once_displace_none_that_is_used() -> None:
     assert cache.get("used") == 1
     assert len(cache) <= 40
     assert cache.get(0) is None
+
+
+def test_shapes_of_conditions_that_always_hold_take_no_more_than_the_cache_may(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 1_000_000
+    monkeypatch.setattr(scope, "_MOST_CACHED", most)
+    verbs = Verbs(catalog, LimitSettings())
+
+    def count(shape: int) -> None:
+        conditions: list[dict[str, Any]] = []
+        for bit in range(20):
+            condition: dict[str, Any] = {}
+            for _ in range(8 if shape >> bit & 1 else 7):
+                condition = {"not": condition}
+            conditions.append(condition)
+        for _ in range(2):
+            verbs.reads.count({"where": {"or": conditions}})
+
+    count(0)
+    tracemalloc.start()
+    try:
+        for shape in range(1, 500):
+            count(shape)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < most
 
 
 def test_a_cache_holds_no_more_octets_than_it_may() -> None:

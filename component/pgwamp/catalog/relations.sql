@@ -19,6 +19,17 @@ select
             join pg_type as t on t.oid = a.atttypid
             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                 and t.typnamespace <> 'pg_catalog'::regnamespace and t.typtype <> 'e'
+        )
+        -- A foreign key between two types may run a cast of users.
+        and not exists (
+            select from pg_constraint as k
+            join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = any (k.conkey)
+            join pg_attribute as b on b.attrelid = k.confrelid
+                and b.attnum = k.confkey[array_position(k.conkey, a.attnum)]
+            where k.conrelid = c.oid and k.contype = 'f' and (
+                a.atttypid <> b.atttypid
+                or exists (select from unnest(k.conpfeqop) as o (id) where o.id >= 16384)
+            )
         ) as inserts_only,
     (
         select substring(d.description, 1, 5000)

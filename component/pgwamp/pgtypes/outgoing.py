@@ -43,7 +43,8 @@ _MOST_SLOW_DOCUMENTS = 4_000
 _FEW_NUMBERS = 1_000
 #: Backslashes that count as one more part of such a value.
 _ESCAPES_OF_A_PART = 160
-#: The same of a row of an event, of which so many are read with all else.
+#: The same of a row of an event, of which so many are read with all else, and of a value that is
+#: converted: quotes of ranges are read several times.
 _ESCAPES_OF_A_CONVERTED_PART = 40
 #: Digits of a number that count as one more part, as zeros.
 _DIGITS_OF_A_PART = b"0" * 20
@@ -53,10 +54,6 @@ MOST_CONVERTED_OCTETS = 7_000_000
 _MANY_ESCAPES = 200_000
 #: How JSON writes NUL.
 _NUL_ESCAPE = b"\\u0000"
-#: Brackets that are matched level by level; of more, to walk the parsed value costs less.
-_MOST_BRACKETS = 10_000
-#: All bytes but brackets.
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 #: All bytes but those of which there is one for each part.
 _NO_PARTS = bytes(set(range(256)) - set(b",[{"))
 
@@ -136,24 +133,8 @@ def _is_portable(value: Any, document: bytes, may_be_foreign: bool) -> bool:
     """Whether every serializer carries a value of JSON, of which only these parts are in doubt."""
     if may_be_foreign:
         return is_carried(value)
-    return _nests_little(document) or is_shallow(value)
-
-
-def _nests_little(document: bytes) -> bool:
-    """Whether a document certainly has few levels, by its brackets, those in texts counted."""
-    if len(document) <= MAX_DEPTH:
-        return True
-    brackets = document.translate(None, _NO_BRACKETS)
-    if len(brackets) <= MAX_DEPTH:
-        return True
-    if len(brackets) > _MOST_BRACKETS:
-        return False
-    for _ in range(MAX_DEPTH):
-        # The innermost level goes.
-        before, brackets = len(brackets), brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if len(brackets) == before:
-            return not brackets
-    return False
+    # Brackets in texts count too: in them no pairs can be told apart.
+    return document.count(b"[") + document.count(b"{") <= MAX_DEPTH or is_shallow(value)
 
 
 def _require_parts(document: bytes, most: int, zeros: bytes = b"", further: int = 0) -> None:
@@ -187,15 +168,13 @@ def require_convertible(text: str) -> None:
     :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS.
     """
     if len(text) > MOST_CONVERTED_PARTS:
-        document = text.encode()
-        escapes = document.count(b"\\") // _ESCAPES_OF_A_CONVERTED_PART
-        _require_parts(document, MOST_CONVERTED_PARTS, digits_as_zeros(document), escapes)
+        _require_convertible(text.encode(), holds_json=True)
 
 
 def _require_convertible(document: bytes, *, holds_json: bool) -> None:
     zeros = digits_as_zeros(document) if holds_json else b""
-    _require_parts(document, MOST_CONVERTED_PARTS, zeros)
-    _require_octets(document)
+    escapes = document.count(b"\\") // _ESCAPES_OF_A_CONVERTED_PART
+    _require_parts(document, MOST_CONVERTED_PARTS, zeros, escapes)
 
 
 def _require_octets(document: bytes) -> None:
@@ -217,6 +196,7 @@ def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
     def read(text: str) -> Any:
         document = text.encode()
         _require_convertible(document, holds_json=holds_json)
+        _require_octets(document)
         try:
             value = convert(loads_exact(text))
         except RecursionError:

@@ -30,6 +30,8 @@ _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
 #: What rounds to the largest real, not to infinity; what rounds to zero.
 _LARGEST_REAL, _VANISHING_REAL = 3.402823567797336e38, 2.0**-150
 _NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
+#: Characters of the longest of these.
+_LONGEST_NONFINITE = 9
 #: Characters of a text that PostgreSQL reads as a value of another type: its log quotes the whole
 #: of one that it cannot read. An array of so many characters has half as many elements.
 LONGEST_LITERAL = 20_000
@@ -125,7 +127,8 @@ def integer(of: Type, value: Any, path: str, _: object = None) -> int:
 
 def floating(of: Type, value: Any, path: str, budget: Budget) -> float:
     """A float of the type's range; one that would become zero or infinity is beyond it."""
-    if type(value) is str and value.lower() in _NONFINITE:
+    # The length first: to lower a long text takes long.
+    if type(value) is str and len(value) <= _LONGEST_NONFINITE and value.lower() in _NONFINITE:
         return _NONFINITE[value.lower()]
     if type(value) is float and not math.isfinite(value):
         return value

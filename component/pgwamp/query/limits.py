@@ -37,6 +37,11 @@ class Values(list[Any]):
         self.counted: Counter[Counted] = Counter()
         self._pattern_characters = 0
 
+    @property
+    def asked(self) -> int:
+        """How many columns, conditions and includes the call asks for, in all."""
+        return self.counted.total()
+
     def ask_for(self, what: Counted, number: int, path: str) -> None:
         """Add to what the call asks for.
 

@@ -97,6 +97,7 @@ class Reads:
             most = self._max_rows
         bounds, limit = parse_bounds(request, values, most=most)
         statement = self._cache.get(
+            values,
             ("select", selection, bounds, keyset is not None, key, counted),
             lambda: self._build_select(selection, bounds, keyset is not None, key, counted),
         )
@@ -114,6 +115,7 @@ class Reads:
         selection = SelectionParser(self._scope, values).parse(request)
         bounds, _ = parse_bounds(request, values)
         return self._cache.get(
+            values,
             ("copy" if plain else "select", selection, bounds, False, None, False, condition),
             lambda: self._build_select(
                 selection, bounds, False, None, False, plain=plain, condition=condition
@@ -128,15 +130,17 @@ class Reads:
         )
         if selection.grouped:
             raise InvalidArgument("columns", "one row has no aggregates; use select")
-        return self._cache.get(("get", selection), lambda: self._build_get(selection)).bind(values)
+        return self._cache.get(values, ("get", selection), lambda: self._build_get(selection)).bind(
+            values
+        )
 
     def count(self, request: Mapping[str, Any]) -> Bound:
         """How many rows match."""
         values = Values(self._scope.limits)
         matching = self._matching(request, values)
-        return self._cache.get(("count", matching), lambda: self._build_count(matching)).bind(
-            values
-        )
+        return self._cache.get(
+            values, ("count", matching), lambda: self._build_count(matching)
+        ).bind(values)
 
     def plan(self, request: Mapping[str, Any]) -> Bound | None:
         """The rows that match, to be explained and not to be run.
@@ -148,7 +152,7 @@ class Reads:
         if hides_rows(self._relation, matching):
             return None
         return self._cache.get(
-            ("plan", matching), lambda: self._build_count(matching, sa.literal_column("1"))
+            values, ("plan", matching), lambda: self._build_count(matching, sa.literal_column("1"))
         ).bind(values)
 
     def _matching(self, request: Mapping[str, Any], values: Values) -> Selection:

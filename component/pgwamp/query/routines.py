@@ -142,6 +142,7 @@ class RoutineCalls:
         counted = self._counts(request, selection) and overload.routine.returns_set
         bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
+            values,
             (self._overloads.index(overload), given, selection, bounds, counted, plain),
             lambda: overload.build(
                 given, selection, bounds, Builder(bigint_as_string=self._big, plain=plain), counted

@@ -13,12 +13,16 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.query.cache import Cache
 from pgwamp.query.dialect import DIALECT
 from pgwamp.query.expressions import leaves
+from pgwamp.query.limits import Values
 from pgwamp.query.shape import UNCHANGED, Row, Shape, rows_of
 
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
 _MOST_PARAMETERS = 32_767
 #: What a cached statement takes in memory, its shape included, by the length of its SQL; measured.
 _OCTETS_PER_CHARACTER = 15
+#: What each column, condition or include of its shape takes. PostgreSQL is told nothing of some:
+#: conditions that always hold.
+_OCTETS_PER_ASKED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +106,15 @@ class StatementCache:
     def __init__(self, shared: Cache[Statement]):
         self._shared = shared
 
-    def get(self, shape: object, build: Callable[[], Statement]) -> Statement:
-        """The statement of ``shape``, built on its first use."""
+    def get(self, values: Values, shape: object, build: Callable[[], Statement]) -> Statement:
+        """The statement of ``shape``, built on its first use.
+
+        :param values: of the call, which has counted what the shape holds.
+        """
         key = (self, shape)
         statement = self._shared.get(key)
         if statement is None:
             statement = build()
-            self._shared.put(key, statement, len(statement.sql) * _OCTETS_PER_CHARACTER)
+            octets = len(statement.sql) * _OCTETS_PER_CHARACTER + values.asked * _OCTETS_PER_ASKED
+            self._shared.put(key, statement, octets)
         return statement

@@ -80,6 +80,7 @@ class Writes:
         returning = self._returning(request, values)
         few = self._is_few(rows)
         return self._cache.get(
+            values,
             ("insert", rows.groups, returning, few),
             lambda: self._finish(
                 [self._insert(i, group) for i, group in enumerate(rows.groups)], returning, few
@@ -98,6 +99,7 @@ class Writes:
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
+            values,
             ("update", rows.groups, where, returning),
             lambda: self._build_update(rows.groups[0], where, returning),
         ).bind(values, rows.named())
@@ -112,6 +114,7 @@ class Writes:
         returning = self._returning(request, values)
         few = self._is_few(rows)
         return self._cache.get(
+            values,
             ("upsert", rows.groups, conflict, returning, few),
             lambda: self._finish(
                 [self._upsert(i, group, conflict) for i, group in enumerate(rows.groups)],
@@ -126,7 +129,7 @@ class Writes:
         where = self._required_where(request, values)
         returning = self._returning(request, values)
         return self._cache.get(
-            ("delete", where, returning), lambda: self._build_delete(where, returning)
+            values, ("delete", where, returning), lambda: self._build_delete(where, returning)
         ).bind(values)
 
     def _rows(self, request: Mapping[str, Any], values: Values) -> Rows:
@@ -180,6 +183,7 @@ class Writes:
         returning = self._returning(request, values)
         few = self._is_few(rows)
         return self._cache.get(
+            values,
             ("update rows", group, returning, few),
             lambda: self._build_update_rows(group, key, returning, few),
         ).bind(values, rows.named())
