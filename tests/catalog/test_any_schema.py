@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from pgwamp.catalog import Catalog, Graph, load_catalog
+from pgwamp.catalog import Catalog, ForeignKey, Graph, Relation, load_catalog
 from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS, MOST_VIEWS
 from pgwamp.catalog.types import MOST_LEVELS, MOST_PARTS
 from pgwamp.pgtypes import Type
@@ -102,9 +105,7 @@ async def test_a_table_may_hold_arrays_of_its_own_rows(database: Database) -> No
     assert catalog.relations[1].by_name["p"].type.form == "composite"
 
 
-async def test_a_table_with_hundreds_of_foreign_keys_is_no_junction(
-    database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_table_with_hundreds_of_foreign_keys_is_no_junction(database: Database) -> None:
     keys = ", ".join(f"k{n} int references t" for n in range(300))
     unique = ", ".join(f"k{n}" for n in range(32))
     _, graph = await load(
@@ -119,6 +120,106 @@ async def test_a_table_with_hundreds_of_foreign_keys_is_no_junction(
     assert sum(way.junction is None for way in ways) == 301
     assert [way.target.name for way in ways if way.junction is not None] == ["other"]
     assert MOST_JUNCTION_KEYS < 300
+
+
+async def test_one_line_of_the_log_counts_exposed_tables_with_too_many_keys_for_a_junction(
+    database: Database,
+) -> None:
+    keys = ", ".join(f"k{n} int references t" for n in range(MOST_JUNCTION_KEYS + 1))
+    with capture_logs() as logs:
+        await load(
+            database, "create table t (id int primary key)", "create schema hidden",
+            *(f"create table {name} ({keys})" for name in ("one", "two", "hidden.one")),
+        )  # fmt: skip
+    assert [(line["event"], line["number"]) for line in logs] == [
+        ("some tables are no junctions: they have too many foreign keys", 2)
+    ]
+
+
+async def test_the_keys_of_a_table_that_nothing_shows_are_not_paired(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paired: list[int] = []
+
+    def counted(keys: Sequence[ForeignKey], length: int) -> Iterator[Any]:
+        paired.extend(key.source for key in keys)
+        return combinations(keys, length)
+
+    monkeypatch.setattr("pgwamp.catalog.graph.combinations", counted)
+    link = "(t int references t, o int references o, unique (t, o))"
+    catalog, _ = await load(
+        database, "create schema hidden", "create schema shown",
+        "create table t (id int primary key)", "create table o (id int primary key)",
+        *(f"create table {name} {link}" for name in ("hidden.link", "shown.link", "link")),
+        "create view shown_link as table shown.link",
+    )  # fmt: skip
+    found = {relation.name: relation for relation in catalog.relations}
+    assert {*paired} == {found["link"].oid, found["shown_link"].origins[0].table}
+    paired.clear()
+    Graph(catalog, [r for r in catalog.relations if "link" not in r.name])
+    assert paired == []
+
+
+@pytest.fixture
+async def crowd(database: Database) -> Catalog:
+    """A table with views, and a junction of very many keys to it."""
+    keys = ", ".join(f"k{n} int references t" for n in range(MOST_JUNCTION_KEYS))
+    unique = ", ".join(f"k{n}" for n in range(MOST_JUNCTION_KEYS))
+    catalog, _ = await load(
+        database, "create table t (id int primary key)",
+        "; ".join(f"create view v{n} as table t" for n in range(MOST_VIEWS)),
+        f"create table wide ({keys}, unique ({unique}))",
+    )  # fmt: skip
+    return catalog
+
+
+async def test_a_relation_with_enough_relationships_costs_nothing_more(
+    crowd: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, has_room = 0, Graph._has_room
+
+    def counted(graph: Graph, source: Relation, target: Relation) -> bool:
+        nonlocal tried
+        tried += 1
+        return has_room(graph, source, target)
+
+    monkeypatch.setattr(Graph, "_has_room", counted)
+    monkeypatch.setattr("pgwamp.catalog.graph.MOST_RELATIONSHIPS", 50)
+    with capture_logs() as logs:
+        graph = Graph(crowd, crowd.relations)
+    assert {len(graph.relationships(relation)) for relation in crowd.relations} == {50}
+    # Of nearly a million that the views could have.
+    assert tried < 5_000
+    assert [(line["number"], len(line["names"])) for line in logs] == [(MOST_VIEWS + 2, 10)]
+
+
+async def test_all_relations_have_only_so_many_relationships(
+    crowd: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwamp.catalog.graph.MOST_IN_ALL", 200)
+    graph = Graph(crowd, crowd.relations)
+    assert sum(len(graph.relationships(relation)) for relation in crowd.relations) == 200
+    # Those of tables come first.
+    table, wide = (r for r in crowd.relations if r.kind == "table")
+    assert len(graph.relationships(wide)) == MOST_JUNCTION_KEYS
+    assert len(graph.relationships(table)) == 200 - MOST_JUNCTION_KEYS
+
+
+async def test_others_have_their_turn_while_relationships_are_found(crowd: Catalog) -> None:
+    turns = 0
+    building = asyncio.create_task(Graph.build(crowd, crowd.relations))
+    while not building.done():
+        turns += 1
+        await asyncio.sleep(0)
+    at_once = Graph(crowd, crowd.relations)
+    for relation in crowd.relations:
+        ways = building.result().relationships(relation)
+        assert [list(way.spellings()) for way in ways] == [
+            list(way.spellings()) for way in at_once.relationships(relation)
+        ]
+    # One for each pair of keys at least, three times.
+    pairs = MOST_JUNCTION_KEYS * (MOST_JUNCTION_KEYS - 1) / 2
+    assert turns > 3 * pairs
 
 
 async def test_the_views_of_others_displace_no_relationship_of_a_table(

@@ -8,10 +8,11 @@ another one would answer its values, and filter by them.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations
 from typing import NamedTuple
 
 from pgwamp import logs
@@ -22,11 +23,16 @@ log = logs.get(__name__)
 #: of a relation, views of a table that take its keys, foreign keys of a junction, and unique keys
 #: of it that are looked at.
 MOST_RELATIONSHIPS, MOST_VIEWS, MOST_JUNCTION_KEYS, MOST_UNIQUE_KEYS = 4000, 30, 30, 50
+#: Relationships of all relations, and pairs of keys of all junctions: to collect garbage among a
+#: hundred thousand of them takes a quarter of a second.
+MOST_IN_ALL = 100_000
+#: Relations that a line of the log names.
+_MOST_NAMED = 10
 #: Column of one side, column of the other.
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Junction:
     """The relation in the middle of a many-to-many relationship.
 
@@ -40,7 +46,7 @@ class Junction:
     target_constraint: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Relationship:
     """A way from a row of one relation to the rows of another.
 
@@ -112,18 +118,26 @@ class Graph:
         routines: Iterable[Routine] | None = None,
     ):
         self._reachable = {relation.key for relation in reachable}
-        self._sides = _Sides(catalog.relations)
         self._relationships: dict[tuple[str, str], list[Relationship]] = defaultdict(list)
+        self._number = 0
         self._full: set[tuple[str, str]] = set()
         self._computed: dict[tuple[str, str], dict[str, Routine]] = defaultdict(dict)
-        links = list(self._links(catalog.foreign_keys))
-        # Those of tables come first: however many views others create, they stay.
-        for direct in (True, False):
-            for key in catalog.foreign_keys:
-                self._add_foreign_key(key, direct)
-            for link in links:
-                self._add_junction(link, direct)
-        self._add_routines(catalog, catalog.routines if routines is None else routines)
+        self._sides = _Sides()
+        for _ in self._fill(catalog, routines):
+            pass
+
+    @classmethod
+    async def build(
+        cls,
+        catalog: Catalog,
+        reachable: Iterable[Relation],
+        routines: Iterable[Routine] | None = None,
+    ) -> Graph:
+        """Build the same as the constructor; calls go on meanwhile."""
+        graph = cls(Catalog(0), reachable)
+        for _ in graph._fill(catalog, routines):
+            await asyncio.sleep(0)
+        return graph
 
     def relationships(self, relation: Relation) -> Sequence[Relationship]:
         """Where one can go from ``relation``."""
@@ -133,95 +147,157 @@ class Graph:
         """Functions of a row of ``relation`` that serve as its columns, by name."""
         return self._computed.get(relation.key, {})
 
-    def _add(self, relationship: Relationship) -> None:
-        source = relationship.source
-        if relationship.target.key not in self._reachable:
-            return
-        known = self._relationships[source.key]
-        if len(known) < MOST_RELATIONSHIPS:
-            known.append(relationship)
-        elif source.key not in self._full:
-            self._full.add(source.key)
+    def _fill(self, catalog: Catalog, routines: Iterable[Routine] | None) -> Iterator[None]:
+        """Add all that there is, in steps of little time each."""
+        # The oldest come first: whoever may create views does not displace those of others.
+        for relation in sorted(catalog.relations, key=lambda relation: relation.oid):
+            self._sides.add(relation, reachable=relation.key in self._reachable)
+            yield
+        links: list[_Link] = []
+        for found in self._links(catalog.foreign_keys):
+            links += found[: MOST_IN_ALL - len(links)]
+            yield
+        # Those of tables come first: however many views others create, they stay.
+        for direct in (True, False):
+            for key in catalog.foreign_keys:
+                self._add_foreign_key(key, direct)
+                yield
+            for link in links:
+                self._add_junction(link, direct)
+                yield
+        for routine in catalog.routines if routines is None else routines:
+            self._add_routine(catalog, routine)
+            yield
+        if self._full:
             log.warning(
-                "some relationships are left out: the relation has too many",
-                schema=source.schema,
-                name=source.name,
+                "some relationships are left out: relations have too many",
+                names=[".".join(key) for key in sorted(self._full)[:_MOST_NAMED]],
+                number=len(self._full),
                 most=MOST_RELATIONSHIPS,
+                most_in_all=MOST_IN_ALL,
             )
+
+    def _has_room(self, source: Relation, target: Relation) -> bool:
+        """Whether ``source`` takes one more relationship, to ``target``."""
+        if target.key not in self._reachable or source.key in self._full:
+            return False
+        if (
+            len(self._relationships[source.key]) >= MOST_RELATIONSHIPS
+            or self._number >= MOST_IN_ALL
+        ):
+            self._full.add(source.key)
+            return False
+        return True
+
+    def _add(self, relationship: Relationship) -> None:
+        self._relationships[relationship.source.key].append(relationship)
+        self._number += 1
 
     def _add_foreign_key(self, key: ForeignKey, direct: bool) -> None:
         """Both ways between the tables of a key, or else between their views."""
-        for source, columns in self._sides.of(key.source, key.columns):
+        most = 1 if direct else None
+        for source, columns in self._sides.of(key.source, key.columns)[:most]:
             one_to_one = any(set(unique) <= set(columns) for unique in source.unique)
-            for target, target_columns in self._sides.of(key.target, key.target_columns):
+            for target, target_columns in self._sides.of(key.target, key.target_columns)[:most]:
                 if direct is not ((source.oid, target.oid) == (key.source, key.target)):
                     continue
                 pairs = tuple(zip(columns, target_columns, strict=True))
-                back = tuple((theirs, ours) for ours, theirs in pairs)
                 within = key.source == key.target
-                self._add(
-                    Relationship(source, target, True, pairs, key.name, forward=True, within=within)
-                )
-                self._add(Relationship(target, source, one_to_one, back, key.name, within=within))
+                if self._has_room(source, target):
+                    self._add(
+                        Relationship(
+                            source, target, True, pairs, key.name, forward=True, within=within
+                        )
+                    )
+                if self._has_room(target, source):
+                    back = tuple((theirs, ours) for ours, theirs in pairs)
+                    self._add(
+                        Relationship(target, source, one_to_one, back, key.name, within=within)
+                    )
 
-    def _links(self, keys: Sequence[ForeignKey]) -> Iterator[_Link]:
+    def _links(self, keys: Sequence[ForeignKey]) -> Iterator[list[_Link]]:
         """The pairs of foreign keys of one table, of which a row links each pair of others."""
         by_table: dict[int, list[ForeignKey]] = defaultdict(list)
         for key in keys:
-            by_table[key.source].append(key)
+            if self._sides.reachable(key.source):
+                by_table[key.source].append(key)
+        too_many = 0
         for table, own in by_table.items():
             if len(own) > MOST_JUNCTION_KEYS:
-                log.warning(
-                    "the table is no junction: it has too many foreign keys",
-                    table=table,
-                    most=MOST_JUNCTION_KEYS,
-                )
+                too_many += 1
                 continue
-            for first, second in permutations(own, 2):
-                middles = self._sides.of(table, (*first.columns, *second.columns))
-                for junction, columns in middles[:1]:
-                    near = columns[: len(first.columns)]
-                    far = columns[len(first.columns) :]
-                    # The key of a row may have further columns that are not exposed.
-                    uniques = junction.complete.unique[:MOST_UNIQUE_KEYS]
-                    links = any(_is_link(set(unique), set(near), set(far)) for unique in uniques)
-                    if links and junction.key in self._reachable:
-                        yield _Link(junction, first, second, near, far)
+            yield from self._links_of(table, own)
+        if too_many:
+            log.warning(
+                "some tables are no junctions: they have too many foreign keys",
+                number=too_many,
+                most=MOST_JUNCTION_KEYS,
+            )
+
+    def _links_of(self, table: int, keys: Sequence[ForeignKey]) -> Iterator[list[_Link]]:
+        uniques: dict[tuple[str, str], list[frozenset[str]]] = {}
+        for first, second in combinations(keys, 2):
+            junction, columns = next(
+                self._sides.showing(table, (*first.columns, *second.columns)), (None, ())
+            )
+            if junction is None or junction.key not in self._reachable:
+                continue
+            if junction.key not in uniques:
+                # The key of a row may have further columns that are not exposed.
+                known = junction.complete.unique[:MOST_UNIQUE_KEYS]
+                uniques[junction.key] = [frozenset(unique) for unique in known]
+            near, far = columns[: len(first.columns)], columns[len(first.columns) :]
+            if _is_link(uniques[junction.key], near, far):
+                yield [
+                    _Link(junction, first, second, near, far),
+                    _Link(junction, second, first, far, near),
+                ]
+            else:
+                yield []
 
     def _add_junction(self, link: _Link, direct: bool) -> None:
         """From the target of one key to that of the other: tables, or else their views."""
         first, second = link.first, link.second
-        for source, source_columns in self._sides.of(first.target, first.target_columns):
-            for target, target_columns in self._sides.of(second.target, second.target_columns):
+        most = 1 if direct else None
+        for source, source_columns in self._sides.of(first.target, first.target_columns)[:most]:
+            if source.key in self._full:
+                continue
+            for target, columns in self._sides.of(second.target, second.target_columns)[:most]:
                 if direct is not ((source.oid, target.oid) == (first.target, second.target)):
                     continue
-                middle = Junction(
-                    link.junction,
-                    tuple(zip(source_columns, link.near, strict=True)),
-                    tuple(zip(target_columns, link.far, strict=True)),
-                    second.name,
-                )
-                self._add(Relationship(source, target, False, junction=middle))
+                if self._has_room(source, target):
+                    middle = Junction(
+                        link.junction,
+                        tuple(zip(source_columns, link.near, strict=True)),
+                        tuple(zip(columns, link.far, strict=True)),
+                        second.name,
+                    )
+                    self._add(Relationship(source, target, False, junction=middle))
 
-    def _add_routines(self, catalog: Catalog, routines: Iterable[Routine]) -> None:
-        for routine in routines:
-            if routine.kind != "function" or len(routine.inputs) != 1:
-                continue
-            source = catalog.by_row_type.get(routine.inputs[0].type.oid)
-            if source is None or routine.returns is None or routine.returns.name == "void":
-                continue
-            target = catalog.by_row_type.get(routine.returns.oid)
-            if target is not None:
-                to_one = not routine.returns_set or routine.rows == 1
-                self._add(Relationship(source, target, to_one, routine=routine))
-            elif not routine.returns_set and routine.returns.name != "record":
+    def _add_routine(self, catalog: Catalog, routine: Routine) -> None:
+        if routine.kind != "function" or len(routine.inputs) != 1:
+            return
+        source = catalog.by_row_type.get(routine.inputs[0].type.oid)
+        if source is None or routine.returns is None or routine.returns.name == "void":
+            return
+        target = catalog.by_row_type.get(routine.returns.oid)
+        if target is None:
+            if not routine.returns_set and routine.returns.name != "record":
                 self._computed[source.key].setdefault(routine.name, routine)
+        elif self._has_room(source, target):
+            to_one = not routine.returns_set or routine.rows == 1
+            self._add(Relationship(source, target, to_one, routine=routine))
 
 
-def _is_link(unique: set[str], near: set[str], far: set[str]) -> bool:
+def _is_link(uniques: Iterable[frozenset[str]], near: Sequence[str], far: Sequence[str]) -> bool:
     """Whether a key of a junction says that its rows link two others."""
-    both = near | far
-    return bool(unique & near and unique & far) and (unique <= both or unique >= both)
+    both = {*near, *far}
+    return any(
+        not unique.isdisjoint(near)
+        and not unique.isdisjoint(far)
+        and (unique <= both or unique >= both)
+        for unique in uniques
+    )
 
 
 class _Link(NamedTuple):
@@ -234,28 +310,46 @@ class _Link(NamedTuple):
     far: tuple[str, ...]
 
 
+#: A relation that shows some columns of a table, and its names for them.
+_Side = tuple[Relation, tuple[str, ...]]
+
+
 class _Sides:
     """Which relations show some columns of a table: the table itself, and views."""
 
-    def __init__(self, relations: Iterable[Relation]):
+    def __init__(self) -> None:
         self._tables: dict[int, Relation] = {}
         self._views: dict[int, list[tuple[Relation, dict[str, str]]]] = defaultdict(list)
-        # The oldest come first: whoever may create views does not displace those of others.
-        for relation in sorted(relations, key=lambda relation: relation.oid):
-            self._tables[relation.oid] = relation
-            shown: dict[int, dict[str, str]] = defaultdict(dict)
-            for origin in relation.origins:
-                shown[origin.table].setdefault(origin.table_column, origin.column)
-            for table, columns in shown.items():
-                if len(self._views[table]) < MOST_VIEWS:
-                    self._views[table].append((relation, columns))
+        self._reachable: set[int] = set()
+        self._known: dict[tuple[int, tuple[str, ...]], list[_Side]] = {}
 
-    def of(self, table: int, columns: Sequence[str]) -> list[tuple[Relation, tuple[str, ...]]]:
-        """Each relation that exposes all ``columns``, and its names for them."""
-        found: list[tuple[Relation, tuple[str, ...]]] = []
-        if table in self._tables:
-            found.append((self._tables[table], tuple(columns)))
+    def add(self, relation: Relation, *, reachable: bool) -> None:
+        """Take in a relation, before anything is asked for."""
+        self._tables[relation.oid] = relation
+        shown: dict[int, dict[str, str]] = defaultdict(dict)
+        for origin in relation.origins:
+            shown[origin.table].setdefault(origin.table_column, origin.column)
+        for table, columns in shown.items():
+            if len(self._views[table]) < MOST_VIEWS:
+                self._views[table].append((relation, columns))
+        if reachable:
+            self._reachable.update((relation.oid, *shown))
+
+    def reachable(self, table: int) -> bool:
+        """Whether a relation that may be read shows the table."""
+        return table in self._reachable
+
+    def of(self, table: int, columns: tuple[str, ...]) -> list[_Side]:
+        """Each relation that exposes all ``columns``; the table itself is the first."""
+        if (table, columns) not in self._known:
+            self._known[table, columns] = list(self.showing(table, columns))
+        return self._known[table, columns]
+
+    def showing(self, table: int, columns: tuple[str, ...]) -> Iterator[_Side]:
+        """As :meth:`of`, and remember nothing: for columns that are asked for once."""
+        if table in self._tables and self._tables[table].by_name.keys() >= set(columns):
+            yield self._tables[table], columns
         for view, shown in self._views.get(table, ()):
-            if all(column in shown for column in columns):
-                found.append((view, tuple(shown[column] for column in columns)))
-        return [(side, names) for side, names in found if side.by_name.keys() >= set(names)]
+            names = tuple(shown[column] for column in columns if column in shown)
+            if len(names) == len(columns) and view.by_name.keys() >= set(names):
+                yield view, names

@@ -32,7 +32,7 @@ def event_procedures(
     limits, naming = settings.limits, Naming(settings.expose)
     replay = Replay(shapes, naming, cluster, max_bytes=limits.max_bytes)
     big = settings.expose.bigint == "string"
-    initial = Initial(Scopes(catalog, Graph(catalog, (), ())), bigint_as_string=big)
+    initial = Initial(Scopes(catalog, Graph(Catalog(0), ())), bigint_as_string=big)
     following = Following(database, replay, feed, initial, limits)
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)

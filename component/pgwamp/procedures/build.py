@@ -105,7 +105,8 @@ async def build_exposure(
     exposed = await _exposed_columns(naming, catalog)
     # A query that cannot be served now keeps its name.
     ours = {*found, describe_uri(expose.prefix), *(f"{expose.prefix}.{name}" for name in locked)}
-    theirs = chain(of_tables, _from_catalog(settings, naming, exposed, database))
+    scopes = await _scopes(settings, naming, exposed)
+    theirs = chain(of_tables, _from_catalog(settings, naming, scopes, database))
     made = await _unambiguous(theirs, ours)
     found.update(made)
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
@@ -148,12 +149,16 @@ async def _unambiguous(
     return made
 
 
-def _from_catalog(
-    settings: Settings, naming: Naming, catalog: Catalog, database: Database
-) -> Iterator[Procedure]:
+async def _scopes(settings: Settings, naming: Naming, catalog: Catalog) -> Scopes:
     reachable = [r for r in catalog.relations if naming.is_exposed(r.schema, r.name)]
     callable_ = [r for r in catalog.routines if naming.is_exposed(r.schema, r.name)]
-    scopes = Scopes(catalog, Graph(catalog, reachable, callable_), settings.limits)
+    return Scopes(catalog, await Graph.build(catalog, reachable, callable_), settings.limits)
+
+
+def _from_catalog(
+    settings: Settings, naming: Naming, scopes: Scopes, database: Database
+) -> Iterator[Procedure]:
+    catalog = scopes.catalog
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)
         if path is not None:
