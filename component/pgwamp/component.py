@@ -158,12 +158,6 @@ class Component:
         """Read the catalog and build what is exposed; needs the database only."""
         try:
             self.catalog, self.exposure = await self._read()
-        except asyncpg.LockNotAvailableError:
-            raise StartError(
-                "a view of expose.schemas is locked again and again: end the session that does it; "
-                "select pid, relation::regclass from pg_locks where mode = 'AccessExclusiveLock' "
-                "names it; without a process it is a prepared transaction: see pg_prepared_xacts"
-            ) from None
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             raise StartError(f"the catalog could not be read: {error}") from None
         except Unavailable as error:
@@ -174,8 +168,9 @@ class Component:
         locked = [*self.catalog.locked, *self.exposure.locked]
         if locked:
             log.warning(
-                "views or queries cannot be served now: another session locks what they read, or a "
-                "role cannot prepare them; looking again",
+                "views or queries cannot be served now, or for reading only: another session locks "
+                "what they read, they take too long to open, or a role cannot prepare them; "
+                "looking again",
                 names=locked[:MOST_NAMED],
                 number=len(locked),
                 seconds=LOOK_AGAIN,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pgwamp.catalog.model import (
     Argument,
@@ -27,6 +27,7 @@ from pgwamp.catalog.updatable import TABLE, UNKNOWN, Updatable, load_updatable
 from pgwamp.catalog.views import Views
 from pgwamp.pgtypes import Representation, Type
 
+_Made = TypeVar("_Made")
 _SQL = files("pgwamp.catalog")
 _KINDS: dict[str, Literal["table", "view", "materialized view", "foreign table"]] = {
     "r": "table",
@@ -43,8 +44,6 @@ _MODES: dict[str, Literal["in", "out", "inout", "variadic", "table"]] = {
     "t": "table",
 }
 _VOLATILITIES: dict[str, Volatility] = {"i": "immutable", "s": "stable", "v": "volatile"}
-#: Relations built between two breaths.
-_BREATH = 10
 #: Names of types that only the parser knows.
 _SPELLINGS = {"int": "int4", "float": "float8", "decimal": "numeric", "dec": "numeric"}
 
@@ -103,56 +102,55 @@ async def _load(
     relations = await connection.fetch(_sql("relations"), names)
     behind = await _load_behind(connection, names, [row["oid"] for row in relations])
     asking = {name: _sql(name) for name in ("locked", "updatable")}
-    views = [row["oid"] for row in relations if row["kind"] not in ("r", "p")]
-    known, locked = await load_updatable(connection, asking, views)
-    updatable = {**{oid: before.updatable.get(oid, UNKNOWN) for oid in locked}, **known}
+    too_high = await behind.views.stacked_too_high()
+    others = {row["oid"]: row["owner"] for row in relations if row["kind"] not in ("r", "p")}
+    asked = {oid: owner for oid, owner in others.items() if oid not in too_high}
+    known, locked = await load_updatable(connection, asking, asked)
+    updatable = {
+        **dict.fromkeys(others, UNKNOWN),
+        **{oid: before.updatable.get(oid, UNKNOWN) for oid in locked},
+        **known,
+    }
     routines = await connection.fetch(_sql("routines"), names)
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
     castable = await connection.fetch(_sql("castable"), names)
     keys = await connection.fetch(_sql("foreign_keys"))
-    oids = {column["type"] for row in (*relations, *watches) for column in _columns(row)}
+    oids: set[int] = set()
+    for row in (*relations, *watches):
+        oids.update(column["type"] for column in _columns(row))
+        await asyncio.sleep(0)
     for row in routines:
         oids.update(row["argument_types"], [row["returns"]])
     oids.update(row["result"] for row in aggregates)
     oids.update(row["oid"] for row in castable)
     types = await _load_types(connection, oids)
-    built: list[Relation] = []
-    for row in relations:
-        built.append(_relation(row, types, behind, updatable.get(row["oid"], TABLE)))
-        # Calls go on meanwhile: a relation may have 1,600 columns.
-        if len(built) % _BREATH == 0:
-            await asyncio.sleep(0)
     return Catalog(
         server_version=version,
-        relations=tuple(built),
+        relations=await _each(
+            relations,
+            lambda row: _relation(row, types, behind, updatable.get(row["oid"], TABLE)),
+        ),
         updatable=updatable,
         locked=tuple(f"{r['schema']}.{r['name']}" for r in relations if r["oid"] in locked),
-        routines=tuple(_routine(row, types) for row in routines),
-        watched=tuple(
-            WatchedRelation(
-                row["schema"],
-                row["name"],
-                _build_columns(row, types),
-                tuple(row["key"] or ()),
-                json.loads(row["options"]),
-            )
-            for row in watches
-        ),
-        foreign_keys=tuple(
-            ForeignKey(
-                row["name"],
-                row["source"],
-                tuple(row["columns"]),
-                row["target"],
-                tuple(row["target_columns"]),
-            )
-            for row in keys
-        ),
+        routines=await _each(routines, lambda row: _routine(row, types)),
+        watched=await _each(watches, lambda row: _watched(row, types)),
+        foreign_keys=await _each(keys, _foreign_key),
         types=types,
         aggregates={(row["name"], row["argument"]): types[row["result"]] for row in aggregates},
         castable=_castable(castable, types),
     )
+
+
+async def _each(
+    rows: Iterable[Mapping[str, Any]], make: Callable[[Mapping[str, Any]], _Made]
+) -> tuple[_Made, ...]:
+    """Make something of each row; calls go on meanwhile: a relation may have 1,600 columns."""
+    made: list[_Made] = []
+    for row in rows:
+        made.append(make(row))
+        await asyncio.sleep(0)
+    return tuple(made)
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ async def _load_behind(
 ) -> _Behind:
     views = Views()
     for row in await connection.fetch(_sql("views"), names):
-        views.add(row["oid"], row["rule"])
+        views.add(row["oid"], row["rule"], row["below"])
         # A rule may have 1 MB, and many schemas many rules: calls go on between them.
         await asyncio.sleep(0)
     shown = sorted(views.tables())
@@ -294,6 +292,26 @@ def _inherited_keys(
         for primary, names in behind.keys.get(table, ())
         if all((table, name) in shown for name in names)
     ]
+
+
+def _watched(row: Mapping[str, Any], types: Mapping[int, Type]) -> WatchedRelation:
+    return WatchedRelation(
+        row["schema"],
+        row["name"],
+        _build_columns(row, types),
+        tuple(row["key"] or ()),
+        json.loads(row["options"]),
+    )
+
+
+def _foreign_key(row: Mapping[str, Any]) -> ForeignKey:
+    return ForeignKey(
+        row["name"],
+        row["source"],
+        tuple(row["columns"]),
+        row["target"],
+        tuple(row["target_columns"]),
+    )
 
 
 def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:

@@ -5,6 +5,7 @@ select
     c.relname as name,
     c.relkind::text as kind,
     c.oid::bigint as oid,
+    c.relowner::bigint as owner,
     c.reltype::bigint as row_type,
     c.relrowsecurity as row_security,
     -- That which makes a view of it does not count.

@@ -5,19 +5,28 @@ PostgreSQL opens each to tell. One that cannot be opened must not stop all.
 
 from __future__ import annotations
 
+import math
+import time
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol
 
 #: Bits of pg_relation_is_updatable.
 _INSERT, _UPDATE, _DELETE = 8, 4, 16
-#: SQLSTATE of a lock that did not come in time.
-_LOCK_NOT_AVAILABLE = "55P03"
-#: SQLSTATEs of too small a stack, or too little memory for locks: thousands of views may stand on
-#: each other, and PostgreSQL opens all at once.
+#: SQLSTATEs of a lock that did not come in time, and of a statement that took too long.
+_LOCK_NOT_AVAILABLE, _CANCELED = "55P03", "57014"
+#: SQLSTATEs of too small a stack, or too little memory for locks.
 _TOO_MUCH = ("54001", "53200")
-#: Times that all are asked about at once: each time, somebody may lock one in between.
-_ATTEMPTS = 3
+#: Seconds to ask about the views of one owner, and about all. Whoever sees the question in pg_locks
+#: can lock one view after the other, each time they are asked about.
+OWNER_SECONDS, ALL_SECONDS = 3.0, 15.0
+#: How long to wait for a lock once one did not come in time: all others were waited for by then.
+_SHORT_WAIT = "100ms"
+_TIMEOUTS = "select current_setting('statement_timeout'), current_setting('lock_timeout')"
+_SET_TIMEOUTS = (
+    "select set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true)"
+)
 
 
 class Connection(Protocol):
@@ -60,40 +69,90 @@ UNKNOWN = Updatable(0)
 
 
 async def load_updatable(
-    connection: Connection, sql: Mapping[str, str], views: Collection[int]
+    connection: Connection, sql: Mapping[str, str], views: Mapping[int, int]
 ) -> tuple[dict[int, Updatable], set[int]]:
-    """Ask about ``views`` (oids), in a transaction with a ``lock_timeout``.
+    """Ask about ``views``, in a transaction with a ``lock_timeout``.
 
     :param sql: the statements ``locked`` and ``updatable``.
-    :returns: what is known by oid, and the oids of those that another session has locked.
-    :raises Exception: the driver's, as that one was locked again and again while asking.
+    :param views: oid -> oid of the owner.
+    :returns: what is known by oid, and the oids of those that another session has locked, or that
+        could not be asked about in time.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        locked = {row["oid"] for row in await connection.fetch(sql["locked"], list(views))}
+    by_owner: dict[int, list[int]] = defaultdict(list)
+    for view, owner in sorted(views.items()):
+        by_owner[owner].append(view)
+    ((statement_timeout, lock_timeout),) = await connection.fetch(_TIMEOUTS)
+    asking = _Asking(connection, sql, views, lock_timeout)
+    await asking.look()
+    # The oldest roles come first: a role takes time away from newer ones at most.
+    for _, own in sorted(by_owner.items()):
+        await asking.ask(own)
+    await connection.fetch(_SET_TIMEOUTS, statement_timeout, lock_timeout)
+    return asking.known, asking.locked
+
+
+class _Asking:
+    """What is known of views, and which of them cannot be opened."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        sql: Mapping[str, str],
+        views: Collection[int],
+        lock_timeout: str,
+    ):
+        self.known: dict[int, Updatable] = {}
+        self.locked: set[int] = set()
+        self._connection = connection
+        self._sql = sql
+        self._views = list(views)
+        self._lock_timeout = lock_timeout
+        self._until = time.monotonic() + ALL_SECONDS
+
+    async def look(self) -> None:
+        """Read which views others lock now."""
+        rows = await self._connection.fetch(self._sql["locked"], self._views)
+        self.locked.update(row["oid"] for row in rows)
+
+    async def ask(self, views: Sequence[int]) -> None:
+        """Ask about the views of one owner: all at once, or else ever fewer."""
+        until = min(time.monotonic() + OWNER_SECONDS, self._until)
+        waiting = [views]
+        while waiting:
+            some = [view for view in waiting.pop() if view not in self.locked]
+            obstacle = await self._obstacle(some, until - time.monotonic())
+            if obstacle == _LOCK_NOT_AVAILABLE:
+                self._lock_timeout = _SHORT_WAIT
+                await self.look()
+            if obstacle is None:
+                continue
+            if obstacle == _CANCELED:
+                self.locked.update(some)
+            elif len(some) > 1:
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]]
+            elif obstacle == _LOCK_NOT_AVAILABLE:
+                self.locked.update(some)
+            else:
+                self.known[some[0]] = UNKNOWN
+
+    async def _obstacle(self, views: Sequence[int], seconds: float) -> str | None:
+        """Ask about ``views``; the SQLSTATE of an error that says they cannot be opened."""
+        if not views:
+            return None
+        if seconds <= 0:
+            return _CANCELED
         try:
-            free = sorted({*views} - locked)
-            return await _ask(connection, sql["updatable"], free), locked
+            # Timeouts that are set here end with it when it fails.
+            async with self._connection.transaction():
+                limit = f"{math.ceil(seconds * 1000)}ms"
+                await self._connection.fetch(_SET_TIMEOUTS, limit, self._lock_timeout)
+                rows = await self._connection.fetch(self._sql["updatable"], views)
         except Exception as error:
-            late = getattr(error, "sqlstate", None) == _LOCK_NOT_AVAILABLE
-            if not late or attempt == _ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
-
-
-async def _ask(connection: Connection, sql: str, views: Sequence[int]) -> dict[int, Updatable]:
-    """Ask about ``views``; of those that are too much for the server, nothing is known."""
-    try:
-        async with connection.transaction():
-            rows = await connection.fetch(sql, views)
-    except Exception as error:
-        if getattr(error, "sqlstate", None) not in _TOO_MUCH:
+            state: str | None = getattr(error, "sqlstate", None)
+            if state in (_LOCK_NOT_AVAILABLE, _CANCELED, *_TOO_MUCH):
+                return state
             raise
-    else:
-        return {row["oid"]: Updatable(row["events"], row["simple"]) for row in rows}
-    if len(views) == 1:
-        return {views[0]: UNKNOWN}
-    middle = len(views) // 2
-    return {
-        **await _ask(connection, sql, views[:middle]),
-        **await _ask(connection, sql, views[middle:]),
-    }
+        for row in rows:
+            self.known[row["oid"]] = Updatable(row["events"], row["simple"])
+        return None

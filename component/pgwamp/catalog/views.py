@@ -6,8 +6,10 @@ came from, through subqueries and other views. Here the tree is scanned, not rew
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 #: A bracket, an escaped character, or one of the fields of a target entry that matter.
 _TOKEN = re.compile(
@@ -17,6 +19,9 @@ _TOKEN = re.compile(
     r"|:resorigtbl (?P<table>\d+) :resorigcol (?P<column>-?\d+) :resjunk (?P<junk>true|false)",
     re.DOTALL,
 )
+#: Views that may stand one on the other and be written to: to tell whether they may, PostgreSQL
+#: opens all of them for each of them.
+MOST_STACKED = 50
 #: Depth of braces inside the outermost query, and inside an entry of its target list.
 _QUERY, _ENTRY = 1, 2
 
@@ -48,13 +53,41 @@ class Views:
 
     def __init__(self) -> None:
         self._shown: dict[int, dict[int, tuple[int, int]]] = {}
+        self._below: dict[int, Collection[int]] = {}
         self._resolved: dict[tuple[int, int], tuple[int, int] | None] = {}
 
-    def add(self, view: int, rule: str) -> None:
-        """Take in a view by its rewrite rule, before anything is asked for."""
+    def add(self, view: int, rule: str | None, below: Collection[int]) -> None:
+        """Take in a view by its rewrite rule and the views that it stands on.
+
+        All are taken in before anything is asked for.
+        """
+        self._below[view] = below
+        if rule is None:
+            return
         columns = self._shown[view] = {}
         for number, table, column in shown_columns(rule):
             columns.setdefault(number, (table, column))
+
+    async def stacked_too_high(self) -> set[int]:
+        """The views that stand on :data:`MOST_STACKED` others, one on the other, or in a circle."""
+        above: dict[int, list[int]] = defaultdict(list)
+        waiting: dict[int, int] = {}
+        for view, below in self._below.items():
+            waiting[view] = len(below)
+            for other in below:
+                above[other].append(view)
+            await asyncio.sleep(0)
+        layer = [view for view, number in waiting.items() if not number]
+        for _ in range(MOST_STACKED):
+            layer, low = [], layer
+            for view in low:
+                del waiting[view]
+                for other in above[view]:
+                    waiting[other] -= 1
+                    if not waiting[other]:
+                        layer.append(other)
+                await asyncio.sleep(0)
+        return set(waiting)
 
     def origins(self, view: int) -> dict[int, tuple[int, int]]:
         """The number of each column that is a table's -> the table's oid, the column's number."""

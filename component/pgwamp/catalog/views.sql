@@ -1,6 +1,7 @@
--- The rewrite rules of the views that those of schemas $1 are made of: they say which column of which
--- table a view shows. Not read are rules that anybody could make to fill memory: one of more than
--- 1 MB, and the newest beyond 50 MB in all. Their views show no table's columns.
+-- The views that those of schemas $1 are made of: the views that each stands on, and its rewrite
+-- rule, which says which column of which table it shows. Not read are rules that anybody could make
+-- to fill memory: one of more than 1 MB, and the newest beyond 50 MB in all. Their views show no
+-- table's columns.
 with recursive view (oid) as (
     select c.oid
     from pg_class as c
@@ -34,6 +35,17 @@ sized as (
         and pg_column_size(r.ev_action) <= 100000
         and octet_length(r.ev_action::text) <= 1000000
 )
-select oid::bigint as oid, ev_action::text as rule
-from sized
-where octets <= 50000000
+select
+    v.oid::bigint as oid,
+    s.ev_action::text as rule,
+    array(
+        select distinct d.refobjid::bigint
+        from pg_rewrite as r
+        join pg_depend as d
+            on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+            and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid
+        join view as below on below.oid = d.refobjid
+        where r.ev_class = v.oid and r.rulename = '_RETURN'
+    ) as below
+from view as v
+left join sized as s on s.oid = v.oid and s.octets <= 50000000
