@@ -25,6 +25,7 @@ from pgwamp.events import rules_obstacle
 from pgwamp.findings import Finding
 from pgwamp.session import Link
 from pgwamp.settings import DatabaseSettings, Settings
+from pgwamp.strangers import locks_of_strangers
 
 OLDEST_VERSION = 140000
 #: Seconds that an event may wait before it is a finding.
@@ -78,6 +79,7 @@ async def _check_database(settings: Settings) -> list[Finding]:
             if dsn == settings.database.events_dsn():
                 # A direct connection, whose settings are our own.
                 await connection.execute(f"set lock_timeout = '{LONGEST_LOCK}'")
+                findings += await _in_part("schema", locks_of_strangers(connection))
                 findings += await _in_part("schema", _check_contents(settings, connection))
         except CONNECTION_ERRORS as error:
             findings.append(Finding(part, str(unreachable(error, dsn, setting))))

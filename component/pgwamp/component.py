@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
@@ -12,9 +13,10 @@ from pgwamp import logs
 from pgwamp.backlog import read_backlog
 from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
 from pgwamp.database import Database
+from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
-from pgwamp.errors import StartError, Unavailable
+from pgwamp.errors import Blocked, StartError, Unavailable
 from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedures
 from pgwamp.exporter import Exporter
 from pgwamp.metrics import Metrics
@@ -151,8 +153,26 @@ class Component:
         return self.metrics.render()
 
     async def _watched(self) -> Sequence[WatchedRelation]:
-        async with self.database.own() as connection:
-            return (await load_catalog(connection, ())).watched
+        """Read the watched tables again, for an event of one that is new or has changed.
+
+        :raises Unavailable: somebody else locks the view of them for too long.
+        """
+        try:
+            async with (
+                self.database.own() as connection,
+                connection.transaction(),
+                self._bounded_waits(connection),
+            ):
+                return (await load_catalog(connection, ())).watched
+        except Blocked as error:
+            log.warning("the watched tables cannot be read", error=str(error))
+            raise Unavailable("the watched tables are locked; try again") from None
+
+    def _bounded_waits(
+        self, connection: asyncpg.Connection[Any], seconds: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        dsn = self._settings.database.events_dsn()
+        return bounded_waits(connection, dsn, "reading the catalog", seconds)
 
     async def load(self) -> None:
         """Read the catalog and build what is exposed; needs the database only."""
@@ -198,9 +218,9 @@ class Component:
             self.database.own() as connection,
             # One snapshot: DDL that goes on meanwhile is either seen whole or not at all.
             connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
             # PostgreSQL opens views to tell what may be written to them.
-            await connection.execute(f"set local lock_timeout = '{LONGEST_LOCK}s'")
+            self._bounded_waits(connection, LONGEST_LOCK),
+        ):
             await connection.reload_schema_state()
             await require_schema(connection)
             await self._require_schemas(connection)

@@ -62,6 +62,10 @@ class StartError(PgwampError):
     exit_code = 3
 
 
+class Blocked(StartError):
+    """Another session holds a lock that a part needs; the next time it may be free."""
+
+
 class CallError(Exception):
     """An error answered to a WAMP caller.
 

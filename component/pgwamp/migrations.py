@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
-from pgwamp.migration_lock import Blockers, bound_waits, wait_for_turn
+from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.ownership import become_owner, require_own_schema
 from pgwamp.settings import parse_database_url
 
@@ -72,7 +72,16 @@ def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = No
 def current(dsn: str) -> str | None:
     """The revision that the database is at; None if it has no ``wamp`` schema."""
     with connect(dsn) as connection:
-        return _current(connection)
+        try:
+            with bounded_waits(connection, "looking for the revision"):
+                return _current(connection)
+        except DBAPIError as error:
+            if getattr(error.orig, "pgcode", None) == errorcodes.INSUFFICIENT_PRIVILEGE:
+                raise StartError(
+                    f'user "{connection.engine.url.username}" may not read the revision of the '
+                    "wamp schema: run this as its owner, or as a member of that role"
+                ) from None
+            raise
 
 
 def head() -> str:
@@ -141,19 +150,15 @@ def _migrate(
     with _folder() as folder, connect(dsn) as connection, _alone():
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied
-        blockers = Blockers(connection)
         try:
             with connection.begin():
                 wait_for_turn(connection, report)
-                bound_waits(connection)
-                with blockers:
+                with bounded_waits(connection, "the migration", ", and was undone"):
                     _apply(connection, action, config, target)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
             code = getattr(error.orig, "pgcode", None)
-            if code == errorcodes.LOCK_NOT_AVAILABLE:
-                raise blockers.error() from None
             words = str(error.orig).partition("\n")[0]
             if code == errorcodes.DEPENDENT_OBJECTS_STILL_EXIST and (
                 named := depended_upon(connection, words)

@@ -17,7 +17,7 @@ from pgwamp import logs
 from pgwamp.background import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
-from pgwamp.errors import PgwampError, Unavailable
+from pgwamp.errors import Blocked, PgwampError, Unavailable
 from pgwamp.session import Lost
 
 log = logs.get(__name__)
@@ -29,7 +29,7 @@ QUIET, LATEST = 0.15, 2.0
 REST, LONGEST_REST = 5.0, 30.0
 #: Seconds until a reload that failed for a passing reason is tried again.
 RETRY = 1.0
-_TRANSIENT = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, Lost)
+_TRANSIENT = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, Lost, Blocked)
 
 
 class Reloader:
@@ -96,12 +96,12 @@ class Reloader:
     async def _reload_once(self) -> None:
         try:
             await self._reload()
-        except PgwampError as error:
-            log.error("reload failed, the API stays as it was", error=str(error))
         except _TRANSIENT as error:
             log.warning("reload failed, trying again", error=_line(error))
             await asyncio.sleep(RETRY)
             self._ask()
+        except PgwampError as error:
+            log.error("reload failed, the API stays as it was", error=str(error))
         except Exception:
             log.exception("reload failed, the API stays as it was")
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 
 from pgwamp import component
 from pgwamp.component import Component
+from pgwamp.database import blockers
+from pgwamp.errors import Blocked, StartError
 from pgwamp.procedures import preparing
-from tests.conftest import Database, Serve
+from pgwamp.settings import Settings
+from tests.conftest import Connect, Database, Events, Serve
+from tests.queueing import queueing
 from tests.reload.conftest import Reloads
 
 
@@ -126,3 +132,107 @@ async def test_views_policies_and_bodies_of_functions_are_not_opened_to_see_what
     with locking(database, "theirs.base"):
         served = await serve(expose={"queries": str(tmp_path)})
     assert served.exposure.locked == []
+
+
+# relations of wamp
+
+
+@pytest.fixture
+def stranger(database: Database) -> Iterator[str]:
+    """A role that may name what is in the schema wamp, and nothing else."""
+    role = f"stranger_{database.name}"
+    database.execute(f"create role {role} login", f"grant usage on schema wamp to {role}")
+    yield role
+    database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for locks that are soon over, with looks for who has them in between."""
+    monkeypatch.setattr(blockers, "LONGEST_LOCK_SECONDS", 1)
+    monkeypatch.setattr(blockers, "LOOK_PAUSE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("relation", "subject"),
+    [
+        ("wamp.watched", "reading the catalog"),
+        ("wamp.component", "saying what wamp.publish may do"),
+    ],
+)
+async def test_a_start_waits_for_a_lock_in_wamp_with_a_bound_and_names_who_has_it(
+    database: Database,
+    make_settings: Callable[..., Settings],
+    stranger: str,
+    relation: str,
+    subject: str,
+) -> None:
+    url = database.url.replace("//postgres@", f"//{stranger}@")
+    async with queueing(url, relation) as queue:
+        holder = f'process {queue.pid} of role "{stranger}"'
+        expected = re.escape(f"{subject} waited too long for {holder}, which uses {relation}: ")
+        with pytest.raises(StartError, match=f"^{expected}") as caught:
+            async with asyncio.timeout(20), Component(make_settings(), patience=5):
+                pass
+        assert str(caught.value).endswith(f"end it: select pg_terminate_backend({queue.pid})")
+    async with Component(make_settings(), patience=5):
+        pass
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_reload_names_who_locks_the_view_of_watched_tables(
+    database: Database, serve: Serve, stranger: str
+) -> None:
+    served = await serve()
+    url = database.url.replace("//postgres@", f"//{stranger}@")
+    async with queueing(url, "wamp.watched") as queue:
+        with pytest.raises(Blocked, match=f"process {queue.pid} .*, which uses wamp.watched"):
+            async with asyncio.timeout(20):
+                await served.reload()
+    await served.reload()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_another_connection_a_wait_has_a_bound_all_the_same(
+    database: Database, serve: Serve, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: str) -> None:
+        raise ConnectionRefusedError
+
+    served = await serve()
+    monkeypatch.setattr(blockers, "connect_directly", refuse)
+    url = database.url.replace("//postgres@", f"//{stranger}@")
+    async with queueing(url, "wamp.watched"):
+        with pytest.raises(Blocked, match="waited too long for a lock: try again when"):
+            await served.reload()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_events_of_a_new_table_come_when_the_view_of_watched_tables_is_free(
+    database: Database,
+    serve: Serve,
+    connect: Connect,
+    events: Events,
+    stranger: str,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    class Log:
+        def warning(self, line: str, *, error: str) -> None:
+            said.put_nowait((line, error))
+
+    await serve()
+    monkeypatch.setattr(component, "log", Log())
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.inserted", events)
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    url = database.url.replace("//postgres@", f"//{stranger}@")
+    async with queueing(url, "wamp.watched") as queue, asyncio.timeout(20):
+        database.execute("insert into item values (1)")
+        line, error = await said.get()
+    assert line == "the watched tables cannot be read"
+    assert f"process {queue.pid}" in error
+    await events.count(1)

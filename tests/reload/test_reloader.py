@@ -12,7 +12,7 @@ import pytest
 from pgwamp import reload as reload_module
 from pgwamp.database import listener as listener_module
 from pgwamp.database.listener import Listener
-from pgwamp.errors import StartError, Unavailable
+from pgwamp.errors import Blocked, StartError, Unavailable
 from pgwamp.reload import Reloader
 from pgwamp.session import Lost
 from tests.conftest import Database
@@ -102,8 +102,13 @@ async def test_other_notifications_are_not_meant(database: Database) -> None:
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(Lost("wamp.close.transport_lost"), 2), (Unavailable("busy"), 2), (StartError("wrong"), 1)],
-    ids=["link", "database", "wrong"],
+    [
+        (Lost("wamp.close.transport_lost"), 2),
+        (Unavailable("busy"), 2),
+        (Blocked("locked"), 2),
+        (StartError("wrong"), 1),
+    ],
+    ids=["link", "database", "locked", "wrong"],
 )
 async def test_what_passes_is_tried_again_and_what_is_wrong_is_not(
     database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from psycopg2.extensions import connection as Connection
@@ -13,7 +15,7 @@ from pgwamp import migration_lock, migrations
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import MIGRATION_LOCK
 
-from .conftest import GUEST, OWNER, Database, query
+from .conftest import GUEST, OWNER, Database, Server, query
 
 
 def test_two_upgrades_at_once_make_one_schema(empty_database: Database) -> None:
@@ -157,6 +159,36 @@ def test_an_upgrade_that_may_not_look_for_who_keeps_it_waiting_gives_up_all_the_
             migrations.upgrade(empty_database.url)
     finally:
         query(administrator, f"alter role {OWNER} connection limit -1")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("look", [migrations.current, migrations.pending])
+def test_looking_for_the_revision_names_who_locks_it_and_gives_up(
+    wamp_database: Database, look: Callable[[str], object]
+) -> None:
+    holder = wamp_database.connect()
+    query(holder, "begin")
+    query(holder, "lock table wamp.alembic_version")
+    named = (
+        f"looking for the revision waited too long for process {holder.info.backend_pid} of role "
+        f'"{OWNER}", which uses wamp.alembic_version: '
+    )
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look, wamp_database.url)
+        try:
+            with pytest.raises(StartError, match=named) as caught:
+                looking.result(20)
+        finally:
+            query(holder, "rollback")
+    assert f"pg_terminate_backend({holder.info.backend_pid})" in str(caught.value)
+    look(wamp_database.url)
+
+
+def test_a_role_that_may_not_look_for_the_revision_is_told_so(
+    wamp_database: Database, server: Server
+) -> None:
+    with pytest.raises(StartError, match="may not read the revision of the wamp schema"):
+        migrations.current(server.url(wamp_database.name, GUEST))
 
 
 def test_settings_that_are_meant_for_calls_end_no_upgrade(empty_database: Database) -> None:

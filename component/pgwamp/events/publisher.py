@@ -10,6 +10,7 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.background import end
 from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.errors import Unavailable
 from pgwamp.events.channels import Channels
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead, leadership
@@ -85,7 +86,7 @@ class Publisher:
                 delay = FIRST_DELAY
             except Lost:
                 pass
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable) as error:
                 log.warning("publisher lost the database, trying again", error=str(error))
             except Exception:
                 # Nobody awaits this task: dying of a surprise would end publishing in silence.

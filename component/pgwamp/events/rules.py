@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from pgwamp.database.blockers import bounded_waits
 from pgwamp.errors import StartError
 from pgwamp.settings import Settings
 
@@ -43,16 +44,21 @@ async def rules_obstacle(connection: asyncpg.Connection[Any], settings: Settings
 async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings) -> None:
     """Make the rules of ``settings`` those of the database; rules of other prefixes stay.
 
-    :raises StartError: the user lacks a right, or a role does not exist.
+    :raises StartError: the user lacks a right, a role does not exist, or somebody else locks what
+        is to be written for too long.
     """
+    waiting = bounded_waits(
+        connection, settings.database.events_dsn(), "saying what wamp.publish may do"
+    )
     try:
-        if obstacle := await rules_obstacle(connection, settings):
-            raise StartError(obstacle)
-        await connection.execute(
-            _ALLOW,
-            settings.expose.prefix,
-            list(settings.events.publish_topics),
-            list(settings.events.publish_roles),
-        )
+        async with connection.transaction(), waiting:
+            if obstacle := await rules_obstacle(connection, settings):
+                raise StartError(obstacle)
+            await connection.execute(
+                _ALLOW,
+                settings.expose.prefix,
+                list(settings.events.publish_topics),
+                list(settings.events.publish_roles),
+            )
     except asyncpg.UndefinedFunctionError:
         raise StartError("the wamp schema is too old: run 'pgwamp db upgrade'") from None
