@@ -5,7 +5,7 @@ A table is marked on its model,
     __table_args__ = {"info": {"pgwamp": {"watch": True}}}
     __table_args__ = {"info": {"pgwamp": {"watch": {"old": "full", "batch": True}}}}
 
-and ``alembic revision --autogenerate`` compares the marks with the view ``wamp.watched``: it
+and ``alembic revision --autogenerate`` compares the marks with the tables that are watched: it
 writes ``op.watch_table`` for a marked table that is not watched, or with other options, and
 ``op.unwatch_table`` for a watched table whose model is not marked. A watched table without a model
 is left alone.
@@ -108,14 +108,24 @@ def _compare_watched(
 def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str, Any]]:
     """Schema and name of each watched table, and its options; none without a ``wamp`` schema."""
     connection = autogen_context.connection
-    if connection is None or not connection.scalar(
-        text("select to_regclass('wamp.watched') is not null")
-    ):
+    if connection is None:
         return {}
-    rows = connection.execute(
-        text("select relation_schema, relation_name, options from wamp.watched")
-    )
-    return {(schema, name): options for schema, name, options in rows}
+    return {(schema, name): options for schema, name, options in connection.execute(_WATCHED)}
+
+
+# As the view wamp.watched, which not every role that migrates may read, and which in a schema of
+# somebody else could run anything.
+_WATCHED = text("""
+select n.nspname, c.relname, cast(pg_catalog.convert_from(
+    pg_catalog.substring(t.tgargs, 1, pg_catalog.length(t.tgargs) - 1),
+    pg_catalog.getdatabaseencoding()) as pg_catalog.jsonb)
+from pg_catalog.pg_trigger as t
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+join pg_catalog.pg_namespace as home on home.oid = p.pronamespace and home.nspname = 'wamp'
+join pg_catalog.pg_class as c on c.oid = t.tgrelid
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where t.tgname = 'wamp_insert' and not t.tgisinternal and t.tgnargs = 1
+""")
 
 
 def _key(autogen_context: AutogenContext, schema: str | None, name: str) -> tuple[str, str]:

@@ -270,20 +270,30 @@ async def require_schema(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
-    if not await connection.fetchval("select to_regclass('wamp.event') is not null"):
+    if not await connection.fetchval(_HAS_SCHEMA):
         return "the database has no wamp schema: run 'pgwamp db upgrade'"
     if problem := await schema_problem(connection):
         return problem
-    allowed = await connection.fetchval(
-        "select has_table_privilege('wamp.event', 'select') "
-        "and has_table_privilege('wamp.publisher', 'update')"
-    )
-    if not allowed:
+    if not await connection.fetchval(_MAY_PUBLISH):
         return (
             "the database user may not read wamp.event: run pgwamp as the user that ran "
             "'pgwamp db upgrade', or grant it the rights of that user"
         )
     return None
+
+
+_HAS_SCHEMA = """
+select exists (
+    select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'wamp' and c.relname = 'event'
+)
+"""
+# Without USAGE a table cannot even be named.
+_MAY_PUBLISH = """
+select case when has_schema_privilege('wamp', 'usage') then
+    has_table_privilege('wamp.event', 'select') and has_table_privilege('wamp.publisher', 'update')
+end
+"""
 
 
 async def describe_database(settings: Settings) -> Mapping[str, Any]:

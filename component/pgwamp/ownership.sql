@@ -53,7 +53,9 @@ select case
             'trust it, ALTER %4$s %2$s OWNER TO "%5$s"; if not, drop it',
             stranger.type, stranger.identity, stranger.owner, upper(stranger.type),
             pg_get_userbyid(home.owner))
-    when to_regclass('wamp.alembic_version') is null and exists (select from content)
+    when exists (select from content) and not exists (
+        -- By name it would take USAGE.
+        select from pg_class where relnamespace = (select oid from home) and relname = 'alembic_version')
         then 'the schema wamp has objects, and none of pgwamp''s migrations: drop or rename it'
 end
 from home

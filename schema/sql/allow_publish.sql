@@ -1,8 +1,9 @@
 -- What the component with this prefix lets wamp.publish do: a component says so when it starts.
 --
--- A topic that ends with a dot stands for all below it. Several components add up. Roles that this
--- component allowed before lose EXECUTE unless another one allows them too; what somebody granted
--- by hand stays. For who may execute this function there is one GRANT: it runs as the owner.
+-- A topic that ends with a dot stands for all below it. Several components add up. Roles get EXECUTE on
+-- wamp.publish and USAGE on the schema. Those that this component allowed before lose both unless another
+-- one allows them too; what somebody granted by hand stays. For who may execute this function there is
+-- one GRANT: it runs as the owner.
 create or replace function wamp.allow_publish(own_prefix text, own_topics text[], own_roles text[])
 returns void
 language plpgsql
@@ -33,6 +34,17 @@ begin
             and (r = 'public' or exists (select from pg_roles where rolname = r))
     loop
         execute format('revoke execute on function %s from %I', publish, name);
+        -- Whoever was given another right by hand has to name what it is on.
+        if not exists (
+            select from (
+                select proacl from pg_proc where pronamespace = 'wamp'::regnamespace
+                union all
+                select relacl from pg_class where relnamespace = 'wamp'::regnamespace
+            ) as o (acl), aclexplode(o.acl) as a
+            where a.grantee = coalesce((select oid from pg_roles where rolname = name), 0)
+        ) then
+            execute format('revoke usage on schema wamp from %I', name);
+        end if;
     end loop;
     for name in
         select r from unnest(own_roles) as r
@@ -44,6 +56,17 @@ begin
     loop
         -- Each GRANT makes every component reload, so not at every start.
         execute format('grant execute on function %s to %I', publish, name);
+    end loop;
+    for name in
+        select r from unnest(own_roles) as r
+        left join pg_roles as known on known.rolname = r
+        where not exists (
+            select from pg_namespace as n, aclexplode(n.nspacl) as a
+            where n.nspname = 'wamp' and a.privilege_type = 'USAGE'
+                and a.grantee = coalesce(known.oid, 0)
+        )
+    loop
+        execute format('grant usage on schema wamp to %I', name);
     end loop;
 end
 $$;

@@ -201,6 +201,7 @@ async def test_check_names_the_grant_that_publish_rules_need(
     role = f"runner_{database.name}"
     database.execute(
         f"create role {role} login",
+        f"grant usage on schema wamp to {role}",
         f"grant select, update on all tables in schema wamp to {role}",
     )
     try:

@@ -76,7 +76,8 @@ async def test_a_user_without_the_right_is_told_the_grant(
     database.execute(
         f"alter role {web} login",
         f"grant select, update on all tables in schema wamp to {web}",
-        f"grant execute on function wamp.cluster(), wamp.rotate(interval) to {web}",
+        f"grant usage on schema wamp to {web}",
+        f"grant execute on function wamp.cluster, wamp.rotate, wamp.key_columns to {web}",
     )
     url = database.url.replace("//postgres@", f"//{web}@")
     assert web in url

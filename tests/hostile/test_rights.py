@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -30,6 +31,7 @@ REFUSED = {
     "a trigger on events": "create trigger t after insert on wamp.event execute function evil()",
     "a table in the schema": "create table wamp.mine (id int)",
     "a function in the schema": "create function wamp.f() returns int language sql as 'select 1'",
+    "a queue for a lock on events": "create rule r as on insert to wamp.event do nothing",
     "the schema itself": "alter schema wamp rename to other",
     "no schema": "drop schema wamp cascade",
     "another owner": "alter schema wamp owner to current_user",
@@ -153,6 +155,33 @@ async def test_nothing_of_the_schema_is_for_a_role(database: Database, role: str
     before = await rights(database)
     assert await attack(database, role, REFUSED) == {}
     assert await rights(database) == before
+
+
+@pytest.mark.parametrize("has", [name for name in ROLES if "publish" not in name])
+async def test_a_role_holds_up_neither_writers_nor_retention_nor_a_start(
+    serve: Serve, database: Database, role: str, has: str
+) -> None:
+    database.execute(*(statement.replace("{role}", role) for statement in ROLES[has]))
+    url = database.url.replace("//postgres@", f"//{role}@")
+    holder, waiter = await asyncpg.connect(url), await asyncpg.connect(url)
+    await holder.execute("begin")
+    for relation in ("event", "event_1", "watched", "component", "publisher", "alembic_version"):
+        await holder.execute("savepoint before")
+        for session, statement in (
+            (holder, "prepare x as select from wamp.{}"),
+            (waiter, "create rule r as on insert to wamp.{} do instead nothing"),
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await session.execute(statement.format(relation))
+        await holder.execute("rollback to before")
+    async with asyncio.timeout(20):
+        await serve()
+        victim = await database.connect()
+        await victim.execute("insert into secret values (1, 'a')")
+        await victim.execute("update wamp.publisher set published = pg_current_snapshot()")
+        assert await victim.fetchval("select wamp.rotate('0s')") == 1
+    await holder.close()
+    await waiter.close()
 
 
 async def test_who_may_publish_forges_no_change(database: Database, role: str) -> None:

@@ -98,5 +98,6 @@ def test_it_is_for_who_is_granted_it(wamp_database: Database) -> None:
     guest = wamp_database.connect(GUEST)
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(guest, "select events from wamp.backlog()")
+    wamp_database.query(f"grant usage on schema wamp to {GUEST}")
     wamp_database.query(f"grant execute on function wamp.backlog() to {GUEST}")
     assert query(guest, "select events from wamp.backlog()") == [(0,)]

@@ -39,8 +39,9 @@ def watched(wamp_database: Database) -> Database:
 
 @pytest.fixture
 def guest(watched: Database) -> Connection:
-    """A session of a role with CONNECT, TEMP and a schema of its own."""
+    """A session of a role with CONNECT, TEMP, a schema of its own and USAGE on wamp."""
     watched.query("create schema theirs")
+    watched.query(f"grant usage on schema wamp to {GUEST}")
     watched.query(f"grant usage, create on schema theirs to {GUEST}")
     return watched.connect(GUEST)
 

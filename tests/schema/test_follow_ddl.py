@@ -210,15 +210,15 @@ def test_an_event_trigger_of_before_rights_were_closed_fails_no_ddl(
     followed.query(f"grant create on schema public to {GUEST}")
     guest = followed.connect(GUEST)
     query(guest, "create table theirs (id int primary key)")
-    assert guest.notices == []
     with closing(connect(server.url(followed.name))) as administrator:
         query(administrator, "select wamp.watch('public.theirs')")
     query(guest, "alter table theirs add column n int")
-    assert "a watched table was not adapted" in guest.notices[-1]
+    assert len(guest.notices) == 2
+    assert all("a watched table was not adapted" in notice for notice in guest.notices)
 
     migrations.upgrade(server.url(followed.name))
     query(guest, "alter table theirs add column m int")
-    assert len(guest.notices) == 1
+    assert len(guest.notices) == 2
 
 
 #: As revision 0006 had it, in what it did with watched tables.

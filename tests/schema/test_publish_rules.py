@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as Connection
 from .conftest import GUEST, Database, query
 
 OTHER = "schema_other"
+PUBLISH = "wamp.publish(text, jsonb, jsonb, jsonb)"
 
 
 def refused(database: Database, statement: str, *parameters: object) -> psycopg2.Error:
@@ -243,11 +244,34 @@ def test_a_role_keeps_what_another_component_or_somebody_else_gave_it(
     assert may_publish(guest)
     allow(wamp_database, "com.other", roles=(other,))
     assert not may_publish(guest)
-    wamp_database.query(
-        f"grant execute on function wamp.publish(text, jsonb, jsonb, jsonb) to {GUEST}"
-    )
+    for right in ("usage on schema wamp", f"execute on function {PUBLISH}"):
+        wamp_database.query(f"grant {right} to {GUEST}")
     allow(wamp_database, "com.other")
     assert may_publish(guest)
+
+
+def test_a_role_that_may_publish_no_longer_cannot_even_name_an_event(
+    wamp_database: Database, guest: Connection
+) -> None:
+    usage = "select has_schema_privilege(%s, 'wamp', 'usage')"
+    for role in (GUEST, "public"):
+        allow(wamp_database, "com.example", roles=(role,))
+        assert wamp_database.value(usage, GUEST)
+        allow(wamp_database, "com.example")
+        assert not wamp_database.value(usage, GUEST)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="for schema wamp"):
+        query(guest, "prepare x as select from wamp.event")
+
+
+@pytest.mark.parametrize("kept", ["execute on function wamp.backlog()", "select on wamp.publisher"])
+def test_a_role_that_publishes_no_longer_keeps_what_another_right_is_on(
+    wamp_database: Database, guest: Connection, kept: str
+) -> None:
+    allow(wamp_database, "com.example", roles=(GUEST,))
+    wamp_database.query(f"grant {kept} to {GUEST}")
+    allow(wamp_database, "com.example")
+    assert not may_publish(guest)
+    assert len(query(guest, f"select * from {kept.rpartition(' ')[2]}")) == 1
 
 
 def test_public_stands_for_every_role(wamp_database: Database, guest: Connection) -> None:

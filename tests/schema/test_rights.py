@@ -1,4 +1,4 @@
-"""Rights of strangers in the schema wamp: the few that are needed, and no others."""
+"""Rights of strangers in the schema wamp: none, but those of roles that publish."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from pgwamp import migrations
 
 from .conftest import GUEST, OWNER, Database, Server, query
 
-#: All that PUBLIC has: object, privilege, reason.
-NEEDED = {
-    ("wamp", "USAGE"): "roles that may call wamp.publish name it",
-    ("wamp.watched", "SELECT"): "Alembic's autogenerate compares models as any migrating role",
-    ("wamp.key_columns(regclass)", "EXECUTE"): "wamp.watched calls it with its reader's rights",
-}
+PUBLISH = "wamp.publish(text,jsonb,jsonb,jsonb)"
+TABLES = ("event", "event_0", "retention", "publisher", "component", "alembic_version")
+#: All that others than the owner have in the schema: object, privilege, role.
 RIGHTS = """
 select n.nspname::text as object, a.privilege_type, a.grantee
 from pg_namespace as n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as a
@@ -56,11 +53,8 @@ def guest(watched: Database) -> Connection:
     return watched.connect(GUEST)
 
 
-def test_nobody_but_the_owner_has_a_right_that_is_not_on_the_list(watched: Database) -> None:
-    found = watched.query(RIGHTS)
-
-    assert {(name, privilege) for name, privilege, _ in found} == set(NEEDED)
-    assert {grantee for _, _, grantee in found} == {0}
+def test_nobody_but_the_owner_has_a_right(watched: Database) -> None:
+    assert watched.query(RIGHTS) == []
 
 
 def test_an_upgrade_takes_the_rights_that_older_versions_gave(watched: Database) -> None:
@@ -78,7 +72,53 @@ def test_an_upgrade_takes_the_rights_that_older_versions_gave(watched: Database)
     migrations.upgrade(watched.url)
 
     found = {(name, privilege) for name, privilege, _ in watched.query(RIGHTS)}
-    assert found == {*NEEDED, ("wamp.backlog()", "EXECUTE")}, "what was given by hand stays"
+    assert found == {("wamp", "USAGE"), ("wamp.backlog()", "EXECUTE")}, "given by hand, it stays"
+
+
+def test_an_upgrade_lets_roles_that_publish_name_the_schema(
+    watched: Database, guest: Connection
+) -> None:
+    migrations.downgrade(watched.url, "0008")
+    everybody = {
+        ("wamp", "USAGE", 0),
+        ("wamp.watched", "SELECT", 0),
+        ("wamp.key_columns(regclass)", "EXECUTE", 0),
+    }
+    assert set(watched.query(RIGHTS)) == everybody
+    watched.query(f"grant execute on function wamp.publish to {GUEST}")
+    migrations.upgrade(watched.url)
+    query(guest, "select wamp.publish('com.example.hello')")
+    assert {name for name, _, _ in watched.query(RIGHTS)} == {"wamp", PUBLISH}
+
+    migrations.downgrade(watched.url, "0008")
+    watched.query(f"revoke execute on function wamp.publish from {GUEST}")
+    assert set(watched.query(RIGHTS)) == everybody
+    watched.query("grant execute on function wamp.publish to public")
+    migrations.upgrade(watched.url)
+    query(guest, "select wamp.publish('com.example.hello')")
+
+
+def test_a_writer_without_any_right_in_wamp_writes_to_a_watched_table(
+    watched: Database, guest: Connection
+) -> None:
+    watched.query('select wamp.watch(\'item\', \'{"topic": "shop.{op}.{id}", "when": "id > 0"}\')')
+    watched.query("create table parts (id int primary key) partition by list (id)")
+    watched.query("select wamp.watch('parts')")
+    watched.query("create table part_1 partition of parts for values in (1)")
+    watched.query(f"grant insert, update, delete, truncate, select on item, parts to {GUEST}")
+    for statement in (
+        "insert into item values (1, 'a'), (2, 'b')",
+        "insert into item values (3, 'c') on conflict (id) do update set v = excluded.v",
+        "update item set v = 'd' where id = 1",
+        "delete from item where id = 2",
+        "truncate item",
+        "insert into parts values (1)",
+        "delete from parts",
+    ):
+        query(guest, statement)
+    assert [op for op, _ in watched.events()] == [
+        *("insert", "insert", "insert", "update", "delete", "truncate", "insert", "delete")
+    ]
 
 
 def test_a_stranger_calls_every_function_and_gains_nothing(
@@ -98,20 +138,47 @@ def test_a_stranger_calls_every_function_and_gains_nothing(
             allowed.add(name)
         except psycopg2.errors.InsufficientPrivilege:
             pass
-    assert allowed == {"wamp.key_columns(regclass)"}
+    assert allowed == set()
     assert (watched.query(RIGHTS), watched.query("select * from wamp.event")) == before
 
 
+@pytest.mark.parametrize("publishes", [False, True])
 def test_a_stranger_reads_no_more_of_a_watched_table_than_the_system_catalogs_say(
-    watched: Database, guest: Connection
+    watched: Database, guest: Connection, publishes: bool
 ) -> None:
-    assert query(guest, "select relation_name, key_columns from wamp.watched") == [("item", ["id"])]
+    if publishes:
+        watched.query("select wamp.allow_publish('com.example', '{}', %s)", [GUEST])
     assert query(guest, "select tgargs from pg_trigger where tgname = 'wamp_insert'")
-    for table in ("event", "event_0", "retention", "publisher", "component", "alembic_version"):
+    for name in (*TABLES, "watched"):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            query(guest, f"select * from wamp.{table}")
+            query(guest, f"select * from wamp.{name}")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(guest, "select nextval('wamp.event_id_seq')")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "prepare x as select from {}",
+        "create rule r as on insert to {} do instead nothing",
+        "create temp view v as select from {}",
+        "lock table {}",
+    ],
+)
+def test_a_stranger_locks_nothing_of_wamp(
+    watched: Database, guest: Connection, statement: str
+) -> None:
+    holds = (
+        "select relation::regclass::text from pg_locks where relation in "
+        "(select oid from pg_class where relnamespace = 'wamp'::regnamespace) and pid = %s"
+    )
+    query(guest, "begin")
+    for name in (*TABLES, "watched"):
+        query(guest, "savepoint before")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="for schema wamp"):
+            query(guest, statement.format(f"wamp.{name}"))
+        assert watched.query(holds, guest.info.backend_pid) == []
+        query(guest, "rollback to before")
 
 
 def test_who_may_publish_can_do_nothing_else(watched: Database, guest: Connection) -> None:
@@ -119,7 +186,7 @@ def test_who_may_publish_can_do_nothing_else(watched: Database, guest: Connectio
     query(guest, "select wamp.publish('com.example.hello')")
     found = {(name, privilege) for name, privilege, _ in watched.query(RIGHTS)}
 
-    assert found == {*NEEDED, ("wamp.publish(text,jsonb,jsonb,jsonb)", "EXECUTE")}
+    assert found == {("wamp", "USAGE"), (PUBLISH, "EXECUTE")}
 
 
 # changes

@@ -89,6 +89,12 @@ def test_a_stranger_neither_watches_nor_changes_a_watch(item: Database, call: st
     with pytest.raises(psycopg2.errors.InsufficientPrivilege) as caught:
         query(guest, f"select {call}")
 
+    assert "permission denied for schema wamp" in str(caught.value)
+    # With the right to publish there is no more.
+    item.query("select wamp.allow_publish('com.example', '{}', %s)", [GUEST])
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege) as caught:
+        query(guest, f"select {call}")
+
     assert "permission denied for function" in str(caught.value)
     assert caught.value.diag.message_hint is None, "no hint tells how to get the right"
     assert item.query("select options from wamp.watched") == [({"when": "v is not null"},)]
@@ -112,7 +118,8 @@ def test_a_stranger_makes_no_trigger_of_a_capture(item: Database) -> None:
         "create trigger wamp_insert after insert on mine referencing new table as new_rows "
         'for each statement execute function {}(\'{{"when": "public.evil()"}}\')'
     )
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+    item.query(f"grant usage on schema wamp to {GUEST}")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="for function"):
         query(guest, forged.format(capture(item)))
     # One with a function of their own is no record of a watch.
     query(
@@ -120,7 +127,7 @@ def test_a_stranger_makes_no_trigger_of_a_capture(item: Database) -> None:
         "create function theirs() returns trigger language plpgsql as $$ begin return null; end $$",
     )
     query(guest, forged.format("theirs"))
-    assert query(guest, "select relation_name from wamp.watched") == [("item",)]
+    assert item.query("select relation_name from wamp.watched") == [("item",)]
 
 
 def test_a_capture_that_fits_is_not_locked(item: Database) -> None:
