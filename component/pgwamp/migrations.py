@@ -267,9 +267,12 @@ def _pin_settings(driver: extensions.connection, _record: object) -> None:
     Nobody's functions and operators stand in for those of the system, and the timeouts of a login
     are meant for calls.
     """
+    # In one message: after a BEGIN of its own, a session that may be idle in a transaction for a
+    # millisecond would end before the settings come.
+    driver.autocommit = True
     with driver.cursor() as cursor:
         cursor.execute(f"set search_path = {OWN_SEARCH_PATH}; {undisturbed(local=False)}")
-    driver.commit()
+    driver.autocommit = False
 
 
 def driver(connection: Connection) -> extensions.connection:
