@@ -149,7 +149,7 @@ def stranger(database: Database) -> Iterator[str]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits for locks that are soon over, with looks for who has them in between."""
-    monkeypatch.setattr(blockers, "LONGEST_LOCK_SECONDS", 1)
+    monkeypatch.setattr(blockers, "LONGEST_LOCK_SECONDS", 2)
     monkeypatch.setattr(blockers, "LOOK_PAUSE_SECONDS", 0.05)
 
 

@@ -48,7 +48,7 @@ def test_two_upgrades_at_once_make_one_schema(empty_database: Database) -> None:
 def test_an_upgrade_that_waits_names_the_holder_of_the_lock_and_gives_up(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 1)
     monkeypatch.setattr(migration_lock, "REPORT_PAUSE_SECONDS", 0.01)
     guest = empty_database.connect(GUEST)
     query(guest, "select pg_advisory_lock(%s, %s)", *MIGRATION_LOCK)
@@ -66,7 +66,7 @@ def test_an_upgrade_that_waits_names_the_holder_of_the_lock_and_gives_up(
 def test_an_upgrade_that_waits_for_a_prepared_transaction_says_so_and_gives_up(
     empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(migration_lock, "LONGEST_WAIT_SECONDS", 1)
     monkeypatch.setattr(migration_lock, "REPORT_PAUSE_SECONDS", 0.01)
     guest = empty_database.connect(GUEST)
     query(guest, "begin")
@@ -164,8 +164,10 @@ def test_an_upgrade_that_may_not_look_for_who_keeps_it_waiting_gives_up_all_the_
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("look", [migrations.current, migrations.pending])
 def test_looking_for_the_revision_names_who_locks_it_and_gives_up(
-    wamp_database: Database, look: Callable[[str], object]
+    wamp_database: Database, look: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Time enough for a look on a busy machine, after the connection for it was made.
+    monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 5)
     holder = wamp_database.connect()
     query(holder, "begin")
     query(holder, "lock table wamp.alembic_version")
@@ -177,7 +179,7 @@ def test_looking_for_the_revision_names_who_locks_it_and_gives_up(
         looking = pool.submit(look, wamp_database.url)
         try:
             with pytest.raises(StartError, match=named) as caught:
-                looking.result(20)
+                looking.result(30)
         finally:
             query(holder, "rollback")
     assert f"pg_terminate_backend({holder.info.backend_pid})" in str(caught.value)
