@@ -135,7 +135,7 @@ async def test_a_port_that_is_taken_is_named(serve: Serve) -> None:
 async def test_describe_says_how_publishing_stands_when_asked(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:
-    database.execute(f"grant execute on function wamp.backlog() to {CALLS}")
+    database.execute(*grants(CALLS))
     component = await serve()
     client = await connect()
     async with asyncio.timeout(10):
@@ -158,6 +158,13 @@ async def test_describe_says_how_publishing_stands_when_asked(
         await client.call(f"{prefix}.describe", kwargs={"status": "yes"})
     assert caught.value.uri == "wamp.error.invalid_argument"
     assert "status: true or false" in str(caught.value)
+
+
+def grants(role: str) -> list[str]:
+    return [
+        f"grant usage on schema wamp to {role}",
+        f"grant execute on function wamp.backlog() to {role}",
+    ]
 
 
 async def published_at(database: Database) -> str:
@@ -186,6 +193,6 @@ async def test_with_roles_the_status_is_for_who_is_granted_it(
     with pytest.raises(CallError) as caught:
         await client.call(f"{prefix}.describe", [True])
     assert caught.value.uri == "wamp.error.not_authorized"
-    database.execute(f"grant execute on function wamp.backlog() to {web}")
+    database.execute(*grants(web))
     answer = await client.call(f"{prefix}.describe", [True])
     assert answer["events"]["leader"] in (True, False)
