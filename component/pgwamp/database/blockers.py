@@ -22,10 +22,11 @@ _LOOK_FOR_PREPARED = "look for it: select * from pg_prepared_xacts; and end it: 
 #: Names the one that has the lock, before others that wait for it; process 0 is a prepared
 #: transaction. ``{pid}`` is the parameter, which each driver writes in its own way.
 BLOCKER = (
-    "select b.pid, a.usename::text, (select l.relation::regclass::text from pg_locks as l "
-    "where l.pid = {pid} and not l.granted) as relation "
-    "from unnest(pg_blocking_pids({pid})) as b (pid) "
+    "select b.pid, a.usename::text, own.relation::regclass::text "
+    # Both are looked at in turn: a wait that ends in between is passed over.
+    "from pg_locks as own cross join unnest(pg_blocking_pids({pid})) as b (pid) "
     "left join pg_stat_activity as a on a.pid = b.pid "
+    "where own.pid = {pid} and not own.granted "
     "order by exists (select from pg_locks as l where l.pid = b.pid and not l.granted), "
     "a.xact_start, b.pid limit 1"
 )
