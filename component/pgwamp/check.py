@@ -169,7 +169,7 @@ async def _check_backlog(connection: asyncpg.Connection[Any]) -> list[Finding]:
     except asyncpg.InsufficientPrivilegeError:
         problem = (
             "the user may not see how publishing stands: "
-            "GRANT USAGE ON SCHEMA wamp and EXECUTE ON FUNCTION wamp.backlog() to it"
+            "GRANT USAGE ON SCHEMA wamp and GRANT EXECUTE ON FUNCTION wamp.backlog() to it"
         )
         return [Finding("events", problem, level="advice")]
 
