@@ -17,7 +17,7 @@ from json.encoder import encode_basestring
 from sys import getsizeof
 from typing import Any
 
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import InvalidArgument, at, below
 
 #: Levels of lists and dicts; the pure Python JSON reader of some peers gives up at about 300.
 MAX_DEPTH = 100
@@ -281,11 +281,11 @@ def _find(value: Any, path: str, depth: int) -> tuple[str, str] | None:
         for key, item in value.items():
             if problem := _key_problem(key):
                 return path, f"a dict with {problem}"
-            if found := _find(item, f"{path}.{_shown(key)}", depth - 1):
+            if found := _find(item, below(path, key), depth - 1):
                 return found
         return None
     for index, item in enumerate(value):
-        if found := _find(item, f"{path}[{index}]", depth - 1):
+        if found := _find(item, at(path, index), depth - 1):
             return found
     return None
 

@@ -59,7 +59,8 @@ begin
     join pg_type as t on t.oid = a.atttypid
     left join jsonb_each_text(depending) as d (type, setting) on d.type::regtype = t.oid
     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped;
-    settings := array_append(settings, 'search_path=pg_catalog, pg_temp');
+    -- With trace_notify a writer could have PostgreSQL tell it the channel of the events.
+    settings := settings || '{"search_path=pg_catalog, pg_temp",trace_notify=off}'::text[];
     if exists (
         select from pg_proc as p
         where p.oid = former and p.prosrc = source and p.prosecdef

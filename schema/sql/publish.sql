@@ -11,6 +11,8 @@ create or replace function wamp.publish(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- It would tell the caller the channel of the events.
+set trace_notify = off
 as $$
 declare
     event_id bigint;

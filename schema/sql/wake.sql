@@ -23,6 +23,8 @@ create or replace function wamp.wake(event text, secret text) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- It would tell the caller the channel of the events.
+set trace_notify = off
 as $$
 declare
     xid constant text := pg_current_xact_id()::text;

@@ -13,6 +13,7 @@ import pytest
 from pgwamp.access import Caller
 from pgwamp.component import Component
 from pgwamp.errors import CallError
+from pgwamp.events import cursor as cursor_module
 from pgwamp.events import replay as replay_module
 from pgwamp.session import Call
 from tests.conftest import Connect, Database, MakeSettings, Serve
@@ -346,3 +347,26 @@ async def test_a_revoked_privilege_ends_a_follow(
             await following.events(1)
     finally:
         database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_a_cursor_is_packed_once_for_a_page(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await serve()
+    client = await connect()
+    database.execute(*(publish(f"{prefix}.hello") for _ in range(5)))
+    packed = 0
+    pack = cursor_module._pack
+
+    def count(text: str) -> str:
+        nonlocal packed
+        packed += 1
+        return pack(text)
+
+    monkeypatch.setattr(cursor_module, "_pack", count)
+    assert len(await client.call(f"{prefix}.changes")) == 5
+    assert packed < 5

@@ -8,6 +8,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from pgwamp.pgtypes import (
     require_convertible,
 )
 from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, range_from_text
+from pgwamp.query.dialect import DIALECT
+from pgwamp.query.expressions import output
 from tests.query.conftest import Bench, bench
 from tests.query.test_limits import calls_of
 
@@ -290,3 +293,17 @@ def test_long_documents_are_not_read_twice() -> None:
 def test_texts_of_whole_characters_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(outgoing, "is_carried")
     assert loads('["\\ud83d\\ude00", "\\n"]') == ["\U0001f600", "\n"]
+
+
+def test_an_array_of_bytea_has_no_more_parts_than_one_of_another_type(bench: Bench) -> None:
+    of = Type(1001, "bytea[]", "array", element=Type(17, "bytea", "bytea"))
+
+    def read(number: int) -> Any:
+        array = f"(select array_agg('\\x00ff'::bytea) from generate_series(1, {number}))"
+        value, convert = output(sa.literal_column(array), of)
+        (row,) = bench.fetch(f"select {value.compile(dialect=DIALECT)} as v")
+        return convert(row["v"]) if convert else row["v"]
+
+    assert read(3) == [b"\x00\xff"] * 3
+    with pytest.raises(PayloadTooLarge, match="parts"):
+        read(60_000)

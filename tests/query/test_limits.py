@@ -13,12 +13,13 @@ import pytest
 
 from pgwamp.catalog import Catalog, Graph, load_catalog
 from pgwamp.catalog.model import Argument, Routine
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import CallError, InvalidArgument
 from pgwamp.query import scope
 from pgwamp.query.cache import Cache
 from pgwamp.query.keyset import encode_key
 from pgwamp.query.operators import COMPARISONS
 from pgwamp.query.reads import Reads
+from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCalls
 from pgwamp.query.scope import Scopes
 from pgwamp.query.writes import Writes
@@ -344,6 +345,35 @@ def test_values_too_long_for_a_cursor_are_refused_when_it_is_made() -> None:
     assert encode_key(1, ["x" * 1000])
     with pytest.raises(InvalidArgument, match="cursor"):
         encode_key(1, ["x" * 60_000])
+    text = "\x01" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgument, match="cursor of more than"):
+            encode_key(1, [text])
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < len(text)
+
+
+def test_a_wrong_pattern_is_found_among_many_texts_at_long_places() -> None:
+    document: Any = ["x"] * 1_000
+    for _ in range(4):
+        document = {"." * 100: document}
+    error = CallError("invalid regular expression", uri="x")
+    error.details = {"sqlstate": "2201B"}
+
+    def name(**request: Any) -> None:
+        with pytest.raises(CallError) as caught, naming_arguments(request):
+            raise error
+        found.append(str(caught.value))
+
+    found: list[str] = []
+    calls = calls_of(lambda: name(where={"name": {"match": "("}, "doc": {"neq": document}}))
+    assert "where.name.match" in found[0]
+    assert calls < 30 * 1_000
+    name(where={"a": {"match": "("}, "b": {"imatch": {"any": ["("]}}})
+    assert "where" not in found[1]
 
 
 def calls_of(run: Callable[[], object]) -> int:

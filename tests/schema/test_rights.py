@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 
 import psycopg2
 import pytest
@@ -259,3 +260,25 @@ def test_everything_belongs_to_the_owner_of_the_schema_whoever_upgrades(
     assert [(kind, name) for kind, name, owner in owners if owner != OWNER] == [
         ("function", "ddl_changed")
     ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["insert into item values (1, 'a')", "select wamp.publish('com.example.word')"],
+    ids=["a writer", "a publisher"],
+)
+def test_no_setting_tells_the_channel_of_the_events(watched: Database, statement: str) -> None:
+    ((channel,),) = watched.query("select channel from wamp.retention")
+    connection, sleeper = watched.connect(OWNER), watched.connect(OWNER)
+    # A publisher that sleeps.
+    query(sleeper, "select pg_advisory_lock(20599, 3)")
+    # The driver keeps the last fifty notices in a list.
+    notices: deque[str] = deque()
+    connection.notices = notices
+    query(connection, "set client_min_messages = debug5; set trace_notify = on")
+    for name in ("debug_print_parse", "debug_print_rewritten", "debug_print_plan"):
+        query(connection, f"set {name} = on")
+    query(connection, statement)
+    told = "\n".join(notices)
+    assert "DEBUG" in told
+    assert channel not in told

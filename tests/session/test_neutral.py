@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import tracemalloc
 import uuid
 from typing import Any
 
@@ -293,3 +294,17 @@ def test_the_octets_of_arguments_are_those_of_the_memory_they_take(
 ) -> None:
     wide = "😀" in repr(arguments)
     assert check_arguments([], arguments, 100) >= (4 if wide else 1) * 10**6
+
+
+def test_the_place_of_a_value_stays_short() -> None:
+    value: object = ["\0x"]
+    for _ in range(90):
+        value = {"\U0010fffe" * 100: value}
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgument, match="NUL"):
+            check_arguments([], {"where": value}, 1_000)
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < 60_000

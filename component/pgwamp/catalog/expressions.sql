@@ -21,25 +21,33 @@ with recursive family (root, member, own) as (
         select conrelid, confrelid, false from pg_constraint where contype = 'f'
     ) as other (member, id, own) on other.member = f.member and (f.own or other.own)
 ),
-expression (root, class, id, tree, reads) as (
-    select f.root, 'pg_attrdef'::regclass, d.oid, d.adbin::text, a.attgenerated = 'v'
-    from family as f
-    join pg_attrdef as d on d.adrelid = f.member
+-- Each is looked at once, however many tables refer to it.
+member (id, owner) as (
+    select c.oid, c.relowner from pg_class as c where c.oid in (select f.member from family as f)
+),
+expression (member, owner, class, id, tree, is_default, reads) as (
+    select m.id, m.owner, 'pg_attrdef'::regclass, d.oid, d.adbin::text, true, a.attgenerated = 'v'
+    from member as m
+    join pg_attrdef as d on d.adrelid = m.id
     join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-    where f.own
     union all
-    select f.root, 'pg_constraint'::regclass, k.oid, k.conbin::text, f.own
-    from family as f join pg_constraint as k on k.conrelid = f.member
+    select m.id, m.owner, 'pg_constraint'::regclass, k.oid, k.conbin::text, false, true
+    from member as m join pg_constraint as k on k.conrelid = m.id
     union all
-    select f.root, 'pg_class'::regclass, i.indexrelid, concat(i.indexprs::text, i.indpred::text), f.own
-    from family as f join pg_index as i on i.indrelid = f.member
+    select m.id, m.owner, 'pg_class'::regclass, i.indexrelid, concat(i.indexprs::text, i.indpred::text),
+        false, true
+    from member as m join pg_index as i on i.indrelid = m.id
     union all
-    select f.root, 'pg_statistic_ext'::regclass, s.oid, s.stxexprs::text, f.own
-    from family as f join pg_statistic_ext as s on s.stxrelid = f.member
+    select m.id, m.owner, 'pg_statistic_ext'::regclass, s.oid, s.stxexprs::text, false, true
+    from member as m join pg_statistic_ext as s on s.stxrelid = m.id
     union all
     -- PostgreSQL tells of the table, with much else, on what a partition key depends.
-    select f.root, null, null, p.partexprs::text, f.own
-    from family as f join pg_partitioned_table as p on p.partrelid = f.member
+    select m.id, m.owner, null, null, p.partexprs::text, false, true
+    from member as m join pg_partitioned_table as p on p.partrelid = m.id
+),
+sized as (
+    select *, sum(octet_length(tree)) over (partition by owner order by member, class, id) as octets
+    from expression
 ),
 harmless as materialized (
     select oid from pg_proc
@@ -52,21 +60,30 @@ harmless as materialized (
         -- Casts, such as of a date to a time with a zone.
         or exists (select from pg_cast where castfunc = pg_proc.oid and pg_cast.oid < 16384)
     )
+),
+judged as materialized (
+    select e.member, e.is_default, bool_or(e.reads) as reads
+    from sized as e
+    -- To look through very many takes long: those of an owner beyond some megabytes count as code.
+    where octet_length(e.tree) > 100000
+        or e.octets > 5000000
+        or e.tree ~ '{JSON(CONSTRUCTOREXPR|EXPR)'
+        or exists (
+            select from regexp_matches(e.tree, ':(?:funcid|opfuncid) (\d+)', 'g') as found
+            where found[1]::oid not in (select oid from harmless)
+        )
+        or exists (
+            select from pg_depend as d
+            left join pg_type as t on d.refclassid = 'pg_type'::regclass and t.oid = d.refobjid
+            left join pg_type as of on of.oid = t.typelem
+            where d.classid = e.class and d.objid = e.id
+                and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
+                and 'e' is distinct from coalesce(of.typtype, t.typtype)
+        )
+    group by e.member, e.is_default
 )
-select root::bigint as oid, bool_or(reads) as reads
-from expression as e
-where octet_length(e.tree) > 100000
-    or e.tree ~ '{JSON(CONSTRUCTOREXPR|EXPR)'
-    or exists (
-        select from regexp_matches(e.tree, ':(?:funcid|opfuncid) (\d+)', 'g') as found
-        where found[1]::oid not in (select oid from harmless)
-    )
-    or exists (
-        select from pg_depend as d
-        left join pg_type as t on d.refclassid = 'pg_type'::regclass and t.oid = d.refobjid
-        left join pg_type as of on of.oid = t.typelem
-        where d.classid = e.class and d.objid = e.id
-            and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-            and 'e' is distinct from coalesce(of.typtype, t.typtype)
-    )
-group by root
+-- The defaults of a table that is only referred to are not evaluated.
+select f.root::bigint as oid, bool_or(f.own and j.reads) as reads
+from family as f
+join judged as j on j.member = f.member and (f.own or not j.is_default)
+group by f.root

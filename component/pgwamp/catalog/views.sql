@@ -34,18 +34,19 @@ sized as (
     where r.rulename = '_RETURN'
         and pg_column_size(r.ev_action) <= 100000
         and octet_length(r.ev_action::text) <= 1000000
+),
+standing as (
+    select r.ev_class as oid, array_agg(distinct d.refobjid::bigint) as below
+    from pg_rewrite as r
+    join view as v on v.oid = r.ev_class
+    join pg_depend as d
+        on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+        and d.refclassid = 'pg_class'::regclass and d.refobjid <> r.ev_class
+    join view as under on under.oid = d.refobjid
+    where r.rulename = '_RETURN'
+    group by r.ev_class
 )
-select
-    v.oid::bigint as oid,
-    s.ev_action::text as rule,
-    array(
-        select distinct d.refobjid::bigint
-        from pg_rewrite as r
-        join pg_depend as d
-            on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-            and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid
-        join view as below on below.oid = d.refobjid
-        where r.ev_class = v.oid and r.rulename = '_RETURN'
-    ) as below
+select v.oid::bigint as oid, s.ev_action::text as rule, coalesce(b.below, '{}') as below
 from view as v
 left join sized as s on s.oid = v.oid and s.octets <= 50000000
+left join standing as b on b.oid = v.oid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -74,20 +74,21 @@ async def complete(
     chosen = {change.id for change in changes}
     records = [record for record in page.records if record["id"] in chosen]
     events = await shapes.events(replace(page, records=records), cluster)
+    cursor_of = page.cursors(cluster)
     return [
-        replace(change, kwargs=_kwargs(change, event, record, page, cluster))
+        replace(change, kwargs=_kwargs(change, event, record, cursor_of))
         for change, event, record in zip(changes, events, records, strict=True)
     ]
 
 
 def _kwargs(
-    change: Change, event: Event, record: Mapping[str, Any], page: Page, cluster: str
+    change: Change, event: Event, record: Mapping[str, Any], cursor_of: Callable[[int], str]
 ) -> Mapping[str, Any]:
     if event.is_change:
         return event.kwargs or {}
     return {
         "id": event.id,
-        "cursor": page.cursors(cluster)(event.id),
+        "cursor": cursor_of(event.id),
         "op": change.op,
         "topic": event.topic,
         "args": event.args or [],

@@ -174,8 +174,6 @@ def output(
         return sa.cast(value, TEXT), None
     if form == "array" and inner is not None:
         plain_integers = inner.form == "integer" and not bigint_as_string and inner.name != "oid"
-        if inner.form == "bytea" and not nested:
-            return value, None
         if inner.form == "json" and inner.representation is None:
             return _as_json(sa.cast(value, TEXT_ARRAY), array_of_json, nested)
         if inner.form in ("boolean", "text") or plain_integers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
@@ -114,9 +115,11 @@ def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
                 "include: the related rows are larger than limits.max_bytes; give limits, "
                 "or fewer columns"
             ) from None
-        places = [
+        matching = (
             place for place, text in _texts(request) if _is_about(problem, sqlstate, place, text)
-        ]
+        )
+        # A second one says that it cannot be told.
+        places = list(islice(matching, 2))
         # The texts of a keyset are packed in its cursor.
         if not places and sqlstate in _BAD_TEXT and request.get("after"):
             places = ["after"]
@@ -128,7 +131,11 @@ def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
 def _is_about(problem: str, sqlstate: Any, place: str, text: str) -> bool:
     """Whether the server means the string ``text`` at ``place``."""
     if sqlstate in _BAD_PATTERN:
-        return any(part in _BAD_PATTERN[sqlstate] for part in place.split("."))
+        # Found in the whole place: to take one apart for each text takes long.
+        return any(
+            f".{operator}." in place or place.endswith(f".{operator}")
+            for operator in _BAD_PATTERN[sqlstate]
+        )
     if sqlstate not in _BAD_TEXT and not problem.startswith(_BAD_SEARCH):
         return False
     if problem.endswith("…"):
