@@ -111,6 +111,22 @@ async def test_who_may_execute_a_function_is_told_of_its_rows(call: Calls) -> No
     await call.fails(DENIED, "pick", 1, where={"zzz": 1}, by="nobody")
 
 
+async def test_a_function_named_as_a_table_tells_no_columns_of_the_table(
+    expose: Expose, roles: list[str]
+) -> None:
+    call = await expose(
+        *SCHEMA,
+        "create function vault(low int) returns setof item language sql as 'select * from item'",
+        "create function vault(high text) returns table (a int) language sql as 'select 1'",
+        f"grant execute on function vault(int), vault(text) to {roles[0]}",
+        access={"roles": {"anonymous": roles[0]}},
+    )
+    error = await call.fails(INVALID, "vault", "a", where={"zzz": 1})
+    assert error.message.endswith("allowed: a, and, or, not")
+    error = await call.fails(DENIED, "vault", 1, include={"vault": {"columns": ["zzz"]}})
+    assert error.message == "permission denied for table vault"
+
+
 async def test_an_error_inside_a_batch_tells_no_more(call: Calls) -> None:
     step = {"procedure": "vault.select", "kwargs": {"where": {"nope": 1}}}
     error = await call.fails(DENIED, "batch", [step])

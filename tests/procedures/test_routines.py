@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.procedures.conftest import Start
@@ -133,3 +135,35 @@ async def test_an_argument_of_any_name_works(api: Start, word: str) -> None:
     quoted = '"' + word.replace('"', '""') + '"'
     call = await api(f"create function f({quoted} int) returns int language sql as $$ select $1 $$")
     assert await call("f", {word: 3}) == 3
+
+
+THINGS = (
+    "create table thing (id int primary key)",
+    "create table part (no int primary key, thing_id int references thing)",
+    "create function shown(thing) returns text language sql stable as $$ select 'a' $$",
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "argument"),
+    [
+        ({"include": {"part": {}}}, "include.part"),
+        ({"where": {"part": {}}}, "where.part"),
+        ({"where": {"shown": "a"}}, "where.shown"),
+        ({"columns": ["shown"]}, "columns[0]"),
+        ({"order": ["shown"]}, "order[0]"),
+    ],
+)
+async def test_the_rows_of_a_function_have_nothing_of_a_table_of_its_name(
+    api: Start, request_: dict[str, Any], argument: str
+) -> None:
+    call = await api(
+        *THINGS,
+        "create function thing(q text) returns table (label text) language sql stable as "
+        "$$ select q $$",
+    )
+    assert await call("thing", "a") == [{"label": "a"}]
+    error = await call.fails(INVALID, "thing", "a", **request_)
+    assert error.details["argument"] == argument
+    # The table itself has them.
+    assert await call("thing.select", **request_) == []

@@ -39,7 +39,7 @@ class Origin:
 class Relation:
     """A table, partitioned table, view, materialized view or foreign table.
 
-    The rows of a routine are one too, of the kind ``result``.
+    The rows of a routine are one too, of the kind ``result`` and in the schema ``""``.
     """
 
     schema: str

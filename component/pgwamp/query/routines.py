@@ -304,12 +304,15 @@ class _Overload:
 
 
 def _rows(routine: Routine) -> Relation:
-    """What a routine returns, as a relation."""
+    """What a routine returns, as a relation.
+
+    It is in no schema: a table can have the name of the routine, and relationships of its own.
+    """
     columns = routine.columns
     if not columns and routine.returns is not None:
         columns = (Column(VALUE, routine.returns),)
     return Relation(
-        routine.schema, routine.name, "result", columns,
+        "", routine.name, "result", columns,
         insertable=False, updatable=False, deletable=False,
     )  # fmt: skip
 
