@@ -157,3 +157,72 @@ async def test_the_server_makes_no_more_rows_of_a_named_query_than_it_takes_to_r
     parts: list[Any] = []
     await call.client.call(f"{call.prefix}.numbers", [MOST * 10], {}, parts.append)
     assert sum(map(len, parts)) == MOST * 10
+
+
+KINDS = (
+    "create table kind (id int primary key, name text default 'x')",
+    f"insert into kind select n from generate_series(1, {MOST}) as n",
+    "create table item (id int primary key, name text default 'x', kind int references kind)",
+    f"insert into item select n, 'old', 1 from generate_series(1, {MOST + 1}) as n",
+    "insert into item values (100, 'one', 2)",
+)
+ITEMS_OF_IT: dict[str, Any] = {"item": {"order": ["id"]}}
+#: Writes whose answer would have a list of related rows that is one too long.
+LONG: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("kind.update", [{"name": "new"}, {"id": 1}], {"include": ITEMS_OF_IT}),
+    ("kind.update", [{"name": "new"}, {}], {"include": ITEMS_OF_IT}),
+    ("kind.update", [{"name": "new"}, {"id": 1}], {"include": ITEMS_OF_IT, "max_affected": 1}),
+    ("kind.update", [], {"rows": [{"id": 1, "name": "new"}], "include": ["item"]}),
+    ("kind.update", [{"name": "new"}, {"id": 1}], {"include": {"item": {"limit": 5000}}}),
+    ("kind.upsert", [{"id": 1, "name": "new"}], {"include": ["item"]}),
+    (
+        "item.insert",
+        [{"id": 200, "kind": 1}],
+        {"returning": [], "include": {"kind": {"include": ITEMS_OF_IT}}},
+    ),
+    (
+        "item.delete",
+        [{"id": 1}],
+        {"include": {"of:kind": {"spread": True, "columns": [], "include": {"item": {}}}}},
+    ),
+    (
+        "kind.update",
+        [{"name": "new"}, {"id": 1}],
+        {"include": {"item": {"limit": 1, "include": {"of:kind": {"include": ["item"]}}}}},
+    ),
+    (
+        "kind.update",
+        [{"name": "new"}, {"id": 1}],
+        {"include": {"item": {"include": {"kind": {"include": {"item": {"limit": 1}}}}}}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), LONG)
+async def test_a_write_that_would_answer_too_many_related_rows_changes_nothing(
+    api: Start, database: Database, name: str, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    call = await api(*KINDS, limits=LIMITS)
+    rows = "select (select array_agg(k order by id) from kind k)::text, "
+    rows += "(select array_agg(i order by id) from item i)::text"
+    connection = await database.connect()
+    before = await connection.fetchrow(rows)
+    error = await call.fails(TOO_MANY, name, *args, **kwargs)
+    assert error.message == (
+        f"include: a list of related rows would have more than {MOST} rows (limits.max_rows); "
+        "nothing was changed: give it a limit"
+    )
+    assert await connection.fetchrow(rows) == before
+    await connection.close()
+
+
+async def test_a_write_may_answer_as_many_related_rows_as_are_allowed(api: Start) -> None:
+    call = await api(*KINDS, limits=LIMITS)
+    for limit in (1, 7, MOST):
+        (kind,) = await call(
+            "kind.update", {"name": "new"}, {"id": 1}, include={"item": {"limit": limit}}
+        )
+        assert len(kind["item"]) == limit
+    await call("item.delete", {"id": 1}, returning=False)
+    kinds = await call("kind.update", {"name": "new"}, {}, include=["item"], order=["id"])
+    assert [len(kind["item"]) for kind in kinds] == [MOST, 1] + [0] * (MOST - 2)

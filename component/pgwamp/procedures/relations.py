@@ -15,7 +15,7 @@ from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
-from pgwamp.query.bounds import refusing_more
+from pgwamp.query.bounds import TOO_MANY_RELATED, refusing_more
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound
@@ -176,7 +176,11 @@ class RelationProcedures:
         if most is not None:
             most = integer(most, "max_affected")
         statement = bound.statement
-        with refusing_more(self._refusal(most)):
+        related = TooManyRows(
+            f"include: a list of related rows would have more than {self._max_rows} rows "
+            "(limits.max_rows); nothing was changed: give it a limit"
+        )
+        with refusing_more(self._refusal(most)), refusing_more(related, TOO_MANY_RELATED):
             if most is not None or statement.unbounded:
                 records = await self._write_and_look(call, bound, most)
             else:

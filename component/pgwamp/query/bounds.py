@@ -19,8 +19,9 @@ from pgwamp.query.request import integer
 
 _USUAL = frozenset({0, 1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 100, 200, 250, 500, 1000})
 
-#: The text in the error of a statement that answers too many rows.
+#: The texts in the errors of statements that answer too many rows, or too many in a list.
 TOO_MANY_ROWS = "more rows than limits.max_rows"
+TOO_MANY_RELATED = "more related rows than limits.max_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +85,34 @@ def at_most(most: int, rows: sa.FromClause) -> sa.ColumnElement[Any]:
     """
     some: sa.Select[Any] = sa.select(sa.literal_column("1").label("one")).select_from(rows)
     counted = some.limit(sa.literal_column(str(most + 1))).subquery("t1")
-    text = builtin("concat", sa.literal_column(f"'{TOO_MANY_ROWS}: '"), count())
-    failure = sa.cast(text, PgType("bigint"))
-    too_many = count().bool_op("OPERATOR(pg_catalog.>)")(sa.literal_column(str(most)))
-    return sa.select(sa.case((too_many, failure))).select_from(counted).scalar_subquery()
+    failure = sa.case((_count_exceeds(most), _unreadable(TOO_MANY_ROWS, "bigint")))
+    return sa.select(failure).select_from(counted).scalar_subquery()
+
+
+def list_of_at_most(most: int) -> sa.ColumnElement[bool]:
+    """A HAVING that fails, as :func:`at_most` does, if a list has more than ``most`` rows."""
+    failure = _unreadable(TOO_MANY_RELATED, "boolean")
+    return sa.case((_count_exceeds(most), failure), else_=sa.true())
+
+
+def _count_exceeds(most: int) -> sa.ColumnElement[bool]:
+    return count().bool_op("OPERATOR(pg_catalog.>)")(sa.literal_column(str(most)))
+
+
+def _unreadable(text: str, kind: str) -> sa.ColumnElement[Any]:
+    """A text that the server cannot read; it holds the count, so that no planner tries to."""
+    return sa.cast(builtin("concat", sa.literal_column(f"'{text}: '"), count()), PgType(kind))
 
 
 @contextmanager
-def refusing_more(refusal: CallError) -> Iterator[None]:
-    """Raise ``refusal`` in the place of the failure of :func:`at_most`."""
+def refusing_more(refusal: CallError, text: str = TOO_MANY_ROWS) -> Iterator[None]:
+    """Raise ``refusal`` in the place of the failure of :func:`at_most`.
+
+    :param text: or of :func:`list_of_at_most`, with ``TOO_MANY_RELATED``.
+    """
     try:
         yield
     except CallError as error:
-        if TOO_MANY_ROWS in error.message:
+        if text in error.message:
             raise refusal from None
         raise

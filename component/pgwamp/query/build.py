@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Converter, Type
+from pgwamp.query.bounds import list_of_at_most
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
@@ -31,12 +32,17 @@ class Builder:
 
     :param plain: answer values in PostgreSQL's own text form, as COPY writes them, under names of
         ours: for CSV, whose header is not written by the server.
+    :param writes: the statement fails where a list of related rows has too many: the reader would
+        find it only after the commit.
     """
 
-    def __init__(self, *, bigint_as_string: bool = False, plain: bool = False):
+    def __init__(
+        self, *, bigint_as_string: bool = False, plain: bool = False, writes: bool = False
+    ):
         self.names = Names()
         self._big = bigint_as_string
         self._plain = plain
+        self._writes = writes
 
     def select(
         self,
@@ -171,10 +177,12 @@ class Builder:
             query = self._bounded_list(inner, limits.max_bytes)
         else:
             query = _list_of(builtin("json_agg", WholeRow(inner))).select_from(inner)
+        most = None if embed.relationship.to_one else limits.max_rows
+        if self._writes and most is not None:
+            query = query.having(list_of_at_most(most))
         found: sa.ColumnElement[Any] = query.scalar_subquery()
         if not nested:
             found = sa.cast(found, TEXT)
-        most = None if embed.relationship.to_one else limits.max_rows
         return found, Related(embed.label, shape, most)
 
     def _bounded_list(self, rows: sa.FromClause, max_bytes: int) -> sa.Select[Any]:

@@ -63,7 +63,8 @@ class Writes:
     """Turns the arguments of a write into a bound statement.
 
     Without ``returning`` the statement answers one row with the number of rows as ``count``. One
-    that would answer more rows than ``limits.max_rows`` fails instead, and changes nothing.
+    that would answer more rows than ``limits.max_rows``, or a longer list of related rows, fails
+    instead, and changes nothing.
     """
 
     def __init__(self, scope: Scope, *, bigint_as_string: bool = False):
@@ -277,7 +278,7 @@ class Writes:
 
         :param few: they cannot be more rows than may be answered.
         """
-        builder = Builder(bigint_as_string=self._big)
+        builder = Builder(bigint_as_string=self._big, writes=True)
         table = table_of(self._relation)
         plain = returning is not None and _is_plain(returning)
         # PostgreSQL applies many rules only outside of WITH: there, the reader has to count.
