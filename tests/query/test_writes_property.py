@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwamp.pgtypes import from_json, loads_exact
+from pgwamp.pgtypes import Type, composite_reader, from_json, loads_exact, text_reader
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
@@ -184,6 +184,38 @@ def test_events_carry_the_values_that_a_select_gives(
             assert same([converted], [selected])
     finally:
         bench.execute("rollback")
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=rows_strategy)
+def test_the_text_of_a_record_has_the_values_that_a_select_gives(
+    bench: Bench, everything: Scope, rows: list[dict[str, Any]]
+) -> None:
+    rows = [{"id": index, **row} for index, row in enumerate(rows)]
+    columns = everything.relation.columns
+    read = composite_reader([c.name for c in columns], [text_reader(c.type) for c in columns])
+    bench.execute("begin")
+    try:
+        bench.rows(Writes(everything).insert({"rows": rows}))
+        selected = bench.rows(Reads(everything, max_rows=100).select({"order": ["id"]}))
+        records = bench.fetch(
+            "select textin(record_out(e.*)) as record, "
+            "textin(array_out(array[e, null, e])) as twice from everything as e order by id"
+        )
+        assert same([read(record["record"]) for record in records], selected)
+        rows_of = Type(0, "everything[]", "array", element=row_type(everything))
+        for record, row in zip(records, selected, strict=True):
+            first, null, second = text_reader(rows_of)(record["twice"])
+            assert same([first, second], [row, row])
+            assert null is None
+    finally:
+        bench.execute("rollback")
+
+
+def row_type(scope: Scope) -> Type:
+    return Type(
+        0, "row", "composite", fields=tuple((c.name, c.type) for c in scope.relation.columns)
+    )
 
 
 @settings(max_examples=40, deadline=None)

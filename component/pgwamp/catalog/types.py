@@ -104,6 +104,7 @@ def _build(
         relation=tuple(row["relation"]) if row["relation"] else None,
         labels=tuple(row["labels"] or ()),
         output=(row["output"][0], row["output"][1]),
+        delimiter=row["delimiter"],
         casts=row["casts"],
         operators=operators.get(oid, {}),
     )

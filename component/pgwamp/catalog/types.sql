@@ -45,6 +45,7 @@ select
         from pg_class as c
         where c.oid = t.typrelid and c.relkind <> 'c'
     ) end as relation,
+    t.typdelim::text as delimiter,
     -- The output function, with its schema.
     array[o.nspname::text, f.proname::text] as output,
     -- Functions of users that a cast of it runs; those of extensions are by superusers.

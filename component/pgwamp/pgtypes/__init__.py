@@ -23,6 +23,7 @@ from pgwamp.pgtypes.outgoing import (
     require_convertible,
 )
 from pgwamp.pgtypes.scalars import fits_numeric
+from pgwamp.pgtypes.texts import TextReader, composite_reader, record_texts, text_reader
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Converter",
     "Form",
     "Representation",
+    "TextReader",
     "Type",
     "array_from_json",
     "array_of_json",
@@ -40,6 +42,7 @@ __all__ = [
     "bindable_list",
     "binder",
     "bytes_from_hex",
+    "composite_reader",
     "finite",
     "fits_numeric",
     "float_from_text",
@@ -49,6 +52,8 @@ __all__ = [
     "loads_exact",
     "parse",
     "reader",
+    "record_texts",
     "require_convertible",
+    "text_reader",
     "writer",
 ]

@@ -346,7 +346,7 @@ def _converter(of: Type, big: bool) -> Converter:
     if form == "range":
         return range_from_text
     if form == "multirange":
-        return lambda value: [range_from_text(part) for part in _RANGES.findall(value)]
+        return multirange_from_text
     if form == "hstore":
         return _same
     return _LITERALS.get(of.name, lambda value: value if type(value) is str else str(value))
@@ -424,6 +424,11 @@ def range_from_text(text: str) -> dict[str, Any]:
         "upper": _unquote(match[3]),
         "bounds": match[1] + match[4],
     }
+
+
+def multirange_from_text(text: str) -> list[dict[str, Any]]:
+    """``{[1,5),[7,9)}`` as a list of ranges."""
+    return [range_from_text(part) for part in _RANGES.findall(text)]
 
 
 def _unquote(bound: str) -> str | None:

@@ -44,6 +44,7 @@ class Type:
     :ivar labels: of an enum.
     :ivar domain: its own name if it is a domain; all else is that of the type below.
     :ivar output: schema and name of its output function; None for types that no catalog has given.
+    :ivar delimiter: between the elements of an array in its text.
     :ivar casts: a cast of it runs a function of users.
     :ivar operators: the schemas of the type's own operators, by the operator and the name of the
         type on its right; none for types that PostgreSQL itself compares.
@@ -59,6 +60,7 @@ class Type:
     domain: str = ""
     representation: Representation | None = None
     output: tuple[str, str] | None = None
+    delimiter: str = ","
     casts: bool = False
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False

@@ -1,0 +1,158 @@
+"""Values from PostgreSQL's own text: what the output function of a type writes.
+
+A captured row is such a text, that of its record. It is read here by the types that the columns had
+when it was written, into the values that a call answers. The forms are those of the PostgreSQL
+manual: arrays in 8.15.6, composites in 8.16.6, ranges in 8.17.5; the settings are those of our own
+sessions (ISO dates in UTC, intervals of ISO 8601, bytea in hex).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pgwamp.pgtypes.outgoing import (
+    bytes_from_hex,
+    float_from_text,
+    loads,
+    multirange_from_text,
+    range_from_text,
+)
+from pgwamp.pgtypes.types import Type
+
+#: Reads the text of a value that is not null.
+TextReader = Callable[[str], Any]
+
+#: A member of a record: quoted, with quotes and backslashes written twice, or as it is.
+_MEMBER = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,"]*+))(?:,|\Z)')
+#: A text in an array or hstore, with a backslash before each quote and backslash.
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+#: A pair of hstore.
+_PAIR = re.compile(rf"{_QUOTED}=>(?:{_QUOTED}|NULL)", re.DOTALL)
+
+
+def record_texts(text: str) -> list[str | None]:
+    """Split the text of a record into those of its members; None for null.
+
+    A record without members has one that is null.
+    """
+    within = text[1:-1]
+    if '"' not in within:
+        return [member or None for member in within.split(",")]
+    members: list[str | None] = []
+    for match in _MEMBER.finditer(within):
+        quoted, plain = match.groups()
+        if quoted is None:
+            members.append(plain or None)
+        else:
+            members.append(quoted.replace('""', '"').replace("\\\\", "\\"))
+        if match.end() == len(within) and within[match.end() - 1] != ",":
+            break
+    return members
+
+
+def text_reader(of: Type, *, bigint_as_string: bool = False) -> TextReader:
+    """How the text of a value of type ``of`` becomes portable.
+
+    :raises ValueError: when reading what is no text of this type.
+    :raises PayloadTooLarge: when reading JSON of more parts than can be read at once.
+    """
+    form = of.form
+    if form == "integer":
+        return _same if bigint_as_string and of.name == "bigint" else int
+    if form == "boolean":
+        return _boolean
+    if form == "array" and of.element is not None:
+        return _array_reader(text_reader(of.element, bigint_as_string=bigint_as_string), of)
+    if form == "composite":
+        names = [name for name, _ in of.fields]
+        readers = [text_reader(kind, bigint_as_string=bigint_as_string) for _, kind in of.fields]
+        return composite_reader(names, readers)
+    return _READERS.get(form, _same)
+
+
+def composite_reader(names: Sequence[str], readers: Sequence[TextReader]) -> TextReader:
+    """How the text of a record with these members becomes a dict.
+
+    :raises ValueError: when reading a record with another number of members.
+    """
+
+    def read(text: str) -> dict[str, Any]:
+        members = record_texts(text) if names else []
+        return {
+            name: None if member is None else convert(member)
+            for name, convert, member in zip(names, readers, members, strict=True)
+        }
+
+    return read
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _boolean(text: str) -> bool:
+    return text == "t"
+
+
+def _hstore(text: str) -> dict[str, str | None]:
+    return {
+        _unescaped(key): _unescaped(value) if whole[-1] == '"' else None
+        for match in _PAIR.finditer(text)
+        for whole, key, value in [(match[0], match[1], match[2])]
+    }
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    # Two backslashes are one, and no quote that follows is theirs; PostgreSQL's text holds no NUL.
+    return text.replace("\\\\", "\0").replace('\\"', '"').replace("\0", "\\")
+
+
+_READERS: dict[str, TextReader] = {
+    "float": float_from_text,
+    "bytea": bytes_from_hex,
+    "json": loads,
+    "range": range_from_text,
+    "multirange": multirange_from_text,
+    "hstore": _hstore,
+}
+
+
+def _array_reader(read: TextReader, of: Type) -> TextReader:
+    delimiter = of.delimiter
+    tokens = re.compile(rf'{_QUOTED}|([{{}}])|([^{{}}"{delimiter}]+)', re.DOTALL)
+
+    def item(text: str) -> Any:
+        # A text that reads so is quoted.
+        return None if text == "NULL" else read(text)
+
+    def read_array(text: str) -> list[Any]:
+        if text[0] == "[":
+            # Bounds, where they are not 1.
+            text = text[text.index("=") + 1 :]
+        if text == "{}":
+            return []
+        if '"' not in text and text.count("{") == 1:
+            return [item(part) for part in text[1:-1].split(delimiter)]
+        outer: list[Any] = []
+        level, above = outer, list[list[Any]]()
+        for quoted, bracket, plain in tokens.findall(text):
+            if plain:
+                level.append(item(plain))
+            elif bracket == "{":
+                above.append(level)
+                inner: list[Any] = []
+                level.append(inner)
+                level = inner
+            elif bracket:
+                level = above.pop()
+            else:
+                level.append(read(_unescaped(quoted)))
+        whole: list[Any]
+        (whole,) = outer
+        return whole
+
+    return read_array
