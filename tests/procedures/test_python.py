@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -11,20 +12,25 @@ from pgwamp.errors import StartError
 from tests.procedures.conftest import Start
 
 INVALID = "wamp.error.invalid_argument"
+#: Python hashes an integer modulo this one, and a UUID as the integer it is.
+SAME_HASH = 2**61 - 1
 MODULE = '''
 import datetime
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
 
 import asyncpg
 from autobahn import wamp
+from pydantic import Field
 
 from pgwamp.access import Caller
 from pgwamp.errors import CallError
 
 
 @wamp.register("double")
-async def double(number: int, times: int = 2) -> int:
+async def double(number: int, times: Annotated[int, Field(le=9)] = 2) -> int:
     """Multiply a number."""
     return number * times
 
@@ -59,6 +65,11 @@ async def priced(
     return await connection.fetchval("select $1::numeric::text", price)
 
 
+@wamp.register("keyed")
+async def keyed(texts: dict[UUID, str], sets: list[set[int]] = []) -> int:
+    return len(texts) + max([len(members) for members in sets], default=0)
+
+
 @wamp.register("broken")
 async def broken() -> None:
     raise RuntimeError("password is hunter2")
@@ -82,6 +93,7 @@ async def test_arguments_are_converted_to_their_annotations(api: Start, module: 
     call = await api(expose={"procedures": [module]})
     assert await call("double", 4) == 8
     assert await call("double", number=4, times=3) == 12
+    assert (await call.fails(INVALID, "double", 4, 10)).details["argument"] == "times"
     assert await call("day_after", "2024-02-28") == "2024-02-29"
     assert (await call.fails(INVALID, "day_after", "soon")).details["argument"] == "day"
     assert (await call.fails(INVALID, "double")).details["argument"] == "number"
@@ -119,3 +131,50 @@ async def test_a_defect_in_a_procedure_is_an_internal_error(api: Start, module: 
 async def test_a_module_that_is_not_there_stops_the_start(api: Start) -> None:
     with pytest.raises(StartError, match="no_such_module"):
         await api(expose={"procedures": ["no_such_module"]})
+
+
+async def test_a_module_that_asks_for_json_in_a_text_stops_the_start(
+    api: Start, tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "json_" + prefix.rpartition(".")[2]
+    (tmp_path / f"{name}.py").write_text(
+        "from autobahn import wamp\nfrom pydantic import Json\n\n"
+        "@wamp.register('parsed')\nasync def parsed(data: list[Json[int]]) -> None: ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(StartError, match="parsed: data: annotate the value itself"):
+        await api(expose={"procedures": [name]})
+
+
+async def test_no_more_keys_than_a_thousand_are_hashed(api: Start, module: str) -> None:
+    call = await api(expose={"procedures": [module]})
+    ids = [str(UUID(int=SAME_HASH * n)) for n in range(1_001)]
+    numbers = [str(SAME_HASH * n) for n in range(1_001)]
+    assert await call("keyed", dict.fromkeys(ids[:1_000], "")) == 1_000
+    error = await call.fails(INVALID, "keyed", dict.fromkeys(ids, ""))
+    assert error.details["argument"] == "texts"
+    assert "1000 members" in error.message
+    # All arguments of a call count together, each with the lists in it.
+    assert await call("keyed", {ids[0]: ""}, [numbers[:500], numbers[:497]]) == 501
+    error = await call.fails(INVALID, "keyed", {ids[0]: ""}, [numbers[:500], numbers[:498]])
+    assert error.details["argument"] == "sets"
+
+
+async def test_no_more_characters_of_long_numbers_are_read_than_a_call_may_have(
+    api: Start, module: str
+) -> None:
+    call = await api(expose={"procedures": [module]})
+    line = {"price": "1." + "0" * 598}
+    assert await call("priced", lines=[line] * 500) == "0"
+    error = await call.fails(INVALID, "priced", lines=[line] * 501)
+    assert error.details["argument"] == "lines"
+    assert "300000 characters" in error.message
+
+
+async def test_of_very_many_errors_none_is_listed(api: Start, module: str) -> None:
+    call = await api(expose={"procedures": [module]})
+    error = await call.fails(INVALID, "priced", lines=[{"price": "x"}] * 1_000)
+    assert error.details["argument"] == "lines.0.price"
+    error = await call.fails(INVALID, "priced", lines=[{"price": "x"}] * 1_001)
+    assert error.details["argument"] == "lines"
+    assert "more than 1000 errors" in error.message

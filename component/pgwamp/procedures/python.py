@@ -24,8 +24,11 @@ from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError, below, excerpt
 from pgwamp.pgtypes import fits_numeric
 from pgwamp.procedures.orm import Sessions
+from pgwamp.procedures.validation import Shape, Work
 from pgwamp.session import Call, Procedure
 
+#: Errors of one argument that are listed to tell the first: pydantic lists all or none.
+_MOST_ERRORS = 1_000
 _GENERIC = re.compile(r"\bConnection\[[^\[\]]*\]")
 
 
@@ -109,7 +112,9 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         for name, hint in function.__annotations__.items()
     }
     return get_type_hints(
-        SimpleNamespace(__annotations__=annotations), globalns=function.__globals__
+        SimpleNamespace(__annotations__=annotations),
+        globalns=function.__globals__,
+        include_extras=True,
     )
 
 
@@ -128,6 +133,7 @@ class _Arguments:
         self.session = ""
         self._caller = ""
         self._adapters: dict[str, TypeAdapter[Any]] = {}
+        self._shapes: dict[str, Shape] = {}
         self._required: set[str] = set()
         try:
             hints = _hints(function)
@@ -153,9 +159,12 @@ class _Arguments:
 
     def _add(self, name: str, hint: Any, required: bool) -> None:
         try:
-            self._adapters[name] = TypeAdapter(hint)
+            self._adapters[name] = adapter = TypeAdapter(hint)
+            self._shapes[name] = Shape(adapter.core_schema)
         except PydanticSchemaGenerationError:
             raise StartError(f"{self._uri}: no caller can give a {hint} for {name}") from None
+        except StartError as error:
+            raise StartError(f"{self._uri}: {name}: {error}") from None
         if required:
             self._required.add(name)
 
@@ -172,15 +181,13 @@ class _Arguments:
             given[name] = value
         for name in sorted(self._required - given.keys()):
             raise InvalidArgument(name, f"missing; the arguments are {', '.join(names)}")
+        work = Work()
         for name, value in given.items():
+            work.spend(self._shapes[name], value, name)
             try:
                 given[name] = self._adapters[name].validate_python(value)
             except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                path = name
-                for part in first["loc"]:
-                    path = below(path, part)
-                raise InvalidArgument(path, first["msg"]) from None
+                raise _refusal(error, name) from None
             _check_decimals(given[name], name)
         if self._caller:
             given[self._caller] = call.caller
@@ -202,6 +209,18 @@ class _Arguments:
                 for name, adapter in self._adapters.items()
             ],
         }
+
+
+def _refusal(error: ValidationError, name: str) -> InvalidArgument:
+    if error.error_count() > _MOST_ERRORS:
+        return InvalidArgument(
+            name, f"more than {_MOST_ERRORS} errors in it; send fewer values, to be told the first"
+        )
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = name
+    for part in first["loc"]:
+        path = below(path, part)
+    return InvalidArgument(path, first["msg"])
 
 
 def _check_decimals(argument: Any, name: str) -> None:
