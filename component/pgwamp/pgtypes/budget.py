@@ -41,7 +41,7 @@ class Budget:
         if self._left_to_read < 0:
             raise InvalidArgument(
                 path, f"texts of long numbers of more than {MOST_READ} characters in one call; "
-                "send fewer, or 17 digits of each, which tell every float from all others"
+                "send numbers, fewer texts, or 17 digits of each, which tell all floats apart"
             )  # fmt: skip
 
     def require(self, characters: int, path: str) -> None:
