@@ -92,7 +92,17 @@ def test_who_runs_meanwhile_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["", told(id="1", xid="20", snapshot="20:20:", topic=f"a.{BETWEEN}")]
+    "payload",
+    [
+        "",
+        told(id="1", xid="20", snapshot="20:20:", topic=f"a.{BETWEEN}"),
+        told(id="x", xid="20", snapshot="20:20:"),
+        told(id="1", xid="", snapshot="20:20:"),
+        told(id="1", xid="20", snapshot="20"),
+        told(id="1", xid="20", snapshot=""),
+        told(id="1", xid="20", snapshot="20:20:", changed="["),
+        told(id="1", xid="20", snapshot="20:20:", created_at=""),
+    ],
 )
 def test_what_is_not_handed_over_whole_is_to_be_read(payload: str) -> None:
     with pytest.raises(Unclear):

@@ -56,13 +56,17 @@ class Announcement:
         record: dict[str, Any] = {
             name: text or None for name, text in zip(MEMBERS, texts, strict=True)
         }
-        record["id"] = int(record["id"])
-        # JSON has its own form of a time, whatever the writing session has set.
-        record["created_at"] = record["created_at"][1:-1].replace("T", " ") + "+00"
-        if record["changed"] is not None:
-            record["changed"] = json.loads(record["changed"])
-        record["truncated"] = False
-        return cls(record, int(record["xid"]), Snapshot.parse(record["snapshot"]))
+        try:
+            record["id"] = int(record["id"])
+            # JSON has its own form of a time, whatever the writing session has set.
+            record["created_at"] = record["created_at"][1:-1].replace("T", " ") + "+00"
+            if record["changed"] is not None:
+                record["changed"] = json.loads(record["changed"])
+            record["truncated"] = False
+            return cls(record, int(record["xid"]), Snapshot.parse(record["snapshot"]))
+        except (TypeError, ValueError, AttributeError):
+            # Nothing that stands here may end publishing.
+            raise Unclear from None
 
     @property
     def beside(self) -> int:
