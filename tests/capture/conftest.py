@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Database
 
-_SQL = files("pgwamp.schema") / "sql"
+_SQL = files("pgwamp.capture")
 _TRIGGERS = """
 create trigger wamp_insert after insert on {0} referencing new table as new_rows
     for each statement execute function wamp.capture();

@@ -13,7 +13,7 @@ from pgwamp.pgtypes import record_texts
 from tests.capture.conftest import Capturing
 from tests.conftest import Database
 
-SOURCE = (files("pgwamp.schema") / "sql" / "capture.sql").read_text(encoding="utf-8")
+SOURCE = (files("pgwamp.capture") / "capture.sql").read_text(encoding="utf-8")
 ITEM = "create table item (id int primary key, name text)"
 
 

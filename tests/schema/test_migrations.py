@@ -152,6 +152,8 @@ def test_before_events_were_handed_over_writers_woke_without_a_word(
         ("a.b",),
         ("insert",),
     ]
+    # Its server process has been signalled by now, and tells what it has heard with the answer.
+    query(publisher, "select 1")
     publisher.poll()
     assert [notification.payload for notification in publisher.notifies].count("") == 3
 

@@ -1,0 +1,1 @@
+"""Raw changes: what triggers write of the rows that a statement has changed."""
