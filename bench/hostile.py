@@ -279,6 +279,9 @@ class Server:
             yield f"{column}: an array", self._where({column: {"eq": values}})
             wrong = [*values[:-1], 5]
             yield f"{column}: an array, the last one wrong", self._where({column: {"eq": wrong}})
+        for kind, number in {"zeros": "0" * 145_000 + "1", "digits": "1" * 131_000}.items():
+            numbers = [number] * (MESSAGE // len(number))
+            yield f"amount: long numbers of {kind}", self._where({"amount": {"in": numbers}})
         for column, within in {"ratio": "in", "ratios": "eq"}.items():
             for kind, number in {"long": SLOW_NUMBER, "longer": SLOW_NUMBER[:60] + "e-1"}.items():
                 numbers = [number] * (MESSAGE // len(SLOW_NUMBER))

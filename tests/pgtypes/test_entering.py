@@ -65,8 +65,10 @@ RANGES: dict[str, tuple[Type, list[Any], list[Any]]] = {
     "numeric": (
         NUMERIC,
         ["1e131071", "0.1e131072", "0e131072", "1e-16383", "0" * 140_000, "1" * 131_072, 1e-300,
-         "NaN", "-Infinity", "12.50"],
-        ["1e131072", "1e131073", "1e999999999", "1e-16384", "1" * 131_073, "0." + "0" * 16_384,
+         "NaN", "-Infinity", "12.50", "0" * 140_000 + "1.5", "0." + "0" * 16_382 + "1",
+         "0.0001e131075", "1.e5", ".5", "0" * 200 + "e131080", ".0e131080"],
+        ["0.0001e131076", "0" * 200 + "1e131072",
+         "1e131072", "1e131073", "1e999999999", "1e-16384", "1" * 131_073, "0." + "0" * 16_384,
          "1e99999999999999999999", "1e" + "9" * 10_000, "1e-999999999"],
     ),
 }  # fmt: skip
@@ -95,6 +97,18 @@ def test_long_numbers_that_are_read_as_floats_are_bounded_in_one_call(of: Type) 
         bindable(of, number, "x", budget)
     assert bindable(of, "1." + "1" * 38, "x", budget) == float("1." + "1" * 38)
     assert bindable_list(NUMERIC, [number], "x", budget) == [number]
+
+
+def test_a_long_numeric_is_read_without_copies_of_its_parts() -> None:
+    number = "0" * 145_000 + "1"
+    bound(NUMERIC, number)
+    tracemalloc.start()
+    try:
+        bound(NUMERIC, number)
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < len(number) / 10
 
 
 @pytest.mark.parametrize("digits", ["\uff11\uff12", "\u0661\u0662", "1\u0662", "\u00b2"])

@@ -17,7 +17,14 @@ _INTEGER_RANGES = {
     for name, bits in {"smallint": 16, "integer": 32, "bigint": 64}.items()
 } | {"oid": (0, 2**32 - 1)}
 _INTEGER = re.compile(r"[+-]?\d{1,20}", re.ASCII)
-_NUMERIC = re.compile(r"\s*[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|NaN|Infinity)\s*", re.ASCII)
+#: Repeats without a way back ("*+"), so that each character is read once.
+_NUMERIC = re.compile(
+    r"""\s*+(?P<number>[+-]?(?:
+        (?=\.?\d) 0*+ (?P<whole>\d*+) (?P<fraction>\.(?P<zeros>0*+)\d*+)?
+        (?:[eE](?P<exponent>[+-]?\d++))?
+        | NaN | Infinity))\s*+""",
+    re.ASCII | re.VERBOSE,
+)
 #: Digits of a numeric before and behind the point.
 _MOST_WHOLE_DIGITS, _MOST_FRACTION_DIGITS = 131_072, 16_383
 #: Characters of a number, with its sign, point and exponent.
@@ -132,7 +139,7 @@ def floating(of: Type, value: Any, path: str, budget: Budget) -> float:
         return _NONFINITE[value.lower()]
     if type(value) is float and not math.isfinite(value):
         return value
-    if type(value) not in (int, float) and not _is_number(value):
+    if type(value) not in (int, float) and not _number(value):
         raise mismatch(of, value, path)
     if type(value) is str:
         budget.spend_number(value, path)
@@ -173,11 +180,11 @@ def octets(of: Type, value: Any, path: str, _: object = None) -> bytes:
 
 def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
     """The text of a number that PostgreSQL's numeric can hold."""
-    if _is_number(value):
-        digits = value.strip()
-        if not fits_numeric(digits):
+    found = _number(value)
+    if found:
+        if not _fits_numeric(found):
             raise _out_of_range(of, value, path)
-        return str(digits)
+        return found["number"]
     if type(value) is int:
         if value.bit_length() > MOST_INTEGER_BITS:
             raise InvalidArgument(path, f"{excerpt(value)}: give it as a string of digits")
@@ -187,13 +194,11 @@ def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
     raise mismatch(of, value, path)
 
 
-def _is_number(value: Any) -> bool:
-    """Whether it is a text that reads as a number."""
-    return (
-        type(value) is str
-        and len(value) <= _LONGEST_NUMBER
-        and _NUMERIC.fullmatch(value) is not None
-    )
+def _number(value: Any) -> re.Match[str] | None:
+    """The parts of a text that reads as a number."""
+    if type(value) is str and len(value) <= _LONGEST_NUMBER:
+        return _NUMERIC.fullmatch(value)
+    return None
 
 
 def _mantissa(number: str) -> str:
@@ -202,13 +207,19 @@ def _mantissa(number: str) -> str:
 
 def fits_numeric(number: str) -> bool:
     """Whether PostgreSQL's numeric has as many digits before and behind the point."""
-    mantissa, _, exponent = number.lower().partition("e")
+    found = _number(number)
+    return found is not None and _fits_numeric(found)
+
+
+def _fits_numeric(number: re.Match[str]) -> bool:
+    exponent = number["exponent"] or "0"
     if len(exponent) > _LONGEST_EXPONENT:
         return False
-    power = int(exponent or 0)
-    if len(mantissa) + abs(power) <= _MOST_FRACTION_DIGITS:
-        return True
-    whole, _, fraction = mantissa.lstrip("+-").partition(".")
-    digits = (whole + fraction).lstrip("0")
-    before = len(digits) - len(fraction) + power if digits else 0
-    return before <= _MOST_WHOLE_DIGITS and len(fraction) - power <= _MOST_FRACTION_DIGITS
+    power = int(exponent)
+    behind = len(number["fraction"] or ".") - 1
+    if number["whole"]:
+        before = len(number["whole"]) + power
+    else:
+        zeros = len(number["zeros"] or "")
+        before = power - zeros if zeros < behind else 0
+    return before <= _MOST_WHOLE_DIGITS and behind - power <= _MOST_FRACTION_DIGITS
