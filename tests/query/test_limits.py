@@ -341,6 +341,25 @@ def test_a_key_of_json_may_hold_colons_and_arrows_in_quotes(bench: Bench, usual:
     assert bench.rows(page) == [{"n": 7}]
 
 
+@pytest.mark.parametrize("column", ["id", "amount", "ratio", "mood", "tags", "span", "at"])
+def test_a_long_value_in_a_forged_cursor_is_refused_unless_it_is_a_text(
+    usual: Verbs, column: str
+) -> None:
+    def forged(order: list[str], value: str) -> object:
+        page = usual.reads.select({"order": order, "after": None})
+        assert page.keyset is not None
+        values = [value] if order[0].startswith("id") else [value, "1"]
+        return usual.select(order=order, after=encode_key(page.keyset, values))
+
+    assert forged([column], "ok" if column == "mood" else "1")
+    for order in ([column], [f"{column}.desc"], ["doc->>a::date"]):
+        with pytest.raises(InvalidArgument, match=r"^after: .*(at most 20000|expected|not one of)"):
+            forged(order, "x" * 30_000)
+    assert forged(["name"], "x" * 30_000)
+    assert forged(["doc->>a"], "x" * 30_000)
+    assert forged(["amount"], "1" * 30_000)
+
+
 def test_values_too_long_for_a_cursor_are_refused_when_it_is_made() -> None:
     assert encode_key(1, ["x" * 1000])
     with pytest.raises(InvalidArgument, match="cursor"):

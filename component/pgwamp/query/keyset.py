@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument
+from pgwamp.pgtypes import Budget, bindable
+from pgwamp.pgtypes.scalars import check_text, literal
 from pgwamp.query.dialect import TEXT, PgType, operate
 from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
@@ -105,10 +107,12 @@ def encode_key(order: int, values: Sequence[str | None]) -> str:
     )  # fmt: skip
 
 
-def decode_key(order: int, length: int, cursor: Any, values: list[Any]) -> Key | None:
+def decode_key(
+    order: int, terms: Sequence[OrderTerm], cursor: Any, values: list[Any]
+) -> Key | None:
     """The place that ``cursor`` means; None or an empty string is before the first row.
 
-    :param order: the fingerprint of the order that the call asks for, of ``length`` terms.
+    :param order: the fingerprint of the order that the call asks for, which has these ``terms``.
     :raises InvalidArgument: it is no cursor, or one of another order.
     """
     if cursor is None or cursor == "":
@@ -121,20 +125,36 @@ def decode_key(order: int, length: int, cursor: Any, values: list[Any]) -> Key |
             found = None
     if not isinstance(found, list) or not found or type(found[0]) is not int:
         raise InvalidArgument("after", "not a cursor; pass on what next held")
-    if found[0] != order or len(found) != length + 1:
+    if found[0] != order or len(found) != len(terms) + 1:
         raise InvalidArgument(
             "after", "comes from a call with another order; start again with null"
         )
     positions: list[int | None] = []
-    for value in found[1:]:
+    for term, value in zip(terms, found[1:], strict=True):
         if value is None:
             positions.append(None)
             continue
-        if not isinstance(value, str) or "\x00" in value:
+        if not isinstance(value, str):
             raise InvalidArgument("after", "not a cursor; pass on what next held")
+        _check_value(term, value)
         values.append(value)
         positions.append(len(values) - 1)
     return Key(tuple(positions))
+
+
+def _check_value(term: OrderTerm, value: str) -> None:
+    """Refuse a long value that PostgreSQL cannot read and would write into its log.
+
+    :raises InvalidArgument: it is no value of the type of ``term``: callers can make cursors.
+    """
+    assert term.field is not None
+    of = term.field.type
+    if of.form in ("text", "json", "bytea"):
+        check_text(value, "after")
+    elif of.form in ("numeric", "enum"):
+        bindable(of, value, "after", Budget())
+    else:
+        literal(of, value, "after")
 
 
 def key_values(values: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:

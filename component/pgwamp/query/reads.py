@@ -92,7 +92,7 @@ class Reads:
         if "after" in request:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
             keyset = fingerprint(selection.order, values)
-            key = decode_key(keyset, len(selection.order), request["after"], values)
+            key = decode_key(keyset, selection.order, request["after"], values)
             # Such a page is full with what may be answered, and the next one goes on.
             most = self._max_rows
         bounds, limit = parse_bounds(request, values, most=most)
