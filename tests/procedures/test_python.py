@@ -16,6 +16,7 @@ INVALID = "wamp.error.invalid_argument"
 SAME_HASH = 2**61 - 1
 MODULE = '''
 import datetime
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -23,7 +24,7 @@ from uuid import UUID
 
 import asyncpg
 from autobahn import wamp
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from pgwamp.access import Caller
 from pgwamp.errors import CallError
@@ -63,6 +64,45 @@ async def priced(
     connection: asyncpg.Connection, price: Decimal = Decimal(0), lines: list[Line] = []
 ) -> str:
     return await connection.fetchval("select $1::numeric::text", price)
+
+
+@dataclass(slots=True)
+class Slotted:
+    price: Decimal
+    note: str = ""
+
+
+class Open(BaseModel, extra="allow"):
+    __pydantic_extra__: dict[str, Decimal]
+
+
+@wamp.register("held")
+async def held(
+    slotted: Slotted | None = None, open: Open | None = None, queue: deque[Decimal] = deque()
+) -> str:
+    return str(slotted.price) if slotted else ""
+
+
+class Not(BaseModel):
+    operand: "Expression"
+
+
+class Negative(BaseModel):
+    operand: "Expression"
+
+
+class Is(BaseModel):
+    column: str
+
+
+Expression = Not | Negative | Is
+Not.model_rebuild()
+Negative.model_rebuild()
+
+
+@wamp.register("find")
+async def find(where: Expression) -> str:
+    return type(where).__name__
 
 
 @wamp.register("keyed")
@@ -112,6 +152,32 @@ async def test_a_decimal_that_no_numeric_holds_is_refused(api: Start, module: st
         assert error.details["argument"] == "lines"
 
 
+async def test_a_decimal_is_checked_wherever_an_argument_holds_it(api: Start, module: str) -> None:
+    call = await api(expose={"procedures": [module]})
+    assert await call("held", {"price": "1.50"}, {"any": "1"}, ["2"]) == "1.50"
+    for name, value in {
+        "slotted": {"price": "1e131072"}, "open": {"any": "1e131072"}, "queue": ["1e131072"],
+    }.items():  # fmt: skip
+        error = await call.fails(INVALID, "held", **{name: value})
+        assert error.details["argument"] == name
+        assert "out of range for numeric" in error.message
+
+
+async def test_deep_values_of_nested_unions_are_refused_before_they_are_tried(
+    api: Start, module: str
+) -> None:
+    call = await api(expose={"procedures": [module]})
+    value: object = {"column": "name"}
+    for _ in range(9):
+        value = {"operand": value}
+    assert await call("find", value) == "Not"
+    for _ in range(40):
+        value = {"operand": value}
+    error = await call.fails(INVALID, "find", value)
+    assert error.details["argument"] == "where"
+    assert "discriminator" in error.message
+
+
 async def test_a_procedure_gets_its_caller_and_its_transaction(api: Start, module: str) -> None:
     call = await api("create table item (name text)", expose={"procedures": [module]})
     assert await call("who") == ["anonymous", f"{call.prefix}.who"]
@@ -133,16 +199,22 @@ async def test_a_module_that_is_not_there_stops_the_start(api: Start) -> None:
         await api(expose={"procedures": ["no_such_module"]})
 
 
-async def test_a_module_that_asks_for_json_in_a_text_stops_the_start(
-    api: Start, tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "json_" + prefix.rpartition(".")[2]
+@pytest.mark.parametrize(
+    ("annotation", "problem"),
+    [("list[Json[int]]", "annotate the value itself"), ("Iterable[int]", "annotate a list")],
+)
+async def test_a_module_whose_annotation_pydantic_cannot_check_at_once_stops_the_start(
+    api: Start, tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch, annotation: str,
+    problem: str,
+) -> None:  # fmt: skip
+    name = "refused_" + prefix.rpartition(".")[2]
     (tmp_path / f"{name}.py").write_text(
-        "from autobahn import wamp\nfrom pydantic import Json\n\n"
-        "@wamp.register('parsed')\nasync def parsed(data: list[Json[int]]) -> None: ...\n"
+        "from collections.abc import Iterable\nfrom autobahn import wamp\n"
+        "from pydantic import Json\n\n"
+        f"@wamp.register('parsed')\nasync def parsed(data: {annotation}) -> None: ...\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(StartError, match="parsed: data: annotate the value itself"):
+    with pytest.raises(StartError, match=f"parsed: data: {problem}"):
         await api(expose={"procedures": [name]})
 
 

@@ -6,9 +6,10 @@ import importlib
 import inspect
 import re
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -236,7 +237,10 @@ def _check_decimals(argument: Any, name: str) -> None:
                 raise InvalidArgument(name, f"{excerpt(str(value))} is out of range for numeric")
         elif isinstance(value, Mapping):
             rest += value.values()
-        elif isinstance(value, list | tuple | set | frozenset):
+        elif isinstance(value, list | tuple | set | frozenset | deque):
             rest += value
-        elif isinstance(value, BaseModel) or is_dataclass(value):
-            rest += vars(value).values()
+        elif isinstance(value, BaseModel):
+            rest += [*vars(value).values(), *(value.model_extra or {}).values()]
+        elif is_dataclass(value):
+            # Not vars(): one with slots has none, and a slot may be empty.
+            rest += [getattr(value, each.name, None) for each in fields(value)]
