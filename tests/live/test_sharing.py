@@ -43,6 +43,31 @@ async def test_what_extensions_ask_for_keeps_nobody_apart(live: Start) -> None:
     assert len(started.queries.evaluations) == 1
 
 
+#: Characters of a body, and bodies: each is looked at, and all together are too much.
+BODY, BODIES = 900_000, 6
+
+
+@pytest.mark.parametrize(
+    ("number", "evaluations"), [(BODIES - 1, 1), (BODIES, 3)], ids=["enough", "too much"]
+)
+async def test_where_a_role_has_too_much_to_look_at_the_worst_is_assumed(
+    live: Start, number: int, evaluations: int
+) -> None:
+    started = await live(
+        QUERY,
+        *TABLE,
+        "set check_function_bodies = off",
+        *(
+            f"create function f{n}() returns int language sql as '{'select 1; ' * (BODY // 10)}'"
+            for n in range(number)
+        ),
+    )
+    assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=2) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=3) == [1, 2, 3]
+    assert len(started.queries.evaluations) == evaluations
+
+
 @pytest.mark.parametrize(
     ("source", "further"),
     [

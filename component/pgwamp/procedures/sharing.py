@@ -28,7 +28,7 @@ _SESSION_NAME = "wamp.session"
 # extensions ask for settings of their own.
 _ASKING = r"""
 with routine as (
-    select p.prosrc, p.prosqlbody::text as tree
+    select p.proowner as owner, p.prosrc, p.prosqlbody::text as tree
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
@@ -38,12 +38,21 @@ with routine as (
             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
         )
 ),
-stored (tree) as (
-    select tree from routine where tree is not null
+policy as (
+    select c.relowner as owner, p.polqual::text as qual, p.polwithcheck::text as with_check
+    from pg_policy as p
+    join pg_class as c on c.oid = p.polrelid
+),
+held (owner, source, tree) as (
+    select owner, prosrc, null from routine
     union all
-    select concat(polqual::text, polwithcheck::text) from pg_policy
+    select owner, null, tree from routine where tree is not null
     union all
-    select r.ev_action::text
+    select owner, null, qual from policy where qual is not null
+    union all
+    select owner, null, with_check from policy where with_check is not null
+    union all
+    select c.relowner, null, r.ev_action::text
     from pg_rewrite as r
     join pg_class as c on c.oid = r.ev_class
     join pg_namespace as n on n.oid = c.relnamespace
@@ -51,17 +60,19 @@ stored (tree) as (
         and c.relpersistence <> 't'
         and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
 ),
+sized as (
+    select *, sum(octet_length(coalesce(source, tree))) over (partition by owner) as octets
+    from held
+),
 found (identity, session) as (
-    select prosrc ~* 'current_setting|wamp\.', prosrc ~* 'wamp\.session' from routine
-    where octet_length(prosrc) <= 1000000
+    select source ~* 'current_setting|wamp\.', source ~* 'wamp\.session' from sized
+    where octets <= 5000000 and source is not null
     union all
-    select true, tree ~ $1 from stored
-    where octet_length(tree) <= 1000000 and tree ~ ':funcid (2077|3294) '
+    select true, tree ~ $1 from sized
+    where octets <= 5000000 and tree ~ ':funcid (2077|3294) '
     union all
-    -- The worst is assumed where something is too long to be looked at.
-    select true, true from routine where octet_length(prosrc) > 1000000
-    union all
-    select true, true from stored where octet_length(tree) > 1000000
+    -- The worst is assumed where an owner, which may be any role, has too much to be looked at.
+    select true, true from sized where octets > 5000000
 )
 select coalesce(bool_or(identity), false) as identity, coalesce(bool_or(session), false) as session
 from found
