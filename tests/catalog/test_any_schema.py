@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from pgwamp.catalog import Catalog, ForeignKey, Graph, Relation, load_catalog
 from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS, MOST_VIEWS
+from pgwamp.catalog.load import _sql
 from pgwamp.catalog.types import MOST_LEVELS, MOST_PARTS
 from pgwamp.pgtypes import Type
 from tests.conftest import Database
@@ -171,6 +173,52 @@ async def crowd(database: Database) -> Catalog:
         f"create table wide ({keys}, unique ({unique}))",
     )  # fmt: skip
     return catalog
+
+
+#: Children of a table, tables that refer to it, and levels of a chain of children.
+CROWD = 300
+FAMILIES = {
+    "many children and many that refer to them": (
+        "create table hub (id int primary key)",
+        *(f"create table c{n} (check (f(id))) inherits (hub)" for n in range(CROWD)),
+        *(f"create table r{n} (h int references hub)" for n in range(CROWD)),
+    ),
+    "a long chain of children": (
+        "create table c0 (id int)",
+        *(f"create table c{n} () inherits (c{n - 1})" for n in range(1, CROWD)),
+        f"alter table c{CROWD - 1} add check (f(id))",
+    ),
+}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_no_pairs_are_made_of_tables_that_belong_together(
+    database: Database, family: str
+) -> None:
+    database.execute(
+        "create function f(int) returns boolean language sql immutable as 'select true'",
+        *FAMILIES[family],
+    )
+    connection = await database.connect()
+    try:
+        await connection.execute("set search_path = pg_catalog, pg_temp")
+        text = await connection.fetchval(
+            f"explain (analyze, format json) {_sql('expressions')}", ["public"]
+        )
+    finally:
+        await connection.close()
+    rows = [
+        node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+        for node in nodes(json.loads(text)[0]["Plan"])
+    ]
+    # All functions of PostgreSQL are among them.
+    assert CROWD < max(rows) < CROWD * CROWD / 10
 
 
 async def test_a_relation_with_enough_relationships_costs_nothing_more(

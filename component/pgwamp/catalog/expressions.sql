@@ -7,23 +7,33 @@
 -- Types, functions and operators of users are in pg_depend. PostgreSQL's own are not, and some of them
 -- set settings or run SQL: those that are not harmless are found in the expression itself. JSON
 -- constructors run casts that are in neither.
-with recursive family (root, member, own) as (
-    select c.oid, c.oid, true
+--
+-- A table may have many children and many tables that refer to it. So no pairs of such tables are made:
+-- the query goes down to all tables that count, and up again from those that have such an expression.
+-- OFFSET 0 keeps PostgreSQL from reading all of pg_inherits at each level of a long chain of children.
+with recursive root (id) as (
+    select c.oid
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
     where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p') and not c.relispartition
-    union
-    select f.root, other.id, f.own and other.own
-    from family as f
-    join (
-        select inhparent, inhrelid, true from pg_inherits
-        union all
-        select conrelid, confrelid, false from pg_constraint where contype = 'f'
-    ) as other (member, id, own) on other.member = f.member and (f.own or other.own)
 ),
--- Each is looked at once, however many tables refer to it.
+own (id) as (
+    select id from root
+    union
+    select i.inhrelid
+    from own cross join lateral (select inhrelid from pg_inherits where inhparent = own.id offset 0) as i
+),
+referred (id) as (
+    select k.confrelid from own join pg_constraint as k on k.conrelid = own.id and k.contype = 'f'
+    union
+    select i.inhrelid
+    from referred as r
+    cross join lateral (select inhrelid from pg_inherits where inhparent = r.id offset 0) as i
+),
 member (id, owner) as (
-    select c.oid, c.relowner from pg_class as c where c.oid in (select f.member from family as f)
+    select c.oid, c.relowner
+    from pg_class as c
+    where c.oid in (select id from own union select id from referred)
 ),
 expression (member, owner, class, id, tree, is_default, reads) as (
     select m.id, m.owner, 'pg_attrdef'::regclass, d.oid, d.adbin::text, true, a.attgenerated = 'v'
@@ -81,9 +91,30 @@ judged as materialized (
                 and 'e' is distinct from coalesce(of.typtype, t.typtype)
         )
     group by e.member, e.is_default
-)
+),
+holder (id, is_default, reads) as (
+    select member, is_default, reads from judged
+    union
+    select i.inhparent, h.is_default, h.reads
+    from holder as h
+    cross join lateral (select inhparent from pg_inherits where inhrelid = h.id offset 0) as i
+),
 -- The defaults of a table that is only referred to are not evaluated.
-select f.root::bigint as oid, bool_or(f.own and j.reads) as reads
-from family as f
-join judged as j on j.member = f.member and (f.own or not j.is_default)
-group by f.root
+referring (id) as (
+    select k.conrelid
+    from holder as h
+    join pg_constraint as k on k.confrelid = h.id and k.contype = 'f'
+    where not h.is_default
+    union
+    select i.inhparent
+    from referring as r
+    cross join lateral (select inhparent from pg_inherits where inhrelid = r.id offset 0) as i
+)
+select f.id::bigint as oid, bool_or(f.reads) as reads
+from (
+    select id, reads from holder
+    union all
+    select id, false from referring
+) as f
+join root on root.id = f.id
+group by f.id
