@@ -76,6 +76,27 @@ async def test_two_loads_of_an_unchanged_database_are_equal(database: Database) 
     assert await load(database) == await load(database)
 
 
+async def test_only_keys_between_tables_that_relations_show_are_read(database: Database) -> None:
+    catalog = await load(
+        database,
+        "create schema hidden",
+        "create table t (id int primary key)",
+        "create table hidden.shown (id int primary key, t int references t)",
+        "create view v as select id, t from hidden.shown",
+        "create table hidden.other (id int primary key, itself int references hidden.other, "
+        "t int references t, shown int references hidden.shown)",
+        "alter table t add other int references hidden.other",
+        "create table p (id int primary key, t int references t) partition by list (id)",
+        "create table p1 partition of p for values in (1)",
+    )
+    assert [key.name for key in catalog.foreign_keys] == ["shown_t_fkey", "p_t_fkey"]
+    connection = await database.connect()
+    try:
+        assert (await load_catalog(connection, [])).foreign_keys == ()
+    finally:
+        await connection.close()
+
+
 async def test_others_have_their_turn_between_relations(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

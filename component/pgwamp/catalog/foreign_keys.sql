@@ -1,4 +1,4 @@
--- Foreign keys of all schemas: a view can show tables of a schema that is not exposed.
+-- Foreign keys between the tables $1. Those of others would fill memory: any role can make many.
 select
     k.conname as name,
     k.conrelid::bigint as source,
@@ -16,8 +16,9 @@ select
         order by c.position
     ) as target_columns
 from pg_constraint as k
--- Anybody may create temporary tables.
-join pg_class as c on c.oid = k.conrelid and c.relpersistence <> 't'
--- Those of partitions repeat their parent's.
-where k.contype = 'f' and k.conparentid = 0
+where k.conrelid = any ($1::oid[])
+    and k.confrelid = any ($1::oid[])
+    and k.contype = 'f'
+    -- Those of partitions repeat their parent's.
+    and k.conparentid = 0
 order by k.conrelid, k.conname

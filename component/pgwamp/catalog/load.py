@@ -100,7 +100,8 @@ async def _load(
 ) -> Catalog:
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
     relations = await connection.fetch(_sql("relations"), names)
-    behind = await _load_behind(connection, names, [row["oid"] for row in relations])
+    oids_of_relations = [row["oid"] for row in relations]
+    behind = await _load_behind(connection, names, oids_of_relations)
     asking = {name: _sql(name) for name in ("locked", "updatable")}
     too_high = await behind.views.stacked_too_high()
     others = {row["oid"]: row["owner"] for row in relations if row["kind"] not in ("r", "p")}
@@ -115,7 +116,8 @@ async def _load(
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
     castable = await connection.fetch(_sql("castable"), names)
-    keys = await connection.fetch(_sql("foreign_keys"))
+    tables = sorted({*oids_of_relations, *behind.columns})
+    keys = await connection.fetch(_sql("foreign_keys"), tables) if tables else []
     oids: set[int] = set()
     for row in (*relations, *watches):
         oids.update(column["type"] for column in _columns(row))
