@@ -1,5 +1,5 @@
 -- The types a value can be cast to: those of PostgreSQL itself and of schemas $1.
-select t.oid::bigint as oid, t.typname::text as name
+select t.oid::bigint as oid, t.typname::text as name, n.nspname = 'pg_catalog' as built_in
 from pg_type as t
 join pg_namespace as n on n.oid = t.typnamespace
 where (n.nspname = any ($1::text[]) or n.nspname = 'pg_catalog')
@@ -11,5 +11,4 @@ where (n.nspname = any ($1::text[]) or n.nspname = 'pg_catalog')
         select from pg_type as e
         where e.oid = t.typelem and e.typtype in ('b', 'd', 'e', 'r', 'm') and e.typelem = 0
     ))
--- PostgreSQL's own names come first.
-order by n.nspname <> 'pg_catalog', array_position($1::text[], n.nspname::text), t.typname
+order by n.nspname, t.typname

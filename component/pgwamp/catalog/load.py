@@ -197,21 +197,32 @@ async def _load_behind(
     )
 
 
-def _castable(rows: Sequence[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
-    """Types by the name of pg_type (int4) and by the names that SQL uses (integer, int)."""
-    found: dict[str, Type] = {}
+def _castable(rows: Iterable[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:
+    """Types by the name of pg_type (int4), by those of SQL (integer, int) and with their schema.
+
+    PostgreSQL's own types come before all others, and full names before plain ones. A plain name
+    that types of exposed schemas share means none of them, so that none passes for the other.
+    """
+    built_in: dict[str, Type] = {}
+    full: dict[str, Type] = {}
+    plain: dict[str, list[Type]] = defaultdict(list)
     for row in rows:
         kind = types[row["oid"]]
-        found.setdefault(row["name"], kind)
-        if not kind.domain:
-            found.setdefault(kind.name, kind)
-            if kind.form == "array" and kind.element is not None and not kind.element.domain:
-                found.setdefault(f"{kind.element.name}[]", kind)
-                found.setdefault(f"{row['name'].removeprefix('_')}[]", kind)
+        names = [row["name"]]
+        if kind.form == "array" and not kind.domain:
+            names.append(f"{row['name'].removeprefix('_')}[]")
+        known = built_in if row["built_in"] else full
+        known[kind.domain or kind.name] = kind
+        for name in names:
+            if row["built_in"]:
+                built_in[name] = kind
+            else:
+                plain[name].append(kind)
     for spelled, name in _SPELLINGS.items():
-        found.setdefault(spelled, found[name])
-        found.setdefault(f"{spelled}[]", found[f"_{name}"])
-    return found
+        built_in[spelled] = built_in[name]
+        built_in[f"{spelled}[]"] = built_in[f"{name}[]"]
+    unique = {name: kinds[0] for name, kinds in plain.items() if len(kinds) == 1}
+    return {**unique, **full, **built_in}
 
 
 async def load_types(connection: Connection, oids: Iterable[int]) -> dict[int, Type]:
