@@ -9,6 +9,7 @@ another one would answer its values, and filter by them.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ MOST_RELATIONSHIPS, MOST_VIEWS, MOST_JUNCTION_KEYS, MOST_UNIQUE_KEYS = 4000, 30,
 MOST_IN_ALL = 100_000
 #: Relations that a line of the log names.
 _MOST_NAMED = 10
+#: Names that cannot be an alias, a path, a cast, an aggregate or a direction in a request.
+_PLAIN_NAME = re.compile(r"\w+")
 #: Column of one side, column of the other.
 Pairs = tuple[tuple[str, str], ...]
 
@@ -64,6 +67,11 @@ class Relationship:
     within: bool = False
     junction: Junction | None = None
     routine: Routine | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is of a key, or made by a function that may take the name of one."""
+        return self.routine is None or self.routine.trusted
 
     def names(self) -> Iterator[str]:
         """What a request can call it."""
@@ -145,7 +153,12 @@ class Graph:
 
     def computed(self, relation: Relation) -> Mapping[str, Routine]:
         """Functions of a row of ``relation`` that serve as its columns, by name."""
-        return self._computed.get(relation.key, {})
+        named = self._computed.get(relation.key, {})
+        if all(routine.trusted for routine in named.values()):
+            return named
+        ways = self._relationships.get(relation.key, ())
+        taken = {name for way in ways if way.trusted for name in way.names()}
+        return {name: r for name, r in named.items() if r.trusted or name not in taken}
 
     def _fill(self, catalog: Catalog, routines: Iterable[Routine] | None) -> Iterator[None]:
         """Add all that there is, in steps of little time each."""
@@ -165,9 +178,7 @@ class Graph:
             for link in links:
                 self._add_junction(link, direct)
                 yield
-        for routine in catalog.routines if routines is None else routines:
-            self._add_routine(catalog, routine)
-            yield
+        yield from self._add_routines(catalog, catalog.routines if routines is None else routines)
         if self._full:
             log.warning(
                 "some relationships are left out: relations have too many",
@@ -274,11 +285,23 @@ class Graph:
                     )
                     self._add(Relationship(source, target, False, junction=middle))
 
-    def _add_routine(self, catalog: Catalog, routine: Routine) -> None:
-        if routine.kind != "function" or len(routine.inputs) != 1:
-            return
-        source = catalog.by_row_type.get(routine.inputs[0].type.oid)
-        if source is None or routine.returns is None or routine.returns.name == "void":
+    def _add_routines(self, catalog: Catalog, routines: Iterable[Routine]) -> Iterator[None]:
+        """Add functions of a row; those that are not trusted under plain names of their own."""
+        others: dict[tuple[int, str], list[tuple[Relation, Routine]]] = defaultdict(list)
+        for routine in routines:
+            source = _source(catalog, routine)
+            if source is not None and routine.trusted:
+                self._add_routine(catalog, source, routine)
+            elif source is not None and _PLAIN_NAME.fullmatch(routine.name):
+                others[source.oid, routine.name].append((source, routine))
+            yield
+        for found in others.values():
+            if len(found) == 1:
+                self._add_routine(catalog, *found[0])
+            yield
+
+    def _add_routine(self, catalog: Catalog, source: Relation, routine: Routine) -> None:
+        if routine.returns is None or routine.returns.name == "void":
             return
         target = catalog.by_row_type.get(routine.returns.oid)
         if target is None:
@@ -287,6 +310,13 @@ class Graph:
         elif self._has_room(source, target):
             to_one = not routine.returns_set or routine.rows == 1
             self._add(Relationship(source, target, to_one, routine=routine))
+
+
+def _source(catalog: Catalog, routine: Routine) -> Relation | None:
+    """The relation whose row a function takes and nothing else."""
+    if routine.kind != "function" or len(routine.inputs) != 1:
+        return None
+    return catalog.by_row_type.get(routine.inputs[0].type.oid)
 
 
 def _is_link(uniques: Iterable[frozenset[str]], near: Sequence[str], far: Sequence[str]) -> bool:

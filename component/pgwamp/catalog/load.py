@@ -350,6 +350,7 @@ def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:
         columns=_result_columns(arguments, returns),
         comment=row["comment"],
         rows=row["rows"],
+        trusted=row["trusted"],
     )
 
 

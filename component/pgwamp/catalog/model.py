@@ -145,6 +145,8 @@ class Routine:
     comment: str | None = None
     #: Of a set: the planner's guess, which ``ROWS 1`` makes exactly one.
     rows: float = 0
+    #: Its owner could replace the relation whose row it takes. So it may have the name of a key.
+    trusted: bool = False
 
     @property
     def inputs(self) -> tuple[Argument, ...]:

@@ -11,6 +11,15 @@ select
     p.proargmodes::text[] as argument_modes,
     coalesce(p.proallargtypes, p.proargtypes::oid[])::bigint[] as argument_types,
     p.pronargdefaults as defaults,
+    -- Its owner could replace the relation whose row it takes.
+    exists (
+        select from pg_type as t
+        join pg_class as c on c.oid = t.typrelid
+        join pg_namespace as home on home.oid = c.relnamespace
+        join pg_database as d on d.datname = current_database()
+        cross join unnest(array[c.relowner, home.nspowner, d.datdba]) as o (id)
+        where t.oid = p.proargtypes[0] and pg_has_role(p.proowner, o.id, 'member')
+    ) as trusted,
     (
         select substring(d.description, 1, 5000)
         from pg_description as d

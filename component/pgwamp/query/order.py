@@ -60,7 +60,7 @@ def parse_order(
     values.ask_for("columns", len(names), path)
     return tuple(
         OrderTerm(parse_field(scope, text, path, values))
-        if text in scope.columns
+        if text in scope.relation.by_name or (text in scope.columns and text not in answered)
         else _parse(scope, text, f"{path}[{index}]", values, answered)
         for index, text in enumerate(names)
     )
@@ -78,7 +78,8 @@ def _parse(
         head, dot, suffix = name.rpartition(".")
     if dot and suffix in _DIRECTIONS and name not in scope.columns:
         name, descending = head, suffix == "desc"
-    if name not in scope.columns and (item := answered.get(name)) is not None:
+    # A function of that name comes last: its owner could order by code of its own.
+    if name not in scope.relation.by_name and (item := answered.get(name)) is not None:
         if item.aggregate:
             return OrderTerm(None, descending, nulls, label=name)
         return OrderTerm(item.field, descending, nulls)
