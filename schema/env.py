@@ -7,23 +7,24 @@ database that the settings name.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
 from pgwamp.ownership import require_own_schema
-from pgwamp.schema.models import XID8, Base, PGSnapshot
+from pgwamp.schema.models import METADATA, TYPES
 from pgwamp.settings import Settings, parse_database_url
 
 SCHEMA = "wamp"
-# Partitions of wamp.event are no tables of their own; everything else in the schema is ours.
-PARTITION_PREFIX = "event_"
+# Partitions are no tables of their own; everything else in the schema is ours.
+PARTITIONS = re.compile("(raw|log)_[0-9]")
 # Whoever may create functions and operators elsewhere shall not stand in for those of the system.
 PIN_SEARCH_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 OPTIONS: dict[str, Any] = {
-    "target_metadata": Base.metadata,
+    "target_metadata": METADATA,
     "version_table_schema": SCHEMA,
     "include_schemas": True,
     "compare_server_default": True,
@@ -40,7 +41,7 @@ def include_name(name: str | None, kind: str, parents: Any) -> bool:
     """Whether autogenerate compares an object of this name in the database."""
     if kind == "schema":
         return name == SCHEMA
-    return kind != "table" or name is None or not name.startswith(PARTITION_PREFIX)
+    return kind != "table" or name is None or not PARTITIONS.fullmatch(name)
 
 
 def run_offline() -> None:
@@ -63,8 +64,7 @@ def run(connection: Connection) -> None:
     """Migrate, or compare, over a connection."""
     connection.dialect.ischema_names = {  # type: ignore[attr-defined]
         **connection.dialect.ischema_names,  # type: ignore[attr-defined]
-        "xid8": XID8,
-        "pg_snapshot": PGSnapshot,
+        **TYPES,
     }
     context.configure(
         connection=connection,

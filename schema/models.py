@@ -1,160 +1,204 @@
-"""SQLAlchemy models of the ``wamp`` schema.
+"""SQLAlchemy models of the ``wamp`` schema: migrations are compared with them.
 
-``event`` is the outbox: what is to be published is written there in the transaction of the change
-itself, so that it is published if and only if that transaction commits. It is a list of six
-partitions, written in turn; ``retention`` says whose turn it is. ``publisher`` says how far
-publishing has come. Migrations are compared with these models; the component reads and writes
-the tables with SQL of its own.
+``raw`` has what triggers write in the transaction of a change, ``log`` the events that the sequencer
+makes of it, in their order. The SQL of the baseline (``versions/0101/tables.sql``) says what each
+column means; the component reads and writes the tables with SQL of its own.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
     DateTime,
     Index,
+    Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
+    Table,
     Text,
+    UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCLASS, UUID
 from sqlalchemy.types import UserDefinedType
 
+METADATA = MetaData(schema="wamp")
+NOW, FALSE, TRUE = text("now()"), text("false"), text("true")
 
-class XID8(UserDefinedType[int]):
+
+class _Named(UserDefinedType[Any]):
+    """A type of PostgreSQL that SQLAlchemy has no class for."""
+
+    cache_ok = True
+    name: str
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in SQL."""
+        return self.name
+
+
+class XID8(_Named):
     """``xid8``: a transaction id of 64 bits, never used twice in a cluster."""
 
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name in SQL."""
-        return "xid8"
+    name = "xid8"
 
 
-class PGSnapshot(UserDefinedType[str]):
+class PGSnapshot(_Named):
     """``pg_snapshot``: which transactions had ended at a moment, as ``xmin:xmax:xip,...``."""
 
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name in SQL."""
-        return "pg_snapshot"
+    name = "pg_snapshot"
 
 
-class Base(DeclarativeBase):
-    """The tables of the ``wamp`` schema."""
+class PGLSN(_Named):
+    """``pg_lsn``: a place in the WAL."""
 
-    metadata = MetaData(schema="wamp")
-
-
-#: Numbers events. Not an identity column: a partitioned table has those from PostgreSQL 17 only.
-EVENT_ID = Sequence("event_id_seq", metadata=Base.metadata, schema="wamp", data_type=BigInteger)
+    name = "pg_lsn"
 
 
-class Event(Base):
-    """What is to be published: an event of ``wamp.publish``, or a captured change of a row."""
+class Byte(_Named):
+    """``"char"``: one byte, here an operation."""
 
-    __tablename__ = "event"
-    __table_args__ = (
-        PrimaryKeyConstraint("id", "slot"),
-        # Which events a snapshot shows: found by transaction, read in order of id.
-        Index("event_xid_id_idx", "xid", "id"),
-        {
-            "comment": "Events to publish: of wamp.publish, and captured changes of rows",
-            "postgresql_partition_by": "LIST (slot)",
-        },
-    )
-
-    id: Mapped[int] = mapped_column(BigInteger, EVENT_ID)
-    #: The transaction that wrote it: a reader finds by it what has committed since.
-    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
-    #: The partition.
-    slot: Mapped[int] = mapped_column(SmallInteger)
-    created_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("clock_timestamp()")
-    )
-    #: Null for a captured change without a template: the publisher names its topic.
-    topic: Mapped[str | None] = mapped_column(Text)
-    relation_schema: Mapped[str | None] = mapped_column(Text)
-    relation: Mapped[str | None] = mapped_column(Text)
-    op: Mapped[str | None] = mapped_column(Text)
-    args: Mapped[list[Any] | None] = mapped_column(JSONB)
-    kwargs: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    options: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    #: Of a captured change; json and not jsonb, which would be converted twice and holds less.
-    key: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    new: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    old: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    changed: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    #: Octets of the values, also when they were too many to be kept.
-    size: Mapped[int | None] = mapped_column(BigInteger)
-    #: True if the commit did not wait for the disk, so that a crash may undo it; else null.
-    deferred: Mapped[bool | None] = mapped_column(Boolean)
+    name = '"char"'
 
 
-class Retention(Base):
-    """One row: which partition of ``event`` is written, and what was removed."""
-
-    __tablename__ = "retention"
-    __table_args__ = (
-        CheckConstraint("single", name="retention_single_check"),
-        {"comment": "One row: the partition of wamp.event that is written, and what was removed"},
-    )
-
-    single: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
-    slot: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
-    rotated_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("now()")
-    )
-    #: The highest ``xid`` among removed events: a cursor before it has expired.
-    pruned: Mapped[int | None] = mapped_column(XID8)
-    #: Where a writer hands its event to a publisher that sleeps; a secret.
-    channel: Mapped[str] = mapped_column(Text)
+#: By the name that PostgreSQL tells, for reflection.
+TYPES = {"xid8": XID8, "pg_snapshot": PGSnapshot, "pg_lsn": PGLSN, '"char"': Byte}
 
 
-class Publisher(Base):
-    """One row: how far publishing has come."""
-
-    __tablename__ = "publisher"
-    __table_args__ = (
-        CheckConstraint("single", name="publisher_single_check"),
-        {"comment": "One row: every event that the snapshot shows has been published"},
-    )
-
-    single: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
-    published: Mapped[str] = mapped_column(PGSnapshot)
-    #: In the middle of a large backlog: of what this snapshot shows beyond ``published``, events
-    #: up to ``last_id`` have been published too.
-    polled: Mapped[str | None] = mapped_column(PGSnapshot)
-    last_id: Mapped[int | None] = mapped_column(BigInteger)
-    #: ``wamp.cluster()`` at the time: in another cluster the snapshot means nothing.
-    cluster: Mapped[str] = mapped_column(Text)
-    published_at: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=text("now()")
-    )
-    #: Somebody leads, or has not left in order: the next leader waits for the end of the lease.
-    led: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+def _table(name: str, comment: str | None, *parts: Any, **options: Any) -> Table:
+    columns = [
+        Column(part[0], part[1], nullable=False, **part[2]) if isinstance(part, tuple) else part
+        for part in parts
+    ]
+    return Table(name, METADATA, *columns, comment=comment, **options)
 
 
-class Component(Base):
-    """What each component lets ``wamp.publish`` do; it says so at every start."""
+def _needed(name: str, kind: Any, **options: Any) -> tuple[str, Any, dict[str, Any]]:
+    return name, kind, options
 
-    __tablename__ = "component"
-    __table_args__ = ({"comment": "What each component, by its prefix, lets wamp.publish do"},)
 
-    #: Its ``expose.prefix``.
-    prefix: Mapped[str] = mapped_column(Text, primary_key=True)
-    #: Topics; one that ends with a dot stands for all below it.
-    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    #: PostgreSQL roles that it gave EXECUTE.
-    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+Sequence("signal", metadata=METADATA, schema="wamp", minvalue=0)
+
+RAW = _table(
+    "raw",
+    "What has changed, as triggers have written it; emptied by turns",
+    _needed("turn", SmallInteger),
+    _needed("xid", XID8),
+    _needed("place", PGLSN),
+    _needed("n", Integer),
+    _needed("depth", Integer),
+    _needed("relation", REGCLASS),
+    _needed("op", Byte),
+    Column("old", Text),
+    Column("new", Text),
+    Index("raw_xid_idx", "xid"),
+    postgresql_partition_by="LIST (turn)",
+)
+LOG = _table(
+    "log",
+    "Events in the order in which they have happened",
+    _needed("slot", SmallInteger),
+    _needed("position", BigInteger),
+    _needed("at", DateTime(timezone=True)),
+    _needed("xid", XID8),
+    _needed("relation", REGCLASS),
+    Column("relation_schema", Text),
+    Column("relation_name", Text),
+    _needed("op", Text),
+    Column("topic", Text),
+    Column("options", Text),
+    Column("body", Text),
+    _needed("mark", LargeBinary),
+    _needed("silent", Boolean, server_default=FALSE),
+    _needed("batched", Boolean, server_default=FALSE),
+    PrimaryKeyConstraint("position", "slot"),
+    Index("log_relation_position_idx", "relation", "position"),
+    postgresql_partition_by="LIST (slot)",
+)
+SEQUENCER = _table(
+    "sequencer",
+    "One row: how far raw rows were made into events",
+    _needed("single", Boolean, server_default=TRUE),
+    _needed("seen", PGSnapshot),
+    Column("taking", PGSnapshot),
+    Column("taken_place", PGLSN),
+    Column("taken_xid", XID8),
+    Column("taken_rows", BigInteger),
+    _needed("position", BigInteger, server_default=text("0")),
+    _needed("mark", LargeBinary, server_default=text("'\\\\x'")),
+    _needed("slot", SmallInteger, server_default=text("0")),
+    _needed("rotated_at", DateTime(timezone=True), server_default=NOW),
+    _needed("removed_position", BigInteger, server_default=text("0")),
+    _needed("removed_mark", LargeBinary, server_default=text("'\\\\x'")),
+    PrimaryKeyConstraint("single"),
+    CheckConstraint("single", name="sequencer_single_check"),
+)
+ERA = _table(
+    "era",
+    "Histories of this database that the log was written by",
+    _needed("began", BigInteger, autoincrement=False),
+    _needed("name", UUID, server_default=text("gen_random_uuid()")),
+    _needed("system_identifier", BigInteger),
+    _needed("timeline", Integer),
+    _needed("at", DateTime(timezone=True), server_default=NOW),
+    PrimaryKeyConstraint("began"),
+)
+SECRET = _table(
+    "secret",
+    "The key of the hashes in cursors",
+    _needed("single", Boolean, server_default=TRUE),
+    _needed("key", LargeBinary),
+    PrimaryKeyConstraint("single"),
+    CheckConstraint("single", name="secret_single_check"),
+)
+WATCH = _table(
+    "watch",
+    "Watched tables and the options that they are watched with",
+    _needed("relation", REGCLASS),
+    _needed("options", JSONB),
+    PrimaryKeyConstraint("relation"),
+)
+LAYOUT = _table(
+    "layout",
+    "Layouts of rows at the position of the sequencer",
+    _needed("relation", REGCLASS),
+    _needed("layout", Text),
+    _needed("options", Text),
+    PrimaryKeyConstraint("relation"),
+)
+PUBLICATION = _table(
+    "publication",
+    "How far each component has published the log",
+    _needed("realm", Text),
+    _needed("prefix", Text),
+    _needed("position", BigInteger),
+    _needed("mark", LargeBinary),
+    _needed("published_at", DateTime(timezone=True), server_default=NOW),
+    PrimaryKeyConstraint("realm", "prefix"),
+)
+LEASE = _table(
+    "lease",
+    "Which process leads, and since when that is certain",
+    _needed("name", Text),
+    _needed("term", BigInteger),
+    _needed("held", Boolean, server_default=FALSE),
+    _needed("renewed_at", DateTime(timezone=True), server_default=NOW),
+    PrimaryKeyConstraint("name"),
+    UniqueConstraint("name", "term", name="lease_name_term_key"),
+)
+COMPONENT = _table(
+    "component",
+    "What each component, by its prefix, lets wamp.publish do",
+    _needed("prefix", Text),
+    _needed("topics", ARRAY(Text)),
+    _needed("roles", ARRAY(Text)),
+    PrimaryKeyConstraint("prefix"),
+)

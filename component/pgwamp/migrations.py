@@ -182,7 +182,7 @@ def _apply(
 
 def _follow_ddl(connection: Connection) -> None:
     """An earlier upgrade may have been by a role that may not create event triggers."""
-    sql_file = files(SCHEMA_PACKAGE).joinpath("sql", "ddl_changed.sql")
+    sql_file = files(SCHEMA_PACKAGE).joinpath("versions", "0101", "ddl_changed.sql")
     connection.exec_driver_sql(
         sql_file.read_text(encoding="utf-8"), execution_options={"no_parameters": True}
     )

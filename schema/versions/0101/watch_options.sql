@@ -1,13 +1,13 @@
 -- The options of wamp.watch, checked against the table: an unknown or wrong one is an error that
--- names it and the cure. What is returned is complete enough for wamp.capture_source.
+-- names it and the cure. The sequencer evaluates them; see pgwamp.eventlog.
 create or replace function wamp.watch_options(relation regclass, options jsonb) returns jsonb
 language plpgsql
-stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     known constant text[] := array[
-        'columns', 'old', 'when', 'topic', 'eligible_authid', 'eligible_authrole', 'batch', 'retain'];
+        'columns', 'old', 'when', 'topic', 'eligible_authid', 'eligible_authrole', 'batch', 'retain',
+        'publish'];
     name text;
     value jsonb;
     part text;
@@ -31,7 +31,7 @@ begin
                         hint = 'Leave it out for all columns.';
             end if;
             named := named || array(select jsonb_array_elements_text(value));
-        elsif name in ('batch', 'retain') then
+        elsif name in ('batch', 'retain', 'publish') then
             if jsonb_typeof(value) <> 'boolean' then
                 raise exception '% must be true or false', name
                     using errcode = 'invalid_parameter_value';
@@ -80,6 +80,9 @@ begin
         raise exception 'retain and eligible_authid or eligible_authrole exclude each other'
             using errcode = 'invalid_parameter_value',
                 hint = 'The router gives retained events to whoever subscribes later.';
+    end if;
+    if options ? 'when' then
+        perform wamp.require_condition(relation, options ->> 'when');
     end if;
     return options;
 end

@@ -2,53 +2,58 @@
 --     select wamp.watch('orders');
 --     select wamp.watch('orders', '{"topic": "com.example.orders.{op}.{customer_id}"}');
 --
--- Calling it again replaces the options; it is also how a partition made later is watched, and how
--- the key is read again after it has changed. See wamp.refresh.
+-- Calling it again replaces the options. The table is live from the commit of this transaction: it waits
+-- for whoever writes to the table, for ten seconds at most.
 --
--- For members of the owner of the schema wamp who may create triggers on the table: what the options
--- say runs with the rights of that owner.
+-- For members of the owner of the schema wamp who may create triggers on the table.
 create or replace function wamp.watch(relation regclass, options jsonb default '{}') returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
 as $$
 declare
-    kind constant "char" := (select relkind from pg_class where oid = relation);
-    home constant oid := (select relnamespace from pg_class where oid = relation);
-    identity constant "char" := (select relreplident from pg_class where oid = relation);
+    its constant pg_class := (select c from pg_class as c where c.oid = relation);
 begin
-    if kind not in ('r', 'p') then
+    if its.relkind not in ('r', 'p') then
         raise exception '% is not a table', relation
             using errcode = 'wrong_object_type',
                 hint = 'Only tables can be watched; watch the tables below a view instead.';
     end if;
-    if home = 'wamp'::regnamespace then
+    if its.relnamespace = 'wamp'::regnamespace then
         raise exception '% belongs to pgwamp', relation
             using errcode = 'wrong_object_type',
                 hint = 'Writing an event would write another, without end.';
     end if;
-    if (select relpersistence = 't' from pg_class where oid = relation) then
+    if its.relpersistence = 't' then
         raise exception '% is temporary', relation
             using errcode = 'wrong_object_type',
                 hint = 'Nobody else could read its rows again.';
     end if;
-    if (select relispartition from pg_class where oid = relation) then
+    if its.relispartition then
         raise exception '% is a partition of %', relation, pg_partition_root(relation)
             using errcode = 'wrong_object_type',
                 hint = 'Watch the whole table: what is written through it is no change of a partition.';
     end if;
-    if wamp.key_columns(relation) is null and identity <> 'f' then
+    if its.relkind = 'r' and exists (select from pg_inherits where relation in (inhrelid, inhparent)) then
+        raise exception '% inherits, or is inherited from', relation
+            using errcode = 'wrong_object_type',
+                hint = 'A write to one table would change rows of the other unseen; use partitions.';
+    end if;
+    if wamp.key_columns(relation) is null and its.relreplident <> 'f' then
         raise exception '% has no primary key', relation
             using errcode = 'object_not_in_prerequisite_state',
                 hint = 'Add a primary key, or name a unique index with ALTER TABLE ... REPLICA IDENTITY '
                     'USING INDEX, or let whole rows say which they were with REPLICA IDENTITY FULL.';
     end if;
-    if wamp.key_columns(relation) is null and options ->> 'old' <> 'full' then
+    if wamp.key_columns(relation) is null and options ->> 'old' is distinct from 'full' then
         raise exception 'old must be "full": % has no key', relation
             using errcode = 'invalid_parameter_value',
-                hint = 'Only the whole former row says which row it was.';
+                hint = 'Only the whole old row says which row it was.';
     end if;
     options := wamp.watch_options(relation, options);
-    perform wamp.lay_triggers(relation, options, wamp.define_capture(relation, options));
-    perform wamp.drop_captures();
+    perform wamp.create_triggers(relation);
+    insert into wamp.watch as w (relation, options) values (watch.relation, watch.options)
+    on conflict on constraint watch_pkey do update set options = excluded.options;
+    perform wamp.note(relation, 'w', wamp.layout(relation) || jsonb_build_object('options', options));
 end
 $$;

@@ -1,5 +1,6 @@
--- Lets the API and the captures follow DDL: tells the components when a statement changed what they may
--- expose, and adapts a watched table at once to its new columns, key and partitions.
+-- Lets the API and the events follow DDL: tells the components when a statement changed what they may
+-- expose, and the sequencer how the rows of a watched table read from now on; gives a new partition its
+-- triggers.
 --
 -- Event triggers are for superusers (some hosted servers have a role of their own for it). For
 -- another role this does nothing, and the API follows `NOTIFY pgwamp, 'reload'` only. It can be
@@ -19,25 +20,30 @@ begin
     set search_path = pg_catalog, pg_temp
     as $$
     declare
-        redefine constant oid := to_regprocedure('wamp.redefine_captures(regclass[])');
+        note constant oid := to_regprocedure('wamp.note_layouts(regclass[])');
         changed regclass[];
         part record;
     begin
         if tg_event = 'ddl_command_end' then
             changed := array(
-                select distinct t.tgrelid::regclass
-                from pg_event_trigger_ddl_commands() as c
-                join pg_trigger as t on t.tgname = 'wamp_insert' and t.tgnargs = 1 and not t.tgisinternal
-                    and (t.tgrelid = c.objid or t.tgrelid = pg_partition_root(c.objid::regclass))
-                join pg_proc as p on p.oid = t.tgfoid and p.pronamespace = 'wamp'::regnamespace
-                where c.classid = 'pg_class'::regclass
-                    -- A watched table that has become a partition is one no longer.
+                select t.tgrelid::regclass
+                from pg_trigger as t
+                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure
                     and not exists (
                         select from pg_partition_ancestors(t.tgrelid) as a
-                        join pg_trigger as above on above.tgrelid = a.relid
-                            and above.tgname = 'wamp_insert' and above.tgnargs = 1
-                        where a.relid <> t.tgrelid and above.tgfoid in (
-                            select oid from pg_proc where pronamespace = 'wamp'::regnamespace)));
+                        join pg_trigger as above on above.tgrelid = a.relid and above.tgfoid = t.tgfoid
+                        where a.relid <> t.tgrelid)
+                    and exists (
+                        select from pg_event_trigger_ddl_commands() as c
+                        where c.classid = 'pg_class'::regclass and (c.objid = t.tgrelid
+                            or c.objid in (select p.relid from pg_partition_tree(t.tgrelid) as p))
+                        -- What a composite has, and so how its values read, changes without the table.
+                        or c.command_tag in ('ALTER TYPE', 'ALTER TABLE') and exists (
+                            select from pg_attribute as a
+                            join pg_type as k on k.oid = a.atttypid
+                            left join pg_type as e on e.oid = k.typelem
+                            where a.attrelid = t.tgrelid and a.attnum > 0 and not a.attisdropped
+                                and (k.typtype in ('c', 'd') or e.typtype in ('c', 'd')))));
         end if;
         begin
             -- What comes and goes without changing the API is passed over: temporary tables, our own.
@@ -59,48 +65,39 @@ begin
         exception when others then
             raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
         end;
-        if changed is null or changed = '{}' or redefine is null then
+        if changed is null or changed = '{}' or note is null then
             return;
         end if;
-        -- As wamp.lay_triggers does: whoever makes a partition may have no right on the capture.
+        -- As wamp.create_triggers does: whoever makes a partition may have no right in the schema.
         for part in
-            select format('create or replace trigger %s for each statement execute function wamp.%I(%L, %L)',
-                    format(fired, p.relid::regclass), f.proname,
-                    convert_from(substring(t.tgargs from 1 for length(t.tgargs) - 1), getdatabaseencoding()),
-                    'partition') as command
-            from pg_trigger as t
-            join pg_proc as f on f.oid = t.tgfoid
-            cross join pg_partition_tree(t.tgrelid) as p
+            select format('create or replace trigger ' || fired
+                    || ' for each statement execute function wamp.capture()', p.relid::regclass) as command
+            from unnest(changed) as w (relation)
+            cross join pg_partition_tree(w.relation) as p
             join pg_class as c on c.oid = p.relid and c.relkind in ('r', 'p')
             cross join unnest(array[
                 'wamp_insert after insert on %s referencing new table as new_rows',
                 'wamp_update after update on %s referencing old table as old_rows new table as new_rows',
                 'wamp_delete after delete on %s referencing old table as old_rows',
-                'wamp_truncate_before before truncate on %s']) as fired
-            where t.tgname = 'wamp_insert' and t.tgnargs = 1 and t.tgrelid = any (changed)
-                and p.relid <> t.tgrelid and (c.relkind = 'r' or fired not like 'wamp\_truncate%')
-                and not exists (
-                    select from pg_trigger as own
-                    where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
-                        and own.tgfoid = t.tgfoid and own.tgenabled <> 'D'
-                        and own.tgargs = t.tgargs || 'partition\000'::bytea)
+                'wamp_truncate after truncate on %s']) as fired
+            where not exists (
+                select from pg_trigger as own
+                where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
+                    and own.tgfoid = 'wamp.capture()'::regprocedure and own.tgenabled <> 'D')
         loop
             execute part.command;
         end loop;
         if not exists (select from pg_namespace where nspname = 'wamp' and nspowner = current_user::regrole) then
             perform from pg_proc as p
             join pg_namespace as n on n.oid = p.pronamespace
-            where p.oid = redefine and p.prosecdef and p.proowner = n.nspowner
+            where p.oid = note and p.prosecdef and p.proowner = n.nspowner
             for share of p;
             if not found then
-                raise exception 'wamp.redefine_captures is not as pgwamp made it';
+                raise exception 'wamp.note_layouts is not as pgwamp made it';
             end if;
         end if;
-        perform wamp.redefine_captures(changed);
+        perform wamp.note_layouts(changed);
     exception
-        -- A column that the options of its watch name cannot go: the message says so.
-        when undefined_column then
-            raise;
         when others then
             raise warning 'a watched table was not adapted to its change: %', sqlerrm;
     end

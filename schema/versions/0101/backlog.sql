@@ -1,0 +1,64 @@
+-- How publishing stands: select * from wamp.backlog().
+--
+-- events        committed and not published yet, counted up to 1,000,000
+-- oldest        seconds since the oldest of these was made into an event; 0 if there is none
+-- leader        whether a process makes events of changes now
+-- published_at  when a position was last stored
+-- kept_since    when the oldest event that can be read again was written; null if there is none
+-- bytes         what raw rows and events take on disk, indexes included
+create or replace function wamp.backlog(
+    out events bigint,
+    out oldest double precision,
+    out leader boolean,
+    out published_at timestamptz,
+    out kept_since timestamptz,
+    out bytes bigint
+)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+-- Of a snapshot the planner knows nothing, and would take a third of the table to be new.
+set enable_seqscan = off
+as $$
+with state as materialized (
+    select s.position, coalesce(s.taking, s.seen) as seen,
+        case when s.taking is null then 0 else 1 end as taking
+    from wamp.sequencer as s
+),
+raw as materialized (
+    select count(*) as number
+    from (
+        select from wamp.raw where xid >= pg_snapshot_xmax((select seen from state))
+        union all
+        -- Joined, so that no estimate of the planner makes it read everything.
+        select
+        from pg_snapshot_xip((select seen from state)) as running,
+            lateral (select from wamp.raw where xid = running offset 0) as r
+        limit 1000000
+    ) as r
+),
+waiting as materialized (
+    select e.at
+    from wamp.log as e
+    where e.position > (select min(p.position) from wamp.publication as p)
+        and not e.silent and e.op <> 'era'
+    limit 1000000
+)
+select
+    (select number from raw) + (select count(*) from waiting) + (select taking from state),
+    coalesce((
+        select greatest(extract(epoch from clock_timestamp() - min(w.at)), 0) from waiting as w
+    ), 0)::float8,
+    exists (
+        select from wamp.lease as l
+        where l.name = 'sequencer' and l.held and l.renewed_at > clock_timestamp() - interval '5 seconds'
+    ),
+    (select max(p.published_at) from wamp.publication as p),
+    (select e.at from wamp.log as e where e.op not in ('era', 'forgotten') order by e.position limit 1),
+    (
+        select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
+        from pg_inherits
+        where inhparent in ('wamp.log'::regclass, 'wamp.raw'::regclass)
+    )
+$$;

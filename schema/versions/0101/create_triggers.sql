@@ -1,0 +1,37 @@
+-- The triggers of a watched table, and of its partitions: a statement fires those of the table that it
+-- names, so that of the whole table or of one partition, never both.
+--
+-- Making a trigger waits for all who write to the table, and all wait for it: one that is there already
+-- stays, so that ATTACH PARTITION and VALIDATE CONSTRAINT still wait for nobody.
+create or replace function wamp.create_triggers(relation regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    command text;
+begin
+    for command in
+        select format(
+            'create or replace trigger ' || fired || ' for each statement execute function wamp.capture()',
+            m.relid)
+        from (
+            select relation as relid, 0 as level
+            union
+            select p.relid, p.level from pg_partition_tree(relation) as p
+        ) as m
+        join pg_class as c on c.oid = m.relid and c.relkind in ('r', 'p')
+        cross join unnest(array[
+            'wamp_insert after insert on %s referencing new table as new_rows',
+            'wamp_update after update on %s referencing old table as old_rows new table as new_rows',
+            'wamp_delete after delete on %s referencing old table as old_rows',
+            'wamp_truncate after truncate on %s']) as fired
+        where not exists (
+            select from pg_trigger as t
+            where t.tgrelid = m.relid and t.tgname = split_part(fired, ' ', 1) and t.tgenabled <> 'D'
+                and t.tgfoid = 'wamp.capture()'::regprocedure)
+        order by m.level
+    loop
+        execute command;
+    end loop;
+end
+$$;

@@ -1,0 +1,84 @@
+-- How the records of a table read: its columns with their types, its key, and its partitions.
+--
+-- columns     of a partition whose columns are in another order too, by its oid
+-- deferrable  whether two rows can share a key until the transaction ends
+-- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of
+-- virtual     expressions of the columns that are computed when they are read, and null in a trigger
+create or replace function wamp.layout(relation regclass) returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+with recursive member as (
+    select relation::oid as oid
+    union
+    select p.relid::oid from pg_partition_tree(relation) as p
+),
+attribute as (
+    select a.attrelid, a.attnum, a.attname, a.atttypid, a.attgenerated, d.adbin
+    from member as m
+    join pg_attribute as a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+),
+columns as (
+    select attrelid, jsonb_agg(jsonb_build_array(attname, atttypid::bigint) order by attnum) as list
+    from attribute
+    group by attrelid
+),
+needed (oid) as (
+    select distinct atttypid from attribute
+    union
+    select part.oid
+    from needed as w
+    join pg_type as t on t.oid = w.oid
+    left join pg_range as r on r.rngtypid = t.oid or r.rngmultitypid = t.oid
+    cross join lateral (
+        select t.typbasetype where t.typtype = 'd'
+        union all
+        select t.typelem where t.typcategory = 'A'
+        union all
+        select r.rngsubtype where r.rngtypid is not null
+        union all
+        select a.atttypid
+        from pg_attribute as a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+    ) as part (oid)
+),
+type as (
+    select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'oid', t.oid::bigint,
+        'name', format_type(t.oid, -1),
+        'typname', t.typname,
+        'kind', t.typtype,
+        'category', t.typcategory,
+        'schema', n.nspname,
+        'base', case when t.typtype = 'd' then t.typbasetype::bigint end,
+        'element', case when t.typcategory = 'A' then t.typelem::bigint else r.rngsubtype::bigint end,
+        'fields', case when t.typtype = 'c' then (
+            select jsonb_agg(jsonb_build_array(a.attname, a.atttypid::bigint) order by a.attnum)
+            from pg_attribute as a
+            where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+        ) end,
+        'delimiter', t.typdelim
+    )) order by t.oid) as list
+    from needed as w
+    join pg_type as t on t.oid = w.oid
+    join pg_namespace as n on n.oid = t.typnamespace
+    left join pg_range as r on r.rngtypid = t.oid or r.rngmultitypid = t.oid
+)
+select jsonb_build_object(
+    'schema', n.nspname,
+    'name', c.relname,
+    'key', wamp.key_columns(relation),
+    'deferrable', exists (
+        select from pg_constraint as k
+        where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable),
+    'columns', (select jsonb_object_agg(attrelid::text, list) from columns),
+    'types', (select list from type),
+    'virtual', (
+        select jsonb_object_agg(attname, pg_get_expr(adbin, attrelid))
+        from attribute where attrelid = relation and attgenerated = 'v'))
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where c.oid = relation
+$$;

@@ -1,0 +1,34 @@
+-- Stop publishing the changes of a table: wamp.unwatch('orders'). Harmless if it was not watched. What was
+-- written before is still published. For members of the owner of the schema wamp who own the table.
+create or replace function wamp.unwatch(relation regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $$
+declare
+    command text;
+begin
+    if exists (
+        select from pg_partition_ancestors(relation) as a
+        join wamp.watch as w on w.relation = a.relid
+        where a.relid <> unwatch.relation
+    ) then
+        raise exception '% is a partition of a watched table', relation
+            using errcode = 'wrong_object_type',
+                hint = 'Only the whole table can be watched, or not.';
+    end if;
+    for command in
+        select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
+        from pg_trigger as t
+        where t.tgfoid = 'wamp.capture()'::regprocedure
+            and t.tgrelid in (
+                select unwatch.relation union all select relid from pg_partition_tree(unwatch.relation))
+    loop
+        execute command;
+    end loop;
+    delete from wamp.watch as w where w.relation = unwatch.relation;
+    if found then
+        perform wamp.note(relation, 'x', null);
+    end if;
+end
+$$;

@@ -1,0 +1,59 @@
+"""wamp schema: raw changes, the ordered log of events, and what watches tables
+
+The statements stand in the folder of this revision, and are never changed: a later revision that
+changes a function brings a file of its own.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from pgwamp.schema.loading import statement
+
+revision = "0101"
+down_revision: str | None = None
+branch_labels: str | None = None
+depends_on: str | None = None
+
+#: In order of dependency; with the comment of each.
+FUNCTIONS = {
+    "key_columns(regclass)": "The columns that identify a row of a table",
+    "capture()": "Write what a statement has changed",
+    "note(regclass, \"char\", jsonb)": "Tell the sequencer something of a table",
+    "layout(regclass)": "How the records of a table read",
+    "note_layouts(regclass[])": "Tell the sequencer how the records of tables read now",
+    "create_triggers(regclass)": "Make the triggers of a watched table",
+    "require_condition(regclass, text)": "Check the condition of a watched table",
+    "watch_options(regclass, jsonb)": "Check the options of a watched table",
+    "watch(regclass, jsonb)": "Publish the committed changes of a table",
+    "unwatch(regclass)": "Publish the changes of a table no longer",
+    "refresh(regclass)": "Adapt a watched table to what it is now",
+    "forget(regclass)": "Erase what is kept of the changes of a table",
+    "evaluate(text, json)": "Conditions and computed columns of rows as they were",
+    "require_topic(text)": "Check a topic of wamp.publish",
+    "require_payload(jsonb, jsonb)": "Check the arguments of wamp.publish",
+    "require_options(jsonb)": "Check the options of wamp.publish",
+    "publish(text, jsonb, jsonb, jsonb)": "Publish an event when the transaction commits",
+    "allow_publish(text, text[], text[])": "Say what wamp.publish may do",
+    "backlog()": "How publishing stands",
+}
+
+
+def upgrade() -> None:
+    """Make tables, the view, functions, and their rights: nobody has any but the owner."""
+    op.execute(statement("0101/tables"))
+    op.execute(statement("0101/key_columns"))
+    op.execute(statement("0101/watched"))
+    op.execute("COMMENT ON VIEW wamp.watched IS 'The tables whose changes are published'")
+    for function, comment in FUNCTIONS.items():
+        op.execute(statement(f"0101/{function.partition('(')[0]}"))
+        op.execute(f"COMMENT ON FUNCTION wamp.{function} IS '{comment}'")
+        op.execute(f"REVOKE EXECUTE ON FUNCTION wamp.{function} FROM PUBLIC")
+    op.execute(statement("0101/start"))
+    op.execute(statement("0101/close_types"))
+    op.execute(statement("0101/ddl_changed"))
+
+
+def downgrade() -> None:
+    """Drop everything but the version table; watched tables lose their triggers."""
+    op.execute(statement("0101/drop"))
