@@ -19,7 +19,7 @@ depends_on: str | None = None
 FUNCTIONS = {
     "key_columns(regclass)": "The columns that identify a row of a table",
     "capture()": "Write what a statement has changed",
-    "note(regclass, \"char\", jsonb)": "Tell the sequencer something of a table",
+    'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",
     "layout(regclass)": "How the records of a table read",
     "note_layouts(regclass[])": "Tell the sequencer how the records of tables read now",
     "create_triggers(regclass)": "Make the triggers of a watched table",
