@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.background import end, is_ending
+from pgwamp.tasks import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
 from pgwamp.errors import Blocked, PgwampError, Unavailable

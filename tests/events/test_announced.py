@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgwamp.events.announced import BETWEEN, FAR, MEMBERS, Announcement, Unclear
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import LOCK_CLASS
-from pgwamp.events.snapshot import Snapshot
+from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.events.waker import ASLEEP
 from tests.conftest import Connect, Database, Serve
 

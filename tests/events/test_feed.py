@@ -19,7 +19,7 @@ from pgwamp.events.cursor import Position, decode_cursor, newest_of
 from pgwamp.events.feed import Attachment, Batch, Overrun
 from pgwamp.events.joint import Joint
 from pgwamp.events.reader import current_position, read_page
-from pgwamp.events.snapshot import Snapshot
+from pgwamp.eventlog.snapshot import Snapshot
 from tests.conftest import Database, MakeSettings, Serve
 
 ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")

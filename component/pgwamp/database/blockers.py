@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from pgwamp.background import end
+from pgwamp.tasks import end
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.errors import Blocked, printable
 

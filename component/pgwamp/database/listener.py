@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.background import end, is_ending
+from pgwamp.tasks import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.formats import OWN_CHANNEL
 

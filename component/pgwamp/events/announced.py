@@ -15,7 +15,7 @@ from typing import Any
 
 from pgwamp.events.cursor import Position
 from pgwamp.events.reader import Page
-from pgwamp.events.snapshot import Snapshot
+from pgwamp.eventlog.snapshot import Snapshot
 
 #: Transactions since what was read, at most; of so many others, one is at something else.
 FAR, LONG_AGO = 1_000, 64

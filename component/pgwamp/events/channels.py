@@ -10,7 +10,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.events.payload import Event
-from pgwamp.events.together import first
+from pgwamp.tasks import race
 from pgwamp.events.window import Window
 from pgwamp.metrics import Metrics
 from pgwamp.pgtypes import loads
@@ -60,7 +60,7 @@ class Channels:
     async def run(self, window: Window) -> None:
         """Publish what comes, until cancelled."""
         try:
-            await first(self._publish(window), window.settle())
+            await race(self._publish(window), window.settle())
         finally:
             window.close()
             self._end()

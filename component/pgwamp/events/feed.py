@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.background import end, is_ending
+from pgwamp.tasks import end, is_ending
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import PUBLISHED, Listener

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pgwamp.events.change import Change
 from pgwamp.events.cursor import Position, cursors
 from pgwamp.events.feed import Batch
-from pgwamp.events.snapshot import Snapshot
+from pgwamp.eventlog.snapshot import Snapshot
 
 
 class Joint:

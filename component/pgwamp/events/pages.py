@@ -11,7 +11,7 @@ from pgwamp.events.announced import Announcement, Unclear
 from pgwamp.events.cursor import Position
 from pgwamp.events.leader import Lead
 from pgwamp.events.reader import Page, read_page
-from pgwamp.events.snapshot import Snapshot
+from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.events.waker import LONG_PAUSE, LONGEST_SLEEP, MOST, SHORT_PAUSE, Waker
 
 #: Events of a page at most, and pages that are read before the first of them is published.

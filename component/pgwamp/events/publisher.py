@@ -8,7 +8,7 @@ from functools import partial
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.background import end
+from pgwamp.tasks import end
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import Unavailable
 from pgwamp.events.channels import Channels
@@ -17,7 +17,7 @@ from pgwamp.events.leader import Lead, leadership
 from pgwamp.events.pages import Pages
 from pgwamp.events.payload import Shapes
 from pgwamp.events.state import Keeper, load_position, rotate
-from pgwamp.events.together import first
+from pgwamp.tasks import race
 from pgwamp.events.waker import Waker
 from pgwamp.events.window import Window
 from pgwamp.metrics import Metrics
@@ -82,7 +82,7 @@ class Publisher:
             await self._link.up()
             try:
                 # Without a router there is nothing to lead; another instance may have one.
-                await first(self._lead(), self._link.down())
+                await race(self._lead(), self._link.down())
                 delay = FIRST_DELAY
             except Lost:
                 pass
@@ -106,7 +106,7 @@ class Publisher:
             position, cluster = await load_position(lead)
             log.info("publishing", position=position.seen)
             self.leading.set()
-            await first(
+            await race(
                 self._publish(lead, waker, position, cluster),
                 self._channels.run(Window(self._link, self._metrics, lead.confirm)),
             )
@@ -129,7 +129,7 @@ class Publisher:
         reading = asyncio.create_task(pages.read(), name="pgwamp reader")
         try:
             # Another instance leads as soon as the connection is gone: what was read stays unsent.
-            await first(send(), window.settle(), keeper.run(), waker.lost())
+            await race(send(), window.settle(), keeper.run(), waker.lost())
         finally:
             window.close()
             await end(reading)

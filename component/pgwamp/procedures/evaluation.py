@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.background import is_ending
+from pgwamp.tasks import is_ending
 from pgwamp.errors import CallError, Internal, Unavailable
 from pgwamp.procedures.dependencies import Name
 from pgwamp.procedures.differences import Result

@@ -18,7 +18,7 @@ from aiosql.types import SQLOperationType
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.background import end, is_ending
+from pgwamp.tasks import end, is_ending
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable

@@ -19,7 +19,7 @@ from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLo
 from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
 
 from pgwamp import logs
-from pgwamp.background import end
+from pgwamp.tasks import end
 from pgwamp.errors import StartError
 from pgwamp.formats import URI
 from pgwamp.session.procedure import Procedure

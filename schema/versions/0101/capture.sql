@@ -26,6 +26,8 @@ set bytea_output = 'hex'
 set extra_float_digits = 1
 set lc_monetary = 'C'
 set quote_all_identifiers = off
+-- It would tell the writer the columns that it may not read.
+set debug_print_plan = off
 as $$
 #variable_conflict use_variable
 declare

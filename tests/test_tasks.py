@@ -7,8 +7,8 @@ import gc
 
 import pytest
 
-from pgwamp import background
-from pgwamp.background import end, is_ending
+from pgwamp import tasks
+from pgwamp.tasks import end, is_ending
 from pgwamp.events.together import first
 
 

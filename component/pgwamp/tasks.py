@@ -1,4 +1,4 @@
-"""Ending tasks of our own that otherwise run for ever, and mostly go on after an error.
+"""Racing and ending tasks of our own that otherwise run for ever, and mostly go on after an error.
 
 A cancellation can be lost. A connection that breaks in the same moment raises its own error in its
 place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits for has just ended
@@ -8,6 +8,7 @@ place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 #: Seconds until a task that goes on is cancelled once more.
@@ -31,3 +32,17 @@ def is_ending() -> bool:
     """Whether this task was cancelled, also when the cancellation was lost on the way."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def race(*parts: Awaitable[object]) -> None:
+    """Run all until one ends, end the others, and raise the error of whichever had one."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*tasks)
+        # All are looked at: asyncio logs an error that nobody has asked for.
+        errors = [task.exception() for task in tasks if not task.cancelled()]
+    for error in errors:
+        if error is not None:
+            raise error
