@@ -1,7 +1,7 @@
 """SQLAlchemy models of the ``wamp`` schema: migrations are compared with them.
 
-``raw`` has what triggers write in the transaction of a change, ``log`` the events that the sequencer
-makes of it, in their order. The SQL of the baseline (``versions/0101/tables.sql``) says what each
+``raw`` has what triggers write in the transaction of a change, ``log`` the events that the
+sequencer makes of it, in their order. The SQL of the baseline (``versions/0101/tables.sql``) says what each
 column means; the component reads and writes the tables with SQL of its own.
 """
 
@@ -92,6 +92,7 @@ RAW = _table(
     "What has changed, as triggers have written it; emptied by turns",
     _needed("turn", SmallInteger),
     _needed("xid", XID8),
+    _needed("at", DateTime(timezone=True), server_default=text("clock_timestamp()")),
     _needed("place", PGLSN),
     _needed("n", Integer),
     _needed("depth", Integer),

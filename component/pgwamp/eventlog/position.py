@@ -1,9 +1,9 @@
 """Positions in the log, and the cursors that name them.
 
-A position is a number that only the sequencer gives out. After a promotion, a recovery to a point in
-time or a restored backup the same number may be given out again, for another event. So a cursor has
-the mark of its event too, a short keyed hash: the event is looked up, and is the same or not. The
-hash tells nothing of an event that the holder of the cursor may not see.
+A position is a number that only the sequencer gives out. After a promotion, a recovery to a point
+in time or a restored backup the same number may be given out again, for another event. So a cursor
+has the mark of its event too, a short keyed hash: the event is looked up, and is the same or not.
+The hash tells nothing of an event that the holder of the cursor may not see.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ begin
     values (
         coalesce(signal / 2 % 3, 0), pg_current_xact_id(), pg_current_wal_insert_lsn(), 0, 0,
         note.relation, note.op, said::text);
-    if signal % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
+    if pg_sequence_last_value('wamp.signal'::regclass) % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
         perform pg_notify('wamp.raw', '');
     end if;
 end

@@ -26,7 +26,7 @@ begin
         pg_trigger_depth(), 0, 'p', jsonb_build_object('topic', topic, 'options', options),
         case when args is null then '{}' else jsonb_build_object('args', args) end ||
             case when kwargs is null then '{}' else jsonb_build_object('kwargs', kwargs) end);
-    if signal % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
+    if pg_sequence_last_value('wamp.signal'::regclass) % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
         perform pg_notify('wamp.raw', '');
     end if;
 end

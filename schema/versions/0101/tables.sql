@@ -15,6 +15,7 @@ create sequence wamp.signal minvalue 0;
 create table wamp.raw (
     turn smallint not null,
     xid xid8 not null,
+    at timestamptz not null default clock_timestamp(),
     place pg_lsn not null,
     n integer not null,
     depth integer not null,
