@@ -13,10 +13,12 @@ database's clock. Nobody needs to know the other's clock: both only measure how 
 
 - The holder is killed: nobody renews, and another process takes over after LEASE_SECONDS.
 - The holder stops in order: it says so, and another one takes over at once.
-- The holder is stopped and goes on after a takeover: :data:`FENCE` locks its term, which is gone, so
-  a transaction that begins with it changes nothing; and :meth:`Lease.confirm` keeps it from sending.
-- A transaction of the holder is open: a takeover changes the term, which is part of a key, and waits
-  for the lock of :data:`FENCE`. ``idle_in_transaction_session_timeout`` ends one that stands still.
+- The holder is stopped and goes on after a takeover: :data:`FENCE` locks its term, which is gone,
+  so a transaction that begins with it changes nothing; and :meth:`Lease.confirm` keeps it from
+  sending.
+- A transaction of the holder is open: a takeover changes the term, which is part of a key, and
+  waits for the lock of :data:`FENCE`. ``idle_in_transaction_session_timeout`` ends one that stands
+  still.
 - The connection is lost: the holder stops at once, and takes its own lease again when it is back.
 """
 

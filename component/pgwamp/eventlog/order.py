@@ -24,35 +24,18 @@ from collections.abc import Callable, Container, Hashable, Iterable, Iterator, S
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from pgwamp.capture import RawRow
+
 #: Changes of keys that belong together that are tried in any order, and tries. Of more, only the
 #: difference is told, unless they chain as they were written.
 MOST_SEARCHED, MOST_TRIES = 100, 10_000
 #: Statements that end together: rows go before others come in their place.
-_REMOVALS_FIRST = "dui"
+_REMOVALS_FIRST = "duip"
 
 
-@dataclass(frozen=True, slots=True)
-class RawChange:
-    """A changed row, as the trigger of its table has written it.
-
-    :ivar place: of the statement's raw rows in the WAL.
-    :ivar number: of the row within the statement.
-    :ivar command: of the transaction that has written it; one more for each command that writes.
-    :ivar depth: of triggers: 1 for a statement that the client has sent.
-    :ivar relation: oid of the table that the statement has named.
-    :ivar op: ``i``, ``u`` or ``d``; ``?`` if only the key is certain.
-    :ivar old: text of the record before; None if there was none.
-    :ivar new: text of the record after; None if there is none.
-    """
-
-    place: int
-    number: int
-    command: int
-    depth: int
-    relation: int
-    op: str
-    old: str | None
-    new: str | None
+#: What is ordered: a changed row, with op ``i``, ``u`` or ``d``, or ``p`` of ``wamp.publish``; in
+#: the answer ``?`` if only the key is certain.
+RawChange = RawRow
 
 
 #: The table and key of a record, by the relation and the text of the record; None without a key.

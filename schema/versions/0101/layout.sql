@@ -2,6 +2,7 @@
 --
 -- columns     of a partition whose columns are in another order too, by its oid
 -- deferrable  whether two rows can share a key until the transaction ends
+-- partitions  their names, by oid
 -- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of
 -- virtual     expressions of the columns that are computed when they are read, and null in a trigger
 create or replace function wamp.layout(relation regclass) returns jsonb
@@ -74,6 +75,12 @@ select jsonb_build_object(
         select from pg_constraint as k
         where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable),
     'columns', (select jsonb_object_agg(attrelid::text, list) from columns),
+    'partitions', (
+        select jsonb_object_agg(p.relid::oid::text, format('%s.%s', m.nspname, k.relname))
+        from pg_partition_tree(relation) as p
+        join pg_class as k on k.oid = p.relid
+        join pg_namespace as m on m.oid = k.relnamespace
+        where p.relid <> relation),
     'types', (select list from type),
     'virtual', (
         select jsonb_object_agg(attname, pg_get_expr(adbin, attrelid))

@@ -1,0 +1,56 @@
+"""Emptying the partitions of raw rows, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from pgwamp.capture.signal import Signal
+
+PARTITIONS = 3
+#: Octets of a partition after which the next one is written.
+FULL_BYTES = 64 * 1024 * 1024
+_SIZE = "select pg_table_size(format('wamp.raw_%s', $1::int)::regclass)"
+_COVERED = (
+    "select not exists (select from wamp.raw_{turn} as r, wamp.sequencer as s "
+    "where not pg_visible_in_snapshot(r.xid, s.seen))"
+)
+
+
+class Turns:
+    """Has the next partition written when one has grown, and empties those that were read.
+
+    :param connection: with a ``lock_timeout``: nobody waits for it, and it waits for nobody.
+    """
+
+    def __init__(self, connection: asyncpg.Connection[Any], signal: Signal):
+        self._connection = connection
+        self._signal = signal
+
+    async def look_after(self, full_bytes: int = FULL_BYTES) -> None:
+        """Turn, if the partition that is written is full, and empty all others that can be."""
+        for turn in range(PARTITIONS):
+            if turn != self._signal.turn % PARTITIONS and await self._size(turn):
+                await self._empty(turn)
+        following = (self._signal.turn + 1) % PARTITIONS
+        if await self._size(self._signal.turn % PARTITIONS) > full_bytes and not await self._size(
+            following
+        ):
+            await self._signal.next_turn()
+
+    async def _size(self, turn: int) -> int:
+        size: int = await self._connection.fetchval(_SIZE, turn)
+        return size
+
+    async def _empty(self, turn: int) -> None:
+        """Unless somebody writes there, or has written what is not in the log."""
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(
+                    f"lock table wamp.raw_{turn} in access exclusive mode nowait"
+                )
+                if await self._connection.fetchval(_COVERED.format(turn=turn)):
+                    await self._connection.execute(f"truncate wamp.raw_{turn}")
+        except asyncpg.LockNotAvailableError:
+            pass

@@ -1,0 +1,139 @@
+"""Conditions and computed columns, evaluated in the database for rows as they were.
+
+They run in ``wamp.evaluate``, as a role without rights, over the texts of the rows: so it does not
+matter what the table looks like by now, or whether it is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.eventlog.layout import Columns
+from pgwamp.eventlog.making import Making, Row
+from pgwamp.pgtypes import record_texts
+
+log = logs.get(__name__)
+#: Rows of one evaluation, and seconds that it may take.
+AT_ONCE, SECONDS = 500, 5.0
+#: Rows that are tried for themselves when one of many has failed, until so many have failed too.
+MOST_FAILURES = 3
+#: Errors of a condition are of the rows or of what it calls; others are of the connection.
+_NOT_OURS = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+
+
+class Conditions:
+    """Evaluates what the options of a table and its computed columns say of rows."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]):
+        self._connection = connection
+
+    async def of(self, making: Making, rows: Sequence[Row]) -> list[Row | None]:
+        """The rows with what was evaluated; None for each of which that fails.
+
+        :raises OSError, asyncpg.PostgresError: the connection is lost.
+        """
+        if making.condition is None and not making.layout.virtual:
+            return list(rows)
+        found: list[Row | None] = []
+        for start in range(0, len(rows), AT_ONCE):
+            found += await self._part(making, rows[start : start + AT_ONCE])
+        return found
+
+    async def _part(self, making: Making, rows: Sequence[Row]) -> list[Row | None]:
+        whole = await self._evaluated(making, rows)
+        if whole is not None:
+            return list(whole)
+        found: list[Row | None] = []
+        failures = 0
+        for row in rows:
+            one = await self._evaluated(making, [row]) if failures < MOST_FAILURES else None
+            failures += one is None
+            found.append(None if one is None else one[0])
+        return found
+
+    async def _evaluated(self, making: Making, rows: Sequence[Row]) -> list[Row] | None:
+        """None if it fails."""
+        if not rows:
+            return []
+        # A table and its partitions may have their columns in another order.
+        statement = _statement(making, making.layout.columns)
+        records = "[" + ",".join(map(_record, rows)) + "]"
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(f"set local statement_timeout = '{SECONDS:g}s'")
+                answer = await self._connection.fetchval(
+                    "select wamp.evaluate($1, $2::text::json)::text", statement, records
+                )
+                # It would last until the end of an outer transaction.
+                await self._connection.execute("set local statement_timeout = 0")
+        except _NOT_OURS as error:
+            if not isinstance(error, asyncpg.QueryCanceledError):
+                raise
+            return None
+        except asyncpg.PostgresError as error:
+            log.warning(
+                "the condition of a watched table fails, its events come without values",
+                relation=f"{making.layout.schema}.{making.layout.name}",
+                sqlstate=error.sqlstate,
+            )
+            return None
+        return [
+            _with(row, making, visible, virtual)
+            for row, (visible, virtual) in zip(rows, json.loads(answer), strict=True)
+        ]
+
+
+def _statement(making: Making, columns: Columns) -> str:
+    """SQL that answers, for each record of $1, whether it is visible, and its computed columns."""
+    listed = ", ".join(
+        f"{_quoted(name)} {kind.domain or kind.name}"
+        for name, kind in zip(columns.names, columns.types, strict=True)
+    )
+    # What follows a comment at the end of the condition is on a line of its own.
+    condition = "true" if making.condition is None else f"({making.condition}\n) is true"
+    virtual = ", ".join(f"({expression}\n)" for expression in making.layout.virtual.values())
+    return (
+        "select json_agg(json_build_array(q.visible, q.virtual) order by x.n) "
+        "from json_array_elements($1) with ordinality as x (record, n) "
+        f"cross join lateral (select {condition} as visible, "
+        f"{f'textin(record_out(row({virtual})))' if virtual else 'null'} as virtual "
+        f"from json_to_record(x.record) as r ({listed})) as q"
+    )
+
+
+def _record(row: Row) -> str:
+    """A row as JSON: texts that the types' own input functions read."""
+    return (
+        "{"
+        + ",".join(
+            f"{json.dumps(name)}:{_value(text, kind.form == 'json')}"
+            for name, kind, text in zip(
+                row.columns.names, row.columns.types, row.texts, strict=True
+            )
+        )
+        + "}"
+    )
+
+
+def _value(text: str | None, is_json: bool) -> str:
+    if text is None:
+        return "null"
+    return text if is_json else json.dumps(text, ensure_ascii=False)
+
+
+def _with(row: Row, making: Making, visible: bool, virtual: str | None) -> Row:
+    texts = list(row.texts)
+    if virtual is not None:
+        for name, text in zip(making.layout.virtual, record_texts(virtual), strict=True):
+            texts[row.columns.names.index(name)] = text
+    return replace(row, texts=texts, is_visible=visible)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

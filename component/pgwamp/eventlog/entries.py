@@ -1,0 +1,176 @@
+"""From changes in order to the rows of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgwamp import logs
+from pgwamp.capture import Capture, RawRow
+from pgwamp.errors import PayloadTooLarge
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.layout import Columns
+from pgwamp.eventlog.making import UNREADABLE, Draft, Making, Row
+from pgwamp.eventlog.state import Entry
+from pgwamp.eventlog.subjects import Subjects
+from pgwamp.pgtypes import loads
+
+log = logs.get(__name__)
+#: Octets of records that are read without a break: of short numbers, they take some milliseconds.
+PART_OCTETS = 50_000
+#: Octets of the texts of a change of which values are told, and of which not even the key is read.
+LARGEST, LONGEST = 16 * 1024 * 1024, 64 * 1024 * 1024
+_NAMES = {"I": "i", "U": "u", "D": "d"}
+_TABLES_TOLD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A change whose records were taken apart."""
+
+    row: RawRow
+    old: Row | None
+    new: Row | None
+    is_whole: bool
+
+
+class Entries:
+    """Makes entries of changes.
+
+    :ivar marked: events that were made without their values.
+    """
+
+    def __init__(self, capture: Capture, conditions: Conditions, subjects: Subjects):
+        self._capture = capture
+        self._conditions = conditions
+        self._subjects = subjects
+        self._told: set[tuple[int, str]] = set()
+        self.marked = 0
+
+    async def of(self, changes: Sequence[RawRow]) -> list[Entry]:
+        """The entries of changes of any tables, between which no table changes."""
+        read = [await self._read(change) for change in changes]
+        found: dict[int, list[Entry]] = {}
+        by_table: dict[int, list[int]] = {}
+        for number, one in enumerate(read):
+            making = self._subjects.making(one.row.relation)
+            if one.row.op == "p":
+                found[number] = [_published(one.row)]
+            elif making is not None:
+                by_table.setdefault(making.layout.relation, []).append(number)
+        for numbers in by_table.values():
+            making = self._subjects.making(read[numbers[0]].row.relation)
+            assert making is not None
+            evaluated = await self._evaluated(making, [read[number] for number in numbers])
+            for number, one in zip(numbers, evaluated, strict=True):
+                found[number] = self._made(making, one)
+        left, result = PART_OCTETS, []
+        for number in sorted(found):
+            result += found[number]
+            left -= read[number].row.size + 100
+            if left < 0:
+                await asyncio.sleep(0)
+                left = PART_OCTETS
+        return result
+
+    async def _read(self, change: RawRow) -> _Read:
+        columns = self._subjects.columns(change.relation)
+        if columns is None or change.op not in "iud?":
+            return _Read(change, None, None, True)
+        old, new = change.old, change.new
+        if change.is_long:
+            if change.size > LONGEST:
+                return _Read(change, None, None, False)
+            was, is_now = await self._capture.texts(change)
+            old, new = (
+                (was if change.op in "ud?" else None),
+                (is_now if change.op in "iu?" else None),
+            )
+            await asyncio.sleep(0)
+        rows = [None if text is None else self._row(change, columns, text) for text in (old, new)]
+        fits = all(row is not None for row, text in zip(rows, (old, new), strict=True) if text)
+        is_whole = fits and change.size <= LARGEST and any(rows)
+        return _Read(change, rows[0], rows[1], is_whole)
+
+    def _row(self, change: RawRow, columns: Columns, text: str) -> Row | None:
+        try:
+            return Row(columns, columns.texts(text))
+        except ValueError:
+            self._tell(change.relation, "a row does not fit the columns of its table")
+            return None
+
+    async def _evaluated(self, making: Making, changes: Sequence[_Read]) -> list[_Read]:
+        rows = [row for one in changes for row in (one.old, one.new) if row is not None]
+        evaluated = iter(await self._conditions.of(making, rows))
+        result = []
+        for one in changes:
+            sides = [None if row is None else next(evaluated) for row in (one.old, one.new)]
+            holds = all(
+                side is not None
+                for side, row in zip(sides, (one.old, one.new), strict=True)
+                if row is not None
+            )
+            if holds:
+                result.append(_Read(one.row, sides[0], sides[1], one.is_whole))
+            else:
+                result.append(_Read(one.row, one.old, one.new, False))
+        return result
+
+    def _made(self, making: Making, one: _Read) -> list[Entry]:
+        row = one.row
+        try:
+            if row.op == "t":
+                drafts = [making.truncate(self._partition(making, row.relation))]
+            elif row.op in _NAMES:
+                drafts = [self._marked(making, row, _NAMES[row.op], None)]
+            elif row.op == "?" or not one.is_whole:
+                drafts = [self._marked(making, row, row.op, one.new or one.old)]
+            else:
+                drafts = list(making.drafts(row.op, one.old, one.new))
+        except UNREADABLE as error:
+            self._tell(row.relation, f"a value cannot be read: {type(error).__name__}")
+            drafts = [self._marked(making, row, row.op, one.new or one.old)]
+        layout = making.layout
+        return [
+            Entry.of(
+                row,
+                draft,
+                layout.relation,
+                layout.schema,
+                layout.name,
+                silent=making.silent,
+                batched=making.batched and row.op != "t",
+            )
+            for draft in drafts
+        ]
+
+    def _marked(self, making: Making, row: RawRow, op: str, known: Row | None) -> Draft:
+        self.marked += 1
+        if row.op in "iud" and row.size <= LARGEST:
+            self._tell(row.relation, "events come without values")
+        return making.without_values(op, known)
+
+    @staticmethod
+    def _partition(making: Making, relation: int) -> str | None:
+        if relation == making.layout.relation:
+            return None
+        return making.layout.names.get(relation, "")
+
+    def _tell(self, relation: int, problem: str) -> None:
+        """Log it once for each table."""
+        if (relation, problem) in self._told or len(self._told) >= _TABLES_TOLD:
+            return
+        self._told.add((relation, problem))
+        log.error("events of a watched table are incomplete", relation=relation, problem=problem)
+
+
+def _published(row: RawRow) -> Entry:
+    """An event of ``wamp.publish``, which has refused what cannot be told."""
+    told = json.loads(row.old or "{}")
+    try:
+        draft = Draft("publish", told["topic"], told["options"], loads(row.new or "{}"))
+    except PayloadTooLarge:
+        draft = Draft("publish", told["topic"], told["options"], {"truncated": True})
+    return Entry.of(row, draft, 0, None, None)

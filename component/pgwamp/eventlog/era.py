@@ -1,0 +1,57 @@
+"""Eras: histories of the database that the log was written by.
+
+A promoted standby and a database that was recovered to a point in time go on under another
+timeline, a dump that was restored elsewhere under another system identifier. There the log begins
+another era, whose marks are of another key: no cursor of an event that was lost is good for what
+comes in its place. What was committed before is there, and so are its events: a cursor at one of
+them goes on.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.eventlog.state import Entry, State
+
+log = logs.get(__name__)
+_ERA = (files("pgwamp.eventlog") / "sql" / "era.sql").read_text(encoding="utf-8")
+_BEGIN = "insert into wamp.era (began, system_identifier, timeline) values ($1, $2, $3)"
+# Transaction ids of another server mean nothing here: whatever raw rows there are is new. And its
+# numbers of tables that are gone may be those of others.
+_MOVED = """
+with moved as (
+    update wamp.raw set xid = pg_current_xact_id()
+),
+gone as (
+    update wamp.log as e set relation = 0
+    where e.relation <> 0::oid and not exists (
+        select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+        where c.oid = e.relation and c.relname = e.relation_name and n.nspname = e.relation_schema)
+)
+update wamp.sequencer set seen = pg_current_snapshot(), taking = null
+"""
+_NOW = "select clock_timestamp() as at, pg_current_xact_id()::text::bigint as xid"
+
+
+async def begin_era(connection: asyncpg.Connection[Any], state: State) -> None:
+    """Begin another era, if this is another history than that of the log."""
+    row = await connection.fetchrow(_ERA)
+    assert row is not None
+    here = row["system_identifier"], row["timeline"]
+    if here == (row["last_system_identifier"], row["last_timeline"]):
+        return
+    async with connection.transaction():
+        await state.fence()
+        if row["last_system_identifier"] not in (None, row["system_identifier"]):
+            await connection.execute(_MOVED)
+        await connection.execute(_BEGIN, state.position.number + 1, *here)
+        await state.load()
+        now = await connection.fetchrow(_NOW)
+        assert now is not None
+        marker = Entry(now["xid"], now["at"], 0, None, None, "era", None, None, None, True, False)
+        await state.store(state.taken, [marker])
+    log.info("the log begins another era", timeline=row["timeline"], position=state.position.number)

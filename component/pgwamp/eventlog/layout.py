@@ -1,0 +1,110 @@
+"""How the records of a watched table read, as ``wamp.layout`` has told it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pgwamp.catalog.types import build_types
+from pgwamp.pgtypes import TextReader, Type, record_texts, text_reader
+
+#: Members of a row of types that a layout leaves out.
+_LEFT_OUT: Mapping[str, Any] = {
+    "base": None,
+    "element": None,
+    "labels": None,
+    "relation": None,
+    "output": ("", ""),
+    "casts": False,
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, or of a partition that has them in another order.
+
+    :ivar key: places of the columns that identify a row; none without a key.
+    """
+
+    names: Sequence[str]
+    types: Sequence[Type]
+    readers: Sequence[TextReader]
+    key: Sequence[int]
+
+    def texts(self, record: str) -> list[str | None]:
+        """The texts of the columns.
+
+        :raises ValueError: the record has another number of members.
+        """
+        texts = record_texts(record) if self.names else []
+        if len(texts) != len(self.names):
+            raise ValueError("the record has another number of columns")
+        return texts
+
+    def place(self, name: str) -> int | None:
+        """Where a column is."""
+        return self.names.index(name) if name in self.names else None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A watched table when its rows were written.
+
+    :ivar relation: its oid.
+    :ivar key: names of the columns that identify a row.
+    :ivar deferrable: whether two rows can share a key until the transaction ends.
+    :ivar members: its columns and those of its partitions, by oid.
+    :ivar names: of its partitions, with their schemas, by oid.
+    :ivar virtual: SQL expressions of columns that are computed when they are read.
+    """
+
+    relation: int
+    schema: str
+    name: str
+    key: Sequence[str]
+    deferrable: bool
+    members: Mapping[int, Columns]
+    names: Mapping[int, str]
+    virtual: Mapping[str, str]
+
+    @property
+    def columns(self) -> Columns:
+        """Those of the table itself."""
+        return self.members[self.relation]
+
+    @classmethod
+    def parse(cls, relation: int, text: str, *, bigint_as_string: bool = False) -> Layout:
+        """Read what ``wamp.layout`` answers."""
+        told = json.loads(text)
+        rows = [
+            {**_LEFT_OUT, **row, "fields": json.dumps(row.get("fields") or [])}
+            for row in told["types"] or ()
+        ]
+        types = build_types(rows, {}, ())
+        key = told["key"] or ()
+
+        def columns(listed: Sequence[tuple[str, int]]) -> Columns:
+            names = [name for name, _ in listed]
+            kinds = [types[oid] for _, oid in listed]
+            return Columns(
+                names,
+                kinds,
+                [text_reader(kind, bigint_as_string=bigint_as_string) for kind in kinds],
+                [names.index(name) for name in key],
+            )
+
+        members = {int(oid): columns(listed) for oid, listed in (told["columns"] or {}).items()}
+        # A table can have no columns.
+        members.setdefault(relation, Columns((), (), (), ()))
+        return cls(
+            relation,
+            told["schema"],
+            told["name"],
+            key,
+            told["deferrable"],
+            members,
+            {int(oid): name for oid, name in (told["partitions"] or {}).items()},
+            told["virtual"] or {},
+        )

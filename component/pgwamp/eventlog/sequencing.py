@@ -1,0 +1,271 @@
+"""What the sequencer does while it holds the lease: look, order, make events, store; and sleep.
+
+A look finds what is visible now and was not visible at the last one. Mostly that is little: it is
+ordered in memory and stored with the new snapshot, in one statement. What is more is streamed,
+transaction after transaction, in many small transactions; until all of it is taken, the state names
+both snapshots and how far the second one was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from pgwamp.capture import CONTROL, Look, RawRow, Signal, TriggerCapture, Turns
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.entries import Entries
+from pgwamp.eventlog.era import begin_era
+from pgwamp.eventlog.lease import Lease
+from pgwamp.eventlog.retention import Retention
+from pgwamp.eventlog.state import Entry, State, Taken
+from pgwamp.eventlog.subjects import Subjects
+from pgwamp.eventlog.transactions import LargeTransaction, ordered, segments
+
+#: Raw rows of a look at most, and octets of their texts; beyond, they are streamed.
+MOST_ROWS, MOST_OCTETS = 2_000, 16_000_000
+#: Changes that become events at once, and octets of their texts.
+AT_ONCE, OCTETS_AT_ONCE = 500, 1_000_000
+#: Seconds between looks while there is something each time, and while there is nothing.
+FOUND_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.001, 0.002, 0.02
+#: Seconds without anything new until the sequencer falls asleep, and that it sleeps at most.
+LINGER, LONGEST_SLEEP = 0.05, 5.0
+#: Writers are better not made to notify when so many looks found something within so many seconds,
+#: or a look so many rows.
+OFTEN, OFTEN_WITHIN, MANY = 8, 0.05, 16
+#: Seconds between looks at room and retention.
+MAINTENANCE_SECONDS = 10.0
+_FORGET = """
+update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
+where relation = $1::bigint::oid and op <> 'forgotten'
+"""
+
+
+class Sequencing:
+    """The sequencer at work.
+
+    :param connection: for all statements; :param streaming: for a long answer beside them.
+    :param logged: called when events were appended.
+    """
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection[Any],
+        streaming: asyncpg.Connection[Any],
+        lease: Lease,
+        retain: timedelta,
+        *,
+        bigint_as_string: bool,
+        logged: Callable[[], None],
+    ):
+        self._connection = connection
+        self._logged = logged
+        self._capture = TriggerCapture(connection, streaming)
+        self._subjects = Subjects(connection, bigint_as_string=bigint_as_string)
+        self.entries = Entries(self._capture, Conditions(connection), self._subjects)
+        self.signal = Signal(connection)
+        self.state = State(connection, lease)
+        self._turns = Turns(connection, self.signal)
+        self._retention = Retention(connection, self.state, retain)
+        self._maintain_at = 0.0
+        self._finds: deque[float] = deque(maxlen=OFTEN)
+
+    async def start(self) -> None:
+        """Read the state, and begin another era if this is another history."""
+        await self.signal.start()
+        await self.state.load()
+        await begin_era(self._connection, self.state)
+        await self._subjects.load()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Make events of what is written, until stopped; then of what was written before."""
+        while not stopping.is_set():
+            await self._stay_awake(stopping)
+            if self.signal.may_sleep:
+                await self._sleep(stopping)
+        await self.look()
+
+    async def look(self) -> int:
+        """Make events of all that is committed and new; the number of raw rows."""
+        if self.state.taken.taking is not None:
+            return await self._stream()
+        seen = self.state.taken.seen
+        look = await self._capture.look(seen, MOST_ROWS)
+        if not look.rows:
+            # Nothing to store: the next look begins at the same snapshot, or at this one.
+            self.state.taken = Taken(look.snapshot)
+            return 0
+        if len(look.rows) >= MOST_ROWS or sum(row.size for row in look.rows) > MOST_OCTETS:
+            await self.state.store(Taken(seen, look.snapshot), ())
+            return await self._stream()
+        await self._take_whole(look)
+        return len(look.rows)
+
+    async def _take_whole(self, look: Look) -> None:
+        by_xid: dict[int, list[RawRow]] = {}
+        for row in look.rows:
+            by_xid.setdefault(row.xid, []).append(await self._complete(row))
+        transactions = sorted(
+            by_xid.values(), key=lambda rows: (max(row.place for row in rows), rows[0].xid)
+        )
+        parts = [segment for rows in transactions for segment in segments(rows)]
+        if not any(part[0].op in CONTROL for part in parts):
+            changes = [change for part in parts for change in await self._ordered(part)]
+            await self._store(Taken(look.snapshot), await self.entries.of(changes))
+            return
+        entries: list[Entry] = []
+        # What a table is from now on, and the events before and after that, stand together.
+        async with self._connection.transaction():
+            await self.state.fence()
+            for part in parts:
+                if part[0].op in CONTROL:
+                    await self._take_control(part[0])
+                else:
+                    entries += await self.entries.of(await self._ordered(part))
+            await self._store(Taken(look.snapshot), entries)
+
+    async def _stream(self) -> int:
+        """Take what a look was too small for, or what another sequencer has begun to."""
+        begin = self.state.taken
+        assert begin.taking is not None
+        number, octets, changes, here = 0, 0, list[RawRow](), begin
+        async with aclosing(self._changes(begin)) as found:
+            async for change, after in found:
+                number += 1
+                if change.op in CONTROL:
+                    await self._store(here, await self.entries.of(changes))
+                    async with self._connection.transaction():
+                        await self.state.fence()
+                        await self._take_control(change)
+                        await self.state.store(after, ())
+                    octets, changes = 0, []
+                else:
+                    changes.append(change)
+                    octets += change.size
+                here = after
+                if len(changes) >= AT_ONCE or octets >= OCTETS_AT_ONCE:
+                    await self._store(here, await self.entries.of(changes))
+                    octets, changes = 0, []
+        await self._store(Taken(begin.taking), await self.entries.of(changes))
+        return number
+
+    async def _changes(self, begin: Taken) -> AsyncGenerator[tuple[RawRow, Taken]]:
+        """The changes of all transactions that are left, each with the position after it."""
+        assert begin.taking is not None
+        transaction: LargeTransaction | None = None
+        here, skipped = begin, 0
+        rows = self._capture.stream(begin.seen, begin.taking, begin.ending, begin.xid)
+        async with aclosing(rows) as streamed:
+            async for part in streamed:
+                if transaction is None or (part.ending, part.xid) != (here.ending, here.xid):
+                    if transaction is not None:
+                        for change in transaction.end():
+                            here = replace(here, rows=here.rows + 1)
+                            if here.rows > skipped:
+                                yield change, here
+                    # The changes of the first transaction that were taken before.
+                    resumed = (part.ending, part.xid) == (begin.ending, begin.xid)
+                    skipped = begin.rows if resumed else 0
+                    here = replace(begin, ending=part.ending, xid=part.xid, rows=0)
+                    transaction = LargeTransaction(self._subjects.key_of, self._subjects.deferrable)
+                for change in transaction.add([await self._complete(row) for row in part.rows]):
+                    here = replace(here, rows=here.rows + 1)
+                    if here.rows > skipped:
+                        yield change, here
+        if transaction is not None:
+            for change in transaction.end():
+                here = replace(here, rows=here.rows + 1)
+                if here.rows > skipped:
+                    yield change, here
+
+    async def _complete(self, row: RawRow) -> RawRow:
+        """The row with the texts that are needed whole, however long they are."""
+        if not row.is_long or row.op in "iud":
+            return row
+        old, new = await self._capture.texts(row)
+        return replace(row, old=old, new=new)
+
+    async def _ordered(self, rows: Sequence[RawRow]) -> list[RawRow]:
+        """The changes of a segment in order; with long texts too, as far as memory goes."""
+        if len(rows) == 1:
+            return list(rows)
+        left = MOST_OCTETS
+        complete = []
+        for row in rows:
+            if row.is_long and row.size <= left:
+                left -= row.size
+                old, new = await self._capture.texts(row)
+                row = replace(row, old=old, new=new)
+            complete.append(row)
+        return ordered(complete, self._subjects.key_of, self._subjects.deferrable)
+
+    async def _take_control(self, row: RawRow) -> None:
+        """Take over what a table is from now on; within a transaction."""
+        await self._subjects.note(row)
+        if row.op == "f":
+            await self._connection.execute(_FORGET, row.relation)
+
+    async def _store(self, taken: Taken, entries: Sequence[Entry]) -> None:
+        """Store entries in parts, the last one with the position after all of them."""
+        await self.state.store(taken, entries)
+        if entries:
+            self._logged()
+
+    async def _stay_awake(self, stopping: asyncio.Event) -> None:
+        """Look without being woken, until there is little for a while."""
+        now = asyncio.get_running_loop().time
+        await self.signal.stay_awake()
+        end, pause = now() + LINGER, SHORT_PAUSE
+        while not stopping.is_set():
+            number = await self.look()
+            if number:
+                await asyncio.sleep(FOUND_PAUSE if number < MOST_ROWS else 0)
+                pause = SHORT_PAUSE
+            if number >= MANY or (number and not self.signal.may_sleep):
+                end = now() + LINGER
+            elif now() >= end:
+                if self.signal.may_sleep:
+                    break
+                pause = min(pause * 1.5, LONG_PAUSE)
+            if not number:
+                await self._maintain()
+                self.signal.clear()
+                await self.signal.sleep(pause)
+        self._finds.clear()
+
+    async def _sleep(self, stopping: asyncio.Event) -> None:
+        """Look when a writer notifies, until that is too often."""
+        await self.signal.fall_asleep()
+        # Whoever has seen us awake does not notify.
+        silent = await self.signal.writing()
+        pause = SHORT_PAUSE
+        while not stopping.is_set():
+            self.signal.clear()
+            if silent:
+                silent = await self.signal.writing(silent)
+            number = await self.look()
+            if number >= MANY or (number and self._is_often()):
+                return
+            if not number:
+                await self._maintain()
+            woken = await self.signal.sleep(pause if silent else LONGEST_SLEEP)
+            pause = SHORT_PAUSE if woken or number else min(pause * 1.5, LONG_PAUSE)
+
+    def _is_often(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._finds.append(now)
+        return len(self._finds) == OFTEN and now - self._finds[0] < OFTEN_WITHIN
+
+    async def _maintain(self) -> None:
+        """Look after room and retention now and then."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._maintain_at:
+            self._maintain_at = now + MAINTENANCE_SECONDS
+            await self._turns.look_after()
+            await self._retention.look_after()

@@ -1,0 +1,104 @@
+"""The watched tables as they were at the position of the sequencer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import asyncpg
+
+from pgwamp import logs
+from pgwamp.capture import RawRow
+from pgwamp.eventlog.layout import Columns, Layout
+from pgwamp.eventlog.making import UNREADABLE, Making
+
+log = logs.get(__name__)
+_LOAD = "select relation::oid::bigint as relation, layout, options from wamp.layout"
+_KEEP = """
+insert into wamp.layout as k (relation, layout, options) values ($1::bigint::oid, $2, $3)
+on conflict on constraint layout_pkey do update set layout = excluded.layout, options =
+excluded.options
+"""
+_DROP = "delete from wamp.layout where relation = $1::bigint::oid"
+
+
+class Subjects:
+    """Layouts and options by table; stored in the transaction that takes what changes them."""
+
+    def __init__(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool):
+        self._connection = connection
+        self._big = bigint_as_string
+        self._texts: dict[int, tuple[str, str]] = {}
+        self._makings: dict[int, Making] = {}
+        #: The watched table of each member, itself included.
+        self._tables: dict[int, int] = {}
+
+    async def load(self) -> None:
+        """Read them."""
+        self._texts, self._makings, self._tables = {}, {}, {}
+        for row in await self._connection.fetch(_LOAD):
+            self._use(row["relation"], row["layout"], row["options"])
+
+    async def note(self, row: RawRow) -> None:
+        """Take over what a control row says; in the transaction that goes beyond it."""
+        relation = row.relation
+        if row.op == "x":
+            await self._connection.execute(_DROP, relation)
+            self._forget(relation)
+        elif row.op == "w" or (row.op == "l" and relation in self._texts):
+            layout = row.new or "{}"
+            options = self._texts.get(relation, ("", "{}"))[1]
+            if row.op == "w":
+                options = json.dumps(json.loads(layout).get("options") or {})
+            await self._connection.execute(_KEEP, relation, layout, options)
+            self._use(relation, layout, options)
+
+    def making(self, relation: int) -> Making | None:
+        """What makes the events of a table or partition; None if it is not watched."""
+        table = self._tables.get(relation)
+        return None if table is None else self._makings[table]
+
+    def columns(self, relation: int) -> Columns | None:
+        """The columns of a table or partition."""
+        making = self.making(relation)
+        return None if making is None else making.layout.members.get(relation)
+
+    @property
+    def deferrable(self) -> set[int]:
+        """Members whose key is checked when the transaction ends."""
+        return {
+            member
+            for making in self._makings.values()
+            if making.layout.deferrable
+            for member in making.layout.members
+        }
+
+    def key_of(self, relation: int, record: str) -> Hashable | None:
+        """The table and key of a record; None without a key, or if it cannot be read."""
+        columns = self.columns(relation)
+        if columns is None or not columns.key:
+            return None
+        try:
+            texts = columns.texts(record)
+        except ValueError:
+            return None
+        return self._tables[relation], tuple(texts[place] for place in columns.key)
+
+    def _use(self, relation: int, layout: str, options: str) -> None:
+        self._forget(relation)
+        try:
+            read = Layout.parse(relation, layout, bigint_as_string=self._big)
+            making = Making(read, json.loads(options))
+        except UNREADABLE:
+            log.exception("the layout of a watched table cannot be read", relation=relation)
+            return
+        self._texts[relation] = layout, options
+        self._makings[relation] = making
+        for member in read.members:
+            self._tables[member] = relation
+
+    def _forget(self, relation: int) -> None:
+        self._texts.pop(relation, None)
+        self._makings.pop(relation, None)
+        self._tables = {m: table for m, table in self._tables.items() if table != relation}

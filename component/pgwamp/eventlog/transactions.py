@@ -1,0 +1,112 @@
+"""The changes of a transaction in order, however many there are.
+
+Small transactions are ordered whole (:mod:`pgwamp.eventlog.order`). Of a large one the rows stream
+by: a statement that is alone in changing its table, with what its triggers have done to others,
+needs no order but its own, where rows that change their key go first and come after all others.
+What cannot be ordered within bounds is told by key only: whoever folds the events reads the row
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+
+from pgwamp.capture import CONTROL, RawRow
+from pgwamp.eventlog.order import KeyOf, in_order
+
+#: Rows of a transaction that are ordered at once, and octets of their texts.
+MOST_ROWS, MOST_OCTETS = 5_000, 8_000_000
+#: Rows that nothing before or after them goes across.
+_BARRIERS = frozenset({*CONTROL, "t", "I", "U", "D"})
+
+
+def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
+    """Parts of a transaction that are ordered for themselves: what stands between is one row."""
+    part: list[RawRow] = []
+    for row in sorted(rows, key=lambda row: (row.place, row.number)):
+        if row.op in _BARRIERS:
+            if part:
+                yield part
+            yield [row]
+            part = []
+        elif row.op != "-":
+            part.append(row)
+    if part:
+        yield part
+
+
+def ordered(rows: Sequence[RawRow], key_of: KeyOf, deferrable: Container[int]) -> list[RawRow]:
+    """A segment in order."""
+    if len(rows) == 1:
+        return list(rows)
+    return in_order(rows, key_of, deferrable)
+
+
+class LargeTransaction:
+    """Orders a transaction whose rows come by and by.
+
+    A unit is a statement that the client has sent, with all that its triggers have run. Units are
+    in order as they come.
+    """
+
+    def __init__(self, key_of: KeyOf, deferrable: Container[int]):
+        self._key_of = key_of
+        self._deferrable = deferrable
+        self._unit: list[RawRow] = []
+        self._octets = 0
+        #: Places of the statements of the unit whose rows have gone by, by their tables.
+        self._passed: dict[int, int] = {}
+        #: Rows of these that have changed their key: they come when the statement has ended.
+        self._later: list[RawRow] = []
+        self._before: RawRow | None = None
+
+    def add(self, rows: Sequence[RawRow]) -> list[RawRow]:
+        """Take some rows; the changes that are certain by now, in order."""
+        found: list[RawRow] = []
+        for row in rows:
+            if self._before is not None and self._begins_unit(self._before, row):
+                found += self.end()
+            found += self._add(row)
+            self._before = row
+        return found
+
+    def end(self) -> list[RawRow]:
+        """The changes of the last unit that are left, in order."""
+        found = self._later
+        for segment in segments(self._unit):
+            found += ordered(segment, self._key_of, self._deferrable)
+        self._unit, self._octets, self._passed, self._later = [], 0, {}, []
+        return found
+
+    def _begins_unit(self, before: RawRow, row: RawRow) -> bool:
+        """Whether a row belongs to the next statement of the client."""
+        if before.op in _BARRIERS or row.op in _BARRIERS:
+            return True
+        # Statements that end together, as those of a WITH, have written one after the other.
+        together = row.depth == before.depth and row.command == before.command + 1
+        return before.depth <= 1 and row.place != before.place and not together
+
+    def _add(self, row: RawRow) -> list[RawRow]:
+        if row.op == "-":
+            return []
+        if self._passed:
+            return self._pass(row)
+        self._unit.append(row)
+        self._octets += row.size
+        if len(self._unit) <= MOST_ROWS and self._octets <= MOST_OCTETS:
+            return []
+        # Too many to wait for the end of the unit.
+        waiting, self._unit, self._octets = self._unit, [], 0
+        return [change for waited in waiting for change in self._pass(waited)]
+
+    def _pass(self, row: RawRow) -> list[RawRow]:
+        place = self._passed.setdefault(row.relation, row.place)
+        if place != row.place or row.relation in self._deferrable:
+            return [replace(row, op="?", new=row.new or row.old)] if row.op in "iud" else [row]
+        if row.op == "u" and row.old is not None and row.new is not None:
+            old, new = self._key_of(row.relation, row.old), self._key_of(row.relation, row.new)
+            if old != new:
+                self._later.append(replace(row, op="i", old=None))
+                return [replace(row, op="d", new=None)]
+        return [row]
