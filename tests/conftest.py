@@ -98,11 +98,6 @@ def database(addresses: Addresses) -> Iterator[Database]:
     admin = addresses.database("postgres")
     execute(admin, f"create database {name} template {TEMPLATE} owner {EVENTS}")
     url = addresses.database(name)
-    # The template's row names the template.
-    execute(
-        url,
-        "update wamp.publisher set cluster = wamp.cluster(), published = pg_current_snapshot()",
-    )
     yield Database(url, name)
     execute(admin, f"drop database {name} with (force)")
 

@@ -58,7 +58,8 @@ class Signal:
 
     async def fall_asleep(self) -> None:
         """Have writers notify from now on; then look at what those :meth:`writing` leave."""
-        self._is_asleep = True await self._set()
+        self._is_asleep = True
+        await self._set()
 
     async def stay_awake(self) -> None:
         """Have writers not notify."""
