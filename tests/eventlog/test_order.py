@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.eventlog.order import RawChange, in_order
+from pgwamp.capture import RawRow
+from pgwamp.eventlog.order import in_order
 
 TABLE = 1
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 #: Key -> image; an image is its key and what else the row holds.
 Rows = dict[str, str]
-History = tuple[Rows, list[RawChange], Rows]
+History = tuple[Rows, list[RawRow], Rows]
 
 
 def key_of(_: int, image: str) -> str:
     return image.partition(":")[0]
 
 
-def change(old: str | None, new: str | None, place: int = 0, depth: int = 1) -> RawChange:
+def change(old: str | None, new: str | None, place: int = 0, depth: int = 1) -> RawRow:
     op = "i" if old is None else "d" if new is None else "u"
     # No other command of one transaction has the place of the next.
-    return RawChange(place, 1, 2 * place, depth, TABLE, op, old, new)
+    return RawRow(1, AT, place, 1, 2 * place, depth, TABLE, op, old, new, 0, (0, "(0,1)"))
 
 
-def applied(changes: Iterable[RawChange], rows: Rows, after: Rows) -> Rows:
+def applied(changes: Iterable[RawRow], rows: Rows, after: Rows) -> Rows:
     """Apply changes as a subscriber does who keeps a copy by key.
 
     :param after: the rows that are left, in which one is looked up of which only the key is told.
@@ -99,7 +102,7 @@ def test_rows_that_share_a_key_for_a_while_leave_what_is_there_at_the_end(
     assert applied(in_order(shuffled(changes, random), key_of, {TABLE}), before, after) == after
 
 
-def shuffled(changes: Sequence[RawChange], random: Random) -> list[RawChange]:
+def shuffled(changes: Sequence[RawRow], random: Random) -> list[RawRow]:
     written = list(changes)
     random.shuffle(written)
     return [replace(item, place=place, command=place) for place, item in enumerate(written)]
@@ -113,8 +116,8 @@ def test_outer_statements_come_before_those_that_their_triggers_ran(
     depths = [1]
     for _ in changes[1:]:
         depths.append(data.draw(st.integers(1, min(depths[-1] + 1, 3))))
-    written: list[RawChange] = []
-    running: list[RawChange] = []
+    written: list[RawRow] = []
+    running: list[RawRow] = []
     for item, depth in zip(changes, depths, strict=False):
         while running and running[-1].depth >= depth:
             written.append(running.pop())

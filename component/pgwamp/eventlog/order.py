@@ -33,31 +33,28 @@ MOST_SEARCHED, MOST_TRIES = 100, 10_000
 _REMOVALS_FIRST = "duip"
 
 
-#: What is ordered: a changed row, with op ``i``, ``u`` or ``d``, or ``p`` of ``wamp.publish``; in
-#: the answer ``?`` if only the key is certain.
-RawChange = RawRow
-
-
 #: The table and key of a record, by the relation and the text of the record; None without a key.
 KeyOf = Callable[[int, str], Hashable | None]
 
 
 def in_order(
-    changes: Iterable[RawChange], key_of: KeyOf, deferrable: Container[int] = ()
-) -> list[RawChange]:
+    changes: Iterable[RawRow], key_of: KeyOf, deferrable: Container[int] = ()
+) -> list[RawRow]:
     """Order the changes of one transaction so that applying them by key gives what it has left.
 
     Changes of keys that have only one are in the order of statements, outer ones before those that
     their triggers have run.
 
+    :param changes: with op ``i``, ``u`` or ``d``, or ``p`` of ``wamp.publish``.
     :param deferrable: relations whose key is checked when the transaction ends.
+    :returns: among them some with op ``?``, of which only the key is certain.
     """
     keyed = [
         _Keyed.of(change, statement.end, key_of)
         for statement in _outer_first(_statements(changes))
         for change in statement.rows
     ]
-    result: list[Sequence[RawChange]] = [[item.change] for item in keyed]
+    result: list[Sequence[RawRow]] = [[item.change] for item in keyed]
     for positions in _belonging_together(keyed):
         items = [keyed[position] for position in positions]
         if items[0].change.relation in deferrable:
@@ -82,14 +79,14 @@ class _Statement:
     """
 
     end: int
-    rows: Sequence[RawChange]
+    rows: Sequence[RawRow]
 
     @property
     def depth(self) -> int:
         return self.rows[0].depth
 
 
-def _statements(changes: Iterable[RawChange]) -> list[_Statement]:
+def _statements(changes: Iterable[RawRow]) -> list[_Statement]:
     """The statements in the order in which they have ended."""
     written = sorted(changes, key=lambda change: (change.place, change.number))
     statements: list[_Statement] = []
@@ -128,13 +125,13 @@ def _outer_first(statements: Sequence[_Statement]) -> Iterator[_Statement]:
 class _Keyed:
     """A change with the end of its statement, and the keys that it concerns."""
 
-    change: RawChange
+    change: RawRow
     end: int
     old_key: Hashable | None
     new_key: Hashable | None
 
     @classmethod
-    def of(cls, change: RawChange, end: int, key_of: KeyOf) -> _Keyed:
+    def of(cls, change: RawRow, end: int, key_of: KeyOf) -> _Keyed:
         old, new = change.old, change.new
         return cls(
             change,
@@ -171,7 +168,7 @@ def _belonging_together(keyed: Sequence[_Keyed]) -> Iterator[list[int]]:
             yield sorted(group)
 
 
-def _unclear(items: Sequence[_Keyed]) -> list[RawChange]:
+def _unclear(items: Sequence[_Keyed]) -> list[RawRow]:
     """Tell only the keys of rows of which nobody knows whether they are there; empty if all do.
 
     An INSERT and a statement of its triggers that makes the key free again: if BEFORE ROW, the row
@@ -197,7 +194,7 @@ def _unclear(items: Sequence[_Keyed]) -> list[RawChange]:
     return [*certain, *(replace(change, op="?", new=change.old) for change in keys.values())]
 
 
-def _chain(items: Sequence[_Keyed]) -> list[RawChange]:
+def _chain(items: Sequence[_Keyed]) -> list[RawRow]:
     """Order changes that belong together; empty if there is no order."""
     before = [*_images(items)[0], *_there_again(items)]
     known: _State = dict(before)
@@ -262,7 +259,7 @@ def _apply(item: _Keyed, state: _State) -> bool:
     return True
 
 
-def _search(items: Sequence[_Keyed], known: _State) -> list[RawChange]:
+def _search(items: Sequence[_Keyed], known: _State) -> list[RawRow]:
     """Find an order in which all changes can come; empty if there is none, or it takes too long."""
     tries = 0
     chosen: list[int] = []
@@ -287,7 +284,7 @@ def _search(items: Sequence[_Keyed], known: _State) -> list[RawChange]:
     return [items[position].change for position in chosen]
 
 
-def _difference(items: Sequence[_Keyed]) -> list[RawChange]:
+def _difference(items: Sequence[_Keyed]) -> list[RawRow]:
     """Tell for each key what was there before and what is there after."""
     return [item.change for item in _net(items)]
 

@@ -1,0 +1,348 @@
+"""The sequencer: each committed change is one event, in an order that keeps a copy right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgwamp.errors import CursorExpired
+from pgwamp.eventlog import sequencing as module
+from pgwamp.eventlog.body import read_body
+from pgwamp.eventlog.lease import LeaseLost
+from pgwamp.eventlog.log import read_page
+from pgwamp.eventlog.position import Position
+from tests.capture.test_captured_order import TABLES, TRIGGERS, transact
+from tests.eventlog.conftest import Copy, Log
+
+ITEM = ("create table item (id int primary key, name text)", "select wamp.watch('item')")
+
+
+async def test_changes_are_told_with_their_values(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, 'a'), (2, null)",
+        "update item set name = 'b' where id = 1",
+        "update item set id = 3 where id = 2",
+        "delete from item where id = 1",
+        "truncate item",
+    )
+    assert await log.told() == [
+        ("insert", {"key": {"id": 1}, "new": {"id": 1, "name": "a"}}),
+        ("insert", {"key": {"id": 2}, "new": {"id": 2, "name": None}}),
+        (
+            "update",
+            {
+                "key": {"id": 1},
+                "new": {"id": 1, "name": "b"},
+                "old": {"name": "a"},
+                "changed": ["name"],
+            },
+        ),
+        (
+            "update",
+            {
+                "key": {"id": 3},
+                "new": {"id": 3, "name": None},
+                "old": {"id": 2},
+                "changed": ["id"],
+            },
+        ),
+        ("delete", {"key": {"id": 1}, "old": {"id": 1, "name": "b"}}),
+        ("truncate", {}),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_copy_is_like_the_tables_whatever_writers_and_sequencers_do(
+    log: Log, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = Random(seed)
+    for table, columns in TABLES.items():
+        await log.execute(f"create table {table} ({columns})")
+    await log.execute(TRIGGERS, *(f"select wamp.watch('{table}')" for table in TABLES))
+    # Now and then there is more than one look takes, and more than is stored at once.
+    monkeypatch.setattr(module, "MOST_ROWS", 40)
+    monkeypatch.setattr(module, "AT_ONCE", 7)
+    writers = [await log.database.connect() for _ in range(3)]
+    for writer in writers:
+        await writer.execute("set lock_timeout = '200ms'; set deadlock_timeout = '20ms'")
+
+    async def write(writer: asyncpg.Connection[Any], random: Random) -> None:
+        for _ in range(25):
+            with suppress(asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                await transact(writer, random)
+
+    writing = asyncio.gather(
+        *(write(writer, Random(f"{seed}{number}")) for number, writer in enumerate(writers))
+    )
+    while not writing.done():
+        async with log.sequencing() as sequencing:
+            stopped = asyncio.create_task(_look(sequencing, random.randint(1, 5)))
+            await asyncio.wait({stopped, writing}, timeout=random.random() / 5)
+            # In the middle of whatever it does.
+            stopped.cancel()
+            with suppress(asyncio.CancelledError):
+                await stopped
+    await writing
+    await log.take()
+    events = await log.events()
+    copy = Copy()
+    for event in events:
+        copy.apply(event)
+    for table in TABLES:
+        rows = await log.connection.fetch(f"select * from {table}")
+        found = {json.dumps({"id": row["id"]}): dict(row) for row in rows}
+        told = {key: row for (name, key), row in copy.rows.items() if name == table}
+        unclear = {key for name, key in copy.unclear if name == table}
+        for key in unclear:
+            found.pop(key, None)
+            told.pop(key, None)
+        assert told == found, table
+    marked = sum("truncated" in read_body(event.body or "{}") for event in events)
+    assert marked < len(events) / 20
+    numbers = [event.position.number for event in events]
+    assert numbers == sorted(set(numbers))
+    for writer in writers:
+        await writer.close()
+
+
+async def _look(sequencing: module.Sequencing, times: int) -> None:
+    for _ in range(times):
+        await sequencing.look()
+        await asyncio.sleep(0)
+
+
+async def test_a_large_transaction_is_taken_in_parts_and_gone_on_with(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.execute(
+        *ITEM, "create table other (id int primary key)", "select wamp.watch('other')"
+    )
+    await log.execute(
+        "begin; insert into item select n, 'a' from generate_series(1, 6000) as n;"
+        "insert into other values (1); update item set id = id + 6000, name = 'b';"
+        "delete from item where id % 2 = 0; commit"
+    )
+    monkeypatch.setattr(module, "AT_ONCE", 700)
+    stored = 0
+    store = module.Sequencing._store
+
+    async def stumbling(self: module.Sequencing, *arguments: Any) -> None:
+        nonlocal stored
+        stored += 1
+        if stored % 5 == 0:
+            raise ConnectionError
+        await store(self, *arguments)
+
+    monkeypatch.setattr(module.Sequencing, "_store", stumbling)
+    done = False
+    while not done:
+        with suppress(ConnectionError):
+            await log.take()
+            done = True
+    copy = Copy()
+    events = await log.events()
+    for event in events:
+        copy.apply(event)
+    assert stored > 20
+    assert not copy.unclear
+    rows = {key for name, key in copy.rows if name == "item"}
+    assert rows == {json.dumps({"id": n}) for n in range(6001, 12001, 2)}
+    assert len(events) == 6000 + 1 + 2 * 6000 + 3000
+
+
+async def test_a_transaction_that_commits_late_comes_late(log: Log) -> None:
+    await log.execute(*ITEM)
+    slow = await log.database.connect()
+    async with slow.transaction():
+        await slow.execute("insert into item values (1)")
+        await log.execute("insert into item values (2)")
+        assert [body["key"]["id"] for _, body in await log.told()] == [2]
+    assert [body["key"]["id"] for _, body in await log.told()] == [2, 1]
+    await slow.close()
+
+
+async def test_rows_are_read_by_the_columns_that_they_were_written_with(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, '1.50')",
+        "begin; insert into item values (2, '2'); alter table item add column more int default 7;"
+        "insert into item values (3, '3'); alter table item drop column more; commit",
+        "alter table item alter column name type numeric using name::numeric",
+        "insert into item values (4, 4.50)",
+        "alter table item rename column name to price",
+        "insert into item values (5, 5)",
+        "alter table item rename to article",
+        "insert into article values (6, 6)",
+        "drop table article",
+    )
+    told = await log.told()
+    assert [body["new"] for _, body in told] == [
+        {"id": 1, "name": "1.50"},
+        {"id": 2, "name": "2"},
+        {"id": 3, "name": "3", "more": 7},
+        {"id": 4, "name": "4.50"},
+        {"id": 5, "price": "5"},
+        {"id": 6, "price": "6"},
+    ]
+    assert [event.table for event in await log.events()] == ["item"] * 5 + ["article"]
+
+
+async def test_members_of_a_composite_are_those_of_then(log: Log) -> None:
+    await log.execute(
+        "create type place as (x int, y int)",
+        "create table pin (id int primary key, at place, all_at place[])",
+        "select wamp.watch('pin')",
+        "insert into pin values (1, '(1,2)', '{\"(3,4)\"}')",
+        "alter type place add attribute name text",
+        "insert into pin values (2, '(1,2,a)', '{\"(3,4,b)\"}')",
+    )
+    (_, first), (_, second) = await log.told()
+    assert first["new"]["all_at"] == [{"x": 3, "y": 4}]
+    assert second["new"]["at"] == {"x": 1, "y": 2, "name": "a"}
+
+
+async def test_one_row_that_does_not_fit_stops_no_other(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, 'a'), (2, 'b'), (3, 'c')",
+        "update wamp.raw set new = '(2)' where new = '(2,b)'",
+    )
+    first, second, third = await log.told()
+    assert first[1]["new"]["name"] == "a"
+    assert second == ("insert", {"truncated": True})
+    assert third[1]["new"]["name"] == "c"
+
+
+async def test_a_row_whose_record_could_not_be_written_is_told_without_values(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, 'a')",
+        "update wamp.raw set op = 'I', new = null where op = 'i'",
+    )
+    assert await log.told() == [("insert", {"truncated": True})]
+
+
+async def test_a_condition_that_fails_costs_its_own_rows_alone(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, n int)",
+        """select wamp.watch('item', '{"when": "1 / n > 0"}')""",
+        "create table other (id int primary key)",
+        "select wamp.watch('other')",
+        "insert into item values (1, 1), (2, 0), (3, 5), (4, 1)",
+        "insert into other values (9)",
+    )
+    assert await log.told() == [
+        ("insert", {"key": {"id": 1}, "new": {"id": 1, "n": 1}}),
+        ("insert", {"key": {"id": 2}, "truncated": True}),
+        ("insert", {"key": {"id": 4}, "new": {"id": 4, "n": 1}}),
+        ("insert", {"key": {"id": 9}, "new": {"id": 9}}),
+    ]
+
+
+async def test_watching_begins_and_ends_where_it_was_committed(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key)",
+        "insert into item values (1)",
+        "begin; insert into item values (2); select wamp.watch('item'); insert into item values (3);"
+        "select wamp.unwatch('item'); insert into item values (4);"
+        "select wamp.watch('item'); insert into item values (5); commit",
+    )
+    assert [body["key"]["id"] for _, body in await log.told()] == [3, 5]
+
+
+async def test_an_older_sequencer_stores_nothing_more(log: Log) -> None:
+    await log.execute(*ITEM)
+    async with log.sequencing() as older:
+        await log.execute("update wamp.lease set renewed_at = 'epoch'")
+        async with log.sequencing() as newer:
+            await log.execute("insert into item values (1)")
+            with pytest.raises(LeaseLost):
+                await older.look()
+            assert await newer.look()
+            with pytest.raises(LeaseLost):
+                async with older.state._connection.transaction():
+                    await older.state.fence()
+    assert len(await log.events()) == 1
+
+
+async def test_a_takeover_waits_for_a_transaction_under_the_lease(log: Log) -> None:
+    async with log.sequencing() as older:
+        await log.execute("update wamp.lease set renewed_at = 'epoch'")
+        async with older.state._connection.transaction():
+            await older.state.fence()
+            newer = asyncio.create_task(log.take())
+            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
+            while not await log.connection.fetchval(waiting + "and datname = current_database()"):
+                await asyncio.sleep(0.01)
+            assert not newer.done()
+        await asyncio.wait_for(newer, 10)
+
+
+async def test_another_timeline_begins_another_era(log: Log) -> None:
+    await log.execute(*ITEM, "insert into item values (1)")
+    await log.told()
+    (event,) = await log.events()
+    lost = Position(event.position.number + 2, b"x" * 9)
+    await log.execute("update wamp.era set timeline = timeline + 1", "insert into item values (2)")
+    (_, body), *_ = await log.told(event.position)
+    assert body["key"] == {"id": 2}, "what was there before is still good to go on from"
+    with pytest.raises(CursorExpired):
+        await read_page(log.connection, lost, 10)
+
+
+async def test_raw_rows_of_another_server_are_all_taken(log: Log) -> None:
+    await log.execute(*ITEM, "insert into item values (1)")
+    await log.told()
+    await log.execute("insert into item values (2)")
+    # As in a dump that was restored elsewhere: the numbers of transactions mean nothing.
+    await log.execute(
+        "update wamp.raw set xid = '99999999999999'::xid8 where new = '(2,)'",
+        "delete from wamp.raw where new = '(1,)'",
+        "update wamp.era set system_identifier = 7",
+        "update wamp.sequencer set seen = '900000:900000:'",
+    )
+    told = await log.told()
+    assert [body["key"]["id"] for _, body in told] == [1, 2]
+
+
+async def test_what_is_forgotten_keeps_its_position(log: Log) -> None:
+    await log.execute(
+        *ITEM, "create table other (id int primary key)", "select wamp.watch('other')"
+    )
+    await log.execute("insert into item values (1, 'secret')", "insert into other values (1)")
+    await log.take()
+    first, second = await log.events()
+    await log.execute("insert into item values (2, 'secret')", "select wamp.forget('item')")
+    await log.take()
+    assert [event.table for event in await log.events()] == ["other"]
+    page = await read_page(log.connection, first.position, 10)
+    assert page.events[0].position == second.position
+    everything = await log.connection.fetchval(
+        "select string_agg(l::text, '') || (select string_agg(r::text, '') from wamp.raw as r) "
+        "from wamp.log as l"
+    )
+    assert "secret" not in everything
+    await log.execute("insert into item values (3, 'new')")
+    await log.take()
+    assert [event.table for event in await log.events()] == ["other", "item"]
+
+
+async def test_long_texts_are_read_one_by_one(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, repeat('x', 300000)), (2, 'short')",
+        "begin; update item set name = repeat('y', 300000) where id = 1;"
+        "update item set name = repeat('z', 300000) where id = 1; commit",
+        "insert into item values (3, repeat('x', 17000000))",
+    )
+    told = await log.told()
+    assert [len(body["new"]["name"]) for _, body in told[:4]] == [300000, 5, 300000, 300000]
+    assert told[3][1]["old"]["name"][0] == "y"
+    assert told[4] == ("insert", {"key": {"id": 3}, "truncated": True})
