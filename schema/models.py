@@ -97,6 +97,7 @@ RAW = _table(
     _needed("n", Integer),
     _needed("depth", Integer),
     _needed("relation", REGCLASS),
+    Column("stamp", Integer),
     _needed("op", Byte),
     Column("old", Text),
     Column("new", Text),

@@ -177,15 +177,38 @@ def _apply(
     action(config, target)
     if action is command.upgrade and _current(connection) == head():
         connection.execute(text("reset role"))
-        _follow_ddl(connection)
+        _complete(connection)
 
 
-def _follow_ddl(connection: Connection) -> None:
-    """An earlier upgrade may have been by a role that may not create event triggers."""
-    sql_file = files(SCHEMA_PACKAGE).joinpath("versions", "0101", "ddl_changed.sql")
-    connection.exec_driver_sql(
-        sql_file.read_text(encoding="utf-8"), execution_options={"no_parameters": True}
-    )
+#: A line of the function that captures, and what stands there without event triggers.
+_NO_STAMP = "its_stamp constant integer := null;"
+_STAMP = "its_stamp constant integer := wamp.stamp(tg_relid);"
+_STATE = """
+select exists (select from pg_event_trigger where evtname = 'wamp_ddl_command_end'),
+    exists (
+        select from pg_proc
+        where oid = 'wamp.capture()'::regprocedure and position($stamp$ in prosrc) > 0)
+""".replace("$stamp$", f"'{_STAMP}'")
+
+
+def _complete(connection: Connection) -> None:
+    """Make what depends on who upgrades: an earlier one may have been by a lesser role."""
+    for name in ("ddl_changed", "evaluator"):
+        _run(connection, _sql(name))
+    has_triggers, stamps = connection.exec_driver_sql(_STATE).one()
+    if stamps == has_triggers:
+        become_owner(connection)
+        capture = _sql("capture")
+        _run(connection, capture if has_triggers else capture.replace(_NO_STAMP, _STAMP))
+
+
+def _sql(name: str) -> str:
+    file = files(SCHEMA_PACKAGE).joinpath("versions", "0101", f"{name}.sql")
+    return file.read_text(encoding="utf-8")
+
+
+def _run(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 def _current(connection: Connection) -> str | None:

@@ -18,6 +18,16 @@ content (class, id, owner) as (
     where p.pronamespace = (select oid from home) and not exists (
         -- Whoever may create event triggers is trusted with this one function.
         select from pg_event_trigger where evtfoid = p.oid and evtowner = p.proowner)
+        and not exists (
+            -- As is a role without rights, which nobody else can become, with the one that it runs.
+            select from pg_roles as r
+            where r.oid = p.proowner and r.rolname = 'pgwamp_evaluator' and p.proname = 'evaluate'
+                and not r.rolsuper and not r.rolcanlogin and not r.rolbypassrls
+                and not exists (select from pg_auth_members as m where m.member = r.oid)
+                and not exists (
+                    select from pg_auth_members as m join pg_roles as o on o.oid = m.member
+                    where m.roleid = r.oid and not o.rolsuper and o.oid <> (select owner from home)
+                        and o.oid <> (select datdba from pg_database where datname = current_database())))
     union all
     select 'pg_type'::regclass, oid, typowner from pg_type
     where typnamespace = (select oid from home) and typrelid = 0 and typelem = 0

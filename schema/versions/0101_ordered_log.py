@@ -18,6 +18,7 @@ depends_on: str | None = None
 #: In order of dependency; with the comment of each.
 FUNCTIONS = {
     "key_columns(regclass)": "The columns that identify a row of a table",
+    "stamp(oid)": "A hash of the columns of a table",
     "capture()": "Write what a statement has changed",
     'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",
     "layout(regclass)": "How the records of a table read",
@@ -52,6 +53,7 @@ def upgrade() -> None:
     op.execute(statement("0101/start"))
     op.execute(statement("0101/close_types"))
     op.execute(statement("0101/ddl_changed"))
+    op.execute(statement("0101/evaluator"))
 
 
 def downgrade() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pgwamp import migrations
 from pgwamp.errors import CursorExpired
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog.body import read_body
@@ -346,3 +347,31 @@ async def test_long_texts_are_read_one_by_one(log: Log) -> None:
     assert [len(body["new"]["name"]) for _, body in told[:4]] == [300000, 5, 300000, 300000]
     assert told[3][1]["old"]["name"][0] == "y"
     assert told[4] == ("insert", {"key": {"id": 3}, "truncated": True})
+
+
+@pytest.mark.parametrize("most_rows", [1, 2000])
+async def test_without_event_triggers_rows_say_which_columns_they_have(
+    log: Log, monkeypatch: pytest.MonkeyPatch, most_rows: int
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", most_rows)
+    await log.execute("drop event trigger wamp_ddl_command_end", "drop event trigger wamp_sql_drop")
+    capture = await log.connection.fetchval(
+        "select pg_get_functiondef('wamp.capture()'::regprocedure)"
+    )
+    await log.execute(capture.replace(migrations._NO_STAMP, migrations._STAMP))
+    await log.execute(*ITEM, "insert into item values (1, 'a')")
+    await log.take()
+    await log.execute(
+        "insert into item values (2, 'b')",
+        "alter table item add column more text",
+        "insert into item values (3, 'c', 'd')",
+        "alter table item rename column more to less",
+        "insert into item values (4, 'e', 'f')",
+    )
+    assert [body.get("new") for _, body in await log.told()] == [
+        {"id": 1, "name": "a"},
+        {"id": 2, "name": "b"},
+        # Nobody has told of these columns while the table had them.
+        None,
+        {"id": 4, "name": "e", "less": "f"},
+    ]

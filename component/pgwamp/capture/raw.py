@@ -30,6 +30,7 @@ class RawRow:
     :ivar new: text of the record after; likewise. Of other operations JSON.
     :ivar size: octets of both.
     :ivar at_row: partition and row, to read long texts.
+    :ivar stamp: a hash of the columns, where no event trigger tells that they have changed.
     """
 
     xid: int
@@ -44,6 +45,7 @@ class RawRow:
     new: str | None
     size: int
     at_row: tuple[int, str]
+    stamp: int | None = None
 
     @property
     def is_long(self) -> bool:

@@ -75,4 +75,5 @@ def _row(record: Any) -> RawRow:
         record["new"],
         record["size"],
         (record["turn"], record["ctid"]),
+        record["stamp"],
     )

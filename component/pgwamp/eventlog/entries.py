@@ -96,10 +96,12 @@ class Entries:
 
     def _row(self, change: RawRow, columns: Columns, text: str) -> Row | None:
         try:
-            return Row(columns, columns.texts(text))
+            if self._subjects.fits(change):
+                return Row(columns, columns.texts(text))
         except ValueError:
-            self._tell(change.relation, "a row does not fit the columns of its table")
-            return None
+            pass
+        self._tell(change.relation, "a row does not fit the columns of its table")
+        return None
 
     async def _evaluated(self, making: Making, changes: Sequence[_Read]) -> list[_Read]:
         rows = [row for one in changes for row in (one.old, one.new) if row is not None]

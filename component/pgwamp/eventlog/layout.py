@@ -26,12 +26,14 @@ class Columns:
     """The columns of a table, or of a partition that has them in another order.
 
     :ivar key: places of the columns that identify a row; none without a key.
+    :ivar stamp: a hash of them, as raw rows carry it where there are no event triggers.
     """
 
     names: Sequence[str]
     types: Sequence[Type]
     readers: Sequence[TextReader]
     key: Sequence[int]
+    stamp: int | None = None
 
     def texts(self, record: str) -> list[str | None]:
         """The texts of the columns.
@@ -85,7 +87,7 @@ class Layout:
         types = build_types(rows, {}, ())
         key = told["key"] or ()
 
-        def columns(listed: Sequence[tuple[str, int]]) -> Columns:
+        def columns(oid: str, listed: Sequence[tuple[str, int]]) -> Columns:
             names = [name for name, _ in listed]
             kinds = [types[oid] for _, oid in listed]
             return Columns(
@@ -93,9 +95,12 @@ class Layout:
                 kinds,
                 [text_reader(kind, bigint_as_string=bigint_as_string) for kind in kinds],
                 [names.index(name) for name in key],
+                told["stamps"].get(oid),
             )
 
-        members = {int(oid): columns(listed) for oid, listed in (told["columns"] or {}).items()}
+        members = {
+            int(oid): columns(oid, listed) for oid, listed in (told["columns"] or {}).items()
+        }
         # A table can have no columns.
         members.setdefault(relation, Columns((), (), (), ()))
         return cls(

@@ -115,7 +115,8 @@ class Sequencing:
             by_xid.values(), key=lambda rows: (max(row.place for row in rows), rows[0].xid)
         )
         parts = [segment for rows in transactions for segment in segments(rows)]
-        if not any(part[0].op in CONTROL for part in parts):
+        controls = any(part[0].op in CONTROL for part in parts)
+        if not controls and all(self._subjects.fits(row) for row in look.rows):
             changes = [change for part in parts for change in await self._ordered(part)]
             await self._store(Taken(look.snapshot), await self.entries.of(changes))
             return
@@ -124,6 +125,8 @@ class Sequencing:
         async with self._connection.transaction():
             await self.state.fence()
             for part in parts:
+                for row in await self._subjects.outdated(part):
+                    await self._take_control(row)
                 if part[0].op in CONTROL:
                     await self._take_control(part[0])
                 else:
@@ -174,6 +177,8 @@ class Sequencing:
                     skipped = begin.rows if resumed else 0
                     here = replace(begin, ending=part.ending, xid=part.xid, rows=0)
                     transaction = LargeTransaction(self._subjects.key_of, self._subjects.deferrable)
+                for row in await self._subjects.outdated(part.rows):
+                    yield row, here
                 for change in transaction.add([await self._complete(row) for row in part.rows]):
                     here = replace(here, rows=here.rows + 1)
                     if here.rows > skipped:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,7 @@ insert into wamp.layout as k (relation, layout, options) values ($1::bigint::oid
 on conflict on constraint layout_pkey do update set layout = excluded.layout, options =
 excluded.options
 """
+_LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 
 
@@ -53,6 +55,30 @@ class Subjects:
                 options = json.dumps(json.loads(layout).get("options") or {})
             await self._connection.execute(_KEEP, relation, layout, options)
             self._use(relation, layout, options)
+
+    async def outdated(self, rows: Iterable[RawRow]) -> list[RawRow]:
+        """What control rows would have told before these rows, where no event trigger does.
+
+        The layout of a table that has other columns now is taken over if rows were written with
+        these. Of rows between two changes of the columns nobody can say how they read.
+        """
+        wanted = {
+            self._tables[row.relation]: row
+            for row in rows
+            if row.relation in self._tables and not self.fits(row)
+        }
+        found = []
+        for table, row in wanted.items():
+            layout = await self._connection.fetchval(_LAYOUT, table)
+            stamps = json.loads(layout)["stamps"] if layout else {}
+            if stamps.get(str(row.relation)) == row.stamp:
+                found.append(replace(row, relation=table, op="l", old=None, new=layout, stamp=None))
+        return found
+
+    def fits(self, row: RawRow) -> bool:
+        """Whether a row was written with the columns that are known of its table."""
+        columns = self.columns(row.relation)
+        return row.stamp is None or columns is None or columns.stamp == row.stamp
 
     def making(self, relation: int) -> Making | None:
         """What makes the events of a table or partition; None if it is not watched."""

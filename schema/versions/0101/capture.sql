@@ -34,6 +34,8 @@ declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
     its_turn constant smallint := signal / 2 % 3;
     its_place constant pg_lsn := pg_current_wal_insert_lsn();
+    -- Without event triggers: wamp.stamp(tg_relid), see stamp.sql.
+    its_stamp constant integer := null;
     its_op "char" := lower(tg_op collate "C");
     old_text text;
     new_text text;
@@ -60,25 +62,25 @@ begin
         its_op := upper(its_op::text collate "C");
     end;
     if is_single then
-        insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
+        insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
         values (
-            its_turn, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid, its_op, old_text,
+            its_turn, its_stamp, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid, its_op, old_text,
             new_text);
     else
         begin
             if tg_op = 'INSERT' then
-                insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
-                select its_turn, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
+                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
+                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
                     tg_relid, its_op, null, textin(record_out(r.*))
                 from new_rows as r;
             elsif tg_op = 'DELETE' then
-                insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
-                select its_turn, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
+                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
+                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
                     tg_relid, its_op, textin(record_out(r.*)), null
                 from old_rows as r;
             elsif (select count(*) from old_rows as r) = (select count(*) from new_rows as s) then
-                insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
-                select its_turn, pg_current_xact_id(), its_place, o.number, pg_trigger_depth(),
+                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
+                select its_turn, its_stamp, pg_current_xact_id(), its_place, o.number, pg_trigger_depth(),
                     tg_relid, its_op, o.record, w.record
                 from (
                     select row_number() over () as number, textin(record_out(r.*)) as record
@@ -89,12 +91,12 @@ begin
                     from new_rows as s
                 ) as w on w.number = o.number;
             else
-                insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
-                select its_turn, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
+                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
+                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
                     tg_relid, 'd', textin(record_out(r.*)), null
                 from old_rows as r
                 union all
-                select its_turn, pg_current_xact_id(), its_place,
+                select its_turn, its_stamp, pg_current_xact_id(), its_place,
                     (select count(*) from old_rows as o) + row_number() over (), pg_trigger_depth(),
                     tg_relid, 'i', null, textin(record_out(s.*))
                 from new_rows as s;
@@ -103,9 +105,9 @@ begin
                 return null;
             end if;
         exception when others then
-            insert into wamp.raw (turn, xid, place, n, depth, relation, op)
+            insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op)
             values (
-                its_turn, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid,
+                its_turn, its_stamp, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid,
                 upper(its_op::text collate "C"));
         end;
     end if;

@@ -3,6 +3,7 @@
 -- columns     of a partition whose columns are in another order too, by its oid
 -- deferrable  whether two rows can share a key until the transaction ends
 -- partitions  their names, by oid
+-- stamps      what raw rows carry where there are no event triggers, by oid
 -- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of
 -- virtual     expressions of the columns that are computed when they are read, and null in a trigger
 create or replace function wamp.layout(relation regclass) returns jsonb
@@ -81,6 +82,7 @@ select jsonb_build_object(
         join pg_class as k on k.oid = p.relid
         join pg_namespace as m on m.oid = k.relnamespace
         where p.relid <> relation),
+    'stamps', (select jsonb_object_agg(oid::text, wamp.stamp(oid)) from member),
     'types', (select list from type),
     'virtual', (
         select jsonb_object_agg(attname, pg_get_expr(adbin, attrelid))

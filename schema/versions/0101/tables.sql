@@ -20,6 +20,8 @@ create table wamp.raw (
     n integer not null,
     depth integer not null,
     relation regclass not null,
+    -- A hash of the columns of the relation, where no event trigger tells that they have changed.
+    stamp integer,
     op "char" not null,
     old text,
     new text

@@ -1,0 +1,38 @@
+-- Has wamp.evaluate run as a role without rights, which is made if it is not there.
+--
+-- A condition of a watch can call functions that others own and replace, and to read a value of a domain
+-- calls what its owner has chosen. Roles are for superusers, and for who may create roles: for another role
+-- this does nothing, and the functions run with the rights of the owner of wamp; `pgwamp check` says so. It
+-- can be repeated at any time; `pgwamp db upgrade` does so.
+do $do$
+declare
+    evaluate constant regprocedure := to_regprocedure('wamp.evaluate(text, json)');
+    home constant pg_namespace := (select n from pg_namespace as n where n.nspname = 'wamp');
+begin
+    if exists (
+        select from pg_proc as p join pg_roles as r on r.oid = p.proowner
+        where p.oid = evaluate and r.rolname = 'pgwamp_evaluator'
+    ) then
+        return;
+    end if;
+    begin
+        create role pgwamp_evaluator nologin noinherit;
+    exception when duplicate_object or unique_violation then
+        -- Roles are of the whole cluster: another database has made it.
+        null;
+    end;
+    if not (select rolsuper from pg_roles where rolname = current_user)
+        and not pg_has_role('pgwamp_evaluator', 'member')
+    then
+        execute format('grant pgwamp_evaluator to %I', current_user);
+    end if;
+    -- It has to be allowed for the moment in which the owner changes.
+    grant create on schema wamp to pgwamp_evaluator;
+    alter function wamp.evaluate(text, json) owner to pgwamp_evaluator;
+    revoke create on schema wamp from pgwamp_evaluator;
+    execute format('grant execute on function wamp.evaluate(text, json) to %I',
+        pg_get_userbyid(home.nspowner));
+exception when insufficient_privilege then
+    null;
+end
+$do$;
