@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any
 
 import asyncpg
@@ -11,18 +10,6 @@ import pytest
 
 from tests.conftest import Database
 
-_SQL = files("pgwamp.capture")
-_TRIGGERS = """
-create trigger wamp_insert after insert on {0} referencing new table as new_rows
-    for each statement execute function wamp.capture();
-create trigger wamp_update after update on {0}
-    referencing old table as old_rows new table as new_rows
-    for each statement execute function wamp.capture();
-create trigger wamp_delete after delete on {0} referencing old table as old_rows
-    for each statement execute function wamp.capture();
-create trigger wamp_truncate after truncate on {0}
-    for each statement execute function wamp.capture();
-"""
 _CHANGES = "select op::text, old, new from wamp.raw order by place, n"
 
 
@@ -40,7 +27,7 @@ class Capturing:
     async def capture(self, *tables: str) -> None:
         """Capture what changes in tables from now on."""
         for table in tables:
-            await self.connection.execute(_TRIGGERS.format(table))
+            await self.connection.execute(f"select wamp.create_triggers('{table}')")
 
     async def changes(self) -> list[tuple[str, str | None, str | None]]:
         """Operation, old and new record of the rows that were captured since the last time."""
@@ -53,8 +40,5 @@ class Capturing:
 async def capturing(database: Database) -> AsyncIterator[Capturing]:
     """A database whose tables can be captured; nobody sleeps."""
     connection = await database.connect()
-    for name in ("raw_changes", "capture"):
-        await connection.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
-    await connection.execute("select setval('wamp.signal', 0)")
     yield Capturing(connection)
     await connection.close()
