@@ -20,6 +20,7 @@ FUNCTIONS = {
     "key_columns(regclass)": "The columns that identify a row of a table",
     "stamp(oid)": "A hash of the columns of a table",
     "capture()": "Write what a statement has changed",
+    "capture_end()": "Write where a transaction ends whose keys are checked then",
     'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",
     "layout(regclass)": "How the records of a table read",
     "note_layouts(regclass[])": "Tell the sequencer how the records of tables read now",

@@ -9,7 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp.eventlog.order import RawChange, in_order
+from pgwamp.capture import RawRow, TriggerCapture
+from pgwamp.eventlog.order import in_order
 from pgwamp.pgtypes import record_texts
 from tests.capture.conftest import Capturing
 
@@ -51,11 +52,6 @@ create function move_on() returns trigger language plpgsql as $$ begin
     return null;
 end $$;
 create trigger move_on after insert on single for each row execute function move_on();
-"""
-RAW = """
-select (place - '0/0')::int8 as place, n as number, cmin::text::int as command, depth,
-    relation::int, op::text, old, new
-from wamp.raw
 """
 #: Rows by the oid of their table and their key.
 Rows = dict[tuple[int, str | None], str]
@@ -111,7 +107,7 @@ def key_of(relation: int, record: str) -> tuple[int, str | None]:
     return relation, record_texts(record)[0]
 
 
-def apply(changes: list[RawChange], copy: Rows, tables: Rows) -> int:
+def apply(changes: list[RawRow], copy: Rows, tables: Rows) -> int:
     """Apply changes to a copy by key, and look up rows of which only the key is told.
 
     :returns: how many rows were looked up.
@@ -160,6 +156,7 @@ async def test_a_copy_by_key_is_like_the_table_after_each_transaction(
     oids = {
         name: await writer.fetchval("select $1::text::regclass::oid::int8", name) for name in TABLES
     }
+    capture = TriggerCapture(writer, writer)
     copy: Rows = {}
     captured = unclear = 0
     for _ in range(100):
@@ -171,7 +168,7 @@ async def test_a_copy_by_key_is_like_the_table_after_each_transaction(
                 f"select textin(record_out(r.*)) as record from {name} as r"
             )
         }
-        changes = [RawChange(**row) for row in await writer.fetch(RAW)]
+        changes = list((await capture.look("1:1:", 10_000)).rows)
         captured += len(changes)
         unclear += apply(in_order(changes, key_of, {oids["swap"]}), copy, tables)
         assert copy == tables, (made, changes)

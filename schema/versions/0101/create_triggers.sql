@@ -33,5 +33,13 @@ begin
     loop
         execute command;
     end loop;
+    -- It is made for the partitions, too; it cannot be replaced.
+    if (select bool_or(k.condeferrable) from pg_constraint as k where k.conrelid = relation and k.contype in ('p', 'u'))
+        and not exists (select from pg_trigger where tgrelid = relation and tgname = 'wamp_end')
+    then
+        execute format(
+            'create constraint trigger wamp_end after insert or update on %s deferrable initially deferred '
+            'for each row execute function wamp.capture_end()', relation);
+    end if;
 end
 $$;

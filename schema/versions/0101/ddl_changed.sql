@@ -87,6 +87,19 @@ begin
         loop
             execute part.command;
         end loop;
+        for part in
+            select format('create constraint trigger wamp_end after insert or update on %s '
+                'deferrable initially deferred for each row execute function wamp.capture_end()',
+                w.relation) as command
+            from unnest(changed) as w (relation)
+            where exists (
+                    select from pg_constraint as k
+                    where k.conrelid = w.relation and k.contype in ('p', 'u') and k.condeferrable)
+                and not exists (
+                    select from pg_trigger where tgrelid = w.relation and tgname = 'wamp_end')
+        loop
+            execute part.command;
+        end loop;
         if not exists (select from pg_namespace where nspname = 'wamp' and nspowner = current_user::regrole) then
             perform from pg_proc as p
             join pg_namespace as n on n.oid = p.pronamespace

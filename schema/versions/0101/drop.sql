@@ -5,6 +5,7 @@ declare
 begin
     execute 'drop function if exists wamp.ddl_changed() cascade';
     execute 'drop function wamp.capture() cascade';
+    execute 'drop function wamp.capture_end() cascade';
     execute 'drop view wamp.watched';
     for command in
         select format('drop function %s', p.oid::regprocedure)

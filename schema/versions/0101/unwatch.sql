@@ -20,8 +20,8 @@ begin
     for command in
         select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
         from pg_trigger as t
-        where t.tgfoid = 'wamp.capture()'::regprocedure
-            and t.tgrelid in (
+        where t.tgfoid in ('wamp.capture()'::regprocedure, 'wamp.capture_end()'::regprocedure)
+            and t.tgparentid = 0 and t.tgrelid in (
                 select unwatch.relation union all select relid from pg_partition_tree(unwatch.relation))
     loop
         execute command;
