@@ -11,7 +11,11 @@ from pgwamp.capture.signal import Signal
 PARTITIONS = 3
 #: Octets of a partition after which the next one is written.
 FULL_BYTES = 64 * 1024 * 1024
-_SIZE = "select pg_table_size(format('wamp.raw_%s', $1::int)::regclass)"
+# Of a table without rows, its TOAST table still has a size.
+_SIZE = """
+select case when pg_relation_size(r.name) = 0 then 0 else pg_table_size(r.name) end
+from (values (format('wamp.raw_%s', $1::int)::regclass)) as r (name)
+"""
 _COVERED = (
     "select not exists (select from wamp.raw_{turn} as r, wamp.sequencer as s "
     "where not pg_visible_in_snapshot(r.xid, s.seen))"
