@@ -60,6 +60,19 @@ from generate_series(1, {{}}) as n
 """
 
 
+_FORGET = """
+truncate wamp.raw, wamp.log;
+update wamp.sequencer
+set seen = pg_current_snapshot(), taking = null, removed_position = position, removed_mark = mark;
+update wamp.publication as p set position = s.position, mark = s.mark from wamp.sequencer as s
+"""
+#: The same of revisions before 0101.
+_FORGET_OUTBOX = """
+truncate wamp.event;
+update wamp.publisher set published = pg_current_snapshot(), polled = null, last_id = null
+"""
+
+
 def median(values: Iterable[float], digits: int | None = None) -> float:
     """The median, rounded."""
     return round(statistics.median(values), digits)
@@ -138,12 +151,8 @@ class Stand:
         self.value(_BULK.format(table, rows))
 
     def forget(self) -> None:
-        """Empty the outbox; only while no component runs."""
-        self.value(
-            "truncate wamp.event; "
-            "update wamp.publisher "
-            "set published = pg_current_snapshot(), polled = null, last_id = null"
-        )
+        """Leave nothing to publish or to read again; only while no component runs."""
+        self.value(_FORGET if self.former is None else _FORGET_OUTBOX)
 
     @contextmanager
     def component(self) -> Iterator[psutil.Process]:
