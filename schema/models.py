@@ -1,7 +1,7 @@
 """SQLAlchemy models of the ``wamp`` schema: migrations are compared with them.
 
 ``raw`` has what triggers write in the transaction of a change, ``log`` the events that the
-sequencer makes of it, in their order. The SQL of the baseline (``versions/0101/tables.sql``) says what each
+sequencer makes of it, in their order. ``versions/0101/tables.sql`` says what each
 column means; the component reads and writes the tables with SQL of its own.
 """
 

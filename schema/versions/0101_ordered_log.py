@@ -26,6 +26,7 @@ FUNCTIONS = {
     "note_layouts(regclass[])": "Tell the sequencer how the records of tables read now",
     "create_triggers(regclass)": "Make the triggers of a watched table",
     "require_condition(regclass, text)": "Check the condition of a watched table",
+    "require_columns(regclass, jsonb)": "Check that a table has the columns of its options",
     "watch_options(regclass, jsonb)": "Check the options of a watched table",
     "watch(regclass, jsonb)": "Publish the committed changes of a table",
     "unwatch(regclass)": "Publish the changes of a table no longer",

@@ -374,3 +374,29 @@ async def test_without_event_triggers_rows_say_which_columns_they_have(
         None,
         {"id": 4, "name": "e", "less": "f"},
     ]
+
+
+async def test_a_column_that_options_name_cannot_go(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, owner text)",
+        """select wamp.watch('item', '{"topic": "com.example.{owner}.{op}"}')""",
+    )
+    with pytest.raises(asyncpg.UndefinedColumnError, match='item has no column "owner"'):
+        await log.execute("alter table item drop column owner")
+
+
+async def test_without_event_triggers_a_lost_column_makes_events_for_nobody(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, owner text)",
+        """select wamp.watch('item', '{"topic": "com.example.{owner}.{op}",
+            "eligible_authid": "owner"}')""",
+        "drop event trigger wamp_ddl_command_end",
+        "alter table item drop column owner",
+        "select wamp.refresh('item')",
+        "insert into item values (1)",
+    )
+    assert await log.told() == [("insert", {"key": {"id": 1}, "truncated": True})]
+    (event,) = await log.events()
+    assert event.silent
+    assert event.topic is None
+    assert json.loads(event.options or "") == {"eligible_authid": []}

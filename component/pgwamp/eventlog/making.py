@@ -98,9 +98,19 @@ class Making:
             if name in options
         }
         self._retained = {"retain": True} if options.get("retain") else {}
+        named = {column for column, _ in self._topic or () if column not in ("", "op")}
+        named |= set(self._eligible.values())
+        # Without event triggers a column can go that says who gets the row: then it is for nobody.
+        self._is_misfit = not named.issubset(names)
+        self.silent = self.silent or self._is_misfit
 
     def drafts(self, op: str, old: Row | None, new: Row | None) -> Iterator[Draft]:
-        """The events of one change: one, or two where a row goes and another one comes."""
+        """The events of one change: one, or two where a row goes and another one comes.
+
+        :raises ValueError: the table has lost a column that the options name.
+        """
+        if self._is_misfit:
+            raise ValueError("the options name a column that is not there")
         if old is None or new is None:
             row = old or new
             assert row is not None
@@ -130,7 +140,7 @@ class Making:
                 row = None
         return Draft(
             _NAMES.get(op, "update"),
-            None if row is None else self._topic_of(row, op),
+            None if row is None or self._is_misfit else self._topic_of(row, op),
             self._options_of(row),
             {**key, "truncated": True},
         )
@@ -186,7 +196,7 @@ class Making:
     def _options_of(self, row: Row | None) -> Mapping[str, Any] | None:
         """The options of the publish; an event of nobody knows which row is for nobody."""
         eligible = {
-            name: [] if row is None else _listed(row, column)
+            name: [] if row is None or self._is_misfit else _listed(row, column)
             for name, column in self._eligible.items()
         }
         return {**eligible, **self._retained} or None

@@ -30,6 +30,8 @@ from pgwamp.eventlog.transactions import LargeTransaction, ordered, segments
 
 #: Raw rows of a look at most, and octets of their texts; beyond, they are streamed.
 MOST_ROWS, MOST_OCTETS = 2_000, 16_000_000
+#: Rows that are ordered on the event loop; more are ordered in a thread beside it.
+MOST_ON_LOOP = 100
 #: Changes that become events at once, and octets of their texts.
 AT_ONCE, OCTETS_AT_ONCE = 500, 1_000_000
 #: Seconds between looks while there is something each time, and while there is nothing.
@@ -168,7 +170,7 @@ class Sequencing:
             async for part in streamed:
                 if transaction is None or (part.ending, part.xid) != (here.ending, here.xid):
                     if transaction is not None:
-                        for change in transaction.end():
+                        for change in await asyncio.to_thread(transaction.end):
                             here = replace(here, rows=here.rows + 1)
                             if here.rows > skipped:
                                 yield change, here
@@ -179,12 +181,13 @@ class Sequencing:
                     transaction = LargeTransaction(self._subjects.key_of, self._subjects.deferrable)
                 for row in await self._subjects.outdated(part.rows):
                     yield row, here
-                for change in transaction.add([await self._complete(row) for row in part.rows]):
+                complete = [await self._complete(row) for row in part.rows]
+                for change in await asyncio.to_thread(transaction.add, complete):
                     here = replace(here, rows=here.rows + 1)
                     if here.rows > skipped:
                         yield change, here
         if transaction is not None:
-            for change in transaction.end():
+            for change in await asyncio.to_thread(transaction.end):
                 here = replace(here, rows=here.rows + 1)
                 if here.rows > skipped:
                     yield change, here
@@ -208,7 +211,10 @@ class Sequencing:
                 old, new = await self._capture.texts(row)
                 row = replace(row, old=old, new=new)
             complete.append(row)
-        return ordered(complete, self._subjects.key_of, self._subjects.deferrable)
+        arguments = complete, self._subjects.key_of, self._subjects.deferrable
+        if len(rows) <= MOST_ON_LOOP:
+            return ordered(*arguments)
+        return await asyncio.to_thread(ordered, *arguments)
 
     async def _take_control(self, row: RawRow) -> None:
         """Take over what a table is from now on; within a transaction."""

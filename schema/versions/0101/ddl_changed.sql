@@ -111,6 +111,9 @@ begin
         end if;
         perform wamp.note_layouts(changed);
     exception
+        -- A column that the options of its watch name cannot go: the message says so.
+        when undefined_column then
+            raise;
         when others then
             raise warning 'a watched table was not adapted to its change: %', sqlerrm;
     end

@@ -7,8 +7,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     changed regclass;
+    options jsonb;
 begin
-    for changed in select w.relation from wamp.watch as w where w.relation = any (relations) loop
+    for changed, options in
+        select w.relation, w.options from wamp.watch as w where w.relation = any (relations)
+    loop
+        perform wamp.require_columns(changed, options);
         perform wamp.note(changed, 'l', wamp.layout(changed));
     end loop;
 end

@@ -10,8 +10,6 @@ declare
         'publish'];
     name text;
     value jsonb;
-    part text;
-    named text[];
 begin
     if jsonb_typeof(options) is distinct from 'object' then
         raise exception 'options must be a JSON object' using errcode = 'invalid_parameter_value';
@@ -30,7 +28,6 @@ begin
                     using errcode = 'invalid_parameter_value',
                         hint = 'Leave it out for all columns.';
             end if;
-            named := named || array(select jsonb_array_elements_text(value));
         elsif name in ('batch', 'retain', 'publish') then
             if jsonb_typeof(value) <> 'boolean' then
                 raise exception '% must be true or false', name
@@ -38,8 +35,6 @@ begin
             end if;
         elsif jsonb_typeof(value) <> 'string' then
             raise exception '% must be a string', name using errcode = 'invalid_parameter_value';
-        elsif name in ('eligible_authid', 'eligible_authrole') then
-            named := named || (value #>> '{}');
         end if;
     end loop;
     if options ->> 'old' not in ('none', 'key', 'changed', 'full') then
@@ -57,22 +52,8 @@ begin
                     hint = 'Write parts separated by dots, with {op} and {column} for values, such as '
                         'com.example.orders.{op}.{customer_id}; wamp. belongs to the router.';
         end if;
-        for part in select m[1] from regexp_matches(options ->> 'topic', '\{([^{}]+)\}', 'g') as m loop
-            if part <> 'op' then
-                named := named || part;
-            end if;
-        end loop;
     end if;
-    foreach name in array coalesce(named, '{}') loop
-        if not exists (
-            select from pg_attribute
-            where attrelid = relation and attname = name and attnum > 0 and not attisdropped
-        ) then
-            raise exception '% has no column "%"', relation, name
-                using errcode = 'undefined_column',
-                    hint = 'Watch it with other options, as in wamp.watch(table, options).';
-        end if;
-    end loop;
+    perform wamp.require_columns(relation, options);
     -- Crossbar gives a retained event to later subscribers whatever their authid or role.
     if (options ->> 'retain')::boolean
         and (options ? 'eligible_authid' or options ? 'eligible_authrole')

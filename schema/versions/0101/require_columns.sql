@@ -1,0 +1,27 @@
+-- Raise unless a table has all columns that the options of its watch name.
+create or replace function wamp.require_columns(relation regclass, options jsonb) returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    name text;
+begin
+    for name in
+        select n from jsonb_array_elements_text(options -> 'columns') as n
+        union all
+        select value from jsonb_each_text(options) where key in ('eligible_authid', 'eligible_authrole')
+        union all
+        select m[1] from regexp_matches(options ->> 'topic', '\{([^{}]+)\}', 'g') as m where m[1] <> 'op'
+    loop
+        if not exists (
+            select from pg_attribute
+            where attrelid = relation and attname = name and attnum > 0 and not attisdropped
+        ) then
+            raise exception '% has no column "%"', relation, name
+                using errcode = 'undefined_column',
+                    hint = 'Watch it with other options, as in wamp.watch(table, options).';
+        end if;
+    end loop;
+end
+$$;
