@@ -69,6 +69,15 @@ class Pgwamp:
         assert self._process is not None
         return self._process.pid
 
+    def suspend(self) -> None:
+        """Stop it as a debugger does: it does nothing, and does not know that."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on, if nobody has killed it meanwhile."""
+        if self.running:
+            os.kill(self.pid, signal.SIGCONT)
+
     @property
     def running(self) -> bool:
         """Whether the process lives."""

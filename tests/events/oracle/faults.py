@@ -16,8 +16,17 @@ from tests.processes import Pgwamp
 
 _CUT_LEADER = (
     "select pg_terminate_backend(pid) from pg_stat_activity "
-    "where application_name = 'pgwamp publisher'"
+    "where application_name = any ($1::text[])"
 )
+#: Connections of those that lead: all of one kind are cut at once.
+_LEADING = (
+    ["pgwamp sequencer"],
+    ["pgwamp publisher"],
+    ["pgwamp lease sequencer"],
+    ["pgwamp sequencer", "pgwamp lease sequencer", "pgwamp publisher"],
+)
+#: Seconds that a process is stopped: longer than its leases last.
+STOPPED = 5
 
 
 class Faults:
@@ -47,6 +56,7 @@ class Faults:
             "leader kill -9": ("component", self._kill_leader),
             "other instance kill -9": ("component", self._kill_other),
             "leader SIGTERM": ("component", self._stop_leader),
+            "leader stopped over a takeover": ("component", self._suspend_leader),
             "leader's connections cut": ("component", self._cut_leader),
             "Crossbar kill -9": ("router", self._kill_router),
             "PostgreSQL immediate stop": ("database", self._crash_database),
@@ -92,6 +102,15 @@ class Faults:
     async def _stop_leader(self) -> None:
         await self._restart(await self._leader(), Pgwamp.stop)
 
+    async def _suspend_leader(self) -> None:
+        """SIGSTOP: it does not know that it was away."""
+        leader = await self._leader()
+        leader.suspend()
+        try:
+            await asyncio.sleep(STOPPED)
+        finally:
+            leader.resume()
+
     async def _leader(self) -> Pgwamp:
         return await self._stack.leader() or self._rng.choice(self._stack.components)
 
@@ -104,7 +123,7 @@ class Faults:
     async def _cut_leader(self) -> None:
         try:
             connection = await asyncpg.connect(self._stack.url, timeout=5)
-            await connection.execute(_CUT_LEADER)
+            await connection.execute(_CUT_LEADER, self._rng.choice(_LEADING))
             await connection.close(timeout=5)
         except LOST:
             self.done["leader's connections cut"] -= 1  # a crash has done it

@@ -29,7 +29,7 @@ class Fold:
     def __init__(self, table: Table, reader: str):
         self._table = table
         self._reader = reader
-        self._seen: set[int] = set()
+        self._seen: set[str] = set()
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.changes: set[tuple[str, int]] = set()
         self.events = self.truncates = self.duplicates = 0
@@ -45,10 +45,21 @@ class Fold:
         self._seen.add(event["id"])
         self.events += 1
         if event["op"] == "truncate":
+            self._truncate(event)
+            return
+        getattr(self, f"_{event['op']}")(event, self._table.key_of(event["key"]))
+
+    def _truncate(self, event: Event) -> None:
+        """All rows are gone, of the table or of a partition: then they count as deleted."""
+        partition = event.get("partition")
+        if partition is None:
             self.truncates += 1
             self.rows.clear()
             return
-        getattr(self, f"_{event['op']}")(event, self._table.key_of(event["key"]))
+        for key, row in list(self.rows.items()):
+            if partition == f"public.{self._table.member_of(row)}":
+                del self.rows[key]
+                self.changes.add(("delete", row["token"]))
 
     def start_over(self) -> None:
         """Forget all rows and events, but not how many there were."""

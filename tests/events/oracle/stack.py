@@ -23,9 +23,7 @@ INSTANCES = 2
 #: Seconds until a start is overdue; what it needs may be starting as well.
 OVERDUE = 120
 _LEADER = """
-select a.client_port
-from pg_locks as l join pg_stat_activity as a using (pid)
-where l.locktype = 'advisory' and l.classid = 20599 and l.objid = 1 and l.granted
+select client_port from pg_stat_activity where application_name = 'pgwamp sequencer' limit 1
 """
 
 
@@ -64,7 +62,7 @@ class Stack:
             assert component.running, f"instance {number} ended:\n{component.output[-4000:]}"
 
     async def leader(self) -> Pgwamp | None:
-        """The instance that publishes, if there is one now."""
+        """The instance that makes events, if there is one now."""
         try:
             connection = await asyncpg.connect(self.url, timeout=5)
             try:
@@ -88,6 +86,8 @@ async def stack() -> AsyncIterator[Stack]:
     """Start everything; stop it at the end, also what was killed and is starting again."""
     # Durable: it is about to crash. Writers meet often, and should learn it soon.
     options = {**FAST, "fsync": "on", "full_page_writes": "on", "deadlock_timeout": "100"}
+    # Where transactions can be prepared, the sequencer never sleeps.
+    options["max_prepared_transactions"] = "0"
     async with AsyncExitStack() as exits:
         folder = exits.enter_context(server_folder())
         postgres = Postgres(folder / "data", bin=postgres_bin(), options=options, trust=True)

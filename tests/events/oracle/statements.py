@@ -144,8 +144,8 @@ class Statements:
     async def _do_truncate_member(self) -> None:
         """A partition alone is emptied: the table loses rows.
 
-        TRUNCATE also removes rows that the snapshot of its transaction does not show, and those
-        nobody can name: not in a transaction with one snapshot, then.
+        TRUNCATE also removes rows that the snapshot of its transaction does not show, which the
+        journal cannot name: not in a transaction with one snapshot, then.
         """
         isolation = await self._connection.fetchval("show transaction_isolation")
         if self._table.members and isolation == "read committed":

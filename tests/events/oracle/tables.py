@@ -35,6 +35,7 @@ class Table:
     :ivar draw_values: random values of ``columns``.
     :ivar computed: a generated column.
     :ivar members: its partitions, by name, and what they are for.
+    :ivar member_of: the partition of a row.
     :ivar truncated: whether it, or a partition of it, is truncated now and then.
     :ivar options: of ``wamp.watch``.
     :ivar shown: whether a row is published at all.
@@ -49,6 +50,7 @@ class Table:
     computed: str = ""
     partitioned: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
+    member_of: Callable[[Row], str] = lambda row: ""
     truncated: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     shown: Callable[[Row], bool] = lambda row: True
@@ -140,6 +142,8 @@ READING = Table(
         "reading_2": "for values from ('2024-02-01') to ('2024-03-01')",
         "reading_3": "default",
     },
+    # The days are of the first three months.
+    member_of=lambda row: f"reading_{int(row['day'][5:7])}",
     truncated=True,
 )
 AREA = Table(
