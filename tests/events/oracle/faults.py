@@ -11,12 +11,19 @@ import asyncpg
 
 from pgwamp.session import Client
 from tests.events.oracle.stack import OVERDUE, Stack
+from tests.events.oracle.tables import DDL
 from tests.events.oracle.workload import LOST
 from tests.processes import Pgwamp
 
 _CUT_LEADER = (
     "select pg_terminate_backend(pid) from pg_stat_activity "
     "where application_name = any ($1::text[])"
+)
+#: A statement that does not fit what the table is by now, or waits for too long.
+_NOT_NOW = (
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
 )
 #: Connections of those that lead: all of one kind are cut at once.
 _LEADING = (
@@ -61,6 +68,7 @@ class Faults:
             "Crossbar kill -9": ("router", self._kill_router),
             "PostgreSQL immediate stop": ("database", self._crash_database),
             "PostgreSQL kill -9": ("database", self._kill_database),
+            "DDL": ("schema", self._change_tables),
             "subscriber cut off": ("subscriber", self._cut_subscriber),
         }
 
@@ -144,6 +152,18 @@ class Faults:
         await asyncio.to_thread(self._stack.postgres.kill)
         await self._pause()
         await asyncio.to_thread(self._stack.postgres.start, OVERDUE)
+
+    async def _change_tables(self) -> None:
+        """Some statements in one transaction each, beside the writers."""
+        for statement in self._rng.choices(DDL, k=8):
+            try:
+                connection = await asyncpg.connect(self._stack.url, timeout=5)
+                try:
+                    await connection.execute(f"set lock_timeout = '3s'; {statement}")
+                finally:
+                    connection.terminate()
+            except (*LOST, *_NOT_NOW):
+                continue
 
     async def _cut_subscriber(self) -> None:
         """As a machine that is switched off: no GOODBYE."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.events.oracle.tables import Row, Table
+from tests.events.oracle.tables import EXTRA, Row, Table
 
 Event = Mapping[str, Any]
 
@@ -68,21 +68,22 @@ class Fold:
 
     def begin_with(self, rows: Iterable[Row]) -> None:
         """Take rows as they are."""
-        self.rows |= {self._table.key_of(row): row for row in rows}
+        self.rows |= {self._table.key_of(row): self._table.only(row) for row in rows}
 
     def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
         self._require(key not in self.rows, event, "the row is there already")
         self._put(event, key)
 
     def _update(self, event: Event, key: tuple[Any, ...]) -> None:
-        new, old = event["new"], event.get("old", {})
+        new, old = self._table.only(event["new"]), self._table.only(event.get("old", {}))
         known = self.rows.pop(self._table.key_of({**new, **old}), None)
         if known is None:
             raise self._wrong(event, "the row is not there")
         self._require(known.items() >= old.items(), event, f"the row was {known}")
         self._require(key not in self.rows, event, "the new key is taken")
         self._require(
-            set(event["changed"]) == {c for c in new if new[c] != known[c]},
+            {c for c in event["changed"] if c not in EXTRA}
+            == {c for c in new if new[c] != known[c]},
             event,
             f"what changed is not what differs: the row was {known}",
         )
@@ -92,13 +93,14 @@ class Fold:
 
     def _delete(self, event: Event, key: tuple[Any, ...]) -> None:
         known = self.rows.pop(key, None)
-        self._require(known == event.get("old", known), event, f"the row was {known}")
         if known is None:
             raise self._wrong(event, "the row is not there")
+        old = self._table.only(event.get("old", known))
+        self._require(known == old, event, f"the row was {known}")
         self.changes.add(("delete", known["token"]))
 
     def _put(self, event: Event, key: tuple[Any, ...]) -> None:
-        row = event["new"]
+        row = self._table.only(event["new"])
         self._require(key == self._table.key_of(row), event, "the key is not the row's")
         self.rows[key] = row
         self.changes.add(("write", row["token"]))

@@ -159,7 +159,11 @@ class _Oracle:
         """Wait until it has what ``select`` answers, and every change that was committed."""
         table, fold = subscriber.table, subscriber.fold
         answer, _ = await subscriber.call("select", {})
-        rows = {table.key_of(row): row for row in answer if table.shown(row) and table.mine(row)}
+        rows = {
+            table.key_of(row): table.only(row)
+            for row in answer
+            if table.shown(row) and table.mine(row)
+        }
         expected, truncates = journal.changes[table.name], journal.truncates[table.name]
         if not subscriber.whole:
             expected, truncates = set(), fold.truncates

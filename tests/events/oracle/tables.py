@@ -16,6 +16,8 @@ KEYS = 120
 #: ``life`` names a row from its insert to its delete, also when its key changes; ``version`` counts
 #: the changes of a life; ``token`` is one of its own for each change, and stands in the journal.
 BOOKKEEPING = "life bigint not null, version int not null, token bigint not null"
+#: Columns that come and go while the writers write.
+EXTRA = ("extra", "further")
 JOURNAL = (
     "create sequence life",
     "create sequence token",
@@ -71,6 +73,10 @@ class Table:
             ),
             f"select wamp.watch('{self.name}', $${json.dumps(self.options)}$$)",
         )
+
+    def only(self, row: Mapping[str, Any]) -> Row:
+        """A row without the columns that come and go."""
+        return {name: value for name, value in row.items() if name not in EXTRA}
 
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """The key of a row or of an event's ``key``."""
@@ -199,6 +205,26 @@ WRITTEN = (ACCOUNT, ENTRY, WORD, READING, AREA, PARCEL, NOTE)
 TABLES = (*WRITTEN, BULK)
 #: From PostgreSQL 18 on; no trigger sees the values of such a column.
 VIRTUAL = "alter table area add column half int generated always as (width / 2) virtual"
+#: What changes tables while they are written; some of it may not fit what they are.
+DDL = (
+    *(
+        statement.format(table=table.name, column=column)
+        for table in (ACCOUNT, READING, PARCEL, BULK)
+        for column in EXTRA
+        for statement in (
+            "alter table {table} add column {column} text default 'here'",
+            "alter table {table} add column {column} int",
+            "alter table {table} drop column {column}",
+            "alter table {table} alter column {column} type text using {column}::text",
+            "alter table {table} rename column extra to further",
+            "alter table {table} rename column further to extra",
+        )
+    ),
+    "alter table area alter column note type varchar",
+    "alter table area alter column note type text",
+    "create table reading_4 partition of reading for values from ('2025-01-01') to ('2026-01-01')",
+    "drop table reading_4",
+)
 TYPES = (
     "create type mood as enum ('sad', 'so so')",
     "create type money_pair as (amount numeric, unit text)",
