@@ -400,3 +400,39 @@ async def test_without_event_triggers_a_lost_column_makes_events_for_nobody(log:
     assert event.silent
     assert event.topic is None
     assert json.loads(event.options or "") == {"eligible_authid": []}
+
+
+async def test_partitions_come_and_go_with_their_rows(log: Log) -> None:
+    await log.execute(
+        "create table reading (id int primary key, n int) partition by range (id)",
+        "create table low partition of reading for values from (0) to (10)",
+        "select wamp.watch('reading')",
+        # Its columns are in another order.
+        "create table middle (n int, id int primary key)",
+        "insert into middle values (7, 15)",
+        "alter table reading attach partition middle for values from (10) to (20)",
+        "insert into reading values (1, 1), (16, 2)",
+        "insert into middle values (3, 17)",
+        "create table high partition of reading for values from (20) to (30)",
+        "insert into high values (25, 4)",
+        "truncate low",
+        "alter table reading detach partition middle",
+        "insert into middle values (9, 18)",
+        "drop table high",
+        "truncate reading",
+    )
+    told = [
+        (op, body.get("key", {}).get("id"), body.get("new", {}).get("n"), body.get("partition"))
+        for op, body in await log.told()
+    ]
+    assert told == [
+        ("insert", None, None, "public.middle"),
+        ("insert", 1, 1, None),
+        ("insert", 16, 2, None),
+        ("insert", 17, 3, None),
+        ("insert", 25, 4, None),
+        ("truncate", None, None, "public.low"),
+        ("truncate", None, None, "public.middle"),
+        ("truncate", None, None, "public.high"),
+        ("truncate", None, None, None),
+    ]

@@ -47,6 +47,8 @@ class Entries:
         self._conditions = conditions
         self._subjects = subjects
         self._told: set[tuple[int, str]] = set()
+        #: Tables that have just been emptied, and by which transaction.
+        self._emptied: dict[int, int] = {}
         self.marked = 0
 
     async def of(self, changes: Sequence[RawRow]) -> list[Entry]:
@@ -74,6 +76,14 @@ class Entries:
                 await asyncio.sleep(0)
                 left = PART_OCTETS
         return result
+
+    def of_partitions(self, row: RawRow, gone: Sequence[str], come: Sequence[str]) -> list[Entry]:
+        """The entries of partitions that a table has lost, and of those that came with rows."""
+        making = self._subjects.making(row.relation)
+        if making is None:
+            return []
+        drafts = [*map(making.truncate, gone), *map(making.attached, come)]
+        return [self._entry(making, row, draft) for draft in drafts]
 
     async def _read(self, change: RawRow) -> _Read:
         columns = self._subjects.columns(change.relation)
@@ -121,9 +131,16 @@ class Entries:
         return result
 
     def _made(self, making: Making, one: _Read) -> list[Entry]:
-        row = one.row
+        row, table = one.row, making.layout.relation
+        if row.op != "t":
+            self._emptied.pop(table, None)
         try:
             if row.op == "t":
+                # TRUNCATE of a table fires the triggers of its partitions, too.
+                if row.relation != table and self._emptied.get(table) == row.xid:
+                    return []
+                if row.relation == table:
+                    self._emptied[table] = row.xid
                 drafts = [making.truncate(self._partition(making, row.relation))]
             elif row.op in _NAMES:
                 drafts = [self._marked(making, row, _NAMES[row.op], None)]
@@ -134,19 +151,21 @@ class Entries:
         except UNREADABLE as error:
             self._tell(row.relation, f"a value cannot be read: {type(error).__name__}")
             drafts = [self._marked(making, row, row.op, one.new or one.old)]
+        return [self._entry(making, row, draft) for draft in drafts]
+
+    @staticmethod
+    def _entry(making: Making, row: RawRow, draft: Draft) -> Entry:
         layout = making.layout
-        return [
-            Entry.of(
-                row,
-                draft,
-                layout.relation,
-                layout.schema,
-                layout.name,
-                silent=making.silent,
-                batched=making.batched and row.op != "t",
-            )
-            for draft in drafts
-        ]
+        return Entry.of(
+            row,
+            draft,
+            layout.relation,
+            layout.schema,
+            layout.name,
+            silent=making.silent,
+            # What has no row travels alone.
+            batched=making.batched and row.op in "iud?",
+        )
 
     def _marked(self, making: Making, row: RawRow, op: str, known: Row | None) -> Draft:
         self.marked += 1

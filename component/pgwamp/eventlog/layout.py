@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ class Layout:
     :ivar deferrable: whether two rows can share a key until the transaction ends.
     :ivar members: its columns and those of its partitions, by oid.
     :ivar names: of its partitions, with their schemas, by oid.
+    :ivar filled: partitions that have rows, or had some.
     :ivar virtual: SQL expressions of columns that are computed when they are read.
     """
 
@@ -69,6 +70,7 @@ class Layout:
     deferrable: bool
     members: Mapping[int, Columns]
     names: Mapping[int, str]
+    filled: Collection[int]
     virtual: Mapping[str, str]
 
     @property
@@ -111,5 +113,6 @@ class Layout:
             told["deferrable"],
             members,
             {int(oid): name for oid, name in (told["partitions"] or {}).items()},
+            told["filled"] or (),
             told["virtual"] or {},
         )

@@ -150,6 +150,11 @@ class Making:
         body = {} if partition is None else {"partition": partition}
         return Draft("truncate", None, self._options_of(None), body)
 
+    def attached(self, partition: str) -> Draft:
+        """Rows have come with a partition, and nobody has told which."""
+        body = {"partition": partition, "truncated": True}
+        return Draft("insert", None, self._options_of(None), body)
+
     def _alone(self, op: str, row: Row) -> Draft:
         body: dict[str, Any] = {}
         if self.layout.key:

@@ -128,9 +128,9 @@ class Sequencing:
             await self.state.fence()
             for part in parts:
                 for row in await self._subjects.outdated(part):
-                    await self._take_control(row)
+                    entries += await self._take_control(row)
                 if part[0].op in CONTROL:
-                    await self._take_control(part[0])
+                    entries += await self._take_control(part[0])
                 else:
                     entries += await self.entries.of(await self._ordered(part))
             await self._store(Taken(look.snapshot), entries)
@@ -147,8 +147,7 @@ class Sequencing:
                     await self._store(here, await self.entries.of(changes))
                     async with self._connection.transaction():
                         await self.state.fence()
-                        await self._take_control(change)
-                        await self.state.store(after, ())
+                        await self._store(after, await self._take_control(change))
                     octets, changes = 0, []
                 else:
                     changes.append(change)
@@ -216,11 +215,12 @@ class Sequencing:
             return ordered(*arguments)
         return await asyncio.to_thread(ordered, *arguments)
 
-    async def _take_control(self, row: RawRow) -> None:
+    async def _take_control(self, row: RawRow) -> list[Entry]:
         """Take over what a table is from now on; within a transaction."""
-        await self._subjects.note(row)
+        gone, come = await self._subjects.note(row)
         if row.op == "f":
             await self._connection.execute(_FORGET, row.relation)
+        return self.entries.of_partitions(row, gone, come)
 
     async def _store(self, taken: Taken, entries: Sequence[Entry]) -> None:
         """Store entries in parts, the last one with the position after all of them."""

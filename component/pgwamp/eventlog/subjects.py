@@ -42,9 +42,13 @@ class Subjects:
         for row in await self._connection.fetch(_LOAD):
             self._use(row["relation"], row["layout"], row["options"])
 
-    async def note(self, row: RawRow) -> None:
-        """Take over what a control row says; in the transaction that goes beyond it."""
+    async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
+        """Take over what a control row says; in the transaction that goes beyond it.
+
+        :returns: partitions that a watched table has lost, and those that have come with rows.
+        """
         relation = row.relation
+        before = self.making(relation)
         if row.op == "x":
             await self._connection.execute(_DROP, relation)
             self._forget(relation)
@@ -55,6 +59,14 @@ class Subjects:
                 options = json.dumps(json.loads(layout).get("options") or {})
             await self._connection.execute(_KEEP, relation, layout, options)
             self._use(relation, layout, options)
+        after = self.making(relation)
+        if row.op != "l" or before is None or after is None:
+            return [], []
+        old, new = before.layout, after.layout
+        return (
+            [name for oid, name in old.names.items() if oid not in new.names],
+            [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
+        )
 
     async def outdated(self, rows: Iterable[RawRow]) -> list[RawRow]:
         """What control rows would have told before these rows, where no event trigger does.

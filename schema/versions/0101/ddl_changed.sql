@@ -44,6 +44,16 @@ begin
                             left join pg_type as e on e.oid = k.typelem
                             where a.attrelid = t.tgrelid and a.attnum > 0 and not a.attisdropped
                                 and (k.typtype in ('c', 'd') or e.typtype in ('c', 'd')))));
+        elsif exists (
+            select from pg_event_trigger_dropped_objects()
+            where object_type = 'trigger' and address_names[array_upper(address_names, 1)] = 'wamp_insert'
+        ) then
+            -- Perhaps a partition: its rows are gone.
+            changed := array(
+                select t.tgrelid::regclass
+                from pg_trigger as t
+                join pg_class as c on c.oid = t.tgrelid and c.relkind = 'p' and not c.relispartition
+                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure);
         end if;
         begin
             -- What comes and goes without changing the API is passed over: temporary tables, our own.

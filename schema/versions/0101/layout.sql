@@ -2,6 +2,7 @@
 --
 -- columns     of a partition whose columns are in another order too, by its oid
 -- deferrable  whether two rows can share a key until the transaction ends
+-- filled      partitions that have rows, or had some
 -- partitions  their names, by oid
 -- stamps      what raw rows carry where there are no event triggers, by oid
 -- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of
@@ -76,6 +77,9 @@ select jsonb_build_object(
         select from pg_constraint as k
         where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable),
     'columns', (select jsonb_object_agg(attrelid::text, list) from columns),
+    'filled', (
+        select jsonb_agg(p.relid::oid::bigint) from pg_partition_tree(relation) as p
+        where p.isleaf and pg_relation_size(p.relid) > 0),
     'partitions', (
         select jsonb_object_agg(p.relid::oid::text, format('%s.%s', m.nspname, k.relname))
         from pg_partition_tree(relation) as p
