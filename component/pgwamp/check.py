@@ -21,7 +21,7 @@ from pgwamp.database.connect import (
 )
 from pgwamp.dependents import dependents_of_strangers
 from pgwamp.errors import PgwampError, StartError, printable
-from pgwamp.events import rules_obstacle
+from pgwamp.events import publish_obstacle
 from pgwamp.findings import Finding
 from pgwamp.session import Link
 from pgwamp.settings import DatabaseSettings, Settings
@@ -150,7 +150,7 @@ async def _check_schema(connection: asyncpg.Connection[Any]) -> list[Finding]:
 
 
 async def _check_rules(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
-    obstacle = await rules_obstacle(connection, settings)
+    obstacle = await publish_obstacle(connection, settings)
     return [Finding("events", obstacle)] if obstacle else []
 
 

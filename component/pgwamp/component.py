@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -11,13 +11,13 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.backlog import read_backlog
-from pgwamp.catalog import Catalog, WatchedRelation, load_catalog
+from pgwamp.catalog import Catalog, load_catalog
 from pgwamp.database import Database
 from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
-from pgwamp.errors import Blocked, StartError, Unavailable
-from pgwamp.events import Feed, Publisher, Shapes, allow_publish, event_procedures
+from pgwamp.errors import StartError, Unavailable
+from pgwamp.events import Publisher, allow_publish
 from pgwamp.exporter import Exporter
 from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
@@ -25,6 +25,7 @@ from pgwamp.ownership import schema_problem
 from pgwamp.procedures import Exposure, LiveQueries, build_exposure
 from pgwamp.procedures.preparing import LONGEST_LOCK
 from pgwamp.reload import Reloader
+from pgwamp.replay import Feed, replay_procedures
 from pgwamp.session import Link, Serving
 from pgwamp.settings import Settings
 
@@ -59,16 +60,9 @@ class Component:
             (*settings.expose.schemas, *settings.expose.search_path),
             settings.limits,
         )
-        self.shapes = Shapes(
-            self.naming, self._watched, bigint_as_string=settings.expose.bigint == "string"
-        )
         self.listener = Listener(settings.database.events_dsn())
         self.feed = Feed(
-            self.database,
-            self.listener,
-            self.shapes,
-            self.naming,
-            max_bytes=settings.limits.max_bytes,
+            self.database, self.listener, self.naming, max_bytes=settings.limits.max_bytes
         )
         self.live = LiveQueries(self.database, settings, self.feed)
         self._serving: Serving | None = None
@@ -89,9 +83,11 @@ class Component:
         self.publisher = Publisher(
             settings.database.events_dsn(),
             self.link,
-            self.shapes,
+            self.listener,
+            self.naming,
             settings.events,
             self.metrics,
+            realm=settings.router.realm,
             max_bytes=settings.limits.max_bytes,
         )
         self.metrics.watch_leading(self.publisher.leading.is_set)
@@ -152,22 +148,6 @@ class Component:
             self.metrics.backlog(None)
         return self.metrics.render()
 
-    async def _watched(self) -> Sequence[WatchedRelation]:
-        """Read the watched tables again, for an event of one that is new or has changed.
-
-        :raises Unavailable: somebody else locks the view of them for too long.
-        """
-        try:
-            async with (
-                self.database.own() as connection,
-                connection.transaction(),
-                self._bounded_waits(connection),
-            ):
-                return (await load_catalog(connection, ())).watched
-        except Blocked as error:
-            log.warning("the watched tables cannot be read", error=str(error))
-            raise Unavailable("the watched tables are locked; try again") from None
-
     def _bounded_waits(
         self, connection: asyncpg.Connection[Any], seconds: float | None = None
     ) -> AbstractAsyncContextManager[None]:
@@ -226,23 +206,12 @@ class Component:
             await self._require_schemas(connection)
             schemas = self._settings.expose.schemas
             catalog = await load_catalog(connection, schemas, before=self.catalog)
-            self.shapes.use(catalog.watched)
-            cluster = await connection.fetchval("select wamp.cluster()")
             exposure = await build_exposure(
                 self._settings,
                 catalog,
                 self.database,
                 connection,
-                list(
-                    event_procedures(
-                        self._settings,
-                        catalog,
-                        self.database,
-                        self.shapes,
-                        self.feed,
-                        cluster=cluster,
-                    )
-                ),
+                list(replay_procedures(self._settings, catalog, self.database, self.feed)),
                 self.live,
             )
         return catalog, exposure
@@ -276,7 +245,7 @@ async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
         return problem
     if not await connection.fetchval(_MAY_PUBLISH):
         return (
-            "the database user may not read wamp.event: run pgwamp as the user that ran "
+            "the database user may not read wamp.log: run pgwamp as the user that ran "
             "'pgwamp db upgrade', or grant it the rights of that user"
         )
     return None
@@ -285,13 +254,13 @@ async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
 _HAS_SCHEMA = """
 select exists (
     select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = 'wamp' and c.relname = 'event'
+    where n.nspname = 'wamp' and c.relname = 'log'
 )
 """
 # Without USAGE a table cannot even be named.
 _MAY_PUBLISH = """
 select case when has_schema_privilege('wamp', 'usage') then
-    has_table_privilege('wamp.event', 'select') and has_table_privilege('wamp.publisher', 'update')
+    has_table_privilege('wamp.log', 'select') and has_table_privilege('wamp.lease', 'update')
 end
 """
 

@@ -78,6 +78,11 @@ class Naming:
         """Whether ``exclude`` names a relation or routine, in an exposed schema or another."""
         return _matches(self._settings.exclude, schema, name)
 
+    @property
+    def hides_columns(self) -> bool:
+        """Whether ``exclude`` may hide a column at all."""
+        return bool(self._settings.exclude)
+
     def shows_column(self, schema: str, relation: str, column: str) -> bool:
         """Whether ``exclude`` lets a column through.
 

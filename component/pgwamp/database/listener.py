@@ -15,8 +15,8 @@ from pgwamp.formats import OWN_CHANNEL
 
 log = logs.get(__name__)
 CHANNEL = OWN_CHANNEL
-#: Payload of the notification that follows each published page.
-PUBLISHED = "published"
+#: Payload of the notification that follows events which were appended to the log.
+LOGGED = "logged"
 #: Seconds between connects.
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 #: A connection that is dead without saying so is found by asking, in seconds.

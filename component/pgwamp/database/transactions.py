@@ -44,11 +44,10 @@ from pgwamp.shares import Party
 Answer = TypeVar("Answer")
 
 _SELECTABLE = """
-select n.nspname as schema, c.relname as name
-from unnest($2::text[], $3::text[]) as r (schema, name)
-join pg_namespace as n on n.nspname = r.schema
-join pg_class as c on c.relnamespace = n.oid and c.relname = r.name
-where has_schema_privilege($1, n.oid, 'usage')
+select c.oid::bigint as oid
+from pg_class as c
+where c.oid = any ($2::bigint[]::oid[])
+    and has_schema_privilege($1, c.relnamespace, 'usage')
     and has_table_privilege($1, c.oid, 'select')
     and not c.relrowsecurity
 """
@@ -161,16 +160,18 @@ class Database:
                     await connection.reload_schema_state()
 
     async def require_select(
-        self, connection: asyncpg.Connection[Any], caller: Caller, schema: str, name: str
+        self, connection: asyncpg.Connection[Any], caller: Caller, relation: int, name: str
     ) -> None:
         """Refuse a caller whose role may not read all rows of a relation.
 
         For what is read about it as the component itself, such as its events. Row level security
         cannot be asked about rows that are gone, so a table that has it is refused.
 
+        :param relation: its oid.
+        :param name: of it, for the error.
         :raises NotAuthorized: the role has no SELECT, or the relation has row level security.
         """
-        if not await self.selectable(connection, caller, [(schema, name)]):
+        if not await self.selectable(connection, caller, [relation]):
             raise NotAuthorized(
                 f"the changes of {name} are only for roles that may SELECT all of its rows"
             )
@@ -179,18 +180,18 @@ class Database:
         self,
         connection: asyncpg.Connection[Any],
         caller: Caller,
-        relations: Collection[tuple[str, str]],
-    ) -> Collection[tuple[str, str]]:
+        relations: Collection[int],
+    ) -> Collection[int]:
         """Those relations of which the caller's role may read all rows; without roles all.
 
+        :param relations: their oids.
         :raises NotAuthorized: the caller is not disclosed or not mapped.
         """
         role = self.roles.of(caller)
         if role is None:
             return relations
-        schemas, names = zip(*relations, strict=True) if relations else ((), ())
-        rows = await connection.fetch(_SELECTABLE, role.name, list(schemas), list(names))
-        return {(row["schema"], row["name"]) for row in rows}
+        rows = await connection.fetch(_SELECTABLE, role.name, list(relations))
+        return {row["oid"] for row in rows}
 
     async def fetch(
         self,

@@ -36,6 +36,7 @@ class LoggedEvent:
     :ivar topic: of ``wamp.publish``, or made by a template; else None.
     :ivar options: JSON of the options of a publish; None if there are none.
     :ivar body: JSON of the values, as they travel; None if they are larger than asked for.
+    :ivar head: the first characters of a body that is larger than asked for: it begins with the key.
     :ivar size: octets of the body.
     :ivar silent: whether it is for those who read the log, and for no topic.
     :ivar batched: whether several may travel in one message.
@@ -51,6 +52,7 @@ class LoggedEvent:
     topic: str | None
     options: str | None
     body: str | None
+    head: str | None
     size: int
     silent: bool
     batched: bool
@@ -88,7 +90,7 @@ async def read_page(
     :param limit: events at most.
     :param relation: oid of a watched table.
     :param max_bytes: octets of values at most, but for those of the first event.
-    :param largest: octets of values of one event at most; beyond, it comes without them.
+    :param largest: octets of values of one event at most; beyond, only the head is read.
     :raises CursorExpired: the event at the position was removed, or is another one.
     """
     arguments: tuple[Any, ...] = (after.number, after.mark, limit, max_bytes, largest)
@@ -131,6 +133,7 @@ def _event(row: Any) -> LoggedEvent:
         row["topic"],
         row["options"],
         row["body"],
+        row["head"],
         row["size"],
         row["silent"],
         row["batched"],

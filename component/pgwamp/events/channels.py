@@ -9,34 +9,34 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.events.payload import Event
-from pgwamp.tasks import race
-from pgwamp.events.window import Window
+from pgwamp.events.in_flight import Window
+from pgwamp.events.messages import Message
 from pgwamp.metrics import Metrics
 from pgwamp.pgtypes import loads
+from pgwamp.tasks import race
 
 log = logs.get(__name__)
 #: Notifications waiting to be published; further ones are dropped.
-BACKLOG = 10_000
+MOST_WAITING = 10_000
 
 
 class Channels:
-    """Publishes the notifications of some channels while this instance leads.
+    """Publishes the notifications of some channels while this instance publishes.
 
     PostgreSQL keeps no notification, so there is nothing to catch up with: what comes while too
-    many wait, or waits when the lead ends, is dropped, and the log says so once for all of it.
+    many wait, or waits when the lease ends, is dropped, and the log says so once for all of it.
     """
 
     def __init__(self, channels: Mapping[str, str], metrics: Metrics):
         self._channels = channels
         self._metrics = metrics
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(BACKLOG)
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(MOST_WAITING)
         self._under_way = 0
         self._dropped = 0
         self._deaf_since: float | None = None
 
     async def start(self, connection: asyncpg.Connection[Any]) -> None:
-        """Listen to all of them on the leader's connection."""
+        """Listen to all of them on the publisher's connection."""
         for channel in self._channels:
             await connection.add_listener(channel, self._on_notify)
         if self._channels and self._deaf_since is not None:
@@ -48,7 +48,7 @@ class Channels:
 
     def _on_notify(self, _connection: Any, _pid: int, channel: str, payload: object) -> None:
         args, kwargs = parse_payload(str(payload))
-        event = Event(0, self._channels[channel], args, kwargs, {})
+        event = Message("", self._channels[channel], args, kwargs, {})
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
@@ -86,7 +86,7 @@ class Channels:
     def _end(self) -> None:
         # Of those under way some may have arrived; sent again, they would come twice.
         lost = self._queue.qsize() + self._under_way
-        self._queue, self._under_way = asyncio.Queue(BACKLOG), 0
+        self._queue, self._under_way = asyncio.Queue(MOST_WAITING), 0
         self._deaf_since = asyncio.get_running_loop().time()
         self._report()
         if lost:

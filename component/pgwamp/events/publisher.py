@@ -1,40 +1,46 @@
-"""The publisher: while it leads, it publishes whatever is committed, and sleeps in between."""
+"""The publisher: while it holds the lease, it publishes whatever is logged."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.tasks import end
-from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.errors import Unavailable
+from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+from pgwamp.database.listener import LOGGED, Listener
+from pgwamp.errors import CursorExpired, Unavailable
+from pgwamp.eventlog.lease import Lease, LeaseLost, Leases
+from pgwamp.eventlog.position import Position
 from pgwamp.events.channels import Channels
-from pgwamp.events.cursor import Position
-from pgwamp.events.leader import Lead, leadership
-from pgwamp.events.pages import Pages
-from pgwamp.events.payload import Shapes
-from pgwamp.events.state import Keeper, load_position, rotate
-from pgwamp.tasks import race
-from pgwamp.events.waker import Waker
-from pgwamp.events.window import Window
+from pgwamp.events.checkpoint import Checkpoint
+from pgwamp.events.in_flight import Window
+from pgwamp.events.messages import messages
+from pgwamp.events.poller import Poller
+from pgwamp.events.topics import Topics
 from pgwamp.metrics import Metrics
+from pgwamp.naming import Naming
 from pgwamp.session import Link, Lost
 from pgwamp.settings import EventSettings
+from pgwamp.tasks import end, race
 
 log = logs.get(__name__)
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
-#: Seconds between looks at retention.
-ROTATE_EVERY = 60.0
+#: Seconds between tries to publish.
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 2.0
+#: Seconds that what was read gets to be published when the component stops.
+STOP_SECONDS = 5.0
 
 
 class Publisher:
-    """Competes for the lead and publishes while it has it.
+    """Waits for the lease of its realm and prefix, and publishes while it holds it.
 
-    :param dsn: a direct connection: the lead is a session lock.
-    :param max_bytes: of a message; a row that is larger is not even read.
+    :param dsn: a direct connection: channels are listened to on it.
+    :param listener: hears that there are new events; None if only :meth:`wake` says so.
+    :param max_bytes: of a message; a row that is much larger is not even read.
     :ivar leading: set while this instance publishes.
     """
 
@@ -42,50 +48,68 @@ class Publisher:
         self,
         dsn: str,
         link: Link,
-        shapes: Shapes,
+        listener: Listener | None,
+        naming: Naming,
         settings: EventSettings,
         metrics: Metrics,
         *,
+        realm: str,
         max_bytes: int,
     ):
         self._dsn = dsn
         self._link = link
-        self._shapes = shapes
-        self._settings = settings
+        self._listener = listener
+        self._name = realm, naming.prefix
+        self._leases = Leases(dsn, f"publisher {realm} {naming.prefix}")
+        self._topics = Topics(naming, settings.publish_topics)
         self._metrics = metrics
-        self._max_bytes = max_bytes
+        # JSON takes up to twice as many octets as what is sent.
+        self._largest = 2 * max_bytes
         self._channels = Channels(settings.channels, metrics)
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-        self._waker: Waker | None = None
-        self._rotate_at = 0.0
+        self._woken = asyncio.Event()
         self.leading = asyncio.Event()
 
     async def start(self) -> None:
-        """Begin competing for the lead."""
+        """Begin to wait for the lease."""
+        if self._listener is not None:
+            self._listener.add(self._hear)
         self._task = asyncio.create_task(self._run(), name="pgwamp publisher")
 
     async def stop(self) -> None:
-        """Hand over: publish what was read, store the cursor, release the lead."""
+        """Hand over: publish what was read, store the position, leave the lease."""
         self._stopping.set()
-        if self._waker is not None:
-            self._waker.wake()
+        self.wake()
         if self._task is None:
             return
+        if self._listener is not None:
+            self._listener.remove(self._hear)
         if self.leading.is_set() and self._link.is_up:
-            await asyncio.wait({self._task}, timeout=5)
+            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
         await end(self._task)
+        self._task = None
+
+    def wake(self) -> None:
+        """Look for new events: the sequencer of this process has logged some."""
+        self._woken.set()
+
+    def _hear(self, payload: str | None) -> None:
+        if payload is None or payload == LOGGED:
+            self.wake()
 
     async def _run(self) -> None:
-        delay = FIRST_DELAY
+        delay = FIRST_DELAY_SECONDS
         while not self._stopping.is_set():
             await self._link.up()
             try:
-                # Without a router there is nothing to lead; another instance may have one.
+                # Without a router there is nothing to publish; another instance may have one.
                 await race(self._lead(), self._link.down())
-                delay = FIRST_DELAY
+                delay = FIRST_DELAY_SECONDS
             except Lost:
                 pass
+            except LeaseLost as error:
+                log.warning("publishing no longer", reason=str(error))
             except (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable) as error:
                 log.warning("publisher lost the database, trying again", error=str(error))
             except Exception:
@@ -93,50 +117,91 @@ class Publisher:
                 log.exception("publisher failed, trying again")
             finally:
                 self.leading.clear()
-                self._waker = None
             if not self._stopping.is_set():
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, LONGEST_DELAY)
+                delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def _lead(self) -> None:
-        async with leadership(self._dsn) as lead:
-            waker = self._waker = Waker(lead)
-            await waker.start()
-            await self._channels.start(lead.connection)
-            position, cluster = await load_position(lead)
-            log.info("publishing", position=position.seen)
+        async with self._leases.held() as lease, _connected(self._dsn) as connection:
+            await self._channels.start(connection.raw)
+            checkpoint = Checkpoint(connection, lease, *self._name)
+            position = await checkpoint.load()
+            log.info("publishing", position=position.number)
             self.leading.set()
             await race(
-                self._publish(lead, waker, position, cluster),
-                self._channels.run(Window(self._link, self._metrics, lead.confirm)),
+                lease.keep(),
+                connection.lost(),
+                self._publish(position, connection, lease, checkpoint),
+                self._channels.run(Window(self._link, self._metrics, lease.confirm)),
             )
 
-    async def _publish(self, lead: Lead, waker: Waker, position: Position, cluster: str) -> None:
+    async def _publish(
+        self, position: Position, connection: _Connection, lease: Lease, checkpoint: Checkpoint
+    ) -> None:
+        while True:
+            try:
+                await self._publish_from(position, connection, lease, checkpoint)
+            except CursorExpired:
+                position = await checkpoint.begin_again()
+            else:
+                return
+
+    async def _publish_from(
+        self, position: Position, connection: _Connection, lease: Lease, checkpoint: Checkpoint
+    ) -> None:
         """Publish page after page, each while the next one is read."""
-        chores = partial(self._look_after, lead)
-        pages = Pages(lead, waker, position, self._stopping, self._max_bytes, chores)
-        window = Window(self._link, self._metrics, lead.confirm)
-        keeper = Keeper(lead, chores)
+        poller = Poller(connection, position, self._stopping, self._woken, self._largest)
+        window = Window(self._link, self._metrics, lease.confirm)
 
         async def send() -> None:
-            while (page := await pages.next()) is not None:
-                async for event in self._shapes.batches(page, cluster):
-                    await window.send(event)
-                window.mark(partial(keeper.keep, page.end))
+            while (page := await poller.next()) is not None:
+                await self._topics.learn(connection, page.events)
+                async for message in messages(page.events, self._topics):
+                    await window.send(message)
+                window.mark(partial(checkpoint.keep, page.end))
             await window.drain()
-            await keeper.store()
+            await checkpoint.store()
 
-        reading = asyncio.create_task(pages.read(), name="pgwamp reader")
+        reading = asyncio.create_task(poller.read(), name="pgwamp reader")
         try:
-            # Another instance leads as soon as the connection is gone: what was read stays unsent.
-            await race(send(), window.settle(), keeper.run(), waker.lost())
+            await race(send(), window.settle(), checkpoint.run())
         finally:
             window.close()
             await end(reading)
 
-    async def _look_after(self, lead: Lead) -> None:
-        """Look after retention now and then, under load as when there is nothing to do."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._rotate_at:
-            self._rotate_at = now + ROTATE_EVERY
-            await rotate(lead, self._settings.retain)
+
+class _Connection:
+    """A direct connection for several tasks: one statement at a time, in turn."""
+
+    def __init__(self, raw: asyncpg.Connection[Any]):
+        self.raw = raw
+        self._turn = asyncio.Lock()
+        self._closed = asyncio.Event()
+        raw.add_termination_listener(lambda _: self._closed.set())
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
+        """As asyncpg's."""
+        async with self._turn:
+            return await self.raw.fetch(query, *args)
+
+    async def lost(self) -> None:
+        """Wait until it is lost.
+
+        :raises asyncpg.ConnectionDoesNotExistError: always, then.
+        """
+        await self._closed.wait()
+        raise asyncpg.ConnectionDoesNotExistError("the connection was lost")
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[_Connection]:
+    raw = await connect_directly(
+        dsn,
+        application_name="pgwamp publisher",
+        # A position that a crash undoes only means that some events are published again.
+        synchronous_commit="off",
+    )
+    try:
+        yield _Connection(raw)
+    finally:
+        raw.terminate()

@@ -18,7 +18,6 @@ from aiosql.types import SQLOperationType
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.tasks import end, is_ending
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
@@ -33,6 +32,7 @@ from pgwamp.query.request import naming_arguments
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 from pgwamp.shares import Shares
+from pgwamp.tasks import end, is_ending
 
 log = logs.get(__name__)
 #: Seconds between tries to follow changes.
@@ -47,7 +47,7 @@ _SELECTS = (
 
 
 class Change(Protocol):
-    """Something committed. ``schema`` and ``table`` are None when no table has changed."""
+    """An event, with the names that its table has now; None when no table has changed."""
 
     @property
     def schema(self) -> str | None: ...
@@ -56,8 +56,8 @@ class Change(Protocol):
     def table(self) -> str | None: ...
 
 
-class Attachment(Protocol):
-    """Changes as they are committed."""
+class Subscription(Protocol):
+    """Changes as they are logged."""
 
     async def next(self) -> Sequence[Change]:
         """Wait for some. An error says that some were missed."""
@@ -65,10 +65,10 @@ class Attachment(Protocol):
 
 
 class Feed(Protocol):
-    """Where changes come from: :class:`pgwamp.events.feed.Feed`, of which this knows nothing."""
+    """Where changes come from: :class:`pgwamp.replay.feed.Feed`, of which this knows nothing."""
 
-    def attach(self) -> AbstractAsyncContextManager[Attachment]:
-        """Whatever is committed from now on."""
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        """Whatever is logged from now on."""
         ...
 
 
@@ -91,7 +91,7 @@ class LiveQueries:
         self._feed = feed
         self._evaluations: dict[object, Evaluation] = {}
         self._following: asyncio.Task[None] | None = None
-        self._attached = asyncio.Event()
+        self._subscribed = asyncio.Event()
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -152,9 +152,9 @@ class LiveQueries:
             evaluation = self._evaluations[key] = Evaluation(question, self._interval, self._slots)
             evaluation.start(self._ask)
         if self._following is None:
-            self._attached = asyncio.Event()
+            self._subscribed = asyncio.Event()
             self._following = asyncio.create_task(
-                self._follow(self._attached), name="pgwamp live queries"
+                self._follow(self._subscribed), name="pgwamp live queries"
             )
         listener = evaluation.join(caller)
         try:
@@ -175,7 +175,7 @@ class LiveQueries:
         :raises TooManyRows: it has more rows than ``limits.max_rows``.
         """
         # Changes that are committed after this moment are told: none is missed in between.
-        await self._attached.wait()
+        await self._subscribed.wait()
         query, bound = evaluation.question.query, evaluation.question.bound
         records, reads = await self._fetch(evaluation)
         if len(records) > self._limits.max_rows:
@@ -218,22 +218,22 @@ class LiveQueries:
 
     # --- changes --------------------------------------------------------------------------------
 
-    async def _follow(self, attached: asyncio.Event) -> None:
+    async def _follow(self, subscribed: asyncio.Event) -> None:
         """Tell the evaluations what has changed, until cancelled.
 
-        :param attached: set while changes are told; nothing is evaluated otherwise.
+        :param subscribed: set while changes are told; nothing is evaluated otherwise.
         """
         delay = FIRST_DELAY
         while not is_ending():
             try:
-                async with self._feed.attach() as attachment:
-                    attached.set()
+                async with self._feed.subscribe() as subscription:
+                    subscribed.set()
                     while not is_ending():
-                        self._touch(_relations(await attachment.next()))
+                        self._touch(_relations(await subscription.next()))
                         delay = FIRST_DELAY
             except Exception as error:
                 log.info("live queries missed changes", error=str(error) or type(error).__name__)
-            attached.clear()
+            subscribed.clear()
             self._touch(None)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY)

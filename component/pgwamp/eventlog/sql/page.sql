@@ -1,5 +1,5 @@
 -- The events after position $1, whose event has mark $2: at most $3 of them, and as many as have $4 octets
--- of values together, but at least one. Values of more than $5 octets are not read at all.
+-- of values together, but at least one. Of values of more than $5 octets only the head is read.
 -- Of the table $6 alone, where that is given.
 --
 -- good    whether the event at the position is still there and the same
@@ -17,7 +17,8 @@ fresh as (
 select s.good, s.last, s.last_mark, e.position, e.mark, e.xid::text as xid,
     (e.at at time zone 'UTC')::text || '+00' as at, e.relation::oid::bigint as relation,
     e.relation_schema, e.relation_name, e.op, e.topic, e.options, e.size, e.silent, e.batched,
-    case when e.size <= $5::bigint then e.body end as body, e.found
+    case when e.size <= $5::bigint then e.body end as body,
+    case when e.size > $5::bigint then left(e.body, 20000) end as head, e.found
 from state as s
 left join lateral (
     select *, count(*) over () as found,

@@ -6,11 +6,11 @@ from typing import Any
 
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
-from pgwamp.events.cursor import decode_cursor
-from pgwamp.events.reader import oldest_position
-from pgwamp.events.replay import Replay, as_sent
-from pgwamp.events.sources import Everything, Table
+from pgwamp.eventlog.log import oldest_position
+from pgwamp.eventlog.position import parse_cursor
 from pgwamp.query.request import bind, integer
+from pgwamp.replay.pages import PageReader, as_sent
+from pgwamp.replay.subjects import Subject
 from pgwamp.session import Call, Procedure, Result
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
@@ -21,41 +21,40 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def changes_procedure(
-    source: Table | Everything, database: Database, replay: Replay, *, max_rows: int
+    subject: Subject, database: Database, pages: PageReader, *, max_rows: int
 ) -> Procedure:
     """``changes`` of a table or of everything.
 
     :param max_rows: events of one answer at most.
     """
-    arguments = ("since", "limit", *source.narrowing)
+    arguments = ("since", "limit", *subject.narrowing)
 
     async def handler(call: Call) -> Result:
         request = bind(arguments, call.args, call.kwargs)
         since = request.get("since")
-        position = None if since is None else decode_cursor(since, replay.cluster)
+        position = None if since is None else parse_cursor(since)
         given = request.get("limit")
         limit = max_rows if given is None else integer(given, "limit", minimum=1)
         if limit > max_rows:
             raise InvalidArgument("limit", f"at most {max_rows} (limits.max_rows)")
-        # On the primary also when there is a replica: cursors are about its transactions.
+        # On the primary also when there is a replica: whoever sees an event sees its row there.
         async with database.answering(call.caller) as connection:
-            wanted = await source.wanted(database, connection, call.caller, request.get("topic"))
+            wanted = await subject.event_filter(
+                database, connection, call.caller, request.get("topic")
+            )
             if position is None:
                 position = await oldest_position(connection)
-            stretch = await replay.read(connection, position, wanted, replay.parcel(limit))
-        return Result(
-            as_sent(stretch.changes),
-            {"next": stretch.end.encode(replay.cluster), "more": stretch.more},
-        )
+            page = await pages.read(connection, position, wanted, pages.batch(limit))
+        return Result(as_sent(page.changes), {"next": page.end.cursor, "more": page.more})
 
-    uri = f"{source.path}.changes"
+    uri = f"{subject.path}.changes"
     return Procedure(
         uri,
         handler,
         description={
             "uri": uri,
             "kind": "changes",
-            **source.description,
+            **subject.description,
             "description": "events after a cursor; kwargs next and more say how to go on",
             "arguments": [
                 {"name": name, "required": False, "schema": _SCHEMAS[name]} for name in arguments

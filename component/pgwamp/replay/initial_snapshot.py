@@ -7,33 +7,41 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
+
 from pgwamp.access import Caller
 from pgwamp.catalog import Relation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
-from pgwamp.events.cursor import Position, newest_of
+from pgwamp.eventlog.snapshot import Snapshot
+from pgwamp.naming import Naming
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.statement import Bound
 
 _ELIGIBLE = ("eligible_authid", "eligible_authrole")
+#: Flushes the WAL up to here, also on a connection whose commits wait for nothing.
+_FLUSH = (
+    "begin; set local synchronous_commit = on; "
+    "select pg_logical_emit_message(true, 'pgwamp', ''); commit"
+)
+#: The rows of a moment, some at a time, and the transactions whose changes they have.
+Rows = tuple[AsyncIterator[list[Any]], Snapshot]
 
-#: The rows of a moment, some at a time, and the position of that moment.
-Rows = tuple[AsyncIterator[list[Any]], Position]
 
-
-class Initial:
+class InitialSnapshot:
     """Reads the rows of tables, as ``select`` answers them."""
 
-    def __init__(self, scopes: Scopes, *, bigint_as_string: bool):
+    def __init__(self, scopes: Scopes, naming: Naming, *, bigint_as_string: bool):
         self._scopes = scopes
+        self._naming = naming
         self._big = bigint_as_string
 
     @asynccontextmanager
     async def rows(
         self, database: Database, caller: Caller, relation: Relation, options: Mapping[str, Any]
     ) -> AsyncIterator[Rows]:
-        """All rows that are published of a table, in one view of it.
+        """All rows that are published of a table, in one view of it, read as the caller.
 
         :param options: those that it is watched with.
         :raises InvalidArgument: each caller gets other rows.
@@ -44,7 +52,7 @@ class Initial:
             chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
             yield (
                 (await bound.rows(records) async for records in chunks),
-                Position(seen, newest=newest_of(seen)),
+                Snapshot.parse(seen),
             )
 
     def _statement(self, relation: Relation, options: Mapping[str, Any]) -> Bound:
@@ -56,9 +64,25 @@ class Initial:
                     f"{relation.name} is watched with {name}, and its rows are not for everybody: "
                     "follow without it, and then select the rows",
                 )
-        shown = {*options.get("columns", relation.by_name), *relation.primary_key}
-        columns = tuple(column for column in relation.columns if column.name in shown)
-        scope = Scope(replace(relation, columns=columns), self._scopes)
+        published = {*options.get("columns", relation.by_name), *relation.primary_key}
+        columns = tuple(
+            column
+            for column in relation.columns
+            if column.name in published
+            and self._naming.shows_column(relation.schema, relation.name, column.name)
+        )
+        names = {column.name for column in columns}
+        key = relation.primary_key if names.issuperset(relation.primary_key) else ()
+        scope = Scope(replace(relation, columns=columns, primary_key=key), self._scopes)
         # It is the memory that bounds them, and not their number.
         reads = Reads(scope, max_rows=0, bigint_as_string=self._big)
         return reads.stream({}, condition=options.get("when", ""))
+
+
+async def flush(connection: asyncpg.Connection[Any]) -> None:
+    """Return when everything that was committed so far is on disk.
+
+    A snapshot sees a commit with ``synchronous_commit = off`` before that. A crash may undo it, and
+    PostgreSQL then gives its number to another transaction, whose changes are no part of the rows.
+    """
+    await connection.execute(_FLUSH)

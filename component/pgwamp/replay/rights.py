@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pgwamp.events.wanted import Wanted
+from pgwamp.replay.event_filter import EventFilter
 
 #: Seconds for which an answer holds.
 RIGHTS_SECONDS = 1.0
@@ -22,7 +22,7 @@ Key = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    wanted: Wanted
+    wanted: EventFilter
     schema: int
     asked_at: float
 
@@ -34,7 +34,9 @@ class Rights:
         self._answers: dict[Key, _Answer] = {}
         self._asking: dict[Key, asyncio.Lock] = {}
 
-    async def wanted(self, key: Key, schema: int, ask: Callable[[], Awaitable[Wanted]]) -> Wanted:
+    async def wanted(
+        self, key: Key, schema: int, ask: Callable[[], Awaitable[EventFilter]]
+    ) -> EventFilter:
         """The events that a role may have, by an answer that still holds.
 
         :param schema: the number of the schema as it is now; an answer of another one is over.
@@ -52,7 +54,7 @@ class Rights:
             self._answers[key] = _Answer(wanted, schema, asked_at)
             return wanted
 
-    def _holding(self, key: Key, schema: int) -> Wanted | None:
+    def _holding(self, key: Key, schema: int) -> EventFilter | None:
         answer = self._answers.get(key)
         now = asyncio.get_running_loop().time()
         if answer is None or answer.schema != schema or now - answer.asked_at >= RIGHTS_SECONDS:

@@ -17,25 +17,26 @@ import asyncpg
 from pgwamp.access import Caller
 from pgwamp.catalog import Relation
 from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument, Timeout
-from pgwamp.events.change import Change
-from pgwamp.events.cursor import Position, decode_cursor
-from pgwamp.events.feed import Attachment, Feed, Overrun
-from pgwamp.events.initial import Initial
-from pgwamp.events.joint import Joint
-from pgwamp.events.reader import current_position, flush
-from pgwamp.events.replay import Replay, as_sent
-from pgwamp.events.rights import Rights
-from pgwamp.events.sources import Everything, Table
-from pgwamp.events.wanted import Wanted
+from pgwamp.errors import CursorExpired, InvalidArgument, Timeout
+from pgwamp.eventlog.log import last_position
+from pgwamp.eventlog.position import Position, parse_cursor
+from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.query.request import bind
+from pgwamp.replay.change import Change
+from pgwamp.replay.event_filter import EventFilter
+from pgwamp.replay.feed import Feed, Lagged, Subscription
+from pgwamp.replay.handover import Handover
+from pgwamp.replay.initial_snapshot import InitialSnapshot, flush
+from pgwamp.replay.pages import PageReader, as_sent
+from pgwamp.replay.rights import Rights
+from pgwamp.replay.subjects import Subject, TableSubject
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
 
 #: Events of one item, and octets that several of them may have.
-ITEM, ITEM_OCTETS = 500, 1_000_000
+ITEM_EVENTS, ITEM_OCTETS = 500, 1_000_000
 #: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
-QUIET = 60.0
+QUIET_SECONDS = 60.0
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "since": {"type": "string", "description": "cursor to go on from; from now on when missing"},
     "snapshot": {"type": "boolean", "description": "begin with all rows of the table"},
@@ -50,19 +51,19 @@ class Following:
     """What every ``follow`` needs."""
 
     database: Database
-    replay: Replay
+    pages: PageReader
     feed: Feed
-    initial: Initial
+    initial: InitialSnapshot
     limits: LimitSettings
     rights: Rights = field(default_factory=Rights)
 
-    def procedure(self, source: Table | Everything, relation: Relation | None = None) -> Procedure:
+    def procedure(self, subject: Subject, relation: Relation | None = None) -> Procedure:
         """``follow`` of a table or of everything.
 
         :param relation: the table, to begin with its rows.
         """
         snapshot = ("snapshot",) if relation is not None else ()
-        arguments = ("since", *snapshot, *source.narrowing)
+        arguments = ("since", *snapshot, *subject.narrowing)
 
         def handler(call: Call) -> AsyncIterator[Item]:
             request = bind(arguments, call.args, call.kwargs)
@@ -72,9 +73,9 @@ class Following:
                     "follow answers as long as things happen: ask for progressive results, "
                     "or call changes for what has happened until now",
                 )
-            return _Follow(self, source, relation, call.caller, request).items()
+            return _Follow(self, subject, relation, call.caller, request).items()
 
-        uri = f"{source.path}.follow"
+        uri = f"{subject.path}.follow"
         return Procedure(
             uri,
             handler,
@@ -82,7 +83,7 @@ class Following:
             description={
                 "uri": uri,
                 "kind": "follow",
-                **source.description,
+                **subject.description,
                 "description": "progressive: events after a cursor, then live, until cancelled",
                 "arguments": [
                     {"name": name, "required": False, "schema": _SCHEMAS[name]}
@@ -99,19 +100,21 @@ class _Follow:
     def __init__(
         self,
         common: Following,
-        source: Table | Everything,
+        subject: Subject,
         relation: Relation | None,
         caller: Caller,
         request: Mapping[str, Any],
     ):
         self._common = common
-        self._source = source
+        self._subject = subject
         self._relation = relation
         self._caller = caller
         self._since, self._topic = request.get("since"), request.get("topic")
         # An answer for its role is none for a caller whom access.before may refuse.
         own = common.database.judges_each_caller
         self._rights = Rights() if own else common.rights
+        self._filter: EventFilter | None = None
+        self._contained: Snapshot | None = None
         self._sent: Position | None = None
         self._snapshot = request.get("snapshot", False)
         if not isinstance(self._snapshot, bool):
@@ -123,20 +126,20 @@ class _Follow:
 
     async def items(self) -> AsyncGenerator[Item]:
         """Dicts with events and the cursor after them; before them those with rows."""
-        common, position = self._common, None
-        if self._since is not None:
-            position = decode_cursor(self._since, common.replay.cluster)
+        common = self._common
+        position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
             await self._ask(connection)
             options: Mapping[str, Any] = {}
-            if isinstance(self._source, Table):
-                options = await self._source.options(connection)
-            if position is None and not self._snapshot:
-                position = await current_position(connection)
-        if position is None:
+            if isinstance(self._subject, TableSubject):
+                options = await self._subject.options(connection)
+            if position is None:
+                # Before the rows are read: what was logged until then is in them.
+                position = await last_position(connection)
+        if self._snapshot:
             assert self._relation is not None
             initial = common.initial.rows(common.database, self._caller, self._relation, options)
-            async with initial as (rows, position):
+            async with initial as (rows, self._contained):
                 async for chunk in rows:
                     yield {"rows": chunk}
             async with self._connection() as connection:
@@ -151,77 +154,93 @@ class _Follow:
         """By pages until now, then live; and again, as often as that was too fast."""
         self._position = position
         while True:
-            # Before attaching, so that the queue need not hold what happens meanwhile.
+            # Before subscribing, so that the queue need not hold what happens meanwhile.
             async for item in self._pages():
                 yield item
-            async with self._common.feed.attach() as attachment:
+            async with self._common.feed.subscribe() as subscription:
                 async for item in self._pages():
                     yield item
-                joint = Joint(self._position, self._common.replay.cluster)
+                handover = Handover(self._position)
                 try:
-                    async with aclosing(self._live(attachment, joint)) as items:
+                    async with aclosing(self._live(subscription, handover)) as items:
                         async for item in items:
                             yield item
-                except Overrun:
-                    self._position = joint.position.durable()
+                except Lagged:
+                    self._position = handover.position
 
     async def _pages(self) -> AsyncGenerator[Item]:
-        """What came after the position until now; the position is then after it."""
-        replay, more = self._common.replay, True
+        """What came after the position until now; the position is then after it.
+
+        :raises CursorExpired: the position is not in the log any more.
+        """
+        pages, more = self._common.pages, True
         while more:
             async with self._connection() as connection:
-                await self._ask(connection)
-                parcel = replay.parcel(ITEM, ITEM_OCTETS)
-                stretch = await replay.read(connection, self._position, self._wanted, parcel)
-            self._position, more = stretch.end.durable(), stretch.more
-            if stretch.changes:
+                wanted = await self._ask(connection)
+                batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
+                page = await pages.read(connection, self._position, wanted, batch)
+            self._position, more = page.end, page.more
+            if page.changes:
                 # A right may have gone between the question and what was read after it.
-                await self._ask_again()
-                changes = [change for change in stretch.changes if change in self._wanted]
+                wanted = await self._ask_again()
+                changes = [change for change in page.changes if change in wanted]
                 yield self._item(changes, self._position)
 
-    async def _live(self, attachment: Attachment, joint: Joint) -> AsyncGenerator[Item]:
+    async def _live(self, subscription: Subscription, handover: Handover) -> AsyncGenerator[Item]:
+        pages = self._common.pages
         while True:
             try:
-                async with asyncio.timeout(QUIET):
-                    batch = await attachment.batch()
+                async with asyncio.timeout(QUIET_SECONDS):
+                    batch = await subscription.batch()
             except TimeoutError:
-                if joint.position != self._sent:
-                    yield self._item([], joint.position)
+                await self._ask_again()
+                if handover.position != self._sent:
+                    yield self._item([], handover.position)
                 continue
-            await self._ask_again()
-            changes = [change for change in joint.take(batch) if change in self._wanted]
-            replay = self._common.replay
-            parcels = [parcel async for parcel in replay.parcels(changes, ITEM, ITEM_OCTETS)]
-            for parcel in parcels[:-1]:
-                yield {"events": as_sent(parcel), "cursor": parcel[-1].kwargs["cursor"]}
-            if parcels:
-                yield self._item(parcels[-1], joint.position)
+            wanted = await self._ask_again()
+            changes = [change for change in handover.take(batch) if change in wanted]
+            batches = [part async for part in pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS)]
+            for part in batches[:-1]:
+                yield self._item(part, part[-1].event.position)
+            if batches:
+                yield self._item(batches[-1], handover.position)
 
-    async def _ask(self, connection: asyncpg.Connection[Any]) -> None:
+    async def _ask(self, connection: asyncpg.Connection[Any]) -> EventFilter:
         """Ask what the caller may have now."""
-        self._wanted = await self._source.wanted(
-            self._common.database, connection, self._caller, self._topic
+        wanted = await self._subject.event_filter(
+            self._common.database, connection, self._caller, self._topic, watched=True
         )
+        return self._is_now(wanted)
 
-    async def _ask_again(self) -> None:
+    async def _ask_again(self) -> EventFilter:
         """Ask what the caller may have, unless an answer for its role still holds."""
         common, role = self._common, self._common.database.roles.of(self._caller)
 
-        async def ask() -> Wanted:
+        async def ask() -> EventFilter:
             async with self._connection() as connection:
-                await self._ask(connection)
-            return self._wanted
+                return await self._ask(connection)
 
         # The notification of a REVOKE comes before those of what is written after it.
-        key = self._source.path, None if role is None else role.name
-        wanted = await self._rights.wanted(key, common.feed.schema, ask)
-        self._wanted = replace(wanted, caller=self._caller, topic=self._wanted.topic)
+        key = self._subject.path, None if role is None else role.name
+        return self._is_now(await self._rights.wanted(key, common.feed.schema, ask))
+
+    def _is_now(self, answer: EventFilter) -> EventFilter:
+        """Take an answer for the caller's role.
+
+        :raises CursorExpired: it is about another table than the one before.
+        """
+        before = self._filter
+        if before is not None and before.relation != answer.relation:
+            raise CursorExpired(
+                "another table has this name now: begin again, with the rows of that one"
+            )
+        topic = answer.topic if before is None else before.topic
+        self._filter = replace(answer, caller=self._caller, topic=topic, contained=self._contained)
+        return self._filter
 
     def _item(self, changes: Sequence[Change], position: Position) -> Item:
         self._sent = position
-        cursor = position.encode(self._common.replay.cluster)
-        return {"events": as_sent(changes), "cursor": cursor}
+        return {"events": as_sent(changes), "cursor": position.cursor}
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:

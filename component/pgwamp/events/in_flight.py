@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pgwamp import logs
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.events.payload import Event
+from pgwamp.events.messages import Message
 from pgwamp.metrics import Metrics
 from pgwamp.session import Link, PublishRefused, acknowledged
 
 log = logs.get(__name__)
 #: Events sent but not acknowledged. Unbounded, they would block the loop for seconds.
-WINDOW = 64
+MOST_IN_FLIGHT = 64
 _ELIGIBLE = ("eligible", "eligible_authid", "eligible_authrole")
 
 Mark = Callable[[], None]
 
 
 class _Sent(NamedTuple):
-    id: int
+    id: str
     topic: str
     reply: asyncio.Future[Any]
     at: float
@@ -33,24 +33,24 @@ class Window:
     Every method raises :class:`pgwamp.session.Lost` when the session ends: then some of what was
     sent may not have been published.
 
-    :param confirm: awaited right before an event is sent; raises what should keep it from that.
+    :param confirm: called right before an event is sent; raises what should keep it from that.
     """
 
     def __init__(
         self,
         link: Link,
         metrics: Metrics,
-        confirm: Callable[[], Awaitable[None]],
-        size: int = WINDOW,
+        confirm: Callable[[], None],
+        size: int = MOST_IN_FLIGHT,
     ):
         self._link = link
         self._metrics = metrics
         self._confirm = confirm
         self._now = asyncio.get_running_loop().time
-        self._room = asyncio.Semaphore(size)
+        self._space = asyncio.Semaphore(size)
         self._under_way: asyncio.Queue[_Sent | Mark] = asyncio.Queue()
 
-    async def send(self, event: Event) -> None:
+    async def send(self, event: Message) -> None:
         """Send an event; waits only while too many are on the way.
 
         One that the router refuses for good (a topic it does not allow) is reported and passed
@@ -58,18 +58,18 @@ class Window:
         """
         waiting = [event]
         while waiting:
-            await self._room.acquire()
+            await self._space.acquire()
             # And only so many octets: the transport keeps what the router does not take.
             await self._link.session.room.wait()
-            await self._confirm()
+            self._confirm()
             part = waiting.pop()
             try:
                 self._send(part)
             except PayloadTooLarge:
-                self._room.release()
+                self._space.release()
                 waiting += reversed(self._smaller(part))
             except PublishRefused as error:
-                self._room.release()
+                self._space.release()
                 self._refuse(part, str(error))
 
     def mark(self, mark: Mark) -> None:
@@ -86,7 +86,7 @@ class Window:
             item = await self._under_way.get()
             if isinstance(item, _Sent):
                 await self._acknowledged(item)
-                self._room.release()
+                self._space.release()
             else:
                 item()
             self._under_way.task_done()
@@ -98,12 +98,12 @@ class Window:
             if isinstance(item, _Sent):
                 item.reply.cancel()
 
-    def _send(self, event: Event) -> None:
+    def _send(self, event: Message) -> None:
         if event.refused is not None:
             raise PublishRefused(event.refused)
         # Crossbar takes an empty list for no list, and would send to everybody.
-        if event.topic is None or any(event.options.get(name) == [] for name in _ELIGIBLE):
-            self._room.release()
+        if any(event.options.get(name) == [] for name in _ELIGIBLE):
+            self._space.release()
             return
         reply = self._link.publish(event.topic, event.args, event.kwargs, event.options)
         self._under_way.put_nowait(_Sent(event.id, event.topic, reply, self._now()))
@@ -111,7 +111,7 @@ class Window:
             self._metrics.event_truncated()
             log.warning("event too large, published without values", id=event.id, topic=event.topic)
 
-    def _smaller(self, event: Event) -> list[Event]:
+    def _smaller(self, event: Message) -> list[Message]:
         parts = event.smaller()
         if not parts:
             self._refuse(event, "larger than limits.max_bytes")
@@ -124,6 +124,6 @@ class Window:
         except PublishRefused as error:
             self._refuse(sent, str(error))
 
-    def _refuse(self, event: Event | _Sent, reason: str) -> None:
+    def _refuse(self, event: Message | _Sent, reason: str) -> None:
         self._metrics.event_refused()
         log.error("event refused", id=event.id, topic=event.topic, reason=reason)

@@ -2,56 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.access import Caller
-from pgwamp.events.change import Change
+from pgwamp.eventlog.snapshot import Snapshot
+from pgwamp.replay.change import Change
 
 #: WAMP's options that name sessions; no session of then is one of now.
 _SESSIONS = "eligible"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """The events of one table, or those of several and of ``wamp.publish`` whose topic fits.
 
-    :ivar relation: schema and name, where it is only one.
-    :ivar relations: where it is several.
+    :ivar relation: oid of the table, where it is only one.
+    :ivar exposed: schemas and names of tables, where it is several.
+    :ivar selectable: oids of those of them that the caller may read; None for all.
     :ivar topics: what the topic of an event of ``wamp.publish`` begins with; None for none.
     :ivar topic: what every topic begins with.
+    :ivar contained: the snapshot of rows that have the changes which it sees.
     """
 
     caller: Caller
-    relation: tuple[str, str] | None = None
-    relations: Container[tuple[str, str]] = ()
+    relation: int | None = None
+    exposed: Container[tuple[str, str]] = ()
+    selectable: Container[int] | None = None
     topics: str | None = None
     topic: str = ""
+    contained: Snapshot | None = None
 
     def __contains__(self, change: Change) -> bool:
-        return self._is_asked_for(change) and is_eligible(self.caller, change)
+        event = change.event
+        return (
+            event.is_of_interest
+            and self._is_asked_for(change)
+            and is_eligible(self.caller, change.options)
+            and not (self.contained is not None and self.contained.sees(event.xid))
+        )
 
     def _is_asked_for(self, change: Change) -> bool:
+        relation = change.event.relation
+        if self.relation is not None:
+            return relation == self.relation
         if change.table is None or change.schema is None:
             topic = change.topic or ""
             return self.topics is not None and topic.startswith(self.topics) and self._fits(topic)
-        key = change.schema, change.table
-        if self.relation is not None:
-            return key == self.relation
-        return key in self.relations and self._fits(change.topic)
+        return (
+            (change.schema, change.table) in self.exposed
+            and (self.selectable is None or relation in self.selectable)
+            and self._fits(change.topic)
+        )
 
     def _fits(self, topic: str | None) -> bool:
         return not self.topic or (topic or "").startswith(self.topic)
 
 
-def is_eligible(caller: Caller, change: Change) -> bool:
-    """Whether the router would deliver the event to the caller, by its options.
+def is_eligible(caller: Caller, options: Mapping[str, Any] | None) -> bool:
+    """Whether the router would deliver an event to the caller, by its options.
 
     Of an event that was meant for certain sessions nobody can say later who they were: it is for
     nobody. A caller whom the router does not disclose may be among those excluded.
     """
-    options = change.options
+    if options is None:
+        return False
     if not options:
         return True
     if options.get(_SESSIONS) is not None:

@@ -32,7 +32,7 @@ from (values ('wamp.allow_publish(text, text[], text[])'::regprocedure)) as v (f
 """
 
 
-async def rules_obstacle(connection: asyncpg.Connection[Any], settings: Settings) -> str | None:
+async def publish_obstacle(connection: asyncpg.Connection[Any], settings: Settings) -> str | None:
     """Why :func:`allow_publish` would fail, as one line with the cure; None if it would not.
 
     :raises asyncpg.UndefinedFunctionError: the ``wamp`` schema is too old.
@@ -52,7 +52,7 @@ async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings)
     )
     try:
         async with connection.transaction(), waiting:
-            if obstacle := await rules_obstacle(connection, settings):
+            if obstacle := await publish_obstacle(connection, settings):
                 raise StartError(obstacle)
             await connection.execute(
                 _ALLOW,

@@ -1,0 +1,192 @@
+"""An event as it is answered and published, with what it takes to pick it out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pgwamp.errors import PayloadTooLarge
+from pgwamp.eventlog.body import read_body
+from pgwamp.eventlog.log import LoggedEvent
+from pgwamp.naming import Naming
+from pgwamp.pgtypes import loads
+from pgwamp.replay.tables import TableNow
+
+#: Members of a body that have values by column.
+_ROWS = ("key", "new", "old")
+#: Members that are left out of an event that is too large.
+_VALUES = frozenset({"new", "old", "args", "kwargs"})
+#: Octets of an event's fixed members.
+_FRAME_OCTETS = 256
+#: Octets of bodies that are read without a break: of short numbers, they take some milliseconds.
+_UNBROKEN_OCTETS = 50_000
+#: Octets that an event counts as beside its body.
+_EVENT_OCTETS = 100
+_DECODER = json.JSONDecoder()
+
+Shows = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event.
+
+    :ivar schema: and ``table``: the names that its table has now, or had if it is gone; both None
+        of an event of ``wamp.publish``.
+    :ivar topic: None when the table's name cannot be part of a topic.
+    :ivar options: of the publish, such as ``eligible_authid``; None if they cannot be read.
+    :ivar shows: which columns are shown.
+    :ivar octets: of its values' text, and about as many of the rest.
+    :ivar kwargs: as they are answered; empty until :func:`complete` has read them.
+    """
+
+    event: LoggedEvent
+    schema: str | None
+    table: str | None
+    topic: str | None
+    options: Mapping[str, Any] | None
+    shows: Shows
+    octets: int
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_values(self) -> Change:
+        """The same without the row's values or the arguments, marked ``truncated``."""
+        return replace(self, kwargs=without_values(self.kwargs), octets=_FRAME_OCTETS)
+
+
+def outline(event: LoggedEvent, naming: Naming, tables: Mapping[int, TableNow]) -> Change:
+    """An event without its kwargs: cheap, to pick out what is wanted.
+
+    :param tables: of :func:`pgwamp.replay.tables.read_tables`.
+    """
+    schema, table = event.schema, event.table
+    topic = event.topic
+    shows: Shows = _shows_all
+    if schema is not None and table is not None and event.is_of_interest:
+        topic = topic or naming.topic(schema, table, event.op)
+        now = tables.get(event.relation)
+        if now is not None:
+            schema, table = now.schema, now.name
+            shows = now.columns.__contains__
+        else:
+            shows = shown_columns(naming, schema, table)
+    return Change(
+        event, schema, table, topic, read_options(event), shows, _FRAME_OCTETS + event.size
+    )
+
+
+async def complete(changes: Iterable[Change]) -> AsyncIterator[Change]:
+    """Changes, as :func:`outline` answers them, with their kwargs; calls go on in between."""
+    left = _UNBROKEN_OCTETS
+    for change in changes:
+        left -= _EVENT_OCTETS + change.event.size
+        if left < 0:
+            await asyncio.sleep(0)
+            left = _UNBROKEN_OCTETS
+        yield replace(change, kwargs=_kwargs(change))
+
+
+def _kwargs(change: Change) -> Mapping[str, Any]:
+    event = change.event
+    if event.op != "publish":
+        return change_kwargs(event, change.shows)
+    values = read_values(event)
+    return {
+        "id": event.position.cursor,
+        "cursor": event.position.cursor,
+        "op": event.op,
+        "topic": change.topic,
+        "args": values.get("args") or [],
+        "kwargs": values.get("kwargs") or {},
+        **({"truncated": True} if "truncated" in values else {}),
+        "at": event.at,
+        "xid": str(event.xid),
+    }
+
+
+def change_kwargs(event: LoggedEvent, shows: Shows) -> dict[str, Any]:
+    """What subscribers get of a change, and ``changes`` and ``follow`` answer."""
+    cursor = event.position.cursor
+    return {
+        "id": cursor,
+        "cursor": cursor,
+        "schema": event.schema,
+        "table": event.table,
+        "op": event.op,
+        **_shown(read_values(event), shows),
+        "at": event.at,
+        "xid": str(event.xid),
+    }
+
+
+def without_values(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The kwargs of an event without the values of the row or the arguments."""
+    left = {name: value for name, value in kwargs.items() if name not in _VALUES}
+    return {**left, "truncated": True}
+
+
+def read_options(event: LoggedEvent) -> Mapping[str, Any] | None:
+    """The options of an event's publish; None if they cannot be read.
+
+    They say who may see it, so without them it is for nobody.
+    """
+    if event.options is None:
+        return {}
+    try:
+        options = loads(event.options)
+    except PayloadTooLarge:
+        return None
+    return options if isinstance(options, dict) else None
+
+
+def read_values(event: LoggedEvent) -> dict[str, Any]:
+    """The members of an event's body; of one that was too large to be read, those that come first."""
+    try:
+        if event.body is not None:
+            return read_body(event.body)
+        return without_values(_first_members(event.head)) if event.head is not None else {}
+    except (ValueError, RecursionError, AttributeError):
+        # The sequencer writes no such thing. But no event may end what reads it, whoever wrote it.
+        return {"truncated": True}
+
+
+def _first_members(head: str) -> dict[str, Any]:
+    """The members that are whole in the first characters of a JSON object without blanks."""
+    end, at = 1, 1
+    try:
+        while True:
+            _, colon = _DECODER.raw_decode(head, at)
+            _, after = _DECODER.raw_decode(head, colon + 1)
+            if head[after] != ",":
+                break
+            end, at = after, after + 1
+    except (ValueError, IndexError):
+        pass  # the rest is cut off
+    return read_body(head[:end] + "}")
+
+
+def shown_columns(naming: Naming, schema: str, table: str) -> Shows:
+    """Which columns of a table ``expose.exclude`` does not hide."""
+    if not naming.hides_columns:
+        return _shows_all
+    return lambda column: naming.shows_column(schema, table, column)
+
+
+def _shows_all(_column: str) -> bool:
+    return True
+
+
+def _shown(values: dict[str, Any], shows: Shows) -> dict[str, Any]:
+    """The members of a change without the columns that are not shown."""
+    if shows is _shows_all:
+        return values
+    for member in _ROWS:
+        row = values.get(member)
+        if row is not None and not all(map(shows, row)):
+            values[member] = {name: value for name, value in row.items() if shows(name)}
+    if "changed" in values:
+        values["changed"] = [name for name in values["changed"] if shows(name)]
+    return values

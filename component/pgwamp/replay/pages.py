@@ -1,0 +1,132 @@
+"""Reading events again, from a position on: what ``changes`` answers and ``follow`` begins with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from pgwamp.eventlog.log import read_page
+from pgwamp.eventlog.position import Position
+from pgwamp.naming import Naming
+from pgwamp.neutral import most_octets
+from pgwamp.replay.change import Change, complete, outline
+from pgwamp.replay.event_filter import EventFilter
+from pgwamp.replay.tables import read_tables
+
+#: Events read at a time.
+PAGE_EVENTS = 200
+#: Events looked at for one answer: a caller who may have few of them waits no longer than this.
+MOST_LOOKED_AT = 20_000
+#: No serializer makes more of JSON's text: a float in an array has 9 octets instead of 4.
+_GROWTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPage:
+    """Some events in order, and where to go on.
+
+    :ivar more: whether there may be further events already.
+    """
+
+    changes: list[Change]
+    end: Position
+    more: bool
+
+
+class MessageBatch:
+    """What goes into one message.
+
+    :param limit: events at most.
+    :param octets: that several events may have; a single one may have ``most``, and comes without
+        its values if it has more.
+    """
+
+    def __init__(self, limit: int, octets: int, most: int):
+        self._limit = limit
+        self._left = octets
+        self._most = most
+        self.changes: list[Change] = []
+
+    async def add(self, change: Change) -> bool:
+        """False if there is no space for it here."""
+        octets = await self._weigh(change)
+        if octets > self._most:
+            change = change.without_values()
+            octets = await self._weigh(change)
+        if self.changes and (len(self.changes) >= self._limit or octets > self._left):
+            return False
+        self._left -= octets
+        self.changes.append(change)
+        return True
+
+    async def _weigh(self, change: Change) -> int:
+        octets = _GROWTH * change.octets
+        if octets <= self._left:
+            return octets
+        # To weigh a large one takes time: other calls go on before the next.
+        await asyncio.sleep(0)
+        return most_octets(change.kwargs)
+
+
+class PageReader:
+    """Reads on from a position, as far as one answer goes.
+
+    :param max_bytes: of a message; the rest of the answer takes an eighth of it.
+    """
+
+    def __init__(self, naming: Naming, *, max_bytes: int):
+        self._naming = naming
+        self._most = max_bytes - max_bytes // 8
+
+    def batch(self, limit: int, octets: int | None = None) -> MessageBatch:
+        """An empty one."""
+        return MessageBatch(limit, min(octets or self._most, self._most), self._most)
+
+    async def batches(
+        self, changes: Iterable[Change], limit: int, octets: int
+    ) -> AsyncIterator[list[Change]]:
+        """Changes in as many messages as they need."""
+        batch = self.batch(limit, octets)
+        for change in changes:
+            if not await batch.add(change):
+                yield batch.changes
+                batch = self.batch(limit, octets)
+                await batch.add(change)
+        if batch.changes:
+            yield batch.changes
+
+    async def read(
+        self,
+        connection: asyncpg.Connection[Any],
+        position: Position,
+        wanted: EventFilter,
+        batch: MessageBatch,
+    ) -> ReplayPage:
+        """What is wanted after a position, until the message is full or there is no more.
+
+        :raises CursorExpired: the position is not in the log any more.
+        """
+        looked_at = 0
+        while True:
+            page = await read_page(
+                connection, position, PAGE_EVENTS, wanted.relation, largest=self._most
+            )
+            tables = await read_tables(connection, page.events, self._naming)
+            outlines = [outline(event, self._naming, tables) for event in page.events]
+            chosen = [change for change in outlines if change in wanted]
+            async for change in complete(chosen):
+                if not await batch.add(change):
+                    return ReplayPage(batch.changes, batch.changes[-1].event.position, True)
+            position = page.end
+            looked_at += len(page.events)
+            if not page.more or looked_at >= MOST_LOOKED_AT:
+                return ReplayPage(batch.changes, position, page.more)
+
+
+def as_sent(changes: Iterable[Change]) -> list[Mapping[str, Any]]:
+    """The events as they are sent."""
+    return [change.kwargs for change in changes]

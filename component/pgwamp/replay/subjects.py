@@ -1,0 +1,150 @@
+"""What ``changes`` and ``follow`` are about: one table, or everything under the prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import asyncpg
+
+from pgwamp.access import Caller
+from pgwamp.database import Database
+from pgwamp.errors import InvalidArgument, NotWatched
+from pgwamp.naming import Naming
+from pgwamp.pgtypes import loads
+from pgwamp.replay.event_filter import EventFilter
+
+_TABLE = """
+select c.oid::bigint as oid, w.options::text as options
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+left join wamp.watch as w on w.relation = c.oid
+where n.nspname = $1 and c.relname = $2
+"""
+_TABLES = """
+select c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p')
+"""
+
+
+@dataclass(frozen=True)
+class TableSubject:
+    """The changes of the table that has a name now, for whoever may read all of its rows."""
+
+    path: str
+    schema: str
+    name: str
+
+    #: What a request may name beside ``since``.
+    narrowing = ()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What ``describe`` says of it."""
+        return {"relation": f"{self.schema}.{self.name}"}
+
+    async def event_filter(
+        self,
+        database: Database,
+        connection: asyncpg.Connection[Any],
+        caller: Caller,
+        topic: object = None,
+        *,
+        watched: bool = False,
+    ) -> EventFilter:
+        """Which events the caller may have.
+
+        :param watched: refuse a table of which there will be no more.
+        :raises NotAuthorized: the caller may not read all of its rows.
+        :raises NotWatched: the table is gone, or not watched.
+        """
+        row = await self._find(connection)
+        await database.require_select(connection, caller, row["oid"], self.name)
+        if watched and row["options"] is None:
+            raise self._not_watched()
+        return EventFilter(caller, relation=row["oid"])
+
+    async def options(self, connection: asyncpg.Connection[Any]) -> Mapping[str, Any]:
+        """The options that the table is watched with. Raises :class:`NotWatched`."""
+        options = (await self._find(connection))["options"]
+        if options is None:
+            raise self._not_watched()
+        return dict(loads(options))
+
+    async def _find(self, connection: asyncpg.Connection[Any]) -> Any:
+        row = await connection.fetchrow(_TABLE, self.schema, self.name)
+        if row is None:
+            raise NotWatched(f"there is no table {self.name} any more, or it has another name")
+        return row
+
+    def _not_watched(self) -> NotWatched:
+        return NotWatched(
+            f"nothing is published of {self.name}: watch it with select wamp.watch('{self.name}')"
+        )
+
+
+@dataclass(frozen=True)
+class PrefixSubject:
+    """The changes of all exposed tables and the events of ``wamp.publish``, in one order.
+
+    With roles a caller gets the tables whose rows its role may all read, and no events of
+    ``wamp.publish``: no privilege says who may have those.
+    """
+
+    path: str
+    naming: Naming
+    schemas: Sequence[str]
+
+    narrowing = ("topic",)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What ``describe`` says of it."""
+        return {}
+
+    async def event_filter(
+        self,
+        database: Database,
+        connection: asyncpg.Connection[Any],
+        caller: Caller,
+        topic: object = None,
+        *,
+        watched: bool = False,
+    ) -> EventFilter:
+        """Which events the caller may have.
+
+        :param watched: makes no difference: there may be a watched table tomorrow.
+        :raises InvalidArgument: ``topic`` is wrong.
+        :raises NotAuthorized: the caller is not disclosed or not mapped.
+        """
+        if topic is not None and (
+            not isinstance(topic, str) or not f"{topic}.".startswith(f"{self.path}.")
+        ):
+            raise InvalidArgument(
+                "topic", f"expected what topics begin with, such as {self.path}.orders."
+            )
+        exposed = _Exposed(self.naming)
+        if not database.roles:
+            return EventFilter(caller, exposed=exposed, topics=f"{self.path}.", topic=topic or "")
+        rows = await connection.fetch(_TABLES, list(self.schemas))
+        relations = [row["oid"] for row in rows if (row["schema"], row["name"]) in exposed]
+        selectable = await database.selectable(connection, caller, relations)
+        return EventFilter(caller, exposed=exposed, selectable=selectable, topic=topic or "")
+
+
+#: What a procedure is about.
+Subject = TableSubject | PrefixSubject
+
+
+class _Exposed:
+    """The relations that have a URI, also those that are created later."""
+
+    def __init__(self, naming: Naming):
+        self._naming = naming
+
+    def __contains__(self, relation: object) -> bool:
+        schema, name = cast(tuple[str, str], relation)
+        return self._naming.is_exposed(schema, name) and bool(self._naming.path(schema, name))
