@@ -17,6 +17,7 @@ from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
+from pgwamp.eventlog.sequencer import Sequencer
 from pgwamp.events import Publisher, allow_publish
 from pgwamp.exporter import Exporter
 from pgwamp.metrics import Metrics
@@ -80,6 +81,12 @@ class Component:
             max_values=settings.limits.max_values,
             serving=self._serving,
         )
+        self.sequencer = Sequencer(
+            settings.database.events_dsn(),
+            settings.events.retain,
+            bigint_as_string=settings.expose.bigint == "string",
+            logged=self._wake,
+        )
         self.publisher = Publisher(
             settings.database.events_dsn(),
             self.link,
@@ -103,6 +110,7 @@ class Component:
             await self.exporter.start()
             self._look_again()
             self._serving.procedures = self.exposure.procedures
+            await self.sequencer.start()
             await self.link.start()
             await self.publisher.start()
         except BaseException:
@@ -126,6 +134,8 @@ class Component:
             return
         await self.exporter.stop()
         await self.reloader.stop()
+        # In this order: what it makes events of is still published.
+        await self.sequencer.stop()
         await self.publisher.stop()
         if self.link.is_up:
             await self.link.unregister(self.link.registered)
@@ -134,6 +144,11 @@ class Component:
         await self.live.stop()
         await self.listener.stop()
         await self.database.stop()
+
+    def _wake(self) -> None:
+        """Have the events read that the sequencer has just logged, before PostgreSQL says so."""
+        self.publisher.wake()
+        self.feed.wake()
 
     async def _page(self) -> bytes:
         """Metrics, with what is only known by looking."""

@@ -39,8 +39,8 @@ class Checkpoint:
     async def load(self) -> Position:
         """Where publishing left off.
 
-        The first component of a database begins with the oldest event, so that nothing is lost which
-        was committed before it ever ran; a further one, with another prefix, begins now.
+        The first component of a database begins with the oldest event, so that nothing is lost
+        which was committed before it ever ran; a further one, with another prefix, begins now.
         """
         rows = await self._connection.fetch(_STORED, *self._name)
         if rows:
@@ -50,7 +50,7 @@ class Checkpoint:
         return await self._write(await begin(self._connection))
 
     async def begin_again(self) -> Position:
-        """Go on with the oldest event that is kept: the stored position is not in the log any more."""
+        """Go on with the oldest event that is kept: the log has lost the stored position."""
         log.error(
             "the stored position is not in the log any more, publishing what is kept of it",
             realm=self._name[0],

@@ -69,7 +69,10 @@ class Message:
 
 
 async def messages(events: Iterable[LoggedEvent], topics: Topics) -> AsyncIterator[Message]:
-    """The messages of events in order, several changes in one where asked; calls go on in between."""
+    """The messages of events in order, several changes in one where asked.
+
+    Calls go on in between.
+    """
     rows: list[dict[str, Any]] = []
     first: Message | None = None
     left = _UNBROKEN_OCTETS

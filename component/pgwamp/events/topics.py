@@ -1,9 +1,10 @@
 """The topics of events, and which of them a component publishes.
 
-A database can have several components, each with a prefix of its own. All of them publish the changes
-of a table to the topic that its name makes below their prefix. The topic of ``wamp.publish`` or of a
-template is one and the same for all: so it is published by the component that has it below its prefix
-or in its ``events.publish_topics``, and by all of them only where none has.
+A database can have several components, each with a prefix of its own. All of them publish the
+changes of a table to the topic that its name makes below their prefix. The topic of
+``wamp.publish`` or of a template is one and the same for all: so it is published by the component
+that has it below its prefix or in its ``events.publish_topics``, and by all of them only where none
+has.
 """
 
 from __future__ import annotations

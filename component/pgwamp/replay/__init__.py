@@ -5,14 +5,15 @@ events of it the caller may have. ``changes`` answers a *replay page*: the event
 many as one message holds. ``follow`` reads such pages until it has caught up, and then takes what
 the *feed* reads once for all followers of this instance; the *handover* passes over what both have.
 
-- **A position is verified whenever it is read on from.** An event has its number and its mark; after
-  a promotion, a recovery or a restored backup it is gone, or another one. Then ``changes`` answers
-  CursorExpired, and so does every ``follow`` that has come further than the database now is.
-- **Events belong to a table and not to its name.** A table is its oid. A renamed table has its events
-  under the new name, and a new table of the old name has none of them. Columns that the table no
-  longer has are left out, and so are those that ``expose.exclude`` hides.
-- **A follow ends when its table does.** Dropped, renamed or unwatched: NotWatched. Another table has
-  its name: CursorExpired, so that the caller begins with the rows of that one.
+- **A position is verified whenever it is read on from.** An event has its number and its mark;
+  after a promotion, a recovery or a restored backup it is gone, or another one. Then ``changes``
+  answers CursorExpired, and so does every ``follow`` that has come further than the database now
+  is.
+- **Events belong to a table and not to its name.** A table is its oid. A renamed table has its
+  events under the new name, and a new table of the old name has none of them. Columns that the
+  table no longer has are left out, and so are those that ``expose.exclude`` hides.
+- **A follow ends when its table does.** Dropped, renamed or unwatched: NotWatched. Another table
+  has its name: CursorExpired, so that the caller begins with the rows of that one.
 - **Nobody waits for a slow follower.** It is told that it lags, and reads by pages again.
 - **The feed lost its position, or failed**: all are told that they lag. Whoever can go on does, and
   whoever cannot gets the error from the page that it reads.

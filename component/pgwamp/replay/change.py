@@ -143,7 +143,7 @@ def read_options(event: LoggedEvent) -> Mapping[str, Any] | None:
 
 
 def read_values(event: LoggedEvent) -> dict[str, Any]:
-    """The members of an event's body; of one that was too large to be read, those that come first."""
+    """The members of an event's body; of one that is too large to be read, the first ones."""
     try:
         if event.body is not None:
             return read_body(event.body)

@@ -1,11 +1,12 @@
 """The feed: one reader for everybody in this instance who follows events.
 
-It runs only while somebody is subscribed. The sequencer's ``logged`` wakes it, so that it reads once
-for a page, however many follow; a slow poll of its own finds what nobody has told of.
+It runs only while somebody is subscribed. The sequencer's ``logged`` wakes it, so that it reads
+once for a page, however many follow; a slow poll of its own finds what nobody has told of.
 
-It reads on from its own position, which every page verifies. When that is lost, or reading fails, all
-subscriptions lag: a follower then reads by pages from its own position, and a live query evaluates
-anew. :class:`pgwamp.replay.handover.Handover` says how a subscription joins without a gap.
+It reads on from its own position, which every page verifies. When that is lost, or reading fails,
+all subscriptions lag: a follower then reads by pages from its own position, and a live query
+evaluates anew. :class:`pgwamp.replay.handover.Handover` says how a subscription joins without a
+gap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where reading by pages ends and the feed begins: nothing is missed there, and nothing twice.
 
-Subscribe to the feed first, then read by pages until there is no more. The feed is at most as far as
-the pages then are, so its events up to that position are passed over, and all later ones are new.
+Subscribe to the feed first, then read by pages until there is no more. The feed is at most as far
+as the pages then are, so its events up to that position are passed over, and all later ones are
+new.
 """
 
 from __future__ import annotations
