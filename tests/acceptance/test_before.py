@@ -11,7 +11,7 @@ import pytest
 from pgwamp.errors import CallError
 from pgwamp.events import rights
 from tests.conftest import Connect, Database, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.servers import CALLS
 
 MODULE = """

@@ -12,7 +12,7 @@ from autobahn.wamp.types import SubscribeOptions
 from pgwamp.dev.router import Router
 from pgwamp.session import Client
 from tests.conftest import Connect, Database, Events, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.events.logins import LogIn, logins, ticket_router
 
 #: authid -> authrole of those who may log in, each with their name as the ticket.

@@ -20,7 +20,7 @@ from pgwamp.check import check_all
 from pgwamp.cli.app import app
 from pgwamp.errors import CallError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.hostile_database import HOSTILE, NAMES, literal, odd_objects, quoted
 from tests.servers import CALLS, EVENTS, Addresses, execute
 

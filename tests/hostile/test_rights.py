@@ -12,7 +12,7 @@ import pytest
 from pgwamp.check import check_all
 from pgwamp.settings import Settings
 from tests.conftest import Connect, Database, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.schema.test_rights import RIGHTS
 from tests.servers import CALLS, EVENTS
 

@@ -35,17 +35,3 @@ class Snapshot:
     def sees(self, xid: int) -> bool:
         """Whether the transaction had ended, as ``pg_visible_in_snapshot`` says."""
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
-
-    def covers(self, other: Snapshot) -> bool:
-        """Whether it was taken no earlier than ``other``: it sees all that the other one sees."""
-        return self.xmax >= other.xmax and not any(map(other.sees, self.running))
-
-    def with_all_of(self, other: Snapshot, xid: int) -> Snapshot:
-        """What sees all that either sees, and ``xid``."""
-        xmax = max(self.xmax, other.xmax)
-        unseen = self.running | other.running | frozenset(range(xmax, xid))
-        running = frozenset(
-            x for x in unseen if x != xid and not self.sees(x) and not other.sees(x)
-        )
-        xmax = max(xmax, xid + 1)
-        return Snapshot(min(running, default=xmax), xmax, running)

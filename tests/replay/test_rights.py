@@ -13,7 +13,7 @@ from pgwamp.events import rights as module
 from pgwamp.events.rights import Rights
 from pgwamp.events.wanted import Wanted
 from tests.conftest import Connect, Database, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.servers import CALLS
 
 KEY = ("com.example.item", "web_anon")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pgwamp.neutral import most_octets
 from tests.conftest import Connect, Database, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 
 LIMIT = 200_000
 ITEM = (

@@ -14,7 +14,7 @@ from pgwamp.events import feed as feed_module
 from pgwamp.events import follow as follow_module
 from pgwamp.query import shape as shape_module
 from tests.conftest import Connect, Database, PausesOf, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 
 ITEM = (
     "create table item (id int primary key, name text)",

@@ -17,7 +17,7 @@ from pgwamp.events import cursor as cursor_module
 from pgwamp.events import replay as replay_module
 from pgwamp.session import Call
 from tests.conftest import Connect, Database, MakeSettings, Serve
-from tests.events.following import Follower
+from tests.replay.following import Follower
 from tests.servers import CALLS
 
 TABLES = (
