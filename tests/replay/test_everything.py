@@ -13,10 +13,10 @@ import pytest
 from pgwamp.access import Caller
 from pgwamp.component import Component
 from pgwamp.errors import CallError
-from pgwamp.events import cursor as cursor_module
-from pgwamp.events import replay as replay_module
+from pgwamp.replay import pages as pages_module
 from pgwamp.session import Call
 from tests.conftest import Connect, Database, MakeSettings, Serve
+from tests.replay.appending import LOGGED, append, inserted, until_logged
 from tests.replay.following import Follower
 from tests.servers import CALLS
 
@@ -61,9 +61,7 @@ async def test_everything_comes_in_one_order(
     await follower.until(lambda f: len(f.events) == 4)
     events, answer = await client.call_full(f"{prefix}.changes")
     assert brief(events) == brief(follower.events) == expected
-    assert events == follower.events or _without_cursors(events) == _without_cursors(
-        follower.events
-    )
+    assert events == follower.events
     published = events[1]
     assert (published["args"], published["kwargs"]) == ([1], {"a": 2})
     assert set(published) == {"id", "cursor", "op", "topic", "args", "kwargs", "at", "xid"}
@@ -78,10 +76,6 @@ async def test_everything_comes_in_one_order(
         paged += page
         since, more = answer["next"], answer["more"]
     assert brief(paged) == expected
-
-
-def _without_cursors(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in event.items() if k != "cursor"} for event in events]
 
 
 async def test_a_topic_narrows_it(
@@ -126,8 +120,8 @@ async def test_few_events_among_many_are_found_in_bounded_steps(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replay_module, "MOST", 100)
-    monkeypatch.setattr(replay_module, "PAGE", 50)
+    monkeypatch.setattr(pages_module, "MOST_LOOKED_AT", 100)
+    monkeypatch.setattr(pages_module, "PAGE_EVENTS", 50)
     database.execute(
         *TABLES,
         "insert into client select n from generate_series(1, 175) as n",
@@ -136,6 +130,7 @@ async def test_few_events_among_many_are_found_in_bounded_steps(
         "insert into item values (2)",
     )
     await serve()
+    await until_logged(database)
     client = await connect()
     found, since, more, steps = [], None, True, 0
     while more:
@@ -228,10 +223,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def written(topic: str, options: Mapping[str, Any]) -> tuple[str, str]:
-    """An event with options as they may be in the table, whoever wrote them there."""
-    change = f"update wamp.event set options = '{json.dumps(options)}' where topic = '{topic}'"
-    return publish(topic), change
+def published(topic: str, **options: Any) -> dict[str, Any]:
+    """An event with options as they may be in the log, whoever wrote them there."""
+    body = {"args": [1], "kwargs": {"a": 2}}
+    return {"op": "publish", "topic": topic, "body": body, "options": options}
 
 
 @pytest.mark.parametrize(
@@ -257,15 +252,15 @@ async def test_events_go_to_whom_they_are_eligible(
     following = caller.follow("")
     assert await following.events(0) == []
     database.execute(
-        *(
-            statement
-            for name, options in OPTIONS.items()
-            for statement in written(f"{prefix}.{name.replace(' ', '_')}", options)
+        append(
+            *(
+                published(f"{prefix}.{name.replace(' ', '_')}", **options)
+                for name, options in OPTIONS.items()
+            )
         ),
-        # As a table that is watched with eligible_authid writes it.
-        "insert into item values (1)",
-        """update wamp.event set options = '{"eligible_authid": ["dave"]}' where op = 'insert'""",
-        "notify pgwamp, 'published'",
+        # As of a table that is watched with eligible_authid.
+        inserted(1, options={"eligible_authid": ["dave"]}),
+        LOGGED,
     )
     for events in (await caller.changes(""), await following.events(len(expected))):
         topics = {event.get("topic", "").rpartition(".")[2].replace("_", " ") for event in events}
@@ -279,9 +274,10 @@ async def test_pages_for_the_eligible_are_full(
 ) -> None:
     database.execute(
         *TABLES,
-        "insert into item select n from generate_series(1, 1000) as n",
-        "update wamp.event set options = case when id % 100 = 0 "
-        """then '{"eligible_authid": ["alice"]}' else '{"eligible_authid": ["bob"]}' end::jsonb""",
+        *(
+            inserted(number, options={"eligible_authid": ["bob" if number % 100 else "alice"]})
+            for number in range(1, 1001)
+        ),
     )
     component = await load()
     events = await Somebody(component, "alice").changes("item.", limit=7)
@@ -303,10 +299,10 @@ async def test_with_roles_there_is_what_the_role_may_read(
         "select wamp.watch('own')",
         f"create role {role} role {CALLS}",
         f"grant select on item, own to {role}",
-        "insert into item values (1)",
-        "insert into client values (2)",
-        "insert into own values (3)",
-        publish(f"{prefix}.hello"),
+        inserted(1),
+        inserted(2, relation="client"),
+        inserted(3, relation="own"),
+        append(published(f"{prefix}.hello")),
     )
     try:
         component = await load(access={"roles": {"user": role}})
@@ -319,11 +315,10 @@ async def test_with_roles_there_is_what_the_role_may_read(
                 await caller.follow(name).events(0)
         following = caller.follow("")
         assert await following.events(0) == []
-        published = "notify pgwamp, 'published'"
-        database.execute("insert into client values (3)", "insert into item values (4)", published)
+        database.execute(inserted(3, relation="client"), inserted(4), LOGGED)
         assert brief(await following.events(1)) == [("insert", "item", 4, None)]
         granted = f"grant select on client to {role}"
-        database.execute(granted, "insert into client values (5)", published)
+        database.execute(granted, inserted(5, relation="client"), LOGGED)
         assert brief(await following.events(1)) == [("insert", "client", 5, None)]
     finally:
         database.execute(f"drop owned by {role}", f"drop role {role}")
@@ -340,33 +335,10 @@ async def test_a_revoked_privilege_ends_a_follow(
         assert await following.events(0) == []
         database.execute(
             f"revoke select on item from {role}",
-            "insert into item values (1)",
-            "notify pgwamp, 'published'",
+            inserted(1),
+            LOGGED,
         )
         with pytest.raises(CallError, match="only for roles"):
             await following.events(1)
     finally:
         database.execute(f"drop owned by {role}", f"drop role {role}")
-
-
-async def test_a_cursor_is_packed_once_for_a_page(
-    serve: Serve,
-    connect: Connect,
-    database: Database,
-    prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    await serve()
-    client = await connect()
-    database.execute(*(publish(f"{prefix}.hello") for _ in range(5)))
-    packed = 0
-    pack = cursor_module._pack
-
-    def count(text: str) -> str:
-        nonlocal packed
-        packed += 1
-        return pack(text)
-
-    monkeypatch.setattr(cursor_module, "_pack", count)
-    assert len(await client.call(f"{prefix}.changes")) == 5
-    assert packed < 5

@@ -10,10 +10,11 @@ import pytest
 
 from pgwamp.component import Component
 from pgwamp.errors import CallError
-from pgwamp.events import feed as feed_module
-from pgwamp.events import follow as follow_module
 from pgwamp.query import shape as shape_module
+from pgwamp.replay import feed as feed_module
+from pgwamp.replay import follow as follow_module
 from tests.conftest import Connect, Database, PausesOf, Serve
+from tests.replay.appending import until_logged
 from tests.replay.following import Follower
 
 ITEM = (
@@ -27,6 +28,7 @@ async def test_it_begins_now_or_after_a_cursor_and_goes_on_live(
 ) -> None:
     database.execute(*ITEM, "insert into item values (1)")
     await serve()
+    await until_logged(database)
     client = await connect()
     uri = f"{prefix}.item.follow"
     now = await Follower(client, uri).begun()
@@ -259,32 +261,32 @@ async def test_who_does_not_keep_up_misses_nothing(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feed_module, "WAITING", 50)
-    monkeypatch.setattr(feed_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(feed_module, "WAITING_EVENTS", 50)
+    monkeypatch.setattr(feed_module, "FULL_SECONDS", 0.2)
     database.execute(*ITEM)
     component = await serve()
     client = await connect()
-    overruns = 0
+    lags = 0
     gate = asyncio.Event()
     live = follow_module._Follow._live
 
-    async def held(self: Any, attachment: Any, joint: Any) -> Any:
+    async def held(self: Any, subscription: Any, handover: Any) -> Any:
         """Takes one item, and no further one until the gate opens: as if there was no room."""
-        nonlocal overruns
+        nonlocal lags
         try:
-            async for item in live(self, attachment, joint):
+            async for item in live(self, subscription, handover):
                 yield item
                 await gate.wait()
-        except feed_module.Overrun:
-            overruns += 1
+        except feed_module.Lagged:
+            lags += 1
             raise
 
     monkeypatch.setattr(follow_module._Follow, "_live", held)
     slow = await Follower(client, f"{prefix}.item.follow").begun()
-    await until_attached(component, 1)
+    await until_subscribed(component, 1)
     database.execute("insert into item values (-1)")
     assert await slow.keys(1) == [-1]
-    async with component.feed.attach() as attachment:
+    async with component.feed.subscribe() as subscription:
         for start in range(0, 400, 40):
             database.execute(
                 f"insert into item select n from generate_series({start}, {start + 39}) as n"
@@ -292,16 +294,16 @@ async def test_who_does_not_keep_up_misses_nothing(
             async with asyncio.timeout(10):
                 seen = 0
                 while seen < 40:
-                    seen += len(await attachment.next())
+                    seen += len(await subscription.next())
     gate.set()
     assert await slow.keys(401) == [-1, *range(400)]
-    assert overruns == 1
+    assert lags == 1
 
 
-async def until_attached(component: Component, number: int) -> None:
+async def until_subscribed(component: Component, number: int) -> None:
     """Wait until so many follow live, or nearly so."""
     async with asyncio.timeout(10):
-        while len(component.feed._attachments) != number:  # noqa: ASYNC110 (nothing tells of it)
+        while len(component.feed._subscriptions) != number:  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(0.01)
 
 
@@ -312,22 +314,22 @@ async def test_a_burst_sends_nobody_back_to_pages(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feed_module, "WAITING", 400)
+    monkeypatch.setattr(feed_module, "WAITING_EVENTS", 400)
     database.execute(*ITEM)
     component = await serve(database={"pool_max": 1})
     client = await connect()
     followers = [Follower(client, f"{prefix}.item.follow") for _ in range(8)]
     for follower in followers:
         await follower.begun()
-    await until_attached(component, 8)
+    await until_subscribed(component, 8)
     database.execute("insert into item values (0)")
     for follower in followers:
         await follower.keys(1)
-    attached = set(component.feed._attachments)
+    subscribed = set(component.feed._subscriptions)
     database.execute("insert into item select n from generate_series(1, 3000) as n")
     for follower in followers:
         assert await follower.keys(3001, 60) == list(range(3001))
-    assert component.feed._attachments == attached
+    assert component.feed._subscriptions == subscribed
 
 
 async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(
@@ -337,7 +339,7 @@ async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follow_module, "QUIET", 0.2)
+    monkeypatch.setattr(follow_module, "QUIET_SECONDS", 0.2)
     database.execute(*ITEM, "create table other (id int primary key)", "select wamp.watch('other')")
     await serve()
     client = await connect()
@@ -364,7 +366,7 @@ async def test_a_caller_who_leaves_or_cancels_frees_the_feed(
     assert await one.keys(1) == await two.keys(1) == [1]
     await leaving.link.stop()
     one.reply.cancel()
-    await until_attached(component, 0)
+    await until_subscribed(component, 0)
     feeds = [task for task in asyncio.all_tasks() if task.get_name() == "pgwamp feed"]
     if feeds:
         _, pending = await asyncio.wait(feeds, timeout=5)
@@ -391,7 +393,7 @@ async def test_a_component_that_stops_says_so(
 @pytest.mark.parametrize(
     ("arguments", "uri", "text"),
     [
-        ({"since": "x"}, "wamp.error.invalid_argument", "since: not a cursor"),
+        ({"since": "x"}, "wamp.error.invalid_argument", "since: expected a cursor"),
         ({"since": "x", "snapshot": True}, "wamp.error.invalid_argument", "give one of the two"),
         ({"snapshot": 1}, "wamp.error.invalid_argument", "snapshot: expected true or false"),
         ({"topic": "x"}, "wamp.error.invalid_argument", "topic: unknown argument"),
@@ -434,11 +436,90 @@ async def test_an_expired_cursor_says_how_to_start_over(
     await serve()
     client = await connect()
     follower = await Follower(client, f"{prefix}.item.follow").begun()
+    database.execute("insert into item values (1)")
+    await follower.keys(1)
     follower.reply.cancel()
-    database.execute(
-        "insert into item values (1)",
-        "update wamp.retention set pruned = (select max(xid) from wamp.event)",
-    )
+    database.execute("insert into item values (2)")
+    await until_logged(database)
+    database.execute(REMOVE_ALL)
     error = await Follower(client, f"{prefix}.item.follow", since=follower.cursor).error()
     assert error.uri == "pgwamp.error.cursor_expired"
     assert "snapshot=true" in error.message
+
+
+#: As retention does it.
+REMOVE_ALL = """
+with removed as (delete from wamp.log)
+update wamp.sequencer set removed_position = position, removed_mark = mark
+"""
+
+
+async def test_a_follow_ends_when_the_database_has_lost_what_it_was_told(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    component = await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow").begun()
+    await until_subscribed(component, 1)
+    database.execute("insert into item values (1)")
+    await follower.keys(1)
+    # As in a backup from before that is put back, and has gone on.
+    database.execute(
+        "update wamp.log set mark = '\\x00' where relation = 'item'::regclass",
+        "insert into item values (2)",
+    )
+    error = await follower.error()
+    assert error.uri == "pgwamp.error.cursor_expired"
+    assert [event["key"]["id"] for event in follower.events] == [1]
+
+
+GONE = {
+    "dropped": (["drop table item"], "pgwamp.error.not_watched"),
+    "renamed": (["alter table item rename to former"], "pgwamp.error.not_watched"),
+    "moved": (["create schema s", "alter table item set schema s"], "pgwamp.error.not_watched"),
+    "unwatched": (["select wamp.unwatch('item')"], "pgwamp.error.not_watched"),
+    "swapped": (
+        [
+            "create table other (id int primary key, name text); select wamp.watch('other')",
+            "alter table item rename to former; alter table other rename to item",
+        ],
+        "pgwamp.error.cursor_expired",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GONE)
+async def test_a_follow_ends_with_its_table_though_nothing_is_written(
+    serve: Serve, connect: Connect, database: Database, prefix: str, what: str
+) -> None:
+    statements, uri = GONE[what]
+    database.execute(*ITEM)
+    component = await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    everything = await Follower(client, f"{prefix}.follow").begun()
+    await until_subscribed(component, 2)
+    database.execute(*statements)
+    assert (await follower.error()).uri == uri
+    assert not everything.reply.done()
+
+
+async def test_a_renamed_table_has_its_events_under_its_new_name(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM, "insert into item values (1)")
+    component = await serve()
+    client = await connect()
+    database.execute(
+        "alter table item rename to thing",
+        "insert into thing values (2)",
+        *ITEM,
+        "insert into item values (3)",
+    )
+    await until_logged(database)
+    await component.reload()
+    for name, keys in (("thing", [1, 2]), ("item", [3])):
+        events = await client.call(f"{prefix}.{name}.changes")
+        assert [event["key"]["id"] for event in events] == keys
+    everything = await client.call(f"{prefix}.changes")
+    assert [event["key"]["id"] for event in everything] == [1, 2, 3]

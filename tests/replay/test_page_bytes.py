@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pgwamp.neutral import most_octets
 from tests.conftest import Connect, Database, Serve
+from tests.replay.appending import until_logged
 from tests.replay.following import Follower
 
 LIMIT = 200_000
@@ -83,6 +84,7 @@ async def test_a_page_ends_before_it_is_too_large(
     insert = f"insert into item select n, {values} from generate_series(1, 60) as n"
     database.execute(*ITEM, insert)
     await serve(limits={"max_bytes": LIMIT}, router={"serializer": serializer})
+    await until_logged(database)
     client = await connect(serializer)
     found: list[int] = []
     since, more, pages = None, True, 0
@@ -106,6 +108,7 @@ async def test_an_event_over_the_limit_comes_without_values(
         "insert into item values (4, 'small')",
     )
     await serve(limits={"max_bytes": LIMIT})
+    await until_logged(database)
     client = await connect()
     _, answer = await client.call_full(f"{prefix}.item.changes", [], {"limit": 1})
     follower = Follower(client, f"{prefix}.item.follow", since=answer["next"])

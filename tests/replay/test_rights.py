@@ -9,9 +9,9 @@ import pytest
 
 from pgwamp.access import Caller
 from pgwamp.errors import NotAuthorized
-from pgwamp.events import rights as module
-from pgwamp.events.rights import Rights
-from pgwamp.events.wanted import Wanted
+from pgwamp.replay import rights as module
+from pgwamp.replay.event_filter import EventFilter
+from pgwamp.replay.rights import Rights
 from tests.conftest import Connect, Database, Serve
 from tests.replay.following import Follower
 from tests.servers import CALLS
@@ -19,13 +19,13 @@ from tests.servers import CALLS
 KEY = ("com.example.item", "web_anon")
 
 
-def asking(asked: list[int], *, refuse: bool = False) -> Callable[[], Awaitable[Wanted]]:
-    async def ask() -> Wanted:
+def asking(asked: list[int], *, refuse: bool = False) -> Callable[[], Awaitable[EventFilter]]:
+    async def ask() -> EventFilter:
         asked.append(1)
         await asyncio.sleep(0)
         if refuse:
             raise NotAuthorized("no more")
-        return Wanted(Caller("realm1", "x"))
+        return EventFilter(Caller("realm1", "x"))
 
     return ask
 

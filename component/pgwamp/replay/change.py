@@ -144,13 +144,16 @@ def read_options(event: LoggedEvent) -> Mapping[str, Any] | None:
 
 def read_values(event: LoggedEvent) -> dict[str, Any]:
     """The members of an event's body; of one that is too large to be read, the first ones."""
+    if event.body is None and event.head is None:
+        return {}
     try:
-        if event.body is not None:
-            return read_body(event.body)
-        return without_values(_first_members(event.head)) if event.head is not None else {}
-    except (ValueError, RecursionError, AttributeError):
-        # The sequencer writes no such thing. But no event may end what reads it, whoever wrote it.
-        return {"truncated": True}
+        if event.body is None:
+            return without_values(_first_members(event.head or ""))
+        values: Any = read_body(event.body)
+    except (ValueError, RecursionError):
+        values = None
+    # The sequencer writes nothing else. But no event may end what reads it, whoever wrote it.
+    return values if isinstance(values, dict) else {"truncated": True}
 
 
 def _first_members(head: str) -> dict[str, Any]:
