@@ -146,9 +146,9 @@ class Making:
         )
 
     def truncate(self, partition: str | None) -> Draft:
-        """All rows are gone, of the table or of one partition."""
+        """All rows are gone, of the table or of one partition: whoever had some is to know."""
         body = {} if partition is None else {"partition": partition}
-        return Draft("truncate", None, self._options_of(None), body)
+        return Draft("truncate", None, self._retained or None, body)
 
     def attached(self, partition: str) -> Draft:
         """Rows have come with a partition, and nobody has told which."""
