@@ -126,7 +126,7 @@ async def test_a_burst_too_large_is_cut_counted_and_logged_once(
     events: Events,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(channels, "BACKLOG", 5)
+    monkeypatch.setattr(channels, "MOST_WAITING", 5)
     component = await serve(events={"channels": {"legacy": f"{prefix}.legacy"}})
     await (await connect()).subscribe(f"{prefix}.legacy", events)
     await leading(component)

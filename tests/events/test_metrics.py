@@ -170,7 +170,7 @@ def grants(role: str) -> list[str]:
 async def published_at(database: Database) -> str:
     connection = await database.connect()
     await connection.execute("set timezone to 'UTC'")
-    text: str = await connection.fetchval("select published_at::text from wamp.publisher")
+    text: str = await connection.fetchval("select published_at::text from wamp.publication")
     await connection.close()
     return text
 

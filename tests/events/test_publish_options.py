@@ -12,6 +12,7 @@ from autobahn.wamp.types import SubscribeOptions
 from pgwamp.dev.router import Router
 from tests.conftest import Database, Events, Serve
 from tests.events.logins import LogIn, logins, ticket_router
+from tests.replay.appending import LOGGED, append
 
 #: authid -> authrole of those who may log in, each with their name as the ticket.
 PEOPLE = {"alice": "user", "ben": "user", "carol": "staff"}
@@ -151,9 +152,10 @@ async def test_the_router_gives_a_retained_event_to_who_was_not_eligible(
     witness, later = Events(), Events()
     alice = await log_in("alice")
     await alice.subscribe(topic, witness)
+    options = {"retain": True, "eligible_authid": ["alice"]}
+    body = {"args": [1]}
     database.execute(
-        f"insert into wamp.event (slot, topic, args, options) select slot, '{topic}', '[1]', "
-        """'{"retain": true, "eligible_authid": ["alice"]}' from wamp.retention"""
+        append({"op": "publish", "topic": topic, "body": body, "options": options}), LOGGED
     )
     await witness.count(1)
     ben = await log_in("ben")

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp.events import leader as election
+from pgwamp.eventlog import lease as leases
 from tests.conftest import Connect, Database, Serve
 from tests.processes import Pgwamp
 from tests.servers import Addresses
@@ -138,7 +138,7 @@ async def test_the_other_instance_goes_on_within_seconds_and_loses_nothing(
 async def test_an_instance_that_stops_says_so_to_the_next(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(election, "RETRY", 3600)
+    monkeypatch.setattr(leases, "RETRY_SECONDS", 3600)
     first = await serve()
     async with asyncio.timeout(10):
         await first.publisher.leading.wait()
@@ -155,7 +155,7 @@ async def test_who_loses_the_lead_publishes_nothing_after_the_next(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(election, "RETRY", 0.01)
+    monkeypatch.setattr(leases, "RETRY_SECONDS", 0.01)
     database.execute("create table item (id int primary key)", "select wamp.watch('item')")
     await serve()
     await serve()
@@ -174,9 +174,8 @@ async def test_who_loses_the_lead_publishes_nothing_after_the_next(
     await connection.execute("insert into item select generate_series(1, 3000)")
     await begun.wait()
     await connection.execute(
-        "select pg_terminate_backend(l.pid) from pg_locks as l join pg_database as d "
-        "on d.oid = l.database and d.datname = current_database() "
-        "where locktype = 'advisory' and objid = 1"
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+        "and application_name like 'pgwamp lease publisher%'"
     )
     await asyncio.wait_for(all_came.wait(), 20)
     await connection.close()
