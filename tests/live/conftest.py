@@ -46,22 +46,22 @@ class Missed(Exception):
 
 
 class ToldFeed:
-    """Tells every attachment what the test says."""
+    """Tells every subscription what the test says."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[list[Change] | None]] = set()
-        self.attached = 0
+        self.subscribed = 0
 
     @asynccontextmanager
-    async def attach(self) -> AsyncIterator[ToldAttachment]:
+    async def subscribe(self) -> AsyncIterator[ToldSubscription]:
         queue: asyncio.Queue[list[Change] | None] = asyncio.Queue()
         self._queues.add(queue)
-        self.attached += 1
+        self.subscribed += 1
         try:
-            yield ToldAttachment(queue)
+            yield ToldSubscription(queue)
         finally:
             self._queues.discard(queue)
-            self.attached -= 1
+            self.subscribed -= 1
 
     def tell(self, *tables: str) -> None:
         """These tables have changed."""
@@ -75,7 +75,7 @@ class ToldFeed:
 
 
 @dataclass(frozen=True)
-class ToldAttachment:
+class ToldSubscription:
     queue: asyncio.Queue[list[Change] | None]
 
     async def next(self) -> list[Change]:

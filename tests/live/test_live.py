@@ -138,14 +138,14 @@ async def test_equal_arguments_share_one_evaluation_that_ends_with_its_last_call
     await late.shows([INK])
     assert late.items == [{"rows": [INK]}]
     assert [evaluation.callers for evaluation in started.queries.evaluations] == [4, 1]
-    assert started.feed.attached == 1
+    assert started.feed.subscribed == 1
     for dear in (*same, late):
         await dear.leave()
     assert len(started.queries.evaluations) == 1
     await other.leave()
     assert started.queries.evaluations == []
     await asyncio.sleep(0)
-    assert started.feed.attached == 0
+    assert started.feed.subscribed == 0
     for task in asyncio.all_tasks():
         if task.get_name().startswith("pgwamp live"):
             await asyncio.wait_for(asyncio.wait({task}), 5)
