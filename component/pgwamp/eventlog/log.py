@@ -36,7 +36,7 @@ class LoggedEvent:
     :ivar topic: of ``wamp.publish``, or made by a template; else None.
     :ivar options: JSON of the options of a publish; None if there are none.
     :ivar body: JSON of the values, as they travel; None if they are larger than asked for.
-    :ivar head: the first characters of a body that is larger than asked for: it begins with the key.
+    :ivar head: the first characters of a body that is larger than asked for; it begins with a key.
     :ivar size: octets of the body.
     :ivar silent: whether it is for those who read the log, and for no topic.
     :ivar batched: whether several may travel in one message.
