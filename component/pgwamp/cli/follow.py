@@ -61,7 +61,7 @@ class _Follower:
         self._left = count
         self._emit = emit
         self._queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._seen: dict[int, None] = {}
+        self._seen: dict[str, None] = {}
         self._caught_up = since is None
 
     async def run(self, client: Client, match: str, listening: Callable[[], None]) -> None:
@@ -133,7 +133,7 @@ class _Follower:
         if self._left is not None:
             self._left -= 1
 
-    def _remember(self, event_id: int) -> None:
+    def _remember(self, event_id: str) -> None:
         """Ids of late; an event can come live and by ``changes`` only around a rejoin."""
         self._seen[event_id] = None
         if len(self._seen) > _REMEMBERED:
