@@ -8,14 +8,13 @@ import gc
 import pytest
 
 from pgwamp import tasks
-from pgwamp.tasks import end, is_ending
-from pgwamp.events.together import first
+from pgwamp.tasks import end, is_ending, race
 
 
 async def test_a_task_that_takes_its_cancellation_for_an_error_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(background, "AGAIN", 0.01)
+    monkeypatch.setattr(tasks, "AGAIN", 0.01)
     noticed: list[bool] = []
 
     async def stubborn() -> None:
@@ -62,7 +61,7 @@ async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
         await begun.wait()
         await end(task)
     else:
-        task = asyncio.create_task(first(part(), part()))
+        task = asyncio.create_task(race(part(), part()))
         await begun.wait()
         if how == "cancelled":
             task.cancel()

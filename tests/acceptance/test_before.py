@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgwamp.errors import CallError
-from pgwamp.events import rights
+from pgwamp.replay import rights
 from tests.conftest import Connect, Database, Serve
 from tests.replay.following import Follower
 from tests.servers import CALLS

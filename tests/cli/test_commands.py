@@ -15,6 +15,7 @@ from pgwamp.cli.context import run_async
 from pgwamp.dev.postgres import Postgres
 from tests.conftest import Addresses, Database
 from tests.processes import Pgwamp, run_pgwamp
+from tests.replay.appending import append
 from tests.servers import execute
 
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -170,11 +171,15 @@ async def test_check_says_that_ddl_is_not_followed_and_the_cure(
 
 
 async def test_check_finds_events_that_nobody_publishes(
-    run: Run, database: Database, environment: dict[str, str], tmp_path: Path
+    run: Run, database: Database, environment: dict[str, str], prefix: str, tmp_path: Path
 ) -> None:
-    database.execute("select wamp.publish('a.b')")
+    database.execute(
+        "insert into wamp.publication (realm, prefix, position, mark) "
+        f"values ('realm1', '{prefix}', 0, '')",
+        append({"op": "publish", "topic": "a.b", "body": {}}),
+    )
     assert (await run("check"))[0] == 0, "a moment is no finding"
-    database.execute("update wamp.event set created_at = now() - interval '2 hours'")
+    database.execute("update wamp.log set at = now() - interval '2 hours'")
     code, out, _ = await run("check")
     line = one_line(out)
     assert code == 1
