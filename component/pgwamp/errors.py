@@ -169,7 +169,7 @@ class Unavailable(CallError):
 
 
 class CursorExpired(CallError):
-    """The cursor is older than the kept events, or comes from another database."""
+    """The events after the cursor are no longer kept, or the database has lost its own."""
 
     uri = "pgwamp.error.cursor_expired"
 

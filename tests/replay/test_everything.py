@@ -196,13 +196,15 @@ class Following:
 
     def __init__(self, items: AsyncGenerator[Mapping[str, Any]]):
         self._items = items
+        self.rows: list[Mapping[str, Any]] = []
 
     async def events(self, number: int) -> list[Mapping[str, Any]]:
         """The next events, so many and what comes with them; of none, until it has begun."""
         events: list[Mapping[str, Any]] = []
         async with asyncio.timeout(10):
             async for item in self._items:
-                events += item["events"]
+                self.rows += item.get("rows", ())
+                events += item.get("events", ())
                 if len(events) >= number:
                     break
         return events
@@ -342,3 +344,35 @@ async def test_a_revoked_privilege_ends_a_follow(
             await following.events(1)
     finally:
         database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_changes_that_are_in_the_rows_of_a_snapshot_are_passed_over(
+    load: Callable[..., Awaitable[Component]], database: Database
+) -> None:
+    """However late the sequencer makes events of them, by pages or live."""
+    database.execute(*TABLES)
+    component = await load()
+    writer, early = await database.connect(), await database.connect()
+    xids = []
+    for number in (1, 2):
+        async with writer.transaction():
+            await writer.execute("insert into item values ($1)", number)
+            xids.append(await writer.fetchval("select pg_current_xact_id()::text"))
+    transaction = early.transaction()
+    await transaction.start()
+    await early.execute("insert into item values (3)")
+    open_xid = await early.fetchval("select pg_current_xact_id()::text")
+    following = Somebody(component, "alice").follow("item.", snapshot=True)
+    # One of the three is logged while the rows are read.
+    rows = anext(following._items)
+    first = await rows
+    database.execute(inserted(1, xid=xids[0]))
+    assert await following.events(0) == []
+    assert first["rows"] == [{"id": 1}, {"id": 2}]
+    await transaction.commit()
+    database.execute(inserted(3, xid=open_xid), LOGGED)
+    assert brief(await following.events(1)) == [("insert", "item", 3, None)]
+    database.execute(inserted(2, xid=xids[1]), inserted(4), LOGGED)
+    assert brief(await following.events(1)) == [("insert", "item", 4, None)]
+    for connection in (writer, early):
+        await connection.close()

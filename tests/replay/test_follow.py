@@ -13,6 +13,7 @@ from pgwamp.errors import CallError
 from pgwamp.query import shape as shape_module
 from pgwamp.replay import feed as feed_module
 from pgwamp.replay import follow as follow_module
+from pgwamp.replay import rights as rights_module
 from tests.conftest import Connect, Database, PausesOf, Serve
 from tests.replay.appending import until_logged
 from tests.replay.following import Follower
@@ -502,6 +503,27 @@ async def test_a_follow_ends_with_its_table_though_nothing_is_written(
     database.execute(*statements)
     assert (await follower.error()).uri == uri
     assert not everything.reply.done()
+
+
+async def test_a_follow_ends_with_its_table_where_no_event_trigger_tells_of_it(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow_module, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(rights_module, "RIGHTS_SECONDS", 0.0)
+    database.execute(
+        *ITEM,
+        "alter event trigger wamp_ddl_command_end disable",
+        "alter event trigger wamp_sql_drop disable",
+    )
+    component = await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow").begun()
+    await until_subscribed(component, 1)
+    database.execute("drop table item")
+    assert (await follower.error()).uri == "pgwamp.error.not_watched"
 
 
 async def test_a_renamed_table_has_its_events_under_its_new_name(
