@@ -301,6 +301,17 @@ async def test_who_does_not_keep_up_misses_nothing(
     assert lags == 1
 
 
+async def until_live(database: Database, *followers: Follower) -> None:
+    """Have followers of ``item`` receive live what comes next.
+
+    The first row may be read before they subscribe, and the second before they are live.
+    """
+    for number in (-2, -1):
+        database.execute(f"insert into item values ({number})")
+        for follower in followers:
+            await follower.keys(number + 3)
+
+
 async def until_subscribed(component: Component, number: int) -> None:
     """Wait until so many follow live, or nearly so."""
     async with asyncio.timeout(10):
@@ -345,10 +356,7 @@ async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(
     await serve()
     client = await connect()
     follower = await Follower(client, f"{prefix}.item.follow").begun()
-    # The first may be read before it attaches, the second before it is live: no later one is.
-    for number in (1, 2):
-        database.execute(f"insert into item values ({number})")
-        await follower.keys(number)
+    await until_live(database, follower)
     first = follower.cursor
     database.execute("insert into other values (1)")
     await follower.until(lambda f: f.cursor != first)
@@ -459,11 +467,9 @@ async def test_a_follow_ends_when_the_database_has_lost_what_it_was_told(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:
     database.execute(*ITEM)
-    component = await serve()
+    await serve()
     follower = await Follower(await connect(), f"{prefix}.item.follow").begun()
-    await until_subscribed(component, 1)
-    database.execute("insert into item values (1)")
-    await follower.keys(1)
+    await until_live(database, follower)
     # As in a backup from before that is put back, and has gone on.
     database.execute(
         "update wamp.log set mark = '\\x00' where relation = 'item'::regclass",
@@ -471,7 +477,7 @@ async def test_a_follow_ends_when_the_database_has_lost_what_it_was_told(
     )
     error = await follower.error()
     assert error.uri == "pgwamp.error.cursor_expired"
-    assert [event["key"]["id"] for event in follower.events] == [1]
+    assert [event["key"]["id"] for event in follower.events] == [-2, -1]
 
 
 GONE = {
@@ -495,11 +501,11 @@ async def test_a_follow_ends_with_its_table_though_nothing_is_written(
 ) -> None:
     statements, uri = GONE[what]
     database.execute(*ITEM)
-    component = await serve()
+    await serve()
     client = await connect()
     follower = await Follower(client, f"{prefix}.item.follow").begun()
     everything = await Follower(client, f"{prefix}.follow").begun()
-    await until_subscribed(component, 2)
+    await until_live(database, follower, everything)
     database.execute(*statements)
     assert (await follower.error()).uri == uri
     assert not everything.reply.done()
@@ -519,9 +525,9 @@ async def test_a_follow_ends_with_its_table_where_no_event_trigger_tells_of_it(
         "alter event trigger wamp_ddl_command_end disable",
         "alter event trigger wamp_sql_drop disable",
     )
-    component = await serve()
+    await serve()
     follower = await Follower(await connect(), f"{prefix}.item.follow").begun()
-    await until_subscribed(component, 1)
+    await until_live(database, follower)
     database.execute("drop table item")
     assert (await follower.error()).uri == "pgwamp.error.not_watched"
 
