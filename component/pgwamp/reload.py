@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.tasks import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import Listener
 from pgwamp.errors import Blocked, PgwampError, Unavailable
 from pgwamp.session import Lost
+from pgwamp.tasks import end, is_ending
 
 log = logs.get(__name__)
 RELOAD = "reload"

@@ -16,12 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from pgwamp import logs, migrations
+from pgwamp.capture.signal import CHANNEL
 from pgwamp.check import check_all
 from pgwamp.cli.app import app
 from pgwamp.errors import CallError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
-from tests.replay.following import Follower
 from tests.hostile_database import HOSTILE, NAMES, literal, odd_objects, quoted
+from tests.replay.following import Follower
 from tests.servers import CALLS, EVENTS, Addresses, execute
 
 
@@ -105,7 +106,7 @@ def test_the_commands_of_the_owner_run_nothing_of_the_stranger(
         "PGWAMP_ROUTER__URL": "ws://127.0.0.1:1/ws",
     }
     for command in (
-        "db upgrade 0006",
+        "db upgrade 0101",
         "db upgrade",
         "db current",
         "watch add odd select it's 100%",
@@ -267,7 +268,7 @@ async def test_a_flood_of_notifications_by_a_stranger_stops_nothing(
     client = await connect()
     follower = Follower(client, f"{prefix}.odd.follow")
     await follower.begun()
-    for channel in ("pgwamp", await _channel(database)):
+    for channel in ("pgwamp", CHANNEL):
         await mallory.execute(
             f"do $$ begin for n in 1..2000 loop perform pg_catalog.pg_notify('{channel}', "
             "case n % 4 when 0 then 'reload' when 1 then '' when 2 then '{\"id\": 1}' "
@@ -277,13 +278,3 @@ async def test_a_flood_of_notifications_by_a_stranger_stops_nothing(
         await client.call(f"{prefix}.odd.insert", [{"id": number}])
     assert await follower.keys(5) == list(range(5))
     follower.reply.cancel()
-
-
-async def _channel(database: Database) -> str:
-    """The channel on which the publisher wakes."""
-    connection = await database.connect()
-    try:
-        name: str = await connection.fetchval("select channel from wamp.retention")
-    finally:
-        await connection.close()
-    return name

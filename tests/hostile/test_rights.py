@@ -18,20 +18,31 @@ from tests.servers import CALLS, EVENTS
 
 #: What of the schema wamp a role might change or read: each of them is refused.
 REFUSED = {
-    "the events": "select * from wamp.event",
-    "a partition of events": "select * from wamp.event_0",
-    "how many events": "select last_value from wamp.event_id_seq",
-    "what is published": "select * from wamp.publisher",
-    "an event of its own": "insert into wamp.event (op) values ('insert')",
-    "no events": "delete from wamp.event",
-    "no events at all": "truncate wamp.event",
-    "a lock on events": "do $$ begin lock table wamp.event; end $$",
-    "a lock on the publisher": "select * from wamp.publisher for update",
-    "a column for events": "alter table wamp.event add column mine int",
-    "a trigger on events": "create trigger t after insert on wamp.event execute function evil()",
+    "the events": "select * from wamp.log",
+    "a partition of events": "select * from wamp.log_0",
+    "raw rows": "select * from wamp.raw",
+    "the key of cursors": "select * from wamp.secret",
+    "what is published": "select * from wamp.publication",
+    "what is watched": "select * from wamp.watched",
+    "an event of its own": "insert into wamp.log (op) values ('insert')",
+    "a raw row of its own": "insert into wamp.raw (op) values ('i')",
+    "no events": "delete from wamp.log",
+    "no raw rows": "truncate wamp.raw",
+    "the signal": "select setval('wamp.signal', 1)",
+    "the lease": "update wamp.lease set term = term + 1",
+    "a lock on events": "do $$ begin lock table wamp.log; end $$",
+    "a lock on the lease": "select * from wamp.lease for update",
+    "a column for events": "alter table wamp.log add column mine int",
+    "a trigger on raw rows": "create trigger t after insert on wamp.raw execute function evil()",
+    "the capture for a table of its own": "create temp table t (id int); create trigger t "
+    "after insert on t for each statement execute function wamp.capture()",
+    "what a table is": "select wamp.note('public.secret', 'l', '{}')",
+    "layouts": "select wamp.note_layouts(array['public.secret'::regclass])",
+    "nothing kept": "select wamp.forget('public.secret')",
+    "an evaluation": "select wamp.evaluate('select to_json(1)', '[]')",
     "a table in the schema": "create table wamp.mine (id int)",
     "a function in the schema": "create function wamp.f() returns int language sql as 'select 1'",
-    "a queue for a lock on events": "create rule r as on insert to wamp.event do nothing",
+    "a queue for a lock on events": "create rule r as on insert to wamp.log do nothing",
     "the schema itself": "alter schema wamp rename to other",
     "no schema": "drop schema wamp cascade",
     "another owner": "alter schema wamp owner to current_user",
@@ -165,7 +176,7 @@ async def test_a_role_holds_up_neither_writers_nor_retention_nor_a_start(
     url = database.url.replace("//postgres@", f"//{role}@")
     holder, waiter = await asyncpg.connect(url), await asyncpg.connect(url)
     await holder.execute("begin")
-    for relation in ("event", "event_1", "watched", "component", "publisher", "alembic_version"):
+    for relation in ("log", "log_1", "raw", "raw_0", "watched", "component", "lease"):
         await holder.execute("savepoint before")
         for session, statement in (
             (holder, "prepare x as select from wamp.{}"),
@@ -178,8 +189,8 @@ async def test_a_role_holds_up_neither_writers_nor_retention_nor_a_start(
         await serve()
         victim = await database.connect()
         await victim.execute("insert into secret values (1, 'a')")
-        await victim.execute("update wamp.publisher set published = pg_current_snapshot()")
-        assert await victim.fetchval("select wamp.rotate('0s')") == 1
+        lock = "begin; lock table wamp.raw_1, wamp.log_1 in access exclusive mode nowait; commit"
+        await victim.execute(lock)
     await holder.close()
     await waiter.close()
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from pgwamp.tasks import end
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.errors import Blocked, printable
+from pgwamp.tasks import end
 
 #: Seconds that a statement waits for a lock, and keeps all who come later waiting.
 LONGEST_LOCK_SECONDS = 10.0

@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
-from pgwamp.tasks import end, is_ending
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.formats import OWN_CHANNEL
+from pgwamp.tasks import end, is_ending
 
 log = logs.get(__name__)
 CHANNEL = OWN_CHANNEL

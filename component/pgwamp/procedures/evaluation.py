@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pgwamp import logs
 from pgwamp.access import Caller
-from pgwamp.tasks import is_ending
 from pgwamp.errors import CallError, Internal, Unavailable
 from pgwamp.procedures.dependencies import Name
 from pgwamp.procedures.differences import Result
@@ -16,6 +15,7 @@ from pgwamp.procedures.digests import digests
 from pgwamp.procedures.queries import NamedQuery
 from pgwamp.query.statement import Bound
 from pgwamp.shares import Party, Shares
+from pgwamp.tasks import is_ending
 
 log = logs.get(__name__)
 #: Seconds between tries while the database is away, at most.

@@ -19,7 +19,6 @@ from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLo
 from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
 
 from pgwamp import logs
-from pgwamp.tasks import end
 from pgwamp.errors import StartError
 from pgwamp.formats import URI
 from pgwamp.session.procedure import Procedure
@@ -27,6 +26,7 @@ from pgwamp.session.serving import DETAILS, Serving
 from pgwamp.session.transports import CONNECT_TIMEOUT, open_transport
 from pgwamp.session.wamp import Lost, PublishRefused, WampSession
 from pgwamp.settings import RouterAuth, RouterSettings
+from pgwamp.tasks import end
 
 log = logs.get(__name__)
 #: Back-off between connects, in seconds; reset by every successful join.
