@@ -140,6 +140,15 @@ async def test_describe_says_how_publishing_stands_when_asked(
     client = await connect()
     async with asyncio.timeout(10):
         await component.publisher.leading.wait()
+    # The sequencer begins with a marker; what comes after it is stored, and nothing else happens.
+    connection = await database.connect()
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(
+            "select s.position > 0 and p.position = s.position "
+            "from wamp.sequencer as s, wamp.publication as p"
+        ):
+            pass
+    await connection.close()
     plain = await client.call(f"{prefix}.describe")
     assert "events" not in plain
     answer = await client.call(f"{prefix}.describe", kwargs={"status": True})
