@@ -184,6 +184,7 @@ PUBLICATION = _table(
     _needed("position", BigInteger),
     _needed("mark", LargeBinary),
     _needed("published_at", DateTime(timezone=True), server_default=NOW),
+    _needed("ran_at", DateTime(timezone=True), server_default=NOW),
     PrimaryKeyConstraint("realm", "prefix"),
 )
 LEASE = _table(

@@ -73,7 +73,7 @@ async def test_who_publishes_no_longer_holds_up_nobody(log: Log) -> None:
     await log.execute(
         *ITEM,
         "insert into item values (1)",
-        "insert into wamp.publication values ('r', 'p', 0, '', now() - interval '2 hours')",
+        "insert into wamp.publication values ('r', 'p', 0, '', now(), now() - interval '2 hours')",
     )
     async with log.sequencing() as sequencing:
         await sequencing.look()

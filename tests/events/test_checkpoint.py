@@ -11,8 +11,12 @@ import pytest
 
 from pgwamp.eventlog.lease import Lease, LeaseLost, Leases
 from pgwamp.eventlog.log import last_position, oldest_position
-from pgwamp.events.checkpoint import Checkpoint
-from tests.conftest import Connect, Database, Events, Serve
+from pgwamp.events import publisher
+from pgwamp.events.checkpoint import Checkpoint, tell_that_it_runs
+from pgwamp.metrics import Metrics
+from pgwamp.naming import Naming
+from pgwamp.session import Link
+from tests.conftest import Connect, Database, Events, MakeSettings, Serve
 from tests.replay.appending import append, inserted
 
 ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
@@ -160,3 +164,40 @@ async def test_what_is_silent_is_read_and_not_published(
     await events.count(1)
     assert [topic for topic, *_ in events.received] == [f"{prefix}.item.inserted"]
     assert [e["key"] for e in await client.call(f"{prefix}.quiet.changes")] == [{"id": 1}]
+
+
+async def test_a_component_without_a_router_keeps_what_it_has_not_published(
+    database: Database,
+    make_settings: MakeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    connection: Any,
+    prefix: str,
+) -> None:
+    told = asyncio.Event()
+
+    async def tell(*arguments: Any) -> None:
+        await tell_that_it_runs(*arguments)
+        told.set()
+
+    monkeypatch.setattr(publisher, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(publisher, "tell_that_it_runs", tell)
+    await connection.execute(
+        "insert into wamp.publication values ('realm1', $1, 0, '', 'epoch', 'epoch')", prefix
+    )
+    settings = make_settings()
+    link = Link(settings.router, max_bytes=1000)
+    alone = publisher.Publisher(
+        settings.database.events_dsn(),
+        link,
+        None,
+        Naming(settings.expose),
+        settings.events,
+        Metrics(),
+        realm="realm1",
+        max_bytes=1000,
+    )
+    await alone.start()
+    await asyncio.wait_for(told.wait(), 10)
+    await alone.stop()
+    ran = "select ran_at > now() - interval '1 hour' from wamp.publication"
+    assert await connection.fetchval(ran)

@@ -18,11 +18,11 @@ _DUE = """
 select (slot + 1) % $2::int as next from wamp.sequencer
 where rotated_at < clock_timestamp() - $1::interval / $3::int
 """
-# One that publishes no longer, and has not for as long as events are kept, holds up nobody.
+# A component that was not there for as long as events are kept holds up nobody.
 _UNPUBLISHED = """
 select exists (
     select from wamp.publication as p
-    where p.position < $1::bigint and p.published_at > clock_timestamp() - $2::interval
+    where p.position < $1::bigint and p.ran_at > clock_timestamp() - $2::interval
 )
 """
 _TURN = """

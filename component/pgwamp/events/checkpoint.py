@@ -23,6 +23,12 @@ on conflict (realm, prefix) do update
 set position = excluded.position, mark = excluded.mark, published_at = excluded.published_at
 returning true
 """
+_RAN = "update wamp.publication set ran_at = now() where realm = $1 and prefix = $2"
+
+
+async def tell_that_it_runs(connection: Connection, realm: str, prefix: str) -> None:
+    """Have retention keep what is not published yet, also while there is no router."""
+    await connection.fetch(_RAN, realm, prefix)
 
 
 class Checkpoint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.eventlog.lease import Lease, LeaseLost, Leases
 from pgwamp.eventlog.position import Position
 from pgwamp.events.channels import Channels
-from pgwamp.events.checkpoint import Checkpoint
+from pgwamp.events.checkpoint import Checkpoint, tell_that_it_runs
 from pgwamp.events.in_flight import Window
 from pgwamp.events.messages import messages
 from pgwamp.events.poller import Poller
@@ -33,6 +33,8 @@ log = logs.get(__name__)
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 2.0
 #: Seconds that what was read gets to be published when the component stops.
 STOP_SECONDS = 5.0
+#: Seconds between two times that the database is told that a component of this name runs.
+TELL_SECONDS = 60.0
 
 
 class Publisher:
@@ -99,6 +101,17 @@ class Publisher:
             self.wake()
 
     async def _run(self) -> None:
+        await race(self._compete(), self._tell_that_it_runs())
+
+    async def _tell_that_it_runs(self) -> None:
+        """Now and then, whether or not there is a router."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+                async with _connected(self._dsn) as connection:
+                    await tell_that_it_runs(connection, *self._name)
+
+    async def _compete(self) -> None:
         delay = FIRST_DELAY_SECONDS
         while not self._stopping.is_set():
             await self._link.up()

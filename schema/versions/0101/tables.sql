@@ -125,13 +125,15 @@ create table wamp.layout (
 );
 comment on table wamp.layout is 'Layouts of rows at the position of the sequencer';
 
--- How far each component, by its realm and prefix, has published the log.
+-- How far each component, by its realm and prefix, has published the log, and when one of them last ran: of
+-- what it has not published yet nothing is removed, unless it is gone for as long as events are kept.
 create table wamp.publication (
     realm text not null,
     prefix text not null,
     position bigint not null,
     mark bytea not null,
     published_at timestamptz not null default now(),
+    ran_at timestamptz not null default now(),
     constraint publication_pkey primary key (realm, prefix)
 );
 comment on table wamp.publication is 'How far each component has published the log';
