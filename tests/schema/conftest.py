@@ -40,7 +40,11 @@ def query(connection: Connection, statement: str, *parameters: Any) -> list[tupl
     """Execute one statement; its rows, if it has any."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters or None)
-        return cursor.fetchall() if cursor.description else []
+        if cursor.description:
+            return cursor.fetchall()
+        # The driver has no description of rows without columns.
+        selected = (cursor.statusmessage or "").startswith("SELECT")
+        return [()] * cursor.rowcount if selected else []
 
 
 def notified(listener: Connection) -> list[str]:
@@ -76,18 +80,30 @@ class Database:
         """The first column of the first row."""
         return self.query(statement, *parameters)[0][0]
 
-    def events(self, relation: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-        """Operation and kwargs of the captured changes, the oldest first."""
-        rows = self.query(
-            "select op, key, new, old, changed from wamp.event "
-            "where op is not null and relation = coalesce(%s, relation) order by id",
+    def changes(
+        self, relation: str | None = None
+    ) -> list[tuple[str, str | None, str | None]]:
+        """Operation, old and new record of the captured changes, the oldest first."""
+        return self.query(
+            "select op::text, old, new from wamp.raw "
+            "where op in ('i', 'u', 'd', 't', 'I', 'U', 'D') "
+            "and relation = coalesce(%s::regclass, relation) order by place, n",
             relation,
         )
-        names = ("key", "new", "old", "changed")
-        return [
-            (op, {n: v for n, v in zip(names, values, strict=True) if v is not None})
-            for op, *values in rows
-        ]
+
+    def told(self, relation: str) -> list[tuple[str, Any]]:
+        """What the sequencer is told of a table: operation and value, the oldest first."""
+        return self.query(
+            "select op::text, new::json from wamp.raw "
+            "where op in ('w', 'l', 'x', 'f') and relation = %s::regclass order by place, n",
+            relation,
+        )
+
+    def published(self) -> list[tuple[Any, Any]]:
+        """Topic and options, then args and kwargs, of wamp.publish, the oldest first."""
+        return self.query(
+            "select old::json, new::json from wamp.raw where op = 'p' order by place, n"
+        )
 
 
 @pytest.fixture(scope="session")

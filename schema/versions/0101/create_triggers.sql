@@ -27,7 +27,7 @@ begin
             'wamp_truncate after truncate on %s']) as fired
         where not exists (
             select from pg_trigger as t
-            where t.tgrelid = m.relid and t.tgname = split_part(fired, ' ', 1) and t.tgenabled <> 'D'
+            where t.tgrelid = m.relid and t.tgname = split_part(fired, ' ', 1) and t.tgenabled in ('O', 'A')
                 and t.tgfoid = 'wamp.capture()'::regprocedure)
         order by m.level
     loop

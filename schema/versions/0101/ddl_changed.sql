@@ -93,7 +93,7 @@ begin
             where not exists (
                 select from pg_trigger as own
                 where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
-                    and own.tgfoid = 'wamp.capture()'::regprocedure and own.tgenabled <> 'D')
+                    and own.tgfoid = 'wamp.capture()'::regprocedure and own.tgenabled in ('O', 'A'))
         loop
             execute part.command;
         end loop;

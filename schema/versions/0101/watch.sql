@@ -13,6 +13,7 @@ set lock_timeout = '10s'
 as $$
 declare
     its constant pg_class := (select c from pg_class as c where c.oid = relation);
+    part regclass;
 begin
     if its.relkind not in ('r', 'p') then
         raise exception '% is not a table', relation
@@ -52,6 +53,15 @@ begin
     end if;
     options := wamp.watch_options(relation, options);
     perform wamp.create_triggers(relation);
+    -- A table that was watched before it became a partition belongs to the whole from now on.
+    for part in
+        delete from wamp.watch as w
+        using pg_partition_tree(watch.relation) as p
+        where w.relation = p.relid and p.relid <> watch.relation
+        returning w.relation
+    loop
+        perform wamp.note(part, 'x', null);
+    end loop;
     insert into wamp.watch as w (relation, options) values (watch.relation, watch.options)
     on conflict on constraint watch_pkey do update set options = excluded.options;
     perform wamp.note(relation, 'w', wamp.layout(relation) || jsonb_build_object('options', options));
