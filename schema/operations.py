@@ -64,7 +64,7 @@ class WatchTableOp(_TableOperation):
         :param table_name: a table with a primary key.
         :param schema: where the search path does not find it.
         :param options: of ``wamp.watch``: ``columns old when topic eligible_authid
-            eligible_authrole batch retain``. They replace those of before.
+            eligible_authrole batch retain publish``. They replace those of before.
         """
         operations.invoke(cls(table_name, schema=schema, options=options))
 

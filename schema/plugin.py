@@ -8,7 +8,8 @@ A table is marked on its model,
 and ``alembic revision --autogenerate`` compares the marks with the tables that are watched: it
 writes ``op.watch_table`` for a marked table that is not watched, or with other options, and
 ``op.unwatch_table`` for a watched table whose model is not marked. A watched table without a model
-is left alone.
+is left alone. A role that may not read the options of watched tables compares only which are
+watched.
 
 An application that compares all schemas (``include_schemas=True``) does not get to see the
 ``wamp`` schema, which has migrations of its own. ``autogenerate_plugins=["alembic.autogenerate.*",
@@ -20,11 +21,15 @@ Alembic loads this module in the middle of its own import, hence the imports ins
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, text
+from sqlalchemy import Connection, Table, text
+
+from pgwamp.ownership import PROBLEM
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 #: In the namespace that ``env.py`` includes unless it names other plugins.
 COMPARISON = "alembic.autogenerate.pgwamp"
 _KEYS = ("watch",)
+_log = logging.getLogger(__name__)
 
 
 def setup(plugin: Plugin) -> None:
@@ -88,43 +94,75 @@ def _compare_watched(
             continue
         schema, name = table.schema, str(table.name)
         marked = marked_options(table)
-        former = watched.get(_key(autogen_context, schema, name))
-        if marked is not None and marked != former:
-            upgrade_ops.ops.append(WatchTableOp(name, schema=schema, options=marked, former=former))
-        elif marked is None and former is not None:
-            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema, options=former))
+        key = _key(autogen_context, schema, name)
+        previous = watched.get(key)
+        if marked is None and key in watched:
+            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema, options=previous))
+        elif marked is not None and (key not in watched or previous not in (None, marked)):
+            upgrade_ops.ops.append(
+                WatchTableOp(name, schema=schema, options=marked, former=previous)
+            )
     # Dropping a table ends its watch; saying so lets the downgrade bring both back.
     dropped = [
-        UnwatchTableOp(operation.table_name, schema=operation.schema, options=former)
+        UnwatchTableOp(operation.table_name, schema=operation.schema, options=watched[key])
         for operation in upgrade_ops.ops
         if isinstance(operation, DropTableOp)
-        and (former := watched.get(_key(autogen_context, operation.schema, operation.table_name)))
-        is not None
+        and (key := _key(autogen_context, operation.schema, operation.table_name)) in watched
     ]
     upgrade_ops.ops[:0] = dropped
     return PriorityDispatchResult.CONTINUE
 
 
-def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str, Any]]:
-    """Schema and name of each watched table, and its options; none without a ``wamp`` schema."""
+def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Schema and name of each watched table, and its options, if the role may read these.
+
+    There are none without a ``wamp`` schema.
+    """
     connection = autogen_context.connection
     if connection is None:
         return {}
-    return {(schema, name): options for schema, name, options in connection.execute(_WATCHED)}
+    tables = {(schema, name): None for schema, name in connection.execute(_TABLES)}
+    if not tables:
+        return {}
+    with _pinned_search_path(connection):
+        # In a schema of somebody else, to read a table could run anything.
+        if connection.scalar(_OWN_SCHEMA) is None and connection.scalar(_MAY_READ):
+            return {(schema, name): options for schema, name, options in connection.execute(_OPTIONS)}
+    _log.warning(
+        "the options of watched tables are not compared: the role may not read wamp.watch"
+    )
+    return dict(tables)
 
 
-# As the view wamp.watched, which not every role that migrates may read, and which in a schema of
-# somebody else could run anything.
-_WATCHED = text("""
-select n.nspname, c.relname, cast(pg_catalog.convert_from(
-    pg_catalog.substring(t.tgargs, 1, pg_catalog.length(t.tgargs) - 1),
-    pg_catalog.getdatabaseencoding()) as pg_catalog.jsonb)
+@contextmanager
+def _pinned_search_path(connection: Connection) -> Iterator[None]:
+    """Let nothing of other schemas stand in for what the system has."""
+    found = connection.scalar(text("select pg_catalog.current_setting('search_path')"))
+    connection.execute(_SET_SEARCH_PATH, {"path": "pg_catalog, pg_temp"})
+    yield
+    connection.execute(_SET_SEARCH_PATH, {"path": found})
+
+
+# After an error the transaction is undone, and this with it.
+_SET_SEARCH_PATH = text("select pg_catalog.set_config('search_path', :path, false)")
+_TABLES = text("""
+select n.nspname, c.relname
 from pg_catalog.pg_trigger as t
-join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+join pg_catalog.pg_proc as p on p.oid = t.tgfoid and p.proname = 'capture'
 join pg_catalog.pg_namespace as home on home.oid = p.pronamespace and home.nspname = 'wamp'
-join pg_catalog.pg_class as c on c.oid = t.tgrelid
+join pg_catalog.pg_class as c on c.oid = t.tgrelid and not c.relispartition
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-where t.tgname = 'wamp_insert' and not t.tgisinternal and t.tgnargs = 1
+where t.tgname = 'wamp_insert'
+""")
+_OWN_SCHEMA = text(PROBLEM.replace(":", "\\:"))
+_MAY_READ = text("""
+select case when has_schema_privilege('wamp', 'usage') then has_table_privilege('wamp.watch', 'select') end
+""")
+_OPTIONS = text("""
+select n.nspname, c.relname, w.options
+from wamp.watch as w
+join pg_class as c on c.oid = w.relation
+join pg_namespace as n on n.oid = c.relnamespace
 """)
 
 

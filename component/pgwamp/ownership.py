@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, select, text
 
 from pgwamp.errors import StartError
 
-_PROBLEM = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
+#: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
+PROBLEM = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
 
 
 def require_own_schema(connection: Connection) -> None:
@@ -24,7 +25,7 @@ def require_own_schema(connection: Connection) -> None:
     :raises StartError: it belongs to somebody else, or others may change it.
     """
     options = {"no_parameters": True}
-    if problem := connection.exec_driver_sql(_PROBLEM, execution_options=options).scalar():
+    if problem := connection.exec_driver_sql(PROBLEM, execution_options=options).scalar():
         raise StartError(problem)
 
 
@@ -46,5 +47,5 @@ def become_owner(connection: Connection) -> None:
 
 async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
     """Why the schema ``wamp`` is not to be trusted, as one line with the cure; None if it is."""
-    problem: str | None = await connection.fetchval(_PROBLEM)
+    problem: str | None = await connection.fetchval(PROBLEM)
     return problem

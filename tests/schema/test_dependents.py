@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import psycopg2
@@ -20,12 +19,6 @@ from pgwamp.dependents import MOST_LINES, dependents_of_strangers
 from pgwamp.errors import StartError
 
 from .conftest import GUEST, Database, query
-
-CAPTURES = (
-    "select oid::regprocedure::text from pg_proc where pronamespace = 'wamp'::regnamespace "
-    r"and proname like 'capture\_%' and prorettype = 'trigger'::regtype order by 1"
-)
-
 
 @pytest.fixture
 def watched(wamp_database: Database) -> Database:
@@ -65,54 +58,19 @@ async def found(database: Database) -> list[str]:
         await connection.close()
 
 
-def depend_on_captures(watched: Database, guest: Connection, view: str) -> list[str]:
-    """Let a view of a stranger depend on the captures of all tables; their names."""
-    captures = [name for (name,) in watched.query(CAPTURES)]
-    calls = " and ".join(f"({name}) is null" for name in captures)
-    query(guest, f"create view {view} as select 1 as one where {calls}")
-    return captures
-
-
 @pytest.mark.parametrize("view", ["pg_temp.kept", "theirs.kept"])
-def test_a_view_on_captures_keeps_no_table_from_being_watched_or_unwatched(
+def test_a_view_on_the_capture_keeps_no_table_from_being_watched_or_unwatched(
     watched: Database, guest: Connection, view: str
 ) -> None:
-    captures = depend_on_captures(watched, guest, view)
+    query(guest, f"create view {view} as select 1 as one where wamp.capture() is null")
     watched.query("select wamp.unwatch('a')")
     watched.query("drop table b")
     watched.query("select wamp.watch('c')")
     for table in ("a", "c"):
         watched.query(f"insert into {table} values (1)")
-    assert watched.events() == [("insert", {"key": {"id": 1}, "new": {"id": 1}})]
+    assert watched.changes() == [("i", None, "(1)")]
     watched.query("select wamp.unwatch('c')")
-    assert [name for (name,) in watched.query(CAPTURES)] == captures
-
-    watched.query("select wamp.watch('a')")
-    query(guest, f"drop view {view}")
-    watched.query("select wamp.unwatch('a')")
-    assert watched.query(CAPTURES) == []
-
-
-def test_two_transactions_drop_the_same_capture_without_an_error(
-    watched: Database, guest: Connection
-) -> None:
-    depend_on_captures(watched, guest, "pg_temp.kept")
-    for table in ("a", "b"):
-        watched.query("select wamp.unwatch(%s)", table)
-    query(guest, "drop view kept")
-    first, second = watched.connect(), watched.connect()
-    query(first, "begin")
-    query(first, "select wamp.drop_captures()")
-    waiting = f"select count(*) from pg_locks where pid = {second.info.backend_pid} and not granted"
-    deadline = time.monotonic() + 30
-    with ThreadPoolExecutor() as pool:
-        dropping = pool.submit(query, second, "select wamp.drop_captures()")
-        while not watched.value(waiting):
-            assert time.monotonic() < deadline
-            assert not dropping.done()
-        query(first, "commit")
-        dropping.result(30)
-    assert watched.query(CAPTURES) == []
+    assert watched.query("select from wamp.watched") == []
 
 
 @pytest.mark.parametrize(
@@ -137,9 +95,9 @@ def test_two_transactions_drop_the_same_capture_without_an_error(
 def test_a_migration_that_a_dependent_refuses_names_it_and_its_owner(
     watched: Database, guest: Connection, made: str, named: str, cure: str
 ) -> None:
-    query(guest, "create view theirs.innocent as select from wamp.watched")
+    query(guest, "create table theirs.innocent (id bigint default nextval('wamp.signal'))")
     query(guest, f"create {made}")
-    line = refusal(migrations.downgrade, watched.url, "0003")
+    line = refusal(migrations.downgrade, watched.url, "base")
     assert line.startswith(f"the migration was undone: the {named}")
     assert f'of role "{GUEST}" depends on the table wamp.component, so' in line
     assert cure in line
@@ -147,29 +105,17 @@ def test_a_migration_that_a_dependent_refuses_names_it_and_its_owner(
     assert migrations.current(watched.url) == migrations.head()
 
 
-def test_an_upgrade_that_a_dependent_refuses_names_it_and_its_owner(
-    empty_database: Database,
-) -> None:
-    migrations.upgrade(empty_database.url, "0002")
-    guest = empty_database.connect(GUEST)
-    query(guest, "create temp view v as select * from wamp.watched")
-    line = refusal(migrations.upgrade, empty_database.url)
-    assert line.startswith("the migration was undone: the view pg_temp_")
-    assert f'of role "{GUEST}" depends on the view wamp.watched' in line
-    assert migrations.current(empty_database.url) == "0002"
-
-
 def test_a_temporary_dependent_refuses_no_migration_when_its_session_has_ended(
     watched: Database, guest: Connection
 ) -> None:
     query(guest, "create temp view v as select from wamp.component")
-    refusal(migrations.downgrade, watched.url, "0003")
+    refusal(migrations.downgrade, watched.url, "base")
     pid = guest.info.backend_pid
     guest.close()
     deadline = time.monotonic() + 30
     while watched.query("select from pg_stat_activity where pid = %s", pid):
         assert time.monotonic() < deadline
-    migrations.downgrade(watched.url, "0003")
+    migrations.downgrade(watched.url, "base")
     migrations.upgrade(watched.url)
 
 
@@ -183,7 +129,7 @@ def test_very_many_dependents_are_counted(watched: Database, guest: Connection) 
 
 
 @pytest.mark.parametrize("element", ["", "[]"])
-@pytest.mark.parametrize("relation", ["event", "event_0", "watched", "alembic_version"])
+@pytest.mark.parametrize("relation", ["raw", "log", "log_0", "watch", "watched", "alembic_version"])
 def test_nobody_makes_a_column_of_a_row_type_of_wamp(
     watched: Database, guest: Connection, relation: str, element: str
 ) -> None:
@@ -194,7 +140,7 @@ def test_nobody_makes_a_column_of_a_row_type_of_wamp(
 def test_a_column_of_a_row_type_from_before_is_named(watched: Database, guest: Connection) -> None:
     watched.query("grant usage on type wamp.component to public")
     query(guest, "create temp table t (x wamp.component)")
-    line = refusal(migrations.downgrade, watched.url, "0003")
+    line = refusal(migrations.downgrade, watched.url, "base")
     assert line.startswith("the migration was undone: the table pg_temp_")
     assert f'of role "{GUEST}" depends on the table wamp.component' in line
 
@@ -203,12 +149,12 @@ async def test_check_names_the_dependents_of_strangers(
     watched: Database, guest: Connection
 ) -> None:
     assert await found(watched) == []
-    capture, *_ = depend_on_captures(watched, guest, "pg_temp.kept")
     for statement in (
-        "create table theirs.t (id bigint default nextval('wamp.event_id_seq'))",
-        "create table theirs.u (id text constraint short check (wamp.uri_part(id) <> ''))",
-        "create domain theirs.d as text check (wamp.uri_part(value) <> '')",
-        "create function theirs.f() returns bigint language sql "
+        "create temp view kept as select 1 as one where wamp.capture() is null",
+        "create table theirs.t (id bigint default nextval('wamp.signal'))",
+        "create table theirs.u (id text constraint short check (wamp.require_topic(id) is null))",
+        "create domain theirs.d as text check (wamp.require_topic(value) is null)",
+        "create function theirs.f() returns void language sql "
         "begin atomic select wamp.publish('a.b'); end",
     ):
         query(guest, statement)
@@ -216,10 +162,10 @@ async def test_check_names_the_dependents_of_strangers(
     depends = f'of role "{GUEST}" depends on the'
     assert [line.partition(", so that")[0] for line in lines] == [
         f"the function theirs.f() {depends} function wamp.publish(text,jsonb,jsonb,jsonb)",
-        f"the table theirs.t {depends} sequence wamp.event_id_seq",
-        f"the table theirs.u {depends} function wamp.uri_part(text)",
-        f"the type theirs.d {depends} function wamp.uri_part(text)",
-        f"the view pg_temp.kept {depends} function {capture}",
+        f"the table theirs.t {depends} sequence wamp.signal",
+        f"the table theirs.u {depends} function wamp.require_topic(text)",
+        f"the type theirs.d {depends} function wamp.require_topic(text)",
+        f"the view pg_temp.kept {depends} function wamp.capture()",
     ]
 
 
@@ -235,7 +181,7 @@ async def test_check_names_no_use_that_is_allowed(watched: Database, guest: Conn
     watched.query("select wamp.allow_publish('com.example', '{}', %s)", [GUEST])
     query(
         guest,
-        "create function theirs.f() returns bigint language sql "
+        "create function theirs.f() returns void language sql "
         "begin atomic select wamp.publish('a.b'); end",
     )
     watched.query("create view listed as select * from wamp.watched")

@@ -101,7 +101,7 @@ def test_a_superuser_replaces_what_the_owner_had_made(
 
 
 def test_the_owner_can_downgrade_and_drop_the_schema(followed: Database) -> None:
-    migrations.downgrade(followed.url, "0001")
+    migrations.downgrade(followed.url, "base")
     assert followed.query(TRIGGERS) == []
     assert followed.query(FUNCTION) == []
     followed.query("create table item (id int)")
@@ -160,8 +160,8 @@ def test_a_statement_that_changes_the_api_is_told_of(followed: Database, stateme
         "truncate item",
         "analyze item",
         "insert into item values (1)",
-        "select wamp.rotate('0 seconds')",
-        "alter table wamp.event_0 set (fillfactor = 90)",
+        "truncate wamp.raw_1",
+        "alter table wamp.log_0 set (fillfactor = 90)",
         "create table wamp.scratch (id int)",
         "drop table wamp.rest",
     ],
@@ -195,51 +195,8 @@ def test_ddl_of_any_role_works_and_is_told_of(followed: Database) -> None:
 def test_a_failure_of_theirs_fails_no_ddl(followed: Database, server: Server) -> None:
     followed.query("create table item (id int primary key)")
     followed.query("select wamp.watch('item')")
-    followed.query("drop function wamp.watch_options cascade")
+    followed.query("drop function wamp.layout cascade")
     writer = followed.connect()
     query(writer, "alter table item add column n int")
 
     assert "a watched table was not adapted to its change" in writer.notices[-1]
-
-
-def test_an_event_trigger_of_before_rights_were_closed_fails_no_ddl(
-    followed: Database, server: Server
-) -> None:
-    with closing(connect(server.url(followed.name))) as administrator:
-        query(administrator, FORMER)
-    followed.query(f"grant create on schema public to {GUEST}")
-    guest = followed.connect(GUEST)
-    query(guest, "create table theirs (id int primary key)")
-    with closing(connect(server.url(followed.name))) as administrator:
-        query(administrator, "select wamp.watch('public.theirs')")
-    query(guest, "alter table theirs add column n int")
-    assert len(guest.notices) == 2
-    assert all("a watched table was not adapted" in notice for notice in guest.notices)
-
-    migrations.upgrade(server.url(followed.name))
-    query(guest, "alter table theirs add column m int")
-    assert len(guest.notices) == 2
-
-
-#: As revision 0006 had it, in what it did with watched tables.
-FORMER = """
-create or replace function wamp.ddl_changed() returns event_trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    changed regclass;
-begin
-    for changed in
-        select distinct w.relation
-        from pg_event_trigger_ddl_commands() as c
-        join wamp.watched as w on w.relation = c.objid
-    loop
-        perform wamp.refresh(changed);
-    end loop;
-exception when others then
-    raise warning 'a watched table was not adapted to its change: %', sqlerrm;
-end
-$$;
-alter function wamp.ddl_changed() security invoker;
-"""

@@ -14,8 +14,17 @@ begin
     loop
         execute command;
     end loop;
-    drop table wamp.log, wamp.raw, wamp.sequencer, wamp.era, wamp.secret, wamp.watch, wamp.layout,
-        wamp.publication, wamp.lease, wamp.component;
+    -- One by one: of several, PostgreSQL does not say which one something depends on.
+    drop table wamp.log;
+    drop table wamp.raw;
+    drop table wamp.sequencer;
+    drop table wamp.era;
+    drop table wamp.secret;
+    drop table wamp.watch;
+    drop table wamp.layout;
+    drop table wamp.publication;
+    drop table wamp.lease;
+    drop table wamp.component;
     drop sequence wamp.signal;
 end
 $$;
