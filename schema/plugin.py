@@ -121,17 +121,17 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
     connection = autogen_context.connection
     if connection is None:
         return {}
-    tables = {(schema, name): None for schema, name in connection.execute(_TABLES)}
+    tables = dict.fromkeys((schema, name) for schema, name in connection.execute(_TABLES))
     if not tables:
         return {}
     with _pinned_search_path(connection):
         # In a schema of somebody else, to read a table could run anything.
         if connection.scalar(_OWN_SCHEMA) is None and connection.scalar(_MAY_READ):
-            return {(schema, name): options for schema, name, options in connection.execute(_OPTIONS)}
-    _log.warning(
-        "the options of watched tables are not compared: the role may not read wamp.watch"
-    )
-    return dict(tables)
+            return {
+                (schema, name): options for schema, name, options in connection.execute(_OPTIONS)
+            }
+    _log.warning("the options of watched tables are not compared: the role may not read wamp.watch")
+    return tables
 
 
 @contextmanager
@@ -156,7 +156,8 @@ where t.tgname = 'wamp_insert'
 """)
 _OWN_SCHEMA = text(PROBLEM.replace(":", "\\:"))
 _MAY_READ = text("""
-select case when has_schema_privilege('wamp', 'usage') then has_table_privilege('wamp.watch', 'select') end
+select case when has_schema_privilege('wamp', 'usage')
+    then has_table_privilege('wamp.watch', 'select') end
 """)
 _OPTIONS = text("""
 select n.nspname, c.relname, w.options

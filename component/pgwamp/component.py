@@ -254,8 +254,14 @@ async def require_schema(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
-    if not await connection.fetchval(_HAS_SCHEMA):
+    found = await connection.fetchval(_FOUND)
+    if found is None:
         return "the database has no wamp schema: run 'pgwamp db upgrade'"
+    if found == "event":
+        return (
+            "the wamp schema is one of before its revisions began anew: run 'pgwamp db upgrade', "
+            "which says what to do"
+        )
     if problem := await schema_problem(connection):
         return problem
     if not await connection.fetchval(_MAY_PUBLISH):
@@ -266,11 +272,11 @@ async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
     return None
 
 
-_HAS_SCHEMA = """
-select exists (
-    select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = 'wamp' and c.relname = 'log'
-)
+# Only the old schema has a table of this name.
+_FOUND = """
+select min(c.relname::text)
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'wamp' and c.relname in ('log', 'event')
 """
 # Without USAGE a table cannot even be named.
 _MAY_PUBLISH = """

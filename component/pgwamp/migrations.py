@@ -30,6 +30,7 @@ from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
+from pgwamp.old_schema import OLD_REVISIONS, old_schema, old_watches, watch_again
 from pgwamp.ownership import become_owner, require_own_schema
 from pgwamp.settings import parse_database_url
 
@@ -51,14 +52,22 @@ class Revision(NamedTuple):
     description: str
 
 
-def upgrade(dsn: str, revision: str = "head", report: Callable[[str], None] | None = None) -> None:
+def upgrade(
+    dsn: str,
+    revision: str = "head",
+    report: Callable[[str], None] | None = None,
+    *,
+    replaced: Callable[[str], None] | None = None,
+) -> None:
     """Migrate up to ``revision``, all or nothing; nothing happens if it is there already.
 
     At the head, a superuser also installs the event triggers of hot reload if they are missing.
 
     :param report: told each revision as it is applied.
+    :param replaced: told in one line that a schema of before the revisions began anew, which is an
+        error otherwise, was dropped with its events, and its tables are watched again.
     """
-    _migrate(command.upgrade, dsn, revision, report)
+    _migrate(command.upgrade, dsn, revision, report, replaced)
 
 
 def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = None) -> None:
@@ -103,6 +112,8 @@ def pending(dsn: str) -> list[Revision]:
     known = history()
     found = current(dsn)
     position = [None, *(revision.revision for revision in known)]
+    if found in OLD_REVISIONS:
+        raise old_schema(found)
     if found not in position:
         raise StartError(_unknown(found))
     return known[position.index(found) :]
@@ -140,6 +151,7 @@ def _migrate(
     dsn: str,
     target: str,
     report: Callable[[str], None] | None,
+    replaced: Callable[[str], None] | None = None,
 ) -> None:
     def applied(step: Any, **_: Any) -> None:
         if report is not None:
@@ -154,7 +166,7 @@ def _migrate(
             with connection.begin():
                 wait_for_turn(connection, report)
                 with bounded_waits(connection, "the migration", ", and was undone"):
-                    _apply(connection, action, config, target)
+                    _apply(connection, action, config, target, replaced)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
@@ -168,15 +180,27 @@ def _migrate(
 
 
 def _apply(
-    connection: Connection, action: Callable[[Config, str], None], config: Config, target: str
+    connection: Connection,
+    action: Callable[[Config, str], None],
+    config: Config,
+    target: str,
+    replaced: Callable[[str], None] | None,
 ) -> None:
     become_owner(connection)
     found = _current(connection)
-    if found is not None and found not in {known.revision for known in history()}:
+    watches = None
+    if found in OLD_REVISIONS:
+        watches = old_watches(connection)
+        if replaced is None:
+            raise old_schema(found, watches)
+        connection.execute(text("drop schema wamp cascade"))
+    elif found is not None and found not in {known.revision for known in history()}:
         raise StartError(_unknown(found))
     action(config, target)
     if action is command.upgrade and _current(connection) == head():
         connection.execute(text("reset role"))
+        if watches is not None and replaced is not None:
+            watch_again(connection, watches, replaced)
         _complete(connection)
 
 

@@ -80,9 +80,7 @@ class Database:
         """The first column of the first row."""
         return self.query(statement, *parameters)[0][0]
 
-    def changes(
-        self, relation: str | None = None
-    ) -> list[tuple[str, str | None, str | None]]:
+    def changes(self, relation: str | None = None) -> list[tuple[str, str | None, str | None]]:
         """Operation, old and new record of the captured changes, the oldest first."""
         return self.query(
             "select op::text, old, new from wamp.raw "

@@ -20,6 +20,7 @@ from pgwamp.errors import StartError
 
 from .conftest import GUEST, Database, query
 
+
 @pytest.fixture
 def watched(wamp_database: Database) -> Database:
     """A database with two watched tables, and a third one."""

@@ -28,7 +28,7 @@ from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import StartError
 from tests.servers import FAST, postgres_bin
 
-from .conftest import GUEST, OWNER, Database, Server, connect, notified, query
+from .conftest import GUEST, OWNER, Database, Server, connect, query
 
 CHECKOUT = Path(__file__).parents[2]
 #: Everything in the schema: what it is called, who may use it, what is said about it.
@@ -72,42 +72,13 @@ def test_upgrade_and_downgrade_report_each_revision_once(empty_database: Databas
     assert migrations.current(empty_database.url) == migrations.head()
     assert migrations.pending(empty_database.url) == []
     assert len(lines) == len(migrations.history())
-    assert lines[0].startswith("upgraded to 0001: wamp schema")
+    assert lines[0].startswith("upgraded to 0101: wamp schema")
 
     migrations.upgrade(empty_database.url, report=lines.append)
     migrations.downgrade(empty_database.url, "base", report=lines.append)
     assert len(lines) == 2 * len(migrations.history())
-    assert lines[-1].startswith("downgraded from 0001: wamp schema")
+    assert lines[-1].startswith("downgraded from 0101: wamp schema")
     assert migrations.current(empty_database.url) is None
-
-
-def test_a_publisher_of_another_version_gets_no_event_that_it_would_not_understand(
-    wamp_database: Database,
-) -> None:
-    wamp_database.query("create table orders (id int primary key)")
-    wamp_database.query("select wamp.watch('orders')")
-    channel = "select channel from wamp.retention"
-    newest = wamp_database.value(channel)
-    migrations.downgrade(wamp_database.url, "0005")
-    publisher = wamp_database.connect()
-    # It sleeps.
-    query(publisher, "select pg_advisory_lock(20599, 3)")
-    for heard in (wamp_database.value(channel), "pgwamp"):
-        query(publisher, f'listen "{heard}"')
-    writer = wamp_database.connect()
-    query(writer, "insert into orders values (1)")
-    query(writer, "select wamp.publish('a.b')")
-    assert notified(publisher) == ["", ""]
-
-    # As functions of that version call it, whose writers wait for the upgrade.
-    former = "wamp.wake(event_id bigint, current_slot smallint, secret text)"
-    wamp_database.query(f"create function {former} returns void language sql as ''")
-    migrations.upgrade(wamp_database.url)
-    assert wamp_database.value(channel) != newest
-    query(writer, "insert into orders values (2)")
-    assert notified(publisher) == []
-    query(writer, "select wamp.wake(1, 0::smallint, '')")
-    assert notified(publisher) == [""]
 
 
 def test_upgrade_downgrade_upgrade_gives_the_same_schema(empty_database: Database) -> None:
@@ -123,43 +94,6 @@ def test_upgrade_downgrade_upgrade_gives_the_same_schema(empty_database: Databas
 
     migrations.upgrade(empty_database.url)
     assert empty_database.query(CONTENTS) == first
-
-
-def test_before_events_were_handed_over_writers_woke_without_a_word(
-    wamp_database: Database,
-) -> None:
-    """A downgrade leaves functions that work, and wakes a publisher of that version."""
-    wamp_database.query("create table orders (id int primary key)")
-    wamp_database.query("select wamp.watch('orders')")
-    first = wamp_database.query(CONTENTS)
-    migrations.downgrade(wamp_database.url, "0004")
-    publisher = wamp_database.connect()
-    # It leads, and is not awake.
-    query(publisher, "select pg_advisory_lock(20599, 1)")
-    query(publisher, "listen pgwamp")
-    writer = wamp_database.connect()
-    for statement in (
-        "insert into orders values (1)",
-        "select wamp.publish('a.b')",
-        "create table more (id int primary key)",
-        "select wamp.watch('more')",
-        "insert into more values (1)",
-    ):
-        query(writer, statement)
-
-    assert wamp_database.query("select coalesce(topic, op) from wamp.event order by id") == [
-        ("insert",),
-        ("a.b",),
-        ("insert",),
-    ]
-    # Its server process has been signalled by now, and tells what it has heard with the answer.
-    query(publisher, "select 1")
-    publisher.poll()
-    assert [notification.payload for notification in publisher.notifies].count("") == 3
-
-    query(writer, "select wamp.unwatch('more')")
-    migrations.upgrade(wamp_database.url)
-    assert wamp_database.query(CONTENTS) == first
 
 
 def test_looking_at_the_revision_creates_nothing(empty_database: Database) -> None:
@@ -188,12 +122,15 @@ def test_the_migrated_schema_is_that_of_the_models(wamp_database: Database) -> N
 @pytest.mark.parametrize(
     "change",
     [
-        "alter table wamp.retention add column more int",
-        "alter table wamp.retention alter column rotated_at drop default",
-        "alter table wamp.publisher alter column published type text",
-        "drop index wamp.event_xid_id_idx",
-        "comment on table wamp.event is 'else'",
-        "alter table wamp.retention drop constraint retention_single_check",
+        "alter table wamp.log add column more int",
+        "alter table wamp.lease alter column renewed_at drop default",
+        "alter table wamp.raw alter column depth type text",
+        "alter table wamp.log alter column body set not null",
+        "drop index wamp.raw_xid_idx",
+        "comment on table wamp.log is 'else'",
+        "alter table wamp.sequencer drop constraint sequencer_single_check",
+        "alter table wamp.lease drop constraint lease_name_term_key",
+        "drop table wamp.secret",
         "create table wamp.more (id int)",
     ],
 )
@@ -238,8 +175,7 @@ def test_the_statements_that_alembic_prints_take_over_no_schema(empty_database: 
     empty_database.query("rollback")
     empty_database.query("drop schema wamp")
 
-    empty_database.query(alembic("", "upgrade", "0006", "--sql").stdout)
-    empty_database.query(alembic("", "upgrade", "0006:head", "--sql").stdout)
+    empty_database.query(printed)
     assert migrations.current(empty_database.url) == migrations.head()
 
 
@@ -258,13 +194,13 @@ def test_each_table_and_function_has_a_comment(wamp_database: Database) -> None:
 def test_every_file_of_sql_is_part_of_the_schema(wamp_database: Database, server: Server) -> None:
     # Some of it is for superusers only.
     migrations.upgrade(server.url(wamp_database.name))
-    files = {path.stem for path in (CHECKOUT / "schema" / "sql").glob("*.sql")}
+    files = {path.stem for path in (CHECKOUT / "schema" / "versions" / "0101").glob("*.sql")}
     made = wamp_database.query(
         "select proname from pg_proc where pronamespace = 'wamp'::regnamespace "
         "union all select viewname from pg_views where schemaname = 'wamp'"
     )
 
-    assert {name for (name,) in made} == files
+    assert {name for (name,) in made} == files - {"tables", "start", "close_types", "drop"}
 
 
 def test_an_ordinary_role_that_owns_its_database_is_enough(empty_database: Database) -> None:
@@ -276,20 +212,33 @@ def test_an_ordinary_role_that_owns_its_database_is_enough(empty_database: Datab
     assert row == (False, False, False, False, False, 0)
 
     migrations.upgrade(empty_database.url)
-    assert empty_database.value("select cluster = wamp.cluster() from wamp.publisher")
-    assert empty_database.value("select count(*) from wamp.retention") == 1
+    for table in ("sequencer", "secret"):
+        assert empty_database.value(f"select count(*) from wamp.{table}") == 1
     migrations.downgrade(empty_database.url, "base")
 
 
-@pytest.mark.parametrize("table", ["retention", "publisher"])
+@pytest.mark.parametrize("table", ["sequencer", "secret"])
 def test_a_table_of_one_row_cannot_get_another(wamp_database: Database, table: str) -> None:
-    columns = "published, cluster" if table == "publisher" else "slot"
+    column = "seen" if table == "sequencer" else "key"
     for single in ("true", "false"):
         with pytest.raises(psycopg2.errors.IntegrityError):
             wamp_database.query(
-                f"insert into wamp.{table} (single, {columns}) "
-                f"select {single}, {columns} from wamp.{table}"
+                f"insert into wamp.{table} (single, {column}) "
+                f"select {single}, {column} from wamp.{table}"
             )
+
+
+def test_each_database_has_a_secret_of_its_own(
+    wamp_database: Database, empty_database: Database
+) -> None:
+    migrations.upgrade(empty_database.url)
+    secrets = [
+        bytes(database.value("select key from wamp.secret"))
+        for database in (wamp_database, empty_database)
+    ]
+
+    assert len(secrets[0]) == len(secrets[1]) == 32
+    assert secrets[0] != secrets[1]
 
 
 def test_the_version_table_is_not_the_applications(empty_database: Database) -> None:
@@ -325,12 +274,12 @@ def test_a_failed_upgrade_leaves_nothing_and_can_be_repeated(
     empty_database: Database, server: Server
 ) -> None:
     with closing(connect(server.url(empty_database.name))) as administrator:
-        query(administrator, "revoke execute on function pg_control_system() from public")
-        with pytest.raises(StartError, match="pg_control_system"):
+        query(administrator, "revoke execute on function gen_random_uuid() from public")
+        with pytest.raises(StartError, match="gen_random_uuid"):
             migrations.upgrade(empty_database.url)
         assert empty_database.value("select to_regnamespace('wamp')") is None
 
-        query(administrator, "grant execute on function pg_control_system() to public")
+        query(administrator, "grant execute on function gen_random_uuid() to public")
     migrations.upgrade(empty_database.url)
     assert migrations.current(empty_database.url) == migrations.head()
 
@@ -491,11 +440,11 @@ def test_a_new_revision_follows_the_head(checkout: Path) -> None:
 def test_a_new_revision_has_what_the_database_lacks(
     checkout: Path, wamp_database: Database
 ) -> None:
-    wamp_database.query("alter table wamp.retention drop column pruned")
+    wamp_database.query("alter table wamp.sequencer drop column removed_mark")
     path = migrations.revision("bring it back", wamp_database.url)
 
     compile(path.read_text(), path, "exec")
-    assert "op.add_column('retention', sa.Column('pruned'" in path.read_text()
+    assert "op.add_column('sequencer', sa.Column('removed_mark'" in path.read_text()
 
 
 def test_an_installed_package_is_no_place_for_a_new_revision(checkout: Path) -> None:

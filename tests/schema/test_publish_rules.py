@@ -266,7 +266,9 @@ def test_a_role_that_may_publish_no_longer_cannot_even_name_an_event(
         query(guest, "prepare x as select from wamp.log")
 
 
-@pytest.mark.parametrize("kept", ["execute on function wamp.backlog()", "select on wamp.publication"])
+@pytest.mark.parametrize(
+    "kept", ["execute on function wamp.backlog()", "select on wamp.publication"]
+)
 def test_a_role_that_publishes_no_longer_keeps_what_another_right_is_on(
     wamp_database: Database, guest: Connection, kept: str
 ) -> None:

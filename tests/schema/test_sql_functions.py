@@ -213,7 +213,8 @@ def test_whatever_is_written_down_wakes_the_sequencer_if_it_sleeps(
 
 
 @pytest.mark.parametrize(
-    "statement", ["select wamp.publish('a.b')", "insert into orders values (1)", "delete from orders"]
+    "statement",
+    ["select wamp.publish('a.b')", "insert into orders values (1)", "delete from orders"],
 )
 def test_an_awake_sequencer_is_not_notified(
     wamp_database: Database, listener: Connection, statement: str

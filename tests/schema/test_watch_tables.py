@@ -179,8 +179,7 @@ def test_watching_waits_for_a_writer_and_then_has_all_of_its_next_rows(
 @pytest.mark.parametrize("function", ["watch", "unwatch", "refresh"])
 def test_what_locks_a_table_gives_up_in_the_end(wamp_database: Database, function: str) -> None:
     settings = wamp_database.value(
-        "select proconfig from pg_proc "
-        "where proname = %s and pronamespace = 'wamp'::regnamespace",
+        "select proconfig from pg_proc where proname = %s and pronamespace = 'wamp'::regnamespace",
         function,
     )
     assert "lock_timeout=10s" in settings
@@ -228,7 +227,8 @@ def test_forget_erases_what_is_kept_of_a_table_and_keeps_its_places(
     # The sequencer is told, too: it may have read the raw rows before.
     assert [op for op, _ in wamp_database.told("item")] == ["w", "f"]
     events = wamp_database.query(
-        "select position, op, topic, options, body, silent, mark is not null from wamp.log order by 1"
+        "select position, op, topic, options, body, silent, mark is not null "
+        "from wamp.log order by 1"
     )
     assert events == [
         (1, "forgotten", None, None, None, True, True),

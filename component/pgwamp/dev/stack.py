@@ -88,7 +88,7 @@ class Stack:
             self._stack.callback(self.router.stop)
         with self._step(f'Migrating the wamp schema of database "{self._dev.database}"'):
             self._create_database()
-            migrations.upgrade(self.database_url)
+            migrations.upgrade(self.database_url, replaced=self._say)
         for command in self._dev.setup:
             self._run(command)
         self.calls_url = self._create_calls_login() if self._roles else self.database_url
