@@ -70,6 +70,12 @@ class Database:
         """A connection that commits each statement, closed when the test ends."""
         return self._stack.enter_context(closing(connect(self._server.url(self.name, user))))
 
+    def close(self) -> None:
+        """End the owner's session; the next statement begins another."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Execute one statement as the owner."""
         if self._own is None:

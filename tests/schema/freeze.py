@@ -1,6 +1,6 @@
 """The digests of all files of migrations: a revision that is released never changes.
 
-    python -m tests.schema.freeze    writes the list anew
+python -m tests.schema.freeze    writes the list anew
 """
 
 from __future__ import annotations

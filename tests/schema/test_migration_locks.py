@@ -89,74 +89,76 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_lock, "LOOK_PAUSE_SECONDS", 0.01)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_an_upgrade_names_the_transaction_that_uses_a_table_of_wamp_and_gives_up(
-    empty_database: Database,
-) -> None:
-    migrations.upgrade(empty_database.url, "0002")
-    reader = empty_database.connect(GUEST)
+@pytest.fixture
+def reader(wamp_database: Database) -> Connection:
+    """A session of the guest, in a transaction that has read a relation of wamp."""
+    wamp_database.query(f"grant usage on schema wamp to {GUEST}")
+    wamp_database.query(f"grant select on wamp.watched to {GUEST}")
+    reader = wamp_database.connect(GUEST)
     query(reader, "begin")
     query(reader, "select from wamp.watched limit 0")
-    uses = f'process {reader.info.backend_pid} of role "{GUEST}", which uses wamp.watched, and'
-    with pytest.raises(StartError, match=uses) as caught:
-        migrations.upgrade(empty_database.url)
-
-    assert f"pg_terminate_backend({reader.info.backend_pid})" in str(caught.value)
-    assert migrations.current(empty_database.url) == "0002"
-    query(reader, "rollback")
-    migrations.upgrade(empty_database.url)
+    return reader
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_upgrade_accuses_who_locks_a_watched_table_and_not_an_older_reader_of_wamp(
-    empty_database: Database,
+def test_a_migration_names_the_transaction_that_uses_a_relation_of_wamp_and_gives_up(
+    wamp_database: Database, reader: Connection
 ) -> None:
-    migrations.upgrade(empty_database.url, "0006")
-    empty_database.query("create table item (id int primary key)")
-    empty_database.query("select wamp.watch('item', '{\"when\": \"id > 0\"}')")
-    empty_database.query(f"grant all on item to {GUEST}")
-    innocent, guilty = empty_database.connect(), empty_database.connect(GUEST)
+    uses = f'process {reader.info.backend_pid} of role "{GUEST}", which uses wamp.watched, and'
+    with pytest.raises(StartError, match=uses) as caught:
+        migrations.downgrade(wamp_database.url, "base")
+
+    assert f"pg_terminate_backend({reader.info.backend_pid})" in str(caught.value)
+    assert migrations.current(wamp_database.url) == migrations.head()
+    query(reader, "rollback")
+    migrations.downgrade(wamp_database.url, "base")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_migration_accuses_who_locks_a_watched_table_and_not_an_older_reader_of_wamp(
+    wamp_database: Database,
+) -> None:
+    wamp_database.query("create table item (id int primary key)")
+    wamp_database.query("select wamp.watch('item', '{\"when\": \"id > 0\"}')")
+    wamp_database.query(f"grant all on item to {GUEST}")
+    innocent, guilty = wamp_database.connect(), wamp_database.connect(GUEST)
     for session, statement in (
-        (innocent, "select from wamp.publisher"),
+        (innocent, "select from wamp.publication"),
         (guilty, "lock table item in access exclusive mode"),
     ):
         query(session, "begin")
         query(session, statement)
     uses = f'process {guilty.info.backend_pid} of role "{GUEST}", which uses public.item, and'
     with pytest.raises(StartError, match=uses):
-        migrations.upgrade(empty_database.url)
+        migrations.downgrade(wamp_database.url, "base")
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_upgrade_says_that_a_prepared_transaction_keeps_it_waiting(
-    empty_database: Database,
+def test_a_migration_says_that_a_prepared_transaction_keeps_it_waiting(
+    wamp_database: Database, reader: Connection
 ) -> None:
-    migrations.upgrade(empty_database.url, "0002")
-    reader = empty_database.connect(GUEST)
-    query(reader, "begin")
-    query(reader, "select from wamp.watched limit 0")
     query(reader, "prepare transaction 'reading'")
     try:
         with pytest.raises(StartError, match=r"a prepared transaction, which uses wamp\.watched"):
-            migrations.upgrade(empty_database.url)
+            migrations.downgrade(wamp_database.url, "base")
     finally:
         query(reader, "rollback prepared 'reading'")
-    migrations.upgrade(empty_database.url)
+    migrations.downgrade(wamp_database.url, "base")
 
 
-def test_an_upgrade_that_may_not_look_for_who_keeps_it_waiting_gives_up_all_the_same(
-    empty_database: Database, administrator: Connection, monkeypatch: pytest.MonkeyPatch
+def test_a_migration_that_may_not_look_for_who_keeps_it_waiting_gives_up_all_the_same(
+    wamp_database: Database,
+    administrator: Connection,
+    reader: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(migration_lock, "LONGEST_LOCK_SECONDS", 0.5)
     monkeypatch.setattr(migration_lock, "LOOK_PAUSE_SECONDS", 0.01)
-    migrations.upgrade(empty_database.url, "0002")
-    reader = empty_database.connect(GUEST)
-    query(reader, "begin")
-    query(reader, "select from wamp.watched limit 0")
+    wamp_database.close()
     query(administrator, f"alter role {OWNER} connection limit 1")
     try:
         with pytest.raises(StartError, match="waited too long for a lock, and was undone"):
-            migrations.upgrade(empty_database.url)
+            migrations.downgrade(wamp_database.url, "base")
     finally:
         query(administrator, f"alter role {OWNER} connection limit -1")
 

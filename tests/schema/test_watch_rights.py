@@ -34,16 +34,6 @@ def item(wamp_database: Database) -> Database:
     return wamp_database
 
 
-def capture(database: Database) -> str:
-    """The capture function of the only watched table."""
-    return str(
-        database.value(
-            "select tgfoid::regproc::text from pg_trigger "
-            "where tgname = 'wamp_insert' and tgrelid = 'item'::regclass"
-        )
-    )
-
-
 @pytest.fixture
 def member(item: Database, administrator: Connection) -> Iterator[Connection]:
     """A connection of the guest while it is a member of the owner of the schema."""
@@ -62,7 +52,7 @@ def test_a_member_of_the_owner_watches_tables_of_its_own(
     query(member, "select wamp.refresh('mine')")
     query(member, "truncate mine")
 
-    assert [op for op, _ in item.events("mine")] == ["insert", "delete", "insert", "truncate"]
+    assert [op for op, *_ in item.changes("public.mine")] == ["i", "u", "t"]
     query(member, "select wamp.unwatch('mine')")
     assert query(member, "select relation_name from wamp.watched") == [("item",)]
 
@@ -74,12 +64,11 @@ def test_a_member_of_the_owner_watches_tables_of_its_own(
         "wamp.watch('item')",
         "wamp.unwatch('item')",
         "wamp.refresh('item')",
-        "wamp.redefine_capture('item')",
-        "wamp.redefine_captures(array['item'::regclass])",
-        "wamp.define_capture('mine', '{}')",
-        "wamp.lay_triggers('mine', '{}', 'wake')",
-        "wamp.drop_captures()",
-        "wamp.capture_source('mine', '{}')",
+        "wamp.forget('item')",
+        "wamp.create_triggers('mine')",
+        "wamp.note('mine', 'w', '{}')",
+        "wamp.note_layouts(array['item'::regclass])",
+        "wamp.evaluate('select 1', '[]')",
         "wamp.watch_options('mine', '{}')",
     ],
 )
@@ -100,48 +89,25 @@ def test_a_stranger_neither_watches_nor_changes_a_watch(item: Database, call: st
     assert item.query("select options from wamp.watched") == [({"when": "v is not null"},)]
 
 
-def test_nothing_of_watching_grants_a_right(item: Database) -> None:
-    item.query(f"alter table item owner to {OWNER}")
-    guest = item.connect(GUEST)
-    item.query("alter table item rename v to w")
-    query(guest, "insert into item values (1, 'a')")  # It fails, and the capture is made anew.
-
-    for user in (GUEST, "public"):
-        may = "select has_function_privilege(%s, %s, 'execute')"
-        assert item.value(may, user, capture(item) + "()") is False
-
-
-def test_a_stranger_makes_no_trigger_of_a_capture(item: Database) -> None:
+def test_a_stranger_makes_no_trigger_of_the_capture(item: Database) -> None:
     guest = item.connect(GUEST)
     query(guest, "create table mine (id int primary key, v text)")
     forged = (
         "create trigger wamp_insert after insert on mine referencing new table as new_rows "
-        'for each statement execute function {}(\'{{"when": "public.evil()"}}\')'
+        "for each statement execute function {}()"
     )
     item.query(f"grant usage on schema wamp to {GUEST}")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="for function"):
-        query(guest, forged.format(capture(item)))
-    # One with a function of their own is no record of a watch.
+        query(guest, forged.format("wamp.capture"))
+    # One with a function of their own is no watch.
     query(
         guest,
         "create function theirs() returns trigger language plpgsql as $$ begin return null; end $$",
     )
     query(guest, forged.format("theirs"))
+    query(guest, "insert into mine values (1)")
     assert item.query("select relation_name from wamp.watched") == [("item",)]
-
-
-def test_a_capture_that_fits_is_not_locked(item: Database) -> None:
-    watch(item, "item")
-    refreshing, other = item.connect(), item.connect()
-    query(refreshing, "begin")
-    query(refreshing, "select wamp.refresh('item')")
-    query(other, "set lock_timeout = '5s'")
-    query(other, "alter table item add column n int")
-    query(other, "select wamp.refresh('item')")
-    query(other, "insert into item values (1, 'a', 2)")
-    query(refreshing, "rollback")
-
-    assert [change["new"] for _, change in item.events()] == [{"id": 1, "v": "a", "n": 2}]
+    assert item.changes() == []
 
 
 # DDL of others, where event triggers are
@@ -159,43 +125,56 @@ def followed(item: Database, server: Server) -> Database:
     return item
 
 
-def test_the_capture_follows_ddl_of_an_owner_who_may_not_watch(followed: Database) -> None:
+def test_the_watch_follows_ddl_of_an_owner_who_may_not_watch(followed: Database) -> None:
     guest = followed.connect(GUEST)
     for statement in (
         "create table parts_2 partition of parts for values from (10) to (19)",
         "alter table parts rename v to w",
-        "insert into parts values (1, 'a')",
         "insert into parts_2 values (11, 'b')",
-        "update parts set w = 'c' where id = 11",
-        "truncate parts_2",
     ):
         query(guest, statement)
 
-    assert [(op, change.get("new")) for op, change in followed.events("parts")] == [
-        ("insert", {"id": 1, "w": "a"}),
-        ("insert", {"id": 11, "w": "b"}),
-        ("update", {"id": 11, "w": "c"}),
-        # The owner of the schema may not read which rows.
-        ("delete", None),
-    ]
+    assert [op for op, _ in followed.told("public.parts")] == ["w", "l", "l"]
+    assert followed.told("public.parts")[-1][1] == followed.value("select wamp.layout('parts')")
+    assert followed.changes() == [("i", None, "(11,b)")]
+    assert guest.notices == []
 
 
 def test_a_function_of_the_owner_never_runs_with_the_rights_of_the_event_trigger(
     followed: Database,
 ) -> None:
-    adapt = "function wamp.redefine_captures(regclass[])"
+    noting = "function wamp.note_layouts(regclass[])"
     followed.query(
-        f"create or replace {adapt.replace('(', '(relations ')} returns void language plpgsql "
+        f"create or replace {noting.replace('(', '(relations ')} returns void language plpgsql "
         f"as $$ begin {EVIL}; end $$"
     )
     guest = followed.connect(GUEST)
     query(guest, "alter table parts add column n int")
-    assert "redefine_captures is not as pgwamp made it" in guest.notices[-1]
+    assert "note_layouts is not as pgwamp made it" in guest.notices[-1]
     assert followed.value("select to_regclass('public.proof')") is None
 
-    followed.query(f"alter {adapt} security definer")
+    followed.query(f"alter {noting} security definer")
     query(guest, "alter table parts add column m int")
     assert followed.value("select who from public.proof") == OWNER
+
+
+@pytest.mark.parametrize(
+    "function", ["wamp.layout(regclass)", 'wamp.note(regclass, "char", jsonb)']
+)
+def test_what_the_owner_puts_below_the_event_trigger_runs_with_the_rights_of_the_owner(
+    followed: Database, function: str
+) -> None:
+    body = "return null;" if "layout" in function else ""
+    result = "jsonb" if "layout" in function else "void"
+    arguments = function.replace("(regclass", "(relation regclass").replace('"char"', 'op "char"')
+    followed.query(
+        f"create or replace function {arguments.replace('jsonb)', 'said jsonb)')} "
+        f"returns {result} language plpgsql as $$ begin {EVIL}; {body} end $$"
+    )
+    guest = followed.connect(GUEST)
+    query(guest, "alter table parts add column n int")
+
+    assert followed.query("select who from public.proof") == [(OWNER,)]
 
 
 def test_the_event_trigger_runs_nothing_that_an_owner_of_a_table_wrote(followed: Database) -> None:
@@ -219,25 +198,6 @@ def test_every_function_of_the_schema_fixes_its_search_path(followed: Database) 
     )
 
 
-def test_a_partition_that_cannot_be_read_is_truncated_all_the_same(followed: Database) -> None:
-    guest = followed.connect(GUEST)
-    query(guest, "insert into parts values (1), (2)")
-    query(guest, "truncate parts_1")
-
-    assert "permission denied for table parts_1" in guest.notices[-1]
-    # Nobody can say which rows: one event says that there were some.
-    assert followed.query("select op, key, size = 2147483647 from wamp.event order by id")[2:] == [
-        ("delete", None, True)
-    ]
-    query(guest, f"grant select on parts_1 to {OWNER}")
-    query(guest, "insert into parts values (3)")
-    query(guest, "truncate parts_1")
-    assert [(op, k["key"]) for op, k in followed.events()[3:]] == [
-        ("insert", {"id": 3}),
-        ("delete", {"id": 3}),
-    ]
-
-
 def test_a_restored_database_captures_on(
     wamp_database: Database, new_database: Callable[[str], Database], tmp_path: Path
 ) -> None:
@@ -258,25 +218,19 @@ def test_a_restored_database_captures_on(
 
     options = "select relation_name, options from wamp.watched order by 1"
     assert restored.query(options) == wamp_database.query(options)
-    # As where the functions were restored and the events were not.
-    restored.query("alter sequence wamp.event_id_seq restart")
-    restored.query("truncate wamp.event")
-    functions = "select count(distinct tgfoid) from pg_trigger where tgname = 'wamp_insert'"
+    raw = "select op::text, relation::text, old, new from wamp.raw order by place, n"
+    assert restored.query(raw) == wamp_database.query(raw)
+    before = len(restored.changes())
     watch(restored, "other")
-    assert restored.value(functions) == 3
     watch(restored, "stock", old="key")
-    assert restored.value(functions) == 3
     for statement in (
-        "insert into item values (2, 'b'), (3, null)",
+        "insert into item values (2, 'b')",
         "insert into stock_1 values (4)",
         "insert into other values (5)",
     ):
         restored.query(statement)
-    assert restored.query("select relation, topic, new from wamp.event order by id") == [
-        ("item", "x.inserted.b", {"id": 2}),
-        ("stock", None, {"id": 4}),
-        ("other", None, {"id": 5}),
-    ]
+    changes = sorted(new or "" for _, _, new in restored.changes())
+    assert (before, changes) == (1, ["(1,a)", "(2,b)", "(4)", "(5)"])
 
 
 #: With all that quoting could spoil.
