@@ -204,26 +204,12 @@ def _apply(
         _complete(connection)
 
 
-#: A line of the function that captures, and what stands there without event triggers.
-_NO_STAMP = "its_stamp constant integer := null;"
-_STAMP = "its_stamp constant integer := wamp.stamp(tg_relid);"
-_STATE = """
-select exists (select from pg_event_trigger where evtname = 'wamp_ddl_command_end'),
-    exists (
-        select from pg_proc
-        where oid = 'wamp.capture()'::regprocedure and position($stamp$ in prosrc) > 0)
-""".replace("$stamp$", f"'{_STAMP}'")
-
-
 def _complete(connection: Connection) -> None:
     """Make what depends on who upgrades: an earlier one may have been by a lesser role."""
     for name in ("ddl_changed", "evaluator"):
         _run(connection, _sql(name))
-    has_triggers, stamps = connection.exec_driver_sql(_STATE).one()
-    if stamps == has_triggers:
-        become_owner(connection)
-        capture = _sql("capture")
-        _run(connection, capture if has_triggers else capture.replace(_NO_STAMP, _STAMP))
+    become_owner(connection)
+    _run(connection, _sql("stamps"))
 
 
 def _sql(name: str) -> str:

@@ -56,6 +56,7 @@ def upgrade() -> None:
     op.execute(statement("0101/close_types"))
     op.execute(statement("0101/ddl_changed"))
     op.execute(statement("0101/evaluator"))
+    op.execute(statement("0101/stamps"))
 
 
 def downgrade() -> None:

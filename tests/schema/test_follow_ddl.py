@@ -200,3 +200,31 @@ def test_a_failure_of_theirs_fails_no_ddl(followed: Database, server: Server) ->
     query(writer, "alter table item add column n int")
 
     assert "a watched table was not adapted to its change" in writer.notices[-1]
+
+
+# --- where there are none -----------------------------------------------------------------------
+
+STAMPED = "select count(*) from wamp.raw where op = 'i' and stamp = wamp.stamp(relation)"
+
+
+def test_without_them_raw_rows_say_with_which_columns_they_were_written(
+    wamp_database: Database, server: Server
+) -> None:
+    wamp_database.query("create table item (id int primary key)")
+    wamp_database.query("select wamp.watch('item')")
+    wamp_database.query("insert into item values (1)")
+    wamp_database.query("insert into item values (2), (3)")
+    assert wamp_database.value(STAMPED) == 3
+
+    # It costs a tenth of the write.
+    migrations.upgrade(server.url(wamp_database.name))
+    wamp_database.query("insert into item values (4)")
+    assert (
+        wamp_database.value("select count(*) from wamp.raw where op = 'i' and stamp is null") == 1
+    )
+
+    with closing(connect(server.url(wamp_database.name))) as administrator:
+        query(administrator, "alter event trigger wamp_ddl_command_end disable")
+    migrations.upgrade(wamp_database.url)
+    wamp_database.query("insert into item values (5)")
+    assert wamp_database.value(STAMPED) == 4

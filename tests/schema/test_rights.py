@@ -9,6 +9,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
+from pgwamp.errors import StartError
 
 from .conftest import GUEST, OWNER, Database, Server, query
 
@@ -26,6 +27,8 @@ union all
 select p.oid::regprocedure::text, a.privilege_type, a.grantee
 from pg_proc as p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
 where p.pronamespace = 'wamp'::regnamespace and a.grantee <> p.proowner
+    -- The owner of the schema calls the one function that a role without rights owns.
+    and a.grantee <> (select nspowner from pg_namespace where nspname = 'wamp')
 union all
 select c.oid::regclass::text, a.privilege_type, a.grantee
 from pg_class as c, aclexplode(coalesce(
@@ -216,7 +219,52 @@ def test_everything_belongs_to_the_owner_of_the_schema_whoever_upgrades(
         "where pronamespace = 'wamp'::regnamespace"
     )
 
-    assert {owner for _, _, owner in owners} == {OWNER, "postgres"}
-    assert [(kind, name) for kind, name, owner in owners if owner != OWNER] == [
-        ("function", "ddl_changed")
+    others = sorted((kind, name, owner) for kind, name, owner in owners if owner != OWNER)
+    assert others == [
+        ("function", "ddl_changed", "postgres"),
+        ("function", "evaluate", "pgwamp_evaluator"),
     ]
+
+
+# conditions
+
+
+@pytest.fixture
+def evaluated(watched: Database) -> Database:
+    """A database whose conditions run as a role without rights."""
+    owner = "select proowner::regrole::text from pg_proc where proname = 'evaluate'"
+    assert watched.value(owner) == "pgwamp_evaluator"
+    return watched
+
+
+def test_a_condition_runs_as_a_role_without_rights(evaluated: Database) -> None:
+    evaluate = "select wamp.evaluate(%s, '[]')"
+    assert evaluated.value(evaluate, "select to_json(current_user)") == "pgwamp_evaluator"
+    for statement in (
+        "select json_agg(i) from public.item as i",
+        "select json_agg(r) from wamp.raw as r",
+        "select json_agg(s) from wamp.secret as s",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            evaluated.query(evaluate, statement)
+
+
+@pytest.mark.parametrize("change", ["role", "session_authorization"])
+def test_a_condition_cannot_become_another_role(evaluated: Database, change: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        evaluated.query(
+            "select wamp.evaluate(%s, '[]')",
+            f"select to_json(set_config('{change}', '{OWNER}', true))",
+        )
+
+
+def test_the_role_of_conditions_is_refused_once_it_could_do_something(
+    evaluated: Database, administrator: Connection
+) -> None:
+    query(administrator, f"grant {GUEST} to pgwamp_evaluator")
+    try:
+        with pytest.raises(StartError, match="wamp.evaluate.* belongs to"):
+            migrations.upgrade(evaluated.url)
+    finally:
+        query(administrator, f"revoke {GUEST} from pgwamp_evaluator")
+    migrations.upgrade(evaluated.url)

@@ -34,7 +34,7 @@ declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
     its_turn constant smallint := signal / 2 % 3;
     its_place constant pg_lsn := pg_current_wal_insert_lsn();
-    -- Without event triggers: wamp.stamp(tg_relid), see stamp.sql.
+    -- Without event triggers: wamp.stamp(tg_relid), see stamps.sql.
     its_stamp constant integer := null;
     its_op "char" := lower(tg_op collate "C");
     old_text text;

@@ -1,6 +1,6 @@
 -- A hash of the columns of a table. Where there are no event triggers to tell that they have changed, raw
 -- rows carry it: the sequencer reads a record by the columns that it was written with, or not at all. It costs
--- about a tenth of a write, and so is only there (see pgwamp.migrations).
+-- about a tenth of a write, and so is only there (see stamps.sql).
 create or replace function wamp.stamp(relation oid) returns integer
 language sql
 stable
