@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psycopg2
 import pytest
@@ -16,7 +16,10 @@ from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
+from pgwamp.eventlog.body import read_body
 from tests.servers import FAST, postgres_bin
+
+from .sequenced import sequence
 
 OWNER = "schema_owner"
 GUEST = "schema_guest"
@@ -56,6 +59,20 @@ def notified(listener: Connection) -> list[str]:
     return told
 
 
+class Event(NamedTuple):
+    """An event of the log."""
+
+    position: int
+    op: str
+    topic: str | None
+    options: dict[str, Any] | None
+    schema: str | None
+    table: str | None
+    silent: bool
+    batched: bool
+    body: dict[str, Any]
+
+
 class Database:
     """One database, owned by an ordinary role."""
 
@@ -65,6 +82,7 @@ class Database:
         self.name = name
         self.url = server.url(name, OWNER)
         self._own: Connection | None = None
+        self._skipped = 0
 
     def connect(self, user: str = OWNER) -> Connection:
         """A connection that commits each statement, closed when the test ends."""
@@ -85,6 +103,27 @@ class Database:
     def value(self, statement: str, *parameters: Any) -> Any:
         """The first column of the first row."""
         return self.query(statement, *parameters)[0][0]
+
+    def log(self) -> list[Event]:
+        """The events of what is committed, the oldest first, since :meth:`skip`."""
+        sequence(self.url)
+        return [
+            Event(*values, read_body(body or "{}"))
+            for *values, body in self.query(
+                "select position, op, topic, options::json, relation_schema, relation_name, silent, "
+                "batched, body from wamp.log where op not in ('era', 'forgotten') "
+                "and position > %s order by position",
+                self._skipped,
+            )
+        ]
+
+    def skip(self) -> None:
+        """Leave out the events of what is committed so far."""
+        self._skipped = max((event.position for event in self.log()), default=self._skipped)
+
+    def events(self, table: str | None = None) -> list[tuple[str, dict[str, Any]]]:
+        """Operation and values of the events, since :meth:`skip`."""
+        return [(event.op, event.body) for event in self.log() if table in (None, event.table)]
 
     def changes(self, relation: str | None = None) -> list[tuple[str, str | None, str | None]]:
         """Operation, old and new record of the captured changes, the oldest first."""

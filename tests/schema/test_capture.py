@@ -153,7 +153,7 @@ def test_a_thousand_shuffled_key_updates_keep_old_and_new_together(orders: Datab
     )
     # In another physical order than that of the keys, and moved through an index.
     orders.query("update orders set total = total + 1 where id % 3 = 0")
-    orders.query("truncate wamp.event")
+    orders.skip()
     orders.query("update orders set id = 5000 - id, total = -total")
 
     events = orders.events()
@@ -328,7 +328,7 @@ def test_rows_that_a_partition_refuses_do_not_shift_the_others(parts: Database) 
     )
     parts.query("insert into stock select g, 1, 'row ' || g from generate_series(1, 3) as g")
     parts.query("insert into stock values (9, 2, 'stays')")
-    parts.query("truncate wamp.event")
+    parts.skip()
     parts.query("update stock set place = 2, v = v || '!'")
 
     table = {(1, 1): "row 1", (2, 1): "row 2", (3, 1): "row 3", (9, 2): "stays"}

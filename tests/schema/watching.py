@@ -24,22 +24,22 @@ def fold(database: Database) -> dict[Audience, dict[str, Row | None]]:
     What cannot happen is a failure: a row inserted twice, or one that is changed or deleted and
     was never there.
     """
-    rows = database.query(
-        "select op, coalesce(topic, ''), coalesce(options::text, ''), key::text, new, old, changed "
-        "from wamp.event where op is not null order by id"
-    )
     audiences: dict[Audience, dict[str, Row | None]] = {}
-    for op, topic, options, key, new, old, changed in rows:
+    for event in database.log():
+        op, body = event.op, event.body
+        topic, options = event.topic or "", json.dumps(event.options) if event.options else ""
+        assert "truncated" not in body, event
         if op == "truncate":
             audiences.clear()
             continue
         suffix = {"insert": "inserted", "update": "updated", "delete": "deleted"}[op]
         seen = audiences.setdefault((topic.replace(suffix, ""), options), {})
+        key, new, old = dump(body["key"]), body.get("new"), body.get("old")
         if op == "insert":
             assert key not in seen, f"{key} was inserted twice"
             seen[key] = new
             continue
-        former = key if op == "delete" else former_key(key, old)
+        former = key if op == "delete" else dump(former_key(body["key"], old))
         assert former in seen, f"{former} was never there"
         before = seen.pop(former)
         if op == "delete":
@@ -48,19 +48,18 @@ def fold(database: Database) -> dict[Audience, dict[str, Row | None]]:
         else:
             assert key not in seen, f"{key} was there already"
             seen[key] = new
-            assert_changed(before, new, old, changed)
+            assert_changed(before, new, old, body["changed"])
     return {audience: seen for audience, seen in audiences.items() if seen}
 
 
-def former_key(key: str, old: Row | None) -> str:
-    """The key that the row had before an update, as it is in events."""
-    fields = json.loads(key)
-    return dump({name: (old or {}).get(name, value) for name, value in fields.items()})
+def former_key(key: Row, old: Row | None) -> Row:
+    """The key that the row had before an update."""
+    return {name: (old or {}).get(name, value) for name, value in key.items()}
 
 
 def dump(key: Row) -> str:
-    """A key as json_build_object writes it."""
-    return "{" + ", ".join(f"{json.dumps(n)} : {json.dumps(v)}" for n, v in key.items()) + "}"
+    """A key to look a row up by."""
+    return json.dumps(key)
 
 
 def assert_changed(before: Row | None, new: Row, old: Row | None, changed: Iterable[str]) -> None:
