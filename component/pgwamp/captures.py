@@ -1,56 +1,70 @@
-"""Whether what captures the changes of watched tables fits them as they are now.
+"""Whether the changes of watched tables are captured as they should be.
 
-Where event triggers are, it always does; elsewhere DDL can leave it behind.
+Where event triggers are, they are; elsewhere DDL can leave the triggers and what is known of the
+columns behind, and nobody keeps an owner from disabling a trigger.
 """
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 import asyncpg
+
+_WATCHED = (files("pgwamp") / "captures.sql").read_text(encoding="utf-8")
+# Parsed, and no more: a condition calls functions that others can replace.
+_OPTIONS = """
+select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
+"""
+_LAYOUT = """
+select wamp.layout($1::oid) <> coalesce(
+    (
+        select r.new::jsonb - 'options' from wamp.raw as r
+        where r.relation = $1::oid and r.op in ('w', 'l') order by r.place desc, r.n desc limit 1
+    ),
+    (select k.layout::jsonb - 'options' from wamp.layout as k where k.relation = $1::oid))
+"""
 
 
 async def stale_captures(connection: asyncpg.Connection[Any]) -> list[str]:
     """One line for each watched table that is not captured as it should be, with the cure.
 
-    :param connection: with a ``lock_timeout``. Its owner may keep a table locked.
+    :param connection: of a member of the owner of ``wamp``, with a ``lock_timeout``: the owner of a
+        table may keep it locked.
     """
     found = []
     for row in await connection.fetch(_WATCHED):
-        literal = row["literal"]
+        problem, cure = row["problem"], row["cure"]
         try:
-            problem = await _misfit(connection, row["relation"], row["condition"])
-            cure = f"watch it again with other options: select wamp.watch({literal}, ...)"
-            if problem is None:
-                problem = await connection.fetchval(_STALE, row["oid"])
-                cure = f"select wamp.refresh({literal})"
+            if problem is None and (problem := await _misfit(connection, row)):
+                cure = (
+                    f"watch it again with other options: select wamp.watch({row['literal']}, ...)"
+                )
+            if problem is None and await connection.fetchval(_LAYOUT, row["oid"]):
+                problem = "its columns, their types or its key have changed since"
+                cure = f"select wamp.refresh({row['literal']})"
         except asyncpg.LockNotAvailableError:
             problem = "another session keeps it locked"
-            cure = f"end it: select * from pg_locks where relation = {literal}::regclass"
+            cure = f"end it: select * from pg_locks where relation = {row['literal']}::regclass"
         if problem:
             found.append(f"{row['relation']} is watched, but {problem}: {cure}")
     return found
 
 
-async def _misfit(
-    connection: asyncpg.Connection[Any], relation: str, condition: str | None
-) -> str | None:
+async def _misfit(connection: asyncpg.Connection[Any], row: Any) -> str | None:
     """Why the options do not fit the table: its owner may have changed or dropped anything.
 
     :raises asyncpg.LockNotAvailableError: the table is locked.
     """
     try:
-        await connection.execute(
-            "select wamp.watch_options(w.relation, w.options) from wamp.watched as w "
-            "where w.relation = $1::text::regclass",
-            relation,
-        )
-        if condition is not None:
-            # Parsed and no more: nothing of it is executed. And it is no stranger's: only members
-            # of the owner of the wamp schema can watch.
-            await connection.prepare(
-                f"select from (select * from {relation}) as r where ({condition}) is true"
-            )
+        async with connection.transaction(readonly=True):
+            await connection.execute(_OPTIONS, row["oid"])
+            if row["condition"] is not None:
+                # What follows a comment at its end is on a line of its own.
+                await connection.prepare(
+                    f"select from (select * from {row['relation']}) as r "
+                    f"where ({row['condition']}\n) is true"
+                )
     except (
         asyncpg.LockNotAvailableError,
         asyncpg.OperatorInterventionError,
@@ -62,34 +76,3 @@ async def _misfit(
     except asyncpg.PostgresError as error:
         return str(error.args[0])
     return None
-
-
-_WATCHED = """
-select relation::oid as oid, format('%I.%I', relation_schema, relation_name) as relation,
-    quote_literal(format('%I.%I', relation_schema, relation_name)) as literal,
-    options ->> 'when' as condition
-from wamp.watched
-order by 2
-"""
-_STALE = """
-select case
-        when p.prosrc <> wamp.capture_source(w.relation, w.options)
-            then 'its key or its columns have changed'
-        when part is not null then format('its partition %s is not', part)
-    end
-from wamp.watched as w
-join pg_trigger as t on t.tgrelid = w.relation and t.tgname = 'wamp_insert'
-join pg_proc as p on p.oid = t.tgfoid
-left join lateral (
-    select m.relid::regclass::text as part
-    from pg_partition_tree(w.relation) as m
-    join pg_class as c on c.oid = m.relid and c.relkind in ('r', 'p')
-    where not exists (
-        select from pg_trigger as own
-        where own.tgrelid = m.relid and own.tgname = 'wamp_insert' and own.tgfoid = t.tgfoid
-    )
-    order by 1
-    limit 1
-) as m on true
-where w.relation = $1
-"""

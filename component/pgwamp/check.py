@@ -32,7 +32,7 @@ OLDEST_VERSION = 140000
 LONGEST_WAIT = 30.0
 #: The longest wait for a lock that somebody holds on what is checked.
 LONGEST_LOCK = "2s"
-#: Share of the queue of notifications beyond which pgwamp notifies no more; see wake.sql.
+#: Share of the queue of notifications beyond which pgwamp notifies no more; see capture.sql.
 FULLEST_QUEUE = 0.5
 
 
@@ -116,7 +116,7 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
         *await _in_part("schema", _check_schema(connection)),
         *await _in_part("events", _check_rules(settings, connection)),
         *await _in_part("events", _check_captures(connection)),
-        *await _in_part("events", _check_bystanders(connection)),
+        *await _in_part("events", _check_queue(connection)),
         *await _in_part("events", _check_row_security(connection)),
         *await _in_part("events", _check_backlog(connection)),
     ]
@@ -143,6 +143,8 @@ async def _check_schemas(settings: Settings, connection: asyncpg.Connection[Any]
 async def _check_schema(connection: asyncpg.Connection[Any]) -> list[Finding]:
     findings = []
     if advice := await connection.fetchval(_FOLLOWS_DDL):
+        findings.append(Finding("schema", advice, level="advice"))
+    if advice := await connection.fetchval(_EVALUATES):
         findings.append(Finding("schema", advice, level="advice"))
     for problem in await dependents_of_strangers(connection):
         findings.append(Finding("schema", problem, level="advice"))
@@ -194,18 +196,17 @@ def _judge(backlog: Backlog) -> Finding:
     return Finding("events", f"the oldest has waited for {backlog.oldest:,.0f} s; {state}; {cure}")
 
 
-async def _check_bystanders(connection: asyncpg.Connection[Any]) -> list[Finding]:
-    """Obstacles that a session of any role can make: advisory locks and NOTIFY need no right."""
-    findings = [Finding("events", row["problem"]) for row in await connection.fetch(_STRANGERS)]
+async def _check_queue(connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether a session of any role fills the queue of notifications: NOTIFY needs no right."""
     usage = await connection.fetchval("select pg_notification_queue_usage()")
-    if usage > FULLEST_QUEUE:
-        problem = (
-            f"the queue of notifications is {usage:.0%} full, so that writers wake the publisher "
-            "no more: a session that listens, of any database of the server, does not end its "
-            "transaction; look for the oldest 'idle in transaction' in pg_stat_activity and end it"
-        )
-        findings.append(Finding("events", problem))
-    return findings
+    if usage <= FULLEST_QUEUE:
+        return []
+    problem = (
+        f"the queue of notifications is {usage:.0%} full, so that writers do not wake the "
+        "sequencer any more: a session that listens, of any database of the server, does not end "
+        "its transaction; look for the oldest 'idle in transaction' in pg_stat_activity and end it"
+    )
+    return [Finding("events", problem)]
 
 
 _FOLLOWS_DDL = """
@@ -221,32 +222,15 @@ from pg_event_trigger as e
 join pg_proc as p on p.oid = e.evtfoid
 where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
 """
-_STRANGERS = """
-select format(
-    '%s holds the advisory lock (20599, %s), so that %s: end it: %s',
-    case when l.pid is null then format('a prepared transaction of role "%s"', x.owner)
-        else format('process %s of role "%s", which is no member of the owner of the wamp schema,',
-            a.pid, a.usename) end,
-    l.objid,
-    case l.objid when 1 then 'no instance can publish'
-        else 'the publisher cannot sleep, or writers notify in vain' end,
-    case when l.pid is null then format('rollback prepared %L', x.gid)
-        else format('select pg_terminate_backend(%s)', a.pid) end) as problem
-from pg_locks as l
-left join pg_stat_activity as a on a.pid = l.pid
--- A prepared transaction has no process, and locks its own id too.
-left join pg_locks as own on l.pid is null and own.pid is null
-    and own.virtualtransaction = l.virtualtransaction and own.locktype = 'transactionid'
-left join pg_prepared_xacts as x on x.transaction = own.transactionid
-join pg_namespace as n on n.nspname = 'wamp'
-where l.locktype = 'advisory' and l.classid = 20599 and l.objid in (1, 3) and l.objsubid = 2
-    and l.granted
-    and l.database = (select oid from pg_database where datname = current_database())
-    -- A publisher has it in its session, which no transaction can leave behind.
-    and (x.gid is not null or not pg_has_role(a.usesysid, n.nspowner, 'member')
-        -- A writer has it for a moment.
-        and (l.objid = 1 or l.mode = 'ExclusiveLock' or a.state <> 'active'))
-order by l.objid, l.pid
+_EVALUATES = """
+select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so do '
+    'functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as a role '
+    'with CREATEROLE'
+from wamp.watch as w
+join pg_proc as p on p.oid = 'wamp.evaluate(text, json)'::regprocedure
+join pg_roles as r on r.oid = p.proowner and r.rolname <> 'pgwamp_evaluator'
+where w.options ? 'when'
+limit 1
 """
 _ROW_SECURITY = """
 select format(

@@ -263,6 +263,7 @@ async def test_tables_are_watched_with_options(run: Run, database: Database) -> 
         "item",
         *("--columns", "id, v", "--old", "none", "--when", "v <> 'it''s'", "--batch"),
         *("--topic", "x.{op}.{v}", "--eligible-authid", "who", "--eligible-authrole", "role"),
+        "--no-publish",
     )
     assert code == 0, err
     _, out, _ = await run("watch", "list", "--json")
@@ -274,6 +275,7 @@ async def test_tables_are_watched_with_options(run: Run, database: Database) -> 
         "topic": "x.{op}.{v}",
         "eligible_authid": "who",
         "eligible_authrole": "role",
+        "publish": False,
     }
     # Others replace them all.
     assert (await run("watch", "add", "item", "--old", "key", "--retain", "--when", "id > 0"))[

@@ -1,4 +1,4 @@
-"""What ``pgwamp check`` says of sessions and rights of strangers that harm publishing."""
+"""What ``pgwamp check`` says of sessions and rights of strangers that harm events."""
 
 from __future__ import annotations
 
@@ -35,49 +35,6 @@ async def problems(settings: Settings, part: str = "events") -> list[str]:
     return [
         finding.problem for finding in found if finding.part == part and finding.level == "wrong"
     ]
-
-
-@pytest.mark.parametrize(
-    ("key", "harm"), [(1, "no instance can publish"), (3, "the publisher cannot sleep")]
-)
-async def test_a_stranger_with_a_lock_of_the_publisher_is_named(
-    make_settings: MakeSettings,
-    database: Database,
-    stranger: asyncpg.Connection[Any],
-    key: int,
-    harm: str,
-) -> None:
-    publisher = await database.connect()
-    await publisher.execute(f"select pg_advisory_lock(20599, {key})")
-    assert await problems(make_settings()) == []
-    await publisher.close()
-    await stranger.execute(f"select pg_advisory_lock(20599, {key})")
-    [problem] = await problems(make_settings())
-
-    pid = stranger.get_server_pid()
-    assert f'process {pid} of role "stranger_{database.name}"' in problem
-    assert harm in problem
-    assert problem.endswith(f"select pg_terminate_backend({pid})")
-
-
-@pytest.mark.parametrize("key", [1, 3])
-async def test_a_prepared_transaction_with_a_lock_of_the_publisher_is_named(
-    make_settings: MakeSettings, database: Database, stranger: asyncpg.Connection[Any], key: int
-) -> None:
-    name = f"held {database.name}'s"
-    literal = name.replace("'", "''")
-    for statement in (
-        "begin",
-        f"select pg_advisory_xact_lock(20599, {key})",
-        f"prepare transaction '{literal}'",
-    ):
-        await stranger.execute(statement)
-    try:
-        [problem] = await problems(make_settings())
-    finally:
-        await stranger.execute(f"rollback prepared '{literal}'")
-    assert f'a prepared transaction of role "stranger_{database.name}"' in problem
-    assert problem.endswith(f"end it: rollback prepared '{literal}'")
 
 
 async def test_a_role_that_may_create_in_the_schema_is_named(
@@ -121,13 +78,32 @@ async def test_event_triggers_of_an_older_version_are_told_of(
     ]
 
 
+async def test_conditions_that_run_with_the_rights_of_the_owner_are_told_of(
+    make_settings: MakeSettings, database: Database
+) -> None:
+    async def told() -> list[str]:
+        found = await check_all(make_settings())
+        return [f.problem for f in found if f.problem.startswith("conditions of watched tables")]
+
+    database.execute(
+        "create table item (id int primary key)",
+        "select wamp.watch('item', '{\"when\": \"id > 0\"}')",
+    )
+    assert await told() == []
+    database.execute("alter function wamp.evaluate(text, json) owner to pgwamp_events")
+    [problem] = await told()
+    assert "run 'pgwamp db upgrade' once as a superuser" in problem
+    database.execute("select wamp.watch('item')")
+    assert await told() == []
+
+
 async def test_a_view_of_a_stranger_that_depends_on_wamp_is_told_of(
     make_settings: MakeSettings, database: Database, stranger: asyncpg.Connection[Any]
 ) -> None:
     database.execute(f"grant usage on schema wamp to stranger_{database.name}")
-    await stranger.execute("create temp view v as select from wamp.event")
+    await stranger.execute("create temp view v as select from wamp.log")
     found = await check_all(make_settings())
-    [finding] = [f for f in found if "depends on the table wamp.event" in f.problem]
+    [finding] = [f for f in found if "depends on the table wamp.log" in f.problem]
 
     assert (finding.part, finding.level) == ("schema", "advice")
     assert f'of role "stranger_{database.name}"' in finding.problem
@@ -153,7 +129,7 @@ async def found(settings: Settings) -> list[tuple[str, str]]:
     return [(f.level, f.problem) for f in named if "wamp." in f.problem and "end it" in f.problem]
 
 
-@pytest.mark.parametrize("relation", ["wamp.event", "wamp.alembic_version"])
+@pytest.mark.parametrize("relation", ["wamp.log", "wamp.alembic_version"])
 async def test_strangers_who_queue_for_a_lock_in_wamp_are_named(
     make_settings: MakeSettings,
     database: Database,
@@ -187,13 +163,13 @@ async def test_a_stranger_who_locks_the_partitions_of_events_by_number_is_named(
 ) -> None:
     await stranger.execute(
         "begin; select pg_partition_tree(oid) from pg_class "
-        "where relname = 'event' and relnamespace = "
+        "where relname = 'log' and relnamespace = "
         "(select oid from pg_namespace where nspname = 'wamp')"
     )
     [(level, problem)] = await found(make_settings())
     assert level == "advice"
     assert f"process {stranger.get_server_pid()} " in problem
-    assert "uses wamp.event_0 " in problem
+    assert "uses wamp.log_0 " in problem
 
 
 async def test_a_prepared_transaction_that_uses_wamp_is_named(
@@ -215,7 +191,7 @@ async def test_neither_members_nor_who_waits_for_them_are_named(
     make_settings: MakeSettings, database: Database, writer: asyncpg.Connection[Any]
 ) -> None:
     member = await database.connect()
-    await member.execute("begin; lock table wamp.event in share mode")
+    await member.execute("begin; lock table wamp.raw in share mode")
     pid = writer.get_server_pid()
     writing = asyncio.create_task(writer.execute("insert into item values (1)"))
     try:

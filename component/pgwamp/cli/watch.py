@@ -20,7 +20,7 @@ Tables = Annotated[list[str], typer.Argument(help="table, or schema.table")]
 
 
 class Old(StrEnum):
-    """What events carry of the former row."""
+    """What events carry of the old row."""
 
     NONE = "none"
     KEY = "key"
@@ -33,7 +33,7 @@ Columns = Annotated[
     typer.Option(metavar="NAME,NAME", help="publish only these columns (all when missing)"),
 ]
 OldRow = Annotated[
-    Old | None, typer.Option(help="what events carry of the former row (changed when missing)")
+    Old | None, typer.Option(help="what events carry of the old row (changed when missing)")
 ]
 When = Annotated[
     str | None,
@@ -53,6 +53,10 @@ Batch = Annotated[bool, typer.Option("--batch", help="several changes in one eve
 Retain = Annotated[
     bool, typer.Option("--retain", help="the router keeps the last event of each topic")
 ]
+NoPublish = Annotated[
+    bool,
+    typer.Option("--no-publish", help="for changes, follow and live queries only, on no topic"),
+]
 
 
 @app.command()
@@ -66,6 +70,7 @@ def add(
     eligible_authrole: EligibleAuthrole = None,
     batch: Batch = False,
     retain: Retain = False,
+    no_publish: NoPublish = False,
 ) -> None:
     """Publish the changes of these tables from now on; options replace those of before."""
     given = {
@@ -77,6 +82,7 @@ def add(
         "eligible_authrole": eligible_authrole,
         "batch": batch or None,
         "retain": retain or None,
+        "publish": False if no_publish else None,
     }
     options = {name: value for name, value in given.items() if value is not None}
     run_async(_apply("watch", tables, json.dumps(options)))
