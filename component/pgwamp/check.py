@@ -223,9 +223,9 @@ join pg_proc as p on p.oid = e.evtfoid
 where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
 """
 _EVALUATES = """
-select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so do '
-    'functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as a role '
-    'with CREATEROLE'
+select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
+    'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as '
+    'a role with CREATEROLE'
 from wamp.watch as w
 join pg_proc as p on p.oid = 'wamp.evaluate(text, json)'::regprocedure
 join pg_roles as r on r.oid = p.proowner and r.rolname <> 'pgwamp_evaluator'

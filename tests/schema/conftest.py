@@ -110,8 +110,8 @@ class Database:
         return [
             Event(*values, read_body(body or "{}"))
             for *values, body in self.query(
-                "select position, op, topic, options::json, relation_schema, relation_name, silent, "
-                "batched, body from wamp.log where op not in ('era', 'forgotten') "
+                "select position, op, topic, options::json, relation_schema, relation_name, "
+                "silent, batched, body from wamp.log where op not in ('era', 'forgotten') "
                 "and position > %s order by position",
                 self._skipped,
             )

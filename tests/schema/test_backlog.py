@@ -11,8 +11,8 @@ SEEN = "update wamp.sequencer set seen = pg_current_snapshot(), taking = null"
 #: Events by their positions, {0} to {1}.
 LOGGED = """
 insert into wamp.log (slot, position, at, xid, relation, op, topic, mark, silent)
-select 0, n, clock_timestamp() - interval '90 seconds' + n * interval '1 second', '3', 0, {2}, 'a.b',
-    '\\x01', {3}
+select 0, n, clock_timestamp() - interval '90 seconds' + n * interval '1 second', '3', 0, {2},
+    'a.b', '\\x01', {3}
 from generate_series({0}, {1}) as n
 """
 
@@ -27,7 +27,8 @@ def log(
 def published(database: Database, prefix: str, position: int) -> None:
     """Say how far the component with this prefix has published."""
     database.query(
-        "insert into wamp.publication (realm, prefix, position, mark) values ('realm1', %s, %s, '') "
+        "insert into wamp.publication (realm, prefix, position, mark) "
+        "values ('realm1', %s, %s, '') "
         "on conflict (realm, prefix) do update set position = excluded.position",
         prefix,
         position,
@@ -104,6 +105,26 @@ def test_the_age_is_that_of_the_oldest(wamp_database: Database) -> None:
     )
     published(wamp_database, "com.example", 20)
     assert wamp_database.value("select oldest from wamp.backlog()") == 0
+
+
+def test_what_is_no_event_yet_has_an_age_too(wamp_database: Database) -> None:
+    wamp_database.query(SEEN)
+    wamp_database.query("select wamp.publish('a.b')")
+    wamp_database.query("update wamp.raw set at = at - interval '90 seconds'")
+    wamp_database.query("select wamp.publish('a.b')")
+    assert 90 <= wamp_database.value("select oldest from wamp.backlog()") < 120
+
+
+def test_what_the_sequencer_is_told_of_tables_does_not_wait(wamp_database: Database) -> None:
+    wamp_database.query(SEEN)
+    wamp_database.query("create table item (id int primary key)")
+    wamp_database.query("select wamp.watch('item')")
+    wamp_database.query("select wamp.refresh('item')")
+    assert waiting(wamp_database) == 0
+    wamp_database.query("insert into item values (1)")
+    assert waiting(wamp_database) == 1
+    wamp_database.query("select wamp.forget('item')")
+    assert waiting(wamp_database) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 -- How publishing stands: select * from wamp.backlog().
 --
 -- events        committed and not published yet, counted up to 1,000,000
--- oldest        seconds since the oldest of these was made into an event; 0 if there is none
+-- oldest        seconds since the oldest of these was written; 0 if there is none
 -- leader        whether a process makes events of changes now
 -- published_at  when a position was last stored
 -- kept_since    when the oldest event that can be read again was written; null if there is none
@@ -27,14 +27,16 @@ with state as materialized (
     from wamp.sequencer as s
 ),
 raw as materialized (
-    select count(*) as number
+    select count(*) as number, min(r.at) as at
     from (
-        select from wamp.raw where xid >= pg_snapshot_xmax((select seen from state))
+        select w.at from wamp.raw as w
+        where w.xid >= pg_snapshot_xmax((select seen from state)) and w.op not in ('w', 'l', 'x', 'f', '-')
         union all
         -- Joined, so that no estimate of the planner makes it read everything.
-        select
+        select r.at
         from pg_snapshot_xip((select seen from state)) as running,
-            lateral (select from wamp.raw where xid = running offset 0) as r
+            lateral (select w.at, w.op from wamp.raw as w where w.xid = running offset 0) as r
+        where r.op not in ('w', 'l', 'x', 'f', '-')
         limit 1000000
     ) as r
 ),
@@ -48,7 +50,8 @@ waiting as materialized (
 select
     (select number from raw) + (select count(*) from waiting) + (select taking from state),
     coalesce((
-        select greatest(extract(epoch from clock_timestamp() - min(w.at)), 0) from waiting as w
+        select greatest(extract(epoch from clock_timestamp() - min(w.at)), 0)
+        from (select at from waiting union all select at from raw) as w
     ), 0)::float8,
     exists (
         select from wamp.lease as l
