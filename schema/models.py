@@ -135,11 +135,11 @@ SEQUENCER = _table(
     Column("taken_xid", XID8),
     Column("taken_rows", BigInteger),
     _needed("position", BigInteger, server_default=text("0")),
-    _needed("mark", LargeBinary, server_default=text("'\\\\x'")),
+    _needed("mark", LargeBinary, server_default=text("'\\x'")),
     _needed("slot", SmallInteger, server_default=text("0")),
     _needed("rotated_at", DateTime(timezone=True), server_default=NOW),
     _needed("removed_position", BigInteger, server_default=text("0")),
-    _needed("removed_mark", LargeBinary, server_default=text("'\\\\x'")),
+    _needed("removed_mark", LargeBinary, server_default=text("'\\x'")),
     PrimaryKeyConstraint("single"),
     CheckConstraint("single", name="sequencer_single_check"),
 )
