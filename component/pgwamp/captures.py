@@ -16,13 +16,14 @@ _WATCHED = (files("pgwamp") / "captures.sql").read_text(encoding="utf-8")
 _OPTIONS = """
 select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
 """
+# Which partitions have rows changes with each write.
 _LAYOUT = """
-select wamp.layout($1::oid) <> coalesce(
+select wamp.layout($1::oid) - 'filled' <> coalesce(
     (
-        select r.new::jsonb - 'options' from wamp.raw as r
+        select r.new::jsonb - '{filled,options}'::text[] from wamp.raw as r
         where r.relation = $1::oid and r.op in ('w', 'l') order by r.place desc, r.n desc limit 1
     ),
-    (select k.layout::jsonb - 'options' from wamp.layout as k where k.relation = $1::oid))
+    (select k.layout::jsonb - '{filled,options}'::text[] from wamp.layout as k where k.relation = $1::oid))
 """
 
 

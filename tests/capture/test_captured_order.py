@@ -168,7 +168,9 @@ async def test_a_copy_by_key_is_like_the_table_after_each_transaction(
                 f"select textin(record_out(r.*)) as record from {name} as r"
             )
         }
-        changes = list((await capture.look("1:1:", 10_000)).rows)
+        rows = (await capture.look("1:1:", 10_000)).rows
+        # Only between transactions the place of the end of one orders anything.
+        changes = [row for row in rows if row.op != "-"]
         captured += len(changes)
         unclear += apply(in_order(changes, key_of, {oids["swap"]}), copy, tables)
         assert copy == tables, (made, changes)

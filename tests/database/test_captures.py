@@ -51,7 +51,7 @@ async def test_a_key_that_changed_is_found_and_cured(database: Database) -> None
     )
     cure = """select wamp.refresh('public."Or''der"')"""
     assert await stale(database) == [
-        "public.\"Or'der\" is watched, but its columns, their types or its key have changed since: "
+        'public."Or\'der" is watched, but its columns, their types or its key have changed since: '
         + cure
     ]
     database.execute(cure)

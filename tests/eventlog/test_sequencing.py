@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from importlib.resources import files
 from random import Random
 from typing import Any
 
 import asyncpg
 import pytest
 
-from pgwamp import migrations
 from pgwamp.errors import CursorExpired
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog.body import read_body
@@ -21,6 +21,7 @@ from pgwamp.eventlog.position import Position
 from tests.capture.test_captured_order import TABLES, TRIGGERS, transact
 from tests.eventlog.conftest import Copy, Log
 
+STAMPS = (files("pgwamp.schema") / "versions" / "0101" / "stamps.sql").read_text(encoding="utf-8")
 ITEM = ("create table item (id int primary key, name text)", "select wamp.watch('item')")
 
 
@@ -354,10 +355,7 @@ async def test_without_event_triggers_rows_say_which_columns_they_have(
 ) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", most_rows)
     await log.execute("drop event trigger wamp_ddl_command_end", "drop event trigger wamp_sql_drop")
-    capture = await log.connection.fetchval(
-        "select pg_get_functiondef('wamp.capture()'::regprocedure)"
-    )
-    await log.execute(capture.replace(migrations._NO_STAMP, migrations._STAMP))
+    await log.execute(STAMPS)
     await log.execute(*ITEM, "insert into item values (1, 'a')")
     await log.take()
     await log.execute(

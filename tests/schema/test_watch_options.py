@@ -27,9 +27,9 @@ def orders(wamp_database: Database) -> Database:
 
 def audiences(database: Database) -> list[tuple[str, str | None, Any, Any]]:
     """Operation, topic, options and key of each change, the oldest first."""
-    return database.query(
-        "select op, topic, options, key from wamp.event where op is not null order by id"
-    )
+    return [
+        (event.op, event.topic, event.options, event.body.get("key")) for event in database.log()
+    ]
 
 
 def since(database: Database, *statements: str) -> list[tuple[str, dict[str, Any]]]:
@@ -175,8 +175,6 @@ CONDITIONS = [
     "\"status\" in ('open', E'dr\\'aft')",
     "total > 0 or false",
     "status = any ('{open}'::text[])",
-    "(select status = 'open')",
-    "r.status = 'open'",
     "status <> $$draft$$ and status <> $body$x$body$",
 ]
 
@@ -205,9 +203,17 @@ def test_a_wrong_condition_is_refused_at_once(orders: Database) -> None:
         ("status = 'open' --", "when: syntax error"),
         ("status = 'open", "when: unterminated"),
         ("state = 'open'", 'when: column "state" does not exist'),
-        ("total", "when: argument of IS TRUE must be type boolean"),
+        ("total", "when: argument of WHERE must be type boolean"),
+        ("(select status = 'open')", "when: cannot use subquery"),
+        ("r.status = 'open'", 'when: missing FROM-clause entry for table "r"'),
+        ("status > now()::text", "when: functions in index predicate must be marked IMMUTABLE"),
+        ("random() > 0.5", "when: functions in index predicate must be marked IMMUTABLE"),
+        ("status = current_user", "when: functions in index predicate must be marked IMMUTABLE"),
+        ("true) or (true", "when: syntax error"),
+        ("true then true end, case when true", "when: syntax error"),
+        ("true); select (1", "when: syntax error"),
         ("count(*) > 1", "when: aggregate functions are not allowed"),
-        ("xmin is null", 'when: column "xmin" does not exist'),
+        ("xmin is null", "when: index creation on system columns"),
         ("is_open(status)", "when: function is_open"),
     ):
         with pytest.raises(psycopg2.Error, match=message):
@@ -288,9 +294,8 @@ def test_whoever_is_eligible_is_a_list_of_texts(
     watch(wamp_database, "item", eligible_authid="who")
     wamp_database.query(f"insert into item values (1, {value})")
 
-    assert wamp_database.query("select options, size < 1000 from wamp.event") == [
-        ({"eligible_authid": expected}, True)
-    ]
+    [event] = wamp_database.log()
+    assert event.options == {"eligible_authid": expected}
 
 
 def test_all_options_hold_together(orders: Database) -> None:
@@ -381,13 +386,6 @@ def test_null_is_an_option_left_out_and_watching_again_replaces_all(orders: Data
     assert orders.value(options) == {"batch": True}
     orders.query("insert into orders values (1, 'a', 5)")
     assert orders.events()[0][1]["new"] == WHOLE
-    functions = (
-        "select count(*) from pg_proc "
-        "where proname like 'capture\\_%' and prorettype = 'trigger'::regtype"
-    )
-    assert orders.value(functions) == 1
-    orders.query("select wamp.unwatch('orders')")
-    assert orders.value(functions) == 0
 
 
 # --- statements ---------------------------------------------------------------------------------
@@ -432,9 +430,9 @@ def test_composite_keys_change_hands(wamp_database: Database) -> None:
 
     [seen] = fold(wamp_database).values()
     assert seen == {
-        '{"O r" : "a", "n" : 2}': {"v": 1},
-        '{"O r" : "a", "n" : 1}': {"v": 2},
-        '{"O r" : "c", "n" : 1}': {"v": 3},
+        '{"O r": "a", "n": 2}': {"v": 1},
+        '{"O r": "a", "n": 1}': {"v": 2},
+        '{"O r": "c", "n": 1}': {"v": 3},
     }
 
 

@@ -237,6 +237,14 @@ def _listed(row: Row, column: str) -> list[str]:
     text, kind = row.texts[place], row.columns.types[place]
     if text is not None and kind.form == "array":
         delimited = Type(0, kind.name, "array", element=TEXT_TYPE, delimiter=kind.delimiter)
-        return [name for name in text_reader(delimited)(text) if isinstance(name, str)]
+        return list(_names(text_reader(delimited)(text)))
     plain = _plain(row, column)
     return [] if plain is None else [plain]
+
+
+def _names(values: Any) -> Iterator[str]:
+    """The texts of an array of any number of dimensions, without its nulls."""
+    if isinstance(values, str):
+        yield values
+    for value in values if isinstance(values, list) else ():
+        yield from _names(value)

@@ -10,8 +10,8 @@ begin
     begin
         execute format('create temporary table %s (like %s) on commit drop', trial, relation);
         execute format('create index on %s ((true)) where (%s)', trial, condition);
-        -- A comment or a bracket in it must not end where it stands.
-        execute format('select from %s as r where (%s) is true', trial, condition || e'\n');
+        -- What is one condition between brackets and between these words has no bracket too many.
+        execute format('select case when %s then true end from %s as r', condition || e'\n', trial);
     exception when others then
         raise exception 'when: %', sqlerrm
             using errcode = sqlstate,
