@@ -91,19 +91,25 @@ class Conditions:
 
 def _statement(making: Making, columns: Columns) -> str:
     """SQL that answers, for each record of $1, whether it is visible, and its computed columns."""
+    virtual = making.layout.virtual
     listed = ", ".join(
         f"{_quoted(name)} {kind.domain or kind.name}"
         for name, kind in zip(columns.names, columns.types, strict=True)
+        if name not in virtual
     )
     # What follows a comment at the end of the condition is on a line of its own.
     condition = "true" if making.condition is None else f"({making.condition}\n) is true"
-    virtual = ", ".join(f"({expression}\n)" for expression in making.layout.virtual.values())
+    row = f"json_to_record(x.record) as r ({listed})"
+    if virtual:
+        computed = ", ".join(f"({sql}) as {_quoted(name)}" for name, sql in virtual.items())
+        row = f"(select r.*, {computed} from {row}) as r"
+    values = ", ".join(f"r.{_quoted(name)}" for name in virtual)
     return (
         "select json_agg(json_build_array(q.visible, q.virtual) order by x.n) "
         "from json_array_elements($1) with ordinality as x (record, n) "
         f"cross join lateral (select {condition} as visible, "
-        f"{f'textin(record_out(row({virtual})))' if virtual else 'null'} as virtual "
-        f"from json_to_record(x.record) as r ({listed})) as q"
+        f"{f'textin(record_out(row({values})))' if virtual else 'null'} as virtual "
+        f"from {row}) as q"
     )
 
 
