@@ -23,7 +23,9 @@ select wamp.layout($1::oid) - 'filled' <> coalesce(
         select r.new::jsonb - '{filled,options}'::text[] from wamp.raw as r
         where r.relation = $1::oid and r.op in ('w', 'l') order by r.place desc, r.n desc limit 1
     ),
-    (select k.layout::jsonb - '{filled,options}'::text[] from wamp.layout as k where k.relation = $1::oid))
+    (
+        select k.layout::jsonb - '{filled,options}'::text[] from wamp.layout as k
+        where k.relation = $1::oid))
 """
 
 
