@@ -61,9 +61,10 @@ from generate_series(1, {{}}) as n
 
 
 _FORGET = """
-truncate wamp.raw, wamp.log;
-update wamp.sequencer
-set seen = pg_current_snapshot(), taking = null, removed_position = position, removed_mark = mark;
+-- What tells the sequencer which tables are watched stays.
+delete from wamp.raw where op not in ('w', 'l', 'x', 'f');
+truncate wamp.log;
+update wamp.sequencer set removed_position = position, removed_mark = mark;
 update wamp.publication as p set position = s.position, mark = s.mark from wamp.sequencer as s
 """
 #: The same of revisions before 0101.

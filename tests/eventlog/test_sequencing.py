@@ -434,3 +434,11 @@ async def test_partitions_come_and_go_with_their_rows(log: Log) -> None:
         ("truncate", None, None, "public.high"),
         ("truncate", None, None, None),
     ]
+
+
+async def test_a_watched_table_that_nobody_has_told_of_is_told_of(log: Log) -> None:
+    """As after a restore of some tables of the schema."""
+    await log.execute(*ITEM, "truncate wamp.raw")
+    await log.take()
+    await log.execute("insert into item values (1, 'a')")
+    assert [op for op, _ in await log.told()] == ["insert"]

@@ -22,6 +22,15 @@ on conflict on constraint layout_pkey do update set layout = excluded.layout, op
 excluded.options
 """
 _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
+# In a database of which only some tables were restored, nobody has told what is watched.
+_TELL_AGAIN = """
+select wamp.note(
+    w.relation, 'w', wamp.layout(w.relation) || jsonb_build_object('options', w.options))
+from wamp.watch as w
+join pg_class as c on c.oid = w.relation
+where not exists (select from wamp.layout as k where k.relation = w.relation)
+    and not exists (select from wamp.raw as r where r.relation = w.relation and r.op = 'w')
+"""
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 
 
@@ -37,7 +46,8 @@ class Subjects:
         self._tables: dict[int, int] = {}
 
     async def load(self) -> None:
-        """Read them."""
+        """Read them; those that nobody has told of yet come with what is new."""
+        await self._connection.execute(_TELL_AGAIN)
         self._texts, self._makings, self._tables = {}, {}, {}
         for row in await self._connection.fetch(_LOAD):
             self._use(row["relation"], row["layout"], row["options"])
