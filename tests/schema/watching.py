@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .conftest import Database
@@ -18,8 +18,12 @@ def watch(database: Database, table: str, **options: Any) -> None:
     database.query("select wamp.watch(%s::text::regclass, %s)", table, json.dumps(options))
 
 
-def fold(database: Database) -> dict[Audience, dict[str, Row | None]]:
+def fold(
+    database: Database, partition_of: Callable[[Row], str] = lambda key: ""
+) -> dict[Audience, dict[str, Row | None]]:
     """The rows that each audience has, by key, if it does what the events say.
+
+    :param partition_of: the name of the partition that a row is in, by its key.
 
     What cannot happen is a failure: a row inserted twice, or one that is changed or deleted and
     was never there.
@@ -30,7 +34,10 @@ def fold(database: Database) -> dict[Audience, dict[str, Row | None]]:
         topic, options = event.topic or "", json.dumps(event.options) if event.options else ""
         assert "truncated" not in body, event
         if op == "truncate":
-            audiences.clear()
+            for seen in audiences.values():
+                for key in list(seen):
+                    if body.get("partition") in (None, partition_of(json.loads(key))):
+                        del seen[key]
             continue
         suffix = {"insert": "inserted", "update": "updated", "delete": "deleted"}[op]
         seen = audiences.setdefault((topic.replace(suffix, ""), options), {})
