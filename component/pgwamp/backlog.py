@@ -1,4 +1,4 @@
-"""How publishing stands, as ``wamp.backlog()`` says it (``schema/sql/backlog.sql``)."""
+"""How publishing stands, as ``wamp.backlog()`` says it (``schema/versions/0101/backlog.sql``)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Backlog:
 
 
 async def read_backlog(connection: asyncpg.Connection[Any]) -> Backlog:
-    """Look at the backlog; on the primary, since a replica does not see the leader's lock.
+    """Look at the backlog; on the primary, where it is as it is now.
 
     :raises asyncpg.InsufficientPrivilegeError: no EXECUTE on ``wamp.backlog()``.
     """
