@@ -1,8 +1,8 @@
 """Hot reload: when the database's schema changes, the API follows.
 
-``schema/sql/ddl_changed.sql`` notifies of each DDL statement, and ``NOTIFY pgwamp, 'reload'`` asks
-by hand. Every instance listens. Whenever it listens again after the connection was lost it
-reloads, because notifications were missed; PostgREST does so too.
+``schema/versions/0101/ddl_changed.sql`` notifies of each DDL statement, and ``NOTIFY pgwamp,
+'reload'`` asks by hand. Every instance listens. Whenever it listens again after the connection was
+lost it reloads, because notifications were missed; PostgREST does so too.
 """
 
 from __future__ import annotations
