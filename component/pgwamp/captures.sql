@@ -21,9 +21,15 @@ member as (
 missing as (
     select distinct on (m.oid) m.oid, m.part, fired, t.tgenabled
     from member as m
-    cross join unnest(array['wamp_insert', 'wamp_update', 'wamp_delete', 'wamp_truncate']) as fired
+    cross join lateral (
+        select unnest(array['wamp_insert', 'wamp_update', 'wamp_delete', 'wamp_truncate'])
+        union all
+        select 'wamp_end' where m.part = m.oid and exists (
+            select from pg_constraint as k
+            where k.conrelid = m.oid and k.contype in ('p', 'u') and k.condeferrable)
+    ) as f (fired)
     left join pg_trigger as t on t.tgrelid = m.part and t.tgname = fired
-        and t.tgfoid = 'wamp.capture()'::regprocedure
+        and t.tgfoid in ('wamp.capture()'::regprocedure, 'wamp.capture_end()'::regprocedure)
     where t.tgenabled is null or t.tgenabled not in ('O', 'A')
     order by m.oid, m.part <> m.oid, m.part::regclass::text, t.tgenabled is not null, fired
 ),

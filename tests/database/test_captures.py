@@ -111,6 +111,12 @@ async def test_a_partition_without_triggers_is_found_and_cured(
             "the trigger wamp_update of public.item is disabled",
         ),
         ("drop trigger wamp_truncate on item", "it lacks the trigger wamp_truncate"),
+        ("alter table item add unique (pair) deferrable", "it lacks the trigger wamp_end"),
+        (
+            "alter table item add unique (pair) deferrable; select wamp.refresh('item');"
+            "alter table item disable trigger wamp_end",
+            "the trigger wamp_end of public.item is disabled",
+        ),
         (
             "alter table item add column n int",
             "its columns, their types or its key have changed since",

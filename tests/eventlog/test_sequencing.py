@@ -442,3 +442,13 @@ async def test_a_watched_table_that_nobody_has_told_of_is_told_of(log: Log) -> N
     await log.take()
     await log.execute("insert into item values (1, 'a')")
     assert [op for op, _ in await log.told()] == ["insert"]
+
+
+async def test_nothing_is_kept_of_a_table_that_is_gone(log: Log) -> None:
+    await log.execute(*ITEM, "insert into item values (1, 'a')", "drop table item")
+    async with log.sequencing() as sequencing:
+        await sequencing.look()
+        await sequencing._maintain()
+    kept = "select (select count(*) from wamp.watch) + (select count(*) from wamp.layout)"
+    assert await log.connection.fetchval(kept) == 0
+    assert [event.op for event in await log.events()] == ["insert"]

@@ -37,10 +37,7 @@ class _Read:
 
 
 class Entries:
-    """Makes entries of changes.
-
-    :ivar marked: events that were made without their values.
-    """
+    """Makes entries of changes."""
 
     def __init__(self, capture: Capture, conditions: Conditions, subjects: Subjects):
         self._capture = capture
@@ -49,7 +46,6 @@ class Entries:
         self._told: set[tuple[int, str]] = set()
         #: Tables that have just been emptied, and by which transaction.
         self._emptied: dict[int, int] = {}
-        self.marked = 0
 
     async def of(self, changes: Sequence[RawRow]) -> list[Entry]:
         """The entries of changes of any tables, between which no table changes."""
@@ -168,7 +164,6 @@ class Entries:
         )
 
     def _marked(self, making: Making, row: RawRow, op: str, known: Row | None) -> Draft:
-        self.marked += 1
         if row.op in "iud" and row.size <= LARGEST:
             self._tell(row.relation, "events come without values")
         return making.without_values(op, known)

@@ -274,9 +274,10 @@ class Sequencing:
         return len(self._finds) == OFTEN and now - self._finds[0] < OFTEN_WITHIN
 
     async def _maintain(self) -> None:
-        """Look after room and retention now and then."""
+        """Look after room, retention and tables that are gone; while there is nothing to take."""
         now = asyncio.get_running_loop().time()
         if now >= self._maintain_at:
             self._maintain_at = now + MAINTENANCE_SECONDS
             await self._turns.look_after()
             await self._retention.look_after()
+            await self._subjects.drop_gone()

@@ -21,6 +21,13 @@ insert into wamp.layout as k (relation, layout, options) values ($1::bigint::oid
 on conflict on constraint layout_pkey do update set layout = excluded.layout, options =
 excluded.options
 """
+_DROP_GONE = """
+delete from wamp.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
+"""
+_DROP_GONE_LAYOUTS = """
+delete from wamp.layout as k where not exists (select from pg_class as c where c.oid = k.relation)
+returning relation::oid::bigint as relation
+"""
 _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
 # In a database of which only some tables were restored, nobody has told what is watched.
 _TELL_AGAIN = """
@@ -51,6 +58,12 @@ class Subjects:
         self._texts, self._makings, self._tables = {}, {}, {}
         for row in await self._connection.fetch(_LOAD):
             self._use(row["relation"], row["layout"], row["options"])
+
+    async def drop_gone(self) -> None:
+        """Drop what is kept of tables that are gone; only while there are no raw rows of them."""
+        await self._connection.execute(_DROP_GONE)
+        for row in await self._connection.fetch(_DROP_GONE_LAYOUTS):
+            self._forget(row["relation"])
 
     async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
         """Take over what a control row says; in the transaction that goes beyond it.

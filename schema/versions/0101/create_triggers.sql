@@ -33,13 +33,22 @@ begin
     loop
         execute command;
     end loop;
-    -- It is made for the partitions, too; it cannot be replaced.
-    if (select bool_or(k.condeferrable) from pg_constraint as k where k.conrelid = relation and k.contype in ('p', 'u'))
-        and not exists (select from pg_trigger where tgrelid = relation and tgname = 'wamp_end')
+    -- Where keys are checked at the end of the transaction. It is made for the partitions, too, and cannot be
+    -- replaced.
+    if exists (
+        select from pg_constraint as k
+        where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable)
     then
-        execute format(
-            'create constraint trigger wamp_end after insert or update on %s deferrable initially deferred '
-            'for each row execute function wamp.capture_end()', relation);
+        if not exists (select from pg_trigger where tgrelid = relation and tgname = 'wamp_end') then
+            execute format(
+                'create constraint trigger wamp_end after insert or update on %s deferrable initially deferred '
+                'for each row execute function wamp.capture_end()', relation);
+        elsif exists (
+            select from pg_trigger
+            where tgrelid = relation and tgname = 'wamp_end' and tgenabled not in ('O', 'A'))
+        then
+            execute format('alter table %s enable trigger wamp_end', relation);
+        end if;
     end if;
 end
 $$;
