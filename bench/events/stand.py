@@ -63,8 +63,10 @@ from generate_series(1, {{}}) as n
 _FORGET = """
 -- What tells the sequencer which tables are watched stays.
 delete from wamp.raw where op not in ('w', 'l', 'x', 'f');
+update wamp.sequencer
+set (position, mark, seen, taking, removed_position, removed_mark) = (
+    select p.position, p.mark, p.seen, p.taking, p.position, p.mark from wamp.progress as p);
 truncate wamp.log;
-update wamp.sequencer set removed_position = position, removed_mark = mark;
 update wamp.publication as p set position = s.position, mark = s.mark from wamp.sequencer as s
 """
 #: The same of revisions before 0101.

@@ -45,6 +45,8 @@ FUNCTIONS = {
 def upgrade() -> None:
     """Make tables, the view, functions, and their rights: nobody has any but the owner."""
     op.execute(statement("0101/tables"))
+    op.execute(statement("0101/progress"))
+    op.execute("COMMENT ON VIEW wamp.progress IS 'How far raw rows were made into events'")
     op.execute(statement("0101/key_columns"))
     op.execute(statement("0101/watched"))
     op.execute("COMMENT ON VIEW wamp.watched IS 'The tables whose changes are published'")

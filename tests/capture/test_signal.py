@@ -139,19 +139,20 @@ async def test_partitions_are_emptied_when_all_of_them_is_in_the_log(
     reader: Reader, writer: asyncpg.Connection[Any]
 ) -> None:
     turns = Turns(reader.connection, reader.signal)
+    before = reader.seen
     sizes = (
         "select array[pg_relation_size('wamp.raw_0'), pg_relation_size('wamp.raw_1'), "
         "pg_relation_size('wamp.raw_2')]"
     )
     await writer.execute("insert into item select n from generate_series(1, 100) as n")
-    await turns.look_after(full_bytes=0)
+    await turns.look_after(before, full_bytes=0)
     assert reader.signal.turn == 1
     await writer.execute("insert into item values (200)")
-    await turns.look_after(full_bytes=0)
+    await turns.look_after(before, full_bytes=0)
     # Nothing is stored yet.
     assert all((await reader.connection.fetchval(sizes))[:2])
-    await reader.connection.execute("update wamp.sequencer set seen = pg_current_snapshot()")
-    await turns.look_after(full_bytes=0)
+    await reader.look()
+    await turns.look_after(reader.seen, full_bytes=0)
     first, second, _ = await reader.connection.fetchval(sizes)
     assert (first, reader.signal.turn % 3) == (0, 2)
     assert second == 0
@@ -166,8 +167,8 @@ async def test_a_partition_that_somebody_writes_to_is_left(
     turns = Turns(reader.connection, reader.signal)
     await writer.execute("begin; insert into item values (1)")
     await reader.signal.next_turn()
-    await reader.connection.execute("update wamp.sequencer set seen = pg_current_snapshot()")
+    seen = await reader.connection.fetchval("select pg_current_snapshot()::text")
     async with asyncio.timeout(5):
-        await turns.look_after()
+        await turns.look_after(seen)
     await writer.execute("commit")
     assert await reader.look() == 1

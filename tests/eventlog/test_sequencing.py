@@ -307,7 +307,8 @@ async def test_raw_rows_of_another_server_are_all_taken(log: Log) -> None:
         "update wamp.raw set xid = '99999999999999'::xid8 where new = '(2,)'",
         "delete from wamp.raw where new = '(1,)'",
         "update wamp.era set system_identifier = 7",
-        "update wamp.sequencer set seen = '900000:900000:'",
+        "update wamp.sequencer as s set seen = '900000:900000:', position = p.position, "
+        "mark = p.mark from wamp.progress as p",
     )
     told = await log.told()
     assert [body["key"]["id"] for _, body in told] == [1, 2]
@@ -452,3 +453,16 @@ async def test_nothing_is_kept_of_a_table_that_is_gone(log: Log) -> None:
     kept = "select (select count(*) from wamp.watch) + (select count(*) from wamp.layout)"
     assert await log.connection.fetchval(kept) == 0
     assert [event.op for event in await log.events()] == ["insert"]
+
+
+async def test_no_row_changes_with_each_event(log: Log) -> None:
+    """Beside an old snapshot every version of it would be kept, and looked through each time."""
+    await log.execute(*ITEM)
+    async with log.sequencing() as sequencing:
+        await sequencing.look()
+        before = await log.connection.fetchval("select xmin::text from wamp.sequencer")
+        for number in range(3):
+            await log.execute(f"insert into item values ({number})")
+            await sequencing.look()
+        assert await log.connection.fetchval("select xmin::text from wamp.sequencer") == before
+    assert len(await log.events()) == 3

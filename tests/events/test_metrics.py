@@ -145,7 +145,7 @@ async def test_describe_says_how_publishing_stands_when_asked(
     async with asyncio.timeout(10):
         while not await connection.fetchval(
             "select s.position > 0 and p.position = s.position "
-            "from wamp.sequencer as s, wamp.publication as p"
+            "from wamp.progress as s, wamp.publication as p"
         ):
             pass
     await connection.close()

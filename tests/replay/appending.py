@@ -24,16 +24,18 @@ appended as (
         coalesce(to_regclass(e.relation), 0), case when e.relation is not null then 'public' end,
         e.relation, e.op, e.topic, e.options, e.body,
         decode(substr(md5(random()::text), 1, 18), 'hex'), coalesce(e.silent, false)
-    from wamp.sequencer as s, entry as e
+    from wamp.progress as s, entry as e
     returning position, mark
 )
 update wamp.sequencer
-set (position, mark) = (select position, mark from appended order by position desc limit 1)
+set (position, mark) = (select position, mark from appended order by position desc limit 1),
+    (seen, taking, taken_place, taken_xid, taken_rows) = (
+        select p.seen, p.taking, p.taken_place, p.taken_xid, p.taken_rows from wamp.progress as p)
 """
 _WAITING = """
 select exists (
-    select from wamp.raw as r, wamp.sequencer as s where not pg_visible_in_snapshot(r.xid, s.seen)
-) or (select taking is not null from wamp.sequencer)
+    select from wamp.raw as r, wamp.progress as s where not pg_visible_in_snapshot(r.xid, s.seen)
+) or (select taking is not null from wamp.progress)
 """
 
 

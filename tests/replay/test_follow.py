@@ -459,7 +459,9 @@ async def test_an_expired_cursor_says_how_to_start_over(
 #: As retention does it.
 REMOVE_ALL = """
 with removed as (delete from wamp.log)
-update wamp.sequencer set removed_position = position, removed_mark = mark
+update wamp.sequencer
+set (position, mark, removed_position, removed_mark, seen, taking) = (
+    select p.position, p.mark, p.position, p.mark, p.seen, p.taking from wamp.progress as p)
 """
 
 

@@ -442,11 +442,11 @@ def test_a_new_revision_follows_the_head(checkout: Path) -> None:
 def test_a_new_revision_has_what_the_database_lacks(
     checkout: Path, wamp_database: Database
 ) -> None:
-    wamp_database.query("alter table wamp.sequencer drop column removed_mark")
+    wamp_database.query("alter table wamp.sequencer drop column rotated_at")
     path = migrations.revision("bring it back", wamp_database.url)
 
     compile(path.read_text(), path, "exec")
-    assert "op.add_column('sequencer', sa.Column('removed_mark'" in path.read_text()
+    assert "op.add_column('sequencer', sa.Column('rotated_at'" in path.read_text()
 
 
 def test_an_installed_package_is_no_place_for_a_new_revision(checkout: Path) -> None:

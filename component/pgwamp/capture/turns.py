@@ -17,8 +17,8 @@ select case when pg_relation_size(r.name) = 0 then 0 else pg_table_size(r.name) 
 from (values (format('wamp.raw_%s', $1::int)::regclass)) as r (name)
 """
 _COVERED = (
-    "select not exists (select from wamp.raw_{turn} as r, wamp.sequencer as s "
-    "where not pg_visible_in_snapshot(r.xid, s.seen))"
+    "select not exists (select from wamp.raw_{turn} as r "
+    "where not pg_visible_in_snapshot(r.xid, $1::text::pg_snapshot))"
 )
 
 
@@ -32,11 +32,14 @@ class Turns:
         self._connection = connection
         self._signal = signal
 
-    async def look_after(self, full_bytes: int = FULL_BYTES) -> None:
-        """Turn, if the partition that is written is full, and empty all others that can be."""
+    async def look_after(self, seen: str, full_bytes: int = FULL_BYTES) -> None:
+        """Turn, if the partition that is written is full, and empty all others that can be.
+
+        :param seen: everything that this snapshot shows is in the log.
+        """
         for turn in range(PARTITIONS):
             if turn != self._signal.turn % PARTITIONS and await self._size(turn):
-                await self._empty(turn)
+                await self._empty(turn, seen)
         following = (self._signal.turn + 1) % PARTITIONS
         if await self._size(self._signal.turn % PARTITIONS) > full_bytes and not await self._size(
             following
@@ -47,14 +50,14 @@ class Turns:
         size: int = await self._connection.fetchval(_SIZE, turn)
         return size
 
-    async def _empty(self, turn: int) -> None:
+    async def _empty(self, turn: int, seen: str) -> None:
         """Unless somebody writes there, or has written what is not in the log."""
         try:
             async with self._connection.transaction():
                 await self._connection.execute(
                     f"lock table wamp.raw_{turn} in access exclusive mode nowait"
                 )
-                if await self._connection.fetchval(_COVERED.format(turn=turn)):
+                if await self._connection.fetchval(_COVERED.format(turn=turn), seen):
                     await self._connection.execute(f"truncate wamp.raw_{turn}")
         except asyncpg.LockNotAvailableError:
             pass

@@ -32,7 +32,9 @@ gone as (
         select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         where c.oid = e.relation and c.relname = e.relation_name and n.nspname = e.relation_schema)
 )
-update wamp.sequencer set seen = pg_current_snapshot(), taking = null
+update wamp.sequencer as s
+set seen = pg_current_snapshot(), taking = null, position = p.position, mark = p.mark
+from wamp.progress as p
 """
 _NOW = "select clock_timestamp() as at, pg_current_xact_id()::text::bigint as xid"
 

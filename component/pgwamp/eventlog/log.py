@@ -111,7 +111,7 @@ async def read_page(
 
 async def last_position(connection: Connection) -> Position:
     """The position after everything that is in the log now."""
-    (row,) = await connection.fetch("select position, mark from wamp.sequencer")
+    (row,) = await connection.fetch("select position, mark from wamp.progress")
     return Position(row["position"], row["mark"])
 
 

@@ -25,6 +25,13 @@ select exists (
     where p.position < $1::bigint and p.ran_at > clock_timestamp() - $2::interval
 )
 """
+# Where the last event has it, it would go with that.
+_KEEP_PROGRESS = """
+update wamp.sequencer as s
+set (position, mark, seen, taking, taken_place, taken_xid, taken_rows) = (
+    select p.position, p.mark, p.seen, p.taking, p.taken_place, p.taken_xid, p.taken_rows
+    from wamp.progress as p)
+"""
 _TURN = """
 update wamp.sequencer
 set slot = $1, rotated_at = clock_timestamp(),
@@ -61,6 +68,7 @@ class Retention:
         if newest is not None:
             if await self._connection.fetchval(_UNPUBLISHED, newest["position"], self._retain):
                 return
+            await self._connection.execute(_KEEP_PROGRESS)
             await self._connection.execute(f"truncate wamp.log_{following}")
             log.info("retention emptied a partition", slot=following)
         values = (None, None) if newest is None else (newest["position"], newest["mark"])

@@ -278,6 +278,6 @@ class Sequencing:
         now = asyncio.get_running_loop().time()
         if now >= self._maintain_at:
             self._maintain_at = now + MAINTENANCE_SECONDS
-            await self._turns.look_after()
+            await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
             await self._subjects.drop_gone()

@@ -24,7 +24,7 @@ select seen::text, taking::text, (taken_place - '0/0'::pg_lsn)::bigint as ending
     taken_xid::text::bigint as xid, taken_rows as rows, position, mark,
     (select key from wamp.secret) as key,
     (select name::text from wamp.era order by began desc limit 1) as era
-from wamp.sequencer
+from wamp.progress
 """
 
 
@@ -132,17 +132,18 @@ class State:
         :raises LeaseLost: somebody else has taken over.
         """
         positions = self._positions(entries)
+        last = positions[-1] if positions else self.position
         stored = await self._connection.fetchval(
             _STORE,
             self._lease.name,
             self._lease.term,
-            self.position.number,
             taken.seen,
             taken.taking,
             taken.ending,
             str(taken.xid),
             taken.rows,
-            bool(entries),
+            last.number,
+            last.mark,
             [position.number for position in positions],
             [entry.at for entry in entries],
             [entry.xid for entry in entries],
@@ -159,9 +160,7 @@ class State:
         )
         if stored is None:
             raise LeaseLost(f"another process has taken the lease {self._lease.name}")
-        self.taken = taken
-        if positions:
-            self.position = positions[-1]
+        self.taken, self.position = taken, last
 
     def _positions(self, entries: Sequence[Entry]) -> list[Position]:
         number = self.position.number

@@ -10,8 +10,9 @@ from pgwamp.eventlog.log import Connection, last_position, oldest_position
 from pgwamp.eventlog.position import Position
 
 log = logs.get(__name__)
-#: Seconds between two times that a position is stored: so many events come again after a crash.
-STORE_SECONDS = 0.02
+#: Seconds between two times that a position is stored. Those of so many events come again after a
+#: crash; and beside an old snapshot PostgreSQL keeps every version of the row.
+STORE_SECONDS = 0.1
 _STORED = "select position, mark from wamp.publication where realm = $1 and prefix = $2"
 _IS_FIRST = "select not exists (select from wamp.publication)"
 # The fence is looked at before the row: a takeover that goes on is waited for.

@@ -24,7 +24,7 @@ as $$
 with state as materialized (
     select s.position, coalesce(s.taking, s.seen) as seen,
         case when s.taking is null then 0 else 1 end as taking
-    from wamp.sequencer as s
+    from wamp.progress as s
 ),
 raw as materialized (
     select count(*) as number, min(r.at) as at

@@ -7,6 +7,7 @@ begin
     execute 'drop function wamp.capture() cascade';
     execute 'drop function wamp.capture_end() cascade';
     execute 'drop view wamp.watched';
+    execute 'drop view wamp.progress';
     for command in
         select format('drop function %s', p.oid::regprocedure)
         from pg_proc as p

@@ -40,6 +40,7 @@ comment on table wamp.raw is 'What has changed, as triggers have written it; emp
 -- body   of a change: key, new, old, changed, truncated; of wamp.publish: args and kwargs; as they travel
 -- mark   a keyed hash of the event: a cursor has it, to know the event again
 -- silent whether the event is for those who read the log, and for no topic
+-- seen   and what follows: as in wamp.sequencer, with the last event that was appended with others
 create table wamp.log (
     slot smallint not null,
     position bigint not null,
@@ -55,6 +56,11 @@ create table wamp.log (
     mark bytea not null,
     silent boolean not null default false,
     batched boolean not null default false,
+    seen pg_snapshot,
+    taking pg_snapshot,
+    taken_place pg_lsn,
+    taken_xid xid8,
+    taken_rows bigint,
     constraint log_pkey primary key (position, slot)
 ) partition by list (slot);
 create table wamp.log_0 partition of wamp.log for values in (0);
@@ -67,7 +73,9 @@ create index log_relation_position_idx on wamp.log (relation, position);
 comment on table wamp.log is 'Events in the order in which they have happened';
 
 -- How far raw rows were made into events: of all that seen shows, and of what taking shows beyond it up to
--- a statement of a transaction. Stored in the transaction that appends the events.
+-- so many changes of a transaction. It stands with the last event of the log, unless nothing was appended since
+-- this row was written: PostgreSQL keeps every version of a row while anybody's snapshot is older, and a row that
+-- changes with each event would get slower and slower. See wamp.progress.
 create table wamp.sequencer (
     single boolean not null default true,
     seen pg_snapshot not null,

@@ -9,7 +9,7 @@ with state as materialized (
         $1::bigint = s.removed_position and $2::bytea = s.removed_mark
             or $1 > s.removed_position
                 and exists (select from wamp.log as e where e.position = $1 and e.mark = $2) as good
-    from wamp.sequencer as s
+    from wamp.progress as s
 ),
 fresh as (
     select * from wamp.log where position > $1 {whose} order by position limit $3

@@ -1,26 +1,32 @@
--- Appends events to the log and moves the position of the sequencer, if the lease ($1, term $2) is still ours
--- and nobody else has moved it from $3.
+-- Appends events to the log, with the new position in the raw rows beside the last one, if the lease ($1, term $2)
+-- is still ours. Without events the position is stored for itself.
 with fence as (
     select from wamp.lease where name = $1 and term = $2::bigint for key share
 ),
 state as (
-    select s.slot from wamp.sequencer as s where s.position = $3::bigint and exists (select from fence)
+    select s.slot, $3::text::pg_snapshot as seen, $4::text::pg_snapshot as taking,
+        '0/0'::pg_lsn + $5::bigint as place, $6::text::xid8 as xid, $7::bigint as rows
+    from wamp.sequencer as s
+    where exists (select from fence)
 ),
 appended as (
     insert into wamp.log (slot, position, at, xid, relation, relation_schema, relation_name, op, topic,
-        options, body, mark, silent, batched)
+        options, body, mark, silent, batched, seen, taking, taken_place, taken_xid, taken_rows)
     select s.slot, e.position, e.at, e.xid::text::xid8, e.relation::oid, e.relation_schema, e.relation_name,
-        e.op, e.topic, e.options, e.body, e.mark, e.silent, e.batched
-    from state as s,
-        unnest($10::bigint[], $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+        e.op, e.topic, e.options, e.body, e.mark, e.silent, e.batched, l.seen, l.taking, l.place, l.xid, l.rows
+    from state as s
+    cross join unnest($10::bigint[], $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
             $16::text[], $17::text[], $18::text[], $19::text[], $20::bytea[], $21::boolean[], $22::boolean[])
         as e (position, at, xid, relation, relation_schema, relation_name, op, topic, options, body, mark,
             silent, batched)
+    left join state as l on e.position = $8::bigint
+),
+moved as (
+    update wamp.sequencer as q
+    set position = $8, mark = $9::bytea, seen = s.seen, taking = s.taking, taken_place = s.place,
+        taken_xid = s.xid, taken_rows = s.rows
+    from state as s
+    where $10 = '{}'
 )
-update wamp.sequencer as s
-set seen = $4::text::pg_snapshot, taking = $5::text::pg_snapshot, taken_place = '0/0'::pg_lsn + $6::bigint,
-    taken_xid = $7::text::xid8, taken_rows = $8::bigint,
-    position = coalesce(($10::bigint[])[array_upper($10::bigint[], 1)], s.position),
-    mark = coalesce(($20::bytea[])[array_upper($20::bytea[], 1)], s.mark)
-where s.position = $3 and exists (select from state)
-returning case when $9 and pg_notification_queue_usage() <= 0.5 then pg_notify('pgwamp', 'logged') end is null
+select case when $10 <> '{}' and pg_notification_queue_usage() <= 0.5 then pg_notify('pgwamp', 'logged') end is null
+from state
