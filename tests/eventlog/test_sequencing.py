@@ -14,6 +14,7 @@ import pytest
 
 from pgwamp.errors import CursorExpired
 from pgwamp.eventlog import sequencing as module
+from pgwamp.eventlog import transactions
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import LeaseLost
 from pgwamp.eventlog.log import read_page
@@ -466,3 +467,45 @@ async def test_no_row_changes_with_each_event(log: Log) -> None:
             await sequencing.look()
         assert await log.connection.fetchval("select xmin::text from wamp.sequencer") == before
     assert len(await log.events()) == 3
+
+
+async def test_a_large_transaction_with_ddl_is_gone_on_with(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ordered by the old columns is not ordered again by the new ones."""
+    monkeypatch.setattr(module, "MOST_ROWS", 1)
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    monkeypatch.setattr(transactions, "MOST_ROWS", 4)
+    await log.execute(*ITEM)
+    await log.execute(
+        "begin; insert into item select n, 'a' from generate_series(1, 10) as n;"
+        "update item set id = id + 100; alter table item add column more int;"
+        "insert into item values (1, 'b', 2); update item set id = id + 100;"
+        "alter table item drop column name; delete from item where id > 205; commit"
+    )
+    store = module.Sequencing._store
+    for allowed in range(40):
+        left = allowed % 4
+
+        async def stumbling(self: module.Sequencing, *arguments: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise ConnectionError
+            await store(self, *arguments)
+
+        monkeypatch.setattr(module.Sequencing, "_store", stumbling)
+        with suppress(ConnectionError):
+            await log.take()
+    monkeypatch.setattr(module.Sequencing, "_store", store)
+    await log.take()
+    copy = Copy()
+    for event in await log.events():
+        copy.apply(event)
+    assert not copy.unclear
+    rows = await log.connection.fetch("select * from item")
+    assert {key for _, key in copy.rows} == {json.dumps({"id": row["id"]}) for row in rows}
+    operations = [event.op for event in await log.events()]
+    # A row that changes its key among too many is deleted and inserted.
+    assert operations.count("insert") == 10 + 10 + 1 + 11
+    assert operations.count("delete") == 10 + 11 + 5

@@ -56,7 +56,7 @@ class Entries:
             making = self._subjects.making(one.row.relation)
             if one.row.op == "p":
                 found[number] = [_published(one.row)]
-            elif making is not None:
+            elif making is not None and one.row.op != "-":
                 by_table.setdefault(making.layout.relation, []).append(number)
         for numbers in by_table.values():
             making = self._subjects.making(read[numbers[0]].row.relation)

@@ -28,8 +28,10 @@ select exists (
 # Where the last event has it, it would go with that.
 _KEEP_PROGRESS = """
 update wamp.sequencer as s
-set (position, mark, seen, taking, taken_place, taken_xid, taken_rows) = (
-    select p.position, p.mark, p.seen, p.taking, p.taken_place, p.taken_xid, p.taken_rows
+set (position, mark, seen, taking, taken_place, taken_xid, taken_after, taken_number,
+    taken_rows) = (
+    select p.position, p.mark, p.seen, p.taking, p.taken_place, p.taken_xid, p.taken_after,
+        p.taken_number, p.taken_rows
     from wamp.progress as p)
 """
 _TURN = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -24,9 +24,9 @@ from pgwamp.eventlog.entries import Entries
 from pgwamp.eventlog.era import begin_era
 from pgwamp.eventlog.lease import Lease
 from pgwamp.eventlog.retention import Retention
-from pgwamp.eventlog.state import Entry, State, Taken
+from pgwamp.eventlog.state import FIRST, Base, Entry, State, Taken
 from pgwamp.eventlog.subjects import Subjects
-from pgwamp.eventlog.transactions import LargeTransaction, ordered, segments
+from pgwamp.eventlog.transactions import LargeTransaction, Placed, ordered, segments
 
 #: Raw rows of a look at most, and octets of their texts; beyond, they are streamed.
 MOST_ROWS, MOST_OCTETS = 2_000, 16_000_000
@@ -160,36 +160,57 @@ class Sequencing:
         return number
 
     async def _changes(self, begin: Taken) -> AsyncGenerator[tuple[RawRow, Taken]]:
-        """The changes of all transactions that are left, each with the position after it."""
+        """The changes of all transactions that are left, each with the position after it.
+
+        Of the first one, some were taken before: it is ordered again from its last unit on.
+        """
         assert begin.taking is not None
         transaction: LargeTransaction | None = None
-        here, skipped = begin, 0
+        here = begin
         rows = self._capture.stream(begin.seen, begin.taking, begin.ending, begin.xid)
         async with aclosing(rows) as streamed:
             async for part in streamed:
+                resumed = (part.ending, part.xid) == (begin.ending, begin.xid)
                 if transaction is None or (part.ending, part.xid) != (here.ending, here.xid):
                     if transaction is not None:
-                        for change in await asyncio.to_thread(transaction.end):
-                            here = replace(here, rows=here.rows + 1)
-                            if here.rows > skipped:
-                                yield change, here
-                    # The changes of the first transaction that were taken before.
-                    resumed = (part.ending, part.xid) == (begin.ending, begin.xid)
-                    skipped = begin.rows if resumed else 0
-                    here = replace(begin, ending=part.ending, xid=part.xid, rows=0)
-                    transaction = LargeTransaction(self._subjects.key_of, self._subjects.deferrable)
-                for row in await self._subjects.outdated(part.rows):
-                    yield row, here
-                complete = [await self._complete(row) for row in part.rows]
-                for change in await asyncio.to_thread(transaction.add, complete):
-                    here = replace(here, rows=here.rows + 1)
-                    if here.rows > skipped:
-                        yield change, here
+                        placed = await asyncio.to_thread(transaction.end)
+                        for change, after in _after(here, placed, begin):
+                            yield change, after
+                    base = begin.base if resumed else FIRST
+                    here = replace(begin, ending=part.ending, xid=part.xid, base=base, rows=0)
+                    transaction = LargeTransaction(
+                        self._subjects.key_of, self._subjects.deferrable, base
+                    )
+                left = [row for row in part.rows if (row.place, row.number) > here.base]
+                while left:
+                    fitting, control = await self._until_outdated(left)
+                    placed = await asyncio.to_thread(transaction.add, fitting)
+                    if control is not None:
+                        placed += await asyncio.to_thread(transaction.end)
+                    for change, after in _after(here, placed, begin):
+                        yield change, after
+                    here = _end(here, placed)
+                    if control is not None:
+                        here = replace(here, base=transaction.base, rows=0)
+                        yield control, here
+                    left = left[len(fitting) :]
         if transaction is not None:
-            for change in await asyncio.to_thread(transaction.end):
-                here = replace(here, rows=here.rows + 1)
-                if here.rows > skipped:
-                    yield change, here
+            placed = await asyncio.to_thread(transaction.end)
+            for change, after in _after(here, placed, begin):
+                yield change, after
+
+    async def _until_outdated(self, rows: Sequence[RawRow]) -> tuple[list[RawRow], RawRow | None]:
+        """The rows before the first that says that its table has other columns by now.
+
+        And what tells of these columns. Without one, all rows.
+        """
+        found: list[RawRow] = []
+        for row in rows:
+            if not self._subjects.fits(row):
+                for control in await self._subjects.outdated([row]):
+                    return found, control
+            found.append(await self._complete(row))
+        return found, None
 
     async def _complete(self, row: RawRow) -> RawRow:
         """The row with the texts that are needed whole, however long they are."""
@@ -281,3 +302,24 @@ class Sequencing:
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
             await self._subjects.drop_gone()
+
+
+def _next(here: Taken, base: Base) -> Taken:
+    """The position after one more change."""
+    return replace(here, base=base, rows=here.rows + 1 if base == here.base else 1)
+
+
+def _end(here: Taken, placed: Sequence[Placed]) -> Taken:
+    """The position after all of some changes."""
+    for _, base in placed:
+        here = _next(here, base)
+    return here
+
+
+def _after(here: Taken, placed: Sequence[Placed], begin: Taken) -> Iterator[tuple[RawRow, Taken]]:
+    """Changes with the position after each, but for those that were taken before ``begin``."""
+    unit = begin.ending, begin.xid, begin.base
+    for change, base in placed:
+        here = _next(here, base)
+        if (here.ending, here.xid, here.base) != unit or here.rows > begin.rows:
+            yield change, here

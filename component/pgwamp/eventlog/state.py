@@ -21,11 +21,16 @@ from pgwamp.eventlog.position import MARK_BYTES, Position
 _STORE = (files("pgwamp.eventlog") / "sql" / "store.sql").read_text(encoding="utf-8")
 _STATE = """
 select seen::text, taking::text, (taken_place - '0/0'::pg_lsn)::bigint as ending,
-    taken_xid::text::bigint as xid, taken_rows as rows, position, mark,
+    taken_xid::text::bigint as xid, taken_rows as rows,
+    (taken_after - '0/0'::pg_lsn)::bigint as after, taken_number as number, position, mark,
     (select key from wamp.secret) as key,
     (select name::text from wamp.era order by began desc limit 1) as era
 from wamp.progress
 """
+
+#: Place and number of a raw row of a transaction, and that before all of them.
+Base = tuple[int, int]
+FIRST: Base = (0, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,16 @@ class Taken:
 
     :ivar seen: everything that this snapshot shows.
     :ivar taking: of what this one shows beyond it, the transactions that end before place
-        ``ending``, and ``rows`` changes of transaction ``xid``, which ends there.
+        ``ending``, and some of transaction ``xid``, which ends there.
+    :ivar base: of that transaction the raw rows up to this place and number,
+    :ivar rows: and so many changes of those that follow.
     """
 
     seen: str
     taking: str | None = None
     ending: int = 0
     xid: int = 0
+    base: Base = FIRST
     rows: int = 0
 
 
@@ -112,7 +120,12 @@ class State:
         row = await self._connection.fetchrow(_STATE)
         assert row is not None
         self.taken = Taken(
-            row["seen"], row["taking"], row["ending"] or 0, row["xid"] or 0, row["rows"] or 0
+            row["seen"],
+            row["taking"],
+            row["ending"] or 0,
+            row["xid"] or 0,
+            FIRST if row["number"] is None else (row["after"], row["number"]),
+            row["rows"] or 0,
         )
         self.position = Position(row["position"], row["mark"])
         self._key = row["key"]
@@ -142,6 +155,7 @@ class State:
             taken.ending,
             str(taken.xid),
             taken.rows,
+            *taken.base,
             last.number,
             last.mark,
             [position.number for position in positions],

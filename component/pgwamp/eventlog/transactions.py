@@ -19,6 +19,8 @@ from pgwamp.eventlog.order import KeyOf, in_order
 MOST_ROWS, MOST_OCTETS = 5_000, 8_000_000
 #: Rows that nothing before or after them goes across.
 _BARRIERS = frozenset({*CONTROL, "t", "I", "U", "D"})
+#: A change, and place and number of the last raw row before its unit.
+Placed = tuple[RawRow, tuple[int, int]]
 
 
 def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
@@ -50,9 +52,10 @@ class LargeTransaction:
     in order as they come.
     """
 
-    def __init__(self, key_of: KeyOf, deferrable: Container[int]):
+    def __init__(self, key_of: KeyOf, deferrable: Container[int], base: tuple[int, int]):
         self._key_of = key_of
         self._deferrable = deferrable
+        self._base = base
         self._unit: list[RawRow] = []
         self._octets = 0
         #: Places of the statements of the unit whose rows have gone by, by their tables.
@@ -61,18 +64,29 @@ class LargeTransaction:
         self._later: list[RawRow] = []
         self._before: RawRow | None = None
 
-    def add(self, rows: Sequence[RawRow]) -> list[RawRow]:
+    def add(self, rows: Sequence[RawRow]) -> list[Placed]:
         """Take some rows; the changes that are certain by now, in order."""
-        found: list[RawRow] = []
+        found: list[Placed] = []
         for row in rows:
             if self._before is not None and self._begins_unit(self._before, row):
                 found += self.end()
-            found += self._add(row)
+            found += [(change, self._base) for change in self._add(row)]
             self._before = row
         return found
 
-    def end(self) -> list[RawRow]:
-        """The changes of the last unit that are left, in order."""
+    def end(self) -> list[Placed]:
+        """End the unit; the changes of it that are left, in order."""
+        found = [(change, self._base) for change in self._rest()]
+        if self._before is not None:
+            self._base = self._before.place, self._before.number
+        return found
+
+    @property
+    def base(self) -> tuple[int, int]:
+        """Place and number of the last row before the unit."""
+        return self._base
+
+    def _rest(self) -> list[RawRow]:
         found = self._later
         for segment in segments(self._unit):
             found += ordered(segment, self._key_of, self._deferrable)
@@ -89,7 +103,8 @@ class LargeTransaction:
 
     def _add(self, row: RawRow) -> list[RawRow]:
         if row.op == "-":
-            return []
+            # It counts: it may have been another one when this was ordered before.
+            return [row]
         if self._passed:
             return self._pass(row)
         self._unit.append(row)

@@ -8,9 +8,11 @@ select s.removed_position, s.removed_mark,
     case when e.position > s.position then e.taking else s.taking end as taking,
     case when e.position > s.position then e.taken_place else s.taken_place end as taken_place,
     case when e.position > s.position then e.taken_xid else s.taken_xid end as taken_xid,
+    case when e.position > s.position then e.taken_after else s.taken_after end as taken_after,
+    case when e.position > s.position then e.taken_number else s.taken_number end as taken_number,
     case when e.position > s.position then e.taken_rows else s.taken_rows end as taken_rows
 from wamp.sequencer as s
 left join lateral (
-    select position, mark, seen, taking, taken_place, taken_xid, taken_rows
+    select position, mark, seen, taking, taken_place, taken_xid, taken_after, taken_number, taken_rows
     from wamp.log order by position desc limit 1
 ) as e on true;

@@ -60,6 +60,8 @@ create table wamp.log (
     taking pg_snapshot,
     taken_place pg_lsn,
     taken_xid xid8,
+    taken_after pg_lsn,
+    taken_number integer,
     taken_rows bigint,
     constraint log_pkey primary key (position, slot)
 ) partition by list (slot);
@@ -72,8 +74,9 @@ create table wamp.log_5 partition of wamp.log for values in (5);
 create index log_relation_position_idx on wamp.log (relation, position);
 comment on table wamp.log is 'Events in the order in which they have happened';
 
--- How far raw rows were made into events: of all that seen shows, and of what taking shows beyond it up to
--- so many changes of a transaction. It stands with the last event of the log, unless nothing was appended since
+-- How far raw rows were made into events: of all that seen shows, and of what taking shows beyond it the
+-- transactions before taken_xid, which ends at taken_place, and of that one the raw rows up to taken_after and
+-- taken_number, and so many changes of those that follow. It stands with the last event of the log, unless nothing was appended since
 -- this row was written: PostgreSQL keeps every version of a row while anybody's snapshot is older, and a row that
 -- changes with each event would get slower and slower. See wamp.progress.
 create table wamp.sequencer (
@@ -82,6 +85,8 @@ create table wamp.sequencer (
     taking pg_snapshot,
     taken_place pg_lsn,
     taken_xid xid8,
+    taken_after pg_lsn,
+    taken_number integer,
     taken_rows bigint,
     position bigint not null default 0,
     mark bytea not null default '',
