@@ -1,4 +1,4 @@
-"""The event log: what has changed, as events in one order that everybody reads by position.
+"""The event log: what has changed, as events in one order, which readers resume by position.
 
 ::
 
@@ -7,79 +7,93 @@
        transaction of           process,      position) ─> changes, follow, live queries
        the change)              by lease)
 
-Triggers say *what changed* and nothing else (:mod:`pgwamp.capture`). One process, the
+Triggers write *what changed* and nothing else (:mod:`pgwamp.capture`). One process, the
 **sequencer**, makes events of it and appends them to the log. Many transactions write at the same
-time and commit in another order than they write; all that follows from that is dealt with here,
-once. Behind it an event has a number, and every reader is after some number.
+time, and commit in another order than they wrote; the sequencer deals with all that follows from
+that, once. Behind it, an event has a number, and every reader has read up to some number.
+
+Changes come into the log exactly once. The publisher sends them at least once; notifications of
+plain channels (``events.channels``) go out at most once.
 
 **What holds**
 
-1. A change becomes an event exactly once, if and only if its transaction commits: events and the
-   sequencer's position in the raw rows are stored in one transaction.
-2. Whoever sees an event sees its row on the primary, also after a crash: what was committed
-   before the sequencer's own commit is on disk with it, even with ``synchronous_commit = off``.
-3. Positions rise in the order of commits as far as that can be told: of two transactions that
-   change one row, or hand on one key, the first one's events come first. The events of a
-   transaction stand together, and applied by key they leave what the transaction left.
-4. An event is final. Its values are in the form in which they travel, made by the columns and
-   types that the row was written with. What the table becomes later does not change it.
-5. No event stops the others. One whose values cannot be told says so (``truncated``), with its
-   key if that is known: whoever keeps a copy reads the row again.
+1. Each committed change is processed exactly once, and no other is: events and the sequencer's
+   progress in the raw rows are stored in one transaction. A change makes one event; none if the
+   condition of the watch does not hold or no column of the watch changed; two if the row changes
+   its audience.
+2. Whoever sees an event sees on the primary at least the state that its commit left, also after a
+   crash: the sequencer's own commit flushes the WAL of all earlier ones, even of those with
+   ``synchronous_commit = off``.
+3. Dependent transactions are in commit order: those that change the same row, or of which one
+   frees a unique key that the other uses. The order of independent ones is unspecified. The
+   events of a transaction stand together. Applied as upserts and deletes by key, they give what
+   it left.
+4. An event is final, until ``wamp.forget`` erases it. Its values are in the form in which they
+   travel, made by the columns and types that the row was written with. Later DDL does not change
+   it.
+5. No event stops the others. If its values cannot be produced, an event has ``truncated: true``,
+   and the key if that is known: the consumer reads the row again. (This mark has nothing to do
+   with TRUNCATE, whose events have the operation ``truncate``.)
 
-**How the order is found** (:mod:`pgwamp.eventlog.order`, :mod:`pgwamp.eventlog.transactions`)
+**Order between transactions.** Raw rows carry ``pg_current_wal_insert_lsn()``, taken when the
+trigger fires, after the statement has locked its rows. A row that two transactions change is
+locked until the first has committed, and a unique key likewise: so the second one's LSN is higher
+than all of the first's. A transaction is placed at the highest LSN of its raw rows. Where a key
+is checked at the end of the transaction (DEFERRABLE), a constraint trigger records one more LSN
+there.
 
-Raw rows carry the place in the WAL at which their statement wrote them, after its rows were
-locked. A row that two transactions change is locked until the first has committed, so the
-second's place is higher than all of the first's: a transaction stands where its last statement
-wrote. Where keys are checked at the end of the transaction (DEFERRABLE), a trigger writes one
-more place there. Within a transaction statements end in another order than rows change (triggers,
-cascades, WITH): changes of one key are chained by their images, each old one equal to the new one
-before.
+**Order within a transaction** (:mod:`pgwamp.eventlog.order`). Statement triggers fire when a
+statement ends, so with nested triggers, cascades of foreign keys and data-modifying WITH the
+order of raw rows is not that of the changes. Changes of one key are chained by their images, each
+old one equal to the new one before. Where no chain is found only the net change is told, or only
+the key. Transactions that are too large to be held in memory are ordered unit by unit
+(:mod:`pgwamp.eventlog.transactions`).
 
-**How a look is taken** (:mod:`pgwamp.eventlog.sequencing`)
+**Progress** (:mod:`pgwamp.eventlog.sequencing`). Mostly it is one snapshot, ``seen``: everything
+that it shows is in the log. A poll that finds little goes on to the next ``seen`` in one
+statement. One that finds much stores a second snapshot, ``taking``, and goes on in parts, each a
+small transaction. Then the progress is a point in what ``taking`` shows beyond ``seen``: the
+transaction, the raw row before the unit, and the number of changes since. A successor orders that
+unit again and skips these changes; units never cross DDL, so that it finds the same order.
+Progress is stored with the last event of each part: a row that changed with each event would be
+slow beside an old snapshot, for which PostgreSQL keeps all of its versions.
 
-New is what a snapshot shows and the last one did not. The state is the pair of them and a place::
+**Tables** (:mod:`pgwamp.eventlog.subjects`, :mod:`pgwamp.eventlog.layout`). Watching, unwatching
+and DDL write raw rows too, in the transaction in which they happen. So the sequencer learns of
+them in order: rows before ALTER TABLE are read by the old columns, those after it by the new
+ones, and a watch begins and ends exactly at its commit. What it knows at its progress is stored
+with the progress. Where nobody may create event triggers, raw rows carry a hash of their columns
+instead: if it is that of the present columns they are used from there on; rows with a hash that
+nobody knows come without values.
 
-    seen                            everything that this snapshot shows is in the log
-    seen, taking, place, xid, rows  of what ``taking`` shows beyond ``seen``, everything before that
-                                    place, and so many changes of the transaction that ends there
-
-A look that finds little goes from ``seen`` to the next ``seen`` in one statement. One that finds
-much stores ``taking`` and goes on in parts, each a small transaction; a sequencer that takes over
-in the middle orders the transaction again and passes over the changes that are stored.
-
-**What a table is** (:mod:`pgwamp.eventlog.subjects`, :mod:`pgwamp.eventlog.layout`)
-
-Watching, unwatching and DDL write raw rows too, in the transaction in which they happen. So the
-sequencer learns of them in order: rows before ALTER TABLE are read by the old columns, those
-after it by the new ones, and a watch begins and ends exactly at its commit. What it knows at its
-position is stored with the position. Where nobody may create event triggers, raw rows carry a
-hash of their columns instead, and one that does not fit is told without values.
-
-**Cursors** (:mod:`pgwamp.eventlog.position`) name a position and the mark of its event, a keyed
-hash. Whoever comes with one goes on if that event is there and has this mark.
+**Cursors** (:mod:`pgwamp.eventlog.position`). A cursor is ``NUMBER-HASH``, with a keyed hash of
+the event. It is good as long as the log has that event with that hash.
 
 **When something fails**
 
 - *A writer* is rolled back or killed: its raw rows were never visible.
-- *The sequencer* is killed: what it had not stored is looked at again, by the next one. What it
-  had stored is in the log once.
-- *It is stopped, and goes on after a takeover*: it cannot store, because its term of the lease is
-  over (:mod:`pgwamp.eventlog.lease`), and ends.
-- *Nobody sequences*: raw rows wait. Writers do not notice.
-- *The database crashes*: committed raw rows and stored events are there, others are not. The
-  sequencer goes on from the position that is stored, whatever it had looked at.
-- *A standby is promoted, or a backup is put back*, with or without lost transactions: the log
-  goes back with the tables, to the same moment. Another timeline begins another era
-  (:mod:`pgwamp.eventlog.era`), so that numbers that are given out again have other marks. Cursors
-  of what was lost answer ``cursor_expired``; all others are good.
-- *A dump is restored in another server*: numbers of transactions mean nothing there. All raw rows
-  that came along are taken as new, before anything else.
-- *A record does not fit* its columns, a value cannot be read, a condition fails or takes too
-  long, the table is locked or gone: the event is told without values, is logged once, and the
-  others go on.
-- *Retention* empties a partition of the log: a cursor at its last event is still good, one before
-  it has expired. What a publisher has not published stays.
+- *The sequencer is killed*: its successor polls again for what was not committed. What was
+  committed is not repeated.
+- *The sequencer is paused* (SIGSTOP, a paused machine) and resumes after a takeover: it cannot
+  store, because the term of its lease has changed (:mod:`pgwamp.eventlog.lease`), and ends.
+- *No sequencer runs*: writers are not blocked, and ``wamp.raw`` grows.
+- *The database crashes*: all tables are logged, so that committed raw rows and stored events are
+  there, and nothing else. The sequencer goes on from the progress that is stored.
+- *A standby is promoted, or a database is recovered to a point in time*, with or without lost
+  transactions: the log goes back together with the tables. The new timeline begins an era
+  (:mod:`pgwamp.eventlog.era`), whose name is part of all hashes from then on, so that numbers
+  that are given out again have other hashes. Cursors of lost events answer ``cursor_expired``;
+  all others go on.
+- *A cold copy or a snapshot of the disk is put back*, which keeps the timeline: events that come
+  in place of lost ones have other transactions, times and values, and so other hashes.
+- *A dump is restored in another server*: transaction ids mean nothing there. Raw rows that were
+  made into events already are dropped; all others are new, and come before any change that is
+  made there.
+- *A record does not fit its columns*, a value cannot be read, or a condition fails or takes too
+  long: the event comes without values, this is logged once for each table, and the others go on.
+- *Retention* empties the oldest partition of the log: a cursor at its last event is still good,
+  one before it has expired. What a publisher has not published stays, unless no component of its
+  realm and prefix has run for as long as events are kept.
 """
 
 from pgwamp.eventlog.lease import LeaseLost, Leases

@@ -20,8 +20,16 @@ from pgwamp.eventlog.state import Entry, State
 log = logs.get(__name__)
 _ERA = (files("pgwamp.eventlog") / "sql" / "era.sql").read_text(encoding="utf-8")
 _BEGIN = "insert into wamp.era (began, system_identifier, timeline) values ($1, $2, $3)"
-# Transaction ids of another server mean nothing here: whatever raw rows there are is new. And its
-# numbers of tables that are gone may be those of others.
+# What was made into events there goes. Transaction ids of the other server mean nothing here, so
+# that what was written here since looks like it: that is younger than all events, or has the id of
+# this server that has written the row.
+_TAKEN_THERE = """
+delete from wamp.raw as r
+using wamp.progress as p
+where pg_visible_in_snapshot(r.xid, p.seen) and r.xid::text <> r.xmin::text
+    and r.at <= (select max(e.at) from wamp.log as e)
+"""
+# The rest is new. Numbers of tables that are gone may be those of others here.
 _MOVED = """
 with moved as (
     update wamp.raw set xid = pg_current_xact_id()
@@ -49,6 +57,7 @@ async def begin_era(connection: asyncpg.Connection[Any], state: State) -> None:
     async with connection.transaction():
         await state.fence()
         if row["last_system_identifier"] not in (None, row["system_identifier"]):
+            await connection.execute(_TAKEN_THERE)
             await connection.execute(_MOVED)
         await connection.execute(_BEGIN, state.position.number + 1, *here)
         await state.load()

@@ -1,4 +1,4 @@
-"""The lease of the one process that does what only one may do.
+"""A lease elects one process for each name.
 
 ::
 
@@ -7,19 +7,22 @@
        +------------- left, lost or run out <------------+
 
 A lease is a row: its name, a term, and when it was renewed. Whoever takes it counts the term up. As
-in Gray and Cheriton's "Leases" (1989), it is certain for LEASE_SECONDS from the moment *before* it
-was renewed, by the holder's clock, and others wait LEASE_SECONDS from the moment *after*, by the
-database's clock. Nobody needs to know the other's clock: both only measure how long.
+in Gray and Cheriton's "Leases" (1989), the holder stops LEASE_SECONDS after it has *sent* the last
+renewal, by its own clock; another process takes over LEASE_SECONDS after the database has
+*recorded* it, by the database's clock. Both only measure how long. A clock of the database that
+jumps forward, as one may at a failover, lets another process take over early: then the fence still
+keeps the first one from storing.
 
 - The holder is killed: nobody renews, and another process takes over after LEASE_SECONDS.
-- The holder stops in order: it says so, and another one takes over at once.
-- The holder is stopped and goes on after a takeover: :data:`FENCE` locks its term, which is gone,
-  so a transaction that begins with it changes nothing; and :meth:`Lease.confirm` keeps it from
-  sending.
+- The holder shuts down cleanly: it says so, and another one takes over at once.
+- The holder is paused and resumes after a takeover: its term no longer matches, so :data:`FENCE`
+  returns no row, and a transaction that begins with it stores nothing; :meth:`Lease.confirm` keeps
+  it from sending, but for what was past that check.
 - A transaction of the holder is open: a takeover changes the term, which is part of a key, and
   waits for the lock of :data:`FENCE`. ``idle_in_transaction_session_timeout`` ends one that stands
   still.
-- The connection is lost: the holder stops at once, and takes its own lease again when it is back.
+- The connection is lost: the holder stops, at the next renewal at the latest, and may take its own
+  lease again without waiting, with a new term.
 """
 
 from __future__ import annotations
