@@ -20,14 +20,13 @@ from pgwamp.eventlog.state import Entry, State
 log = logs.get(__name__)
 _ERA = (files("pgwamp.eventlog") / "sql" / "era.sql").read_text(encoding="utf-8")
 _BEGIN = "insert into wamp.era (began, system_identifier, timeline) values ($1, $2, $3)"
-# What was made into events there goes. Transaction ids of the other server mean nothing here, so
-# that what was written here since looks like it: that is younger than all events, or has the id of
-# this server that has written the row.
+# What was made into events there goes. After pg_upgrade transaction ids are those of before; in a
+# dump they mean nothing, so that what was written here since can look as if it was seen: that is
+# younger than all events.
 _TAKEN_THERE = """
 delete from wamp.raw as r
 using wamp.progress as p
-where pg_visible_in_snapshot(r.xid, p.seen) and r.xid::text <> r.xmin::text
-    and r.at <= (select max(e.at) from wamp.log as e)
+where pg_visible_in_snapshot(r.xid, p.seen) and r.at <= (select max(e.at) from wamp.log as e)
 """
 # The rest is new. Numbers of tables that are gone may be those of others here.
 _MOVED = """
