@@ -24,7 +24,11 @@ def _sql(name: str) -> str:
 _ROWS = _sql("rows")
 _LOOK = _sql("raw").replace("{rows}", _ROWS)
 _STREAM = _sql("stream").replace("{rows}", _ROWS)
-_TEXTS = "select old, new from wamp.raw where turn = $1 and ctid = $2::text::tid"
+# The place of a row that was forgotten can be another one's by now.
+_TEXTS = """
+select old, new from wamp.raw
+where turn = $1 and ctid = $2::text::tid and xid = $3::text::xid8 and n = $4
+"""
 
 
 class TriggerCapture:
@@ -56,7 +60,7 @@ class TriggerCapture:
 
     async def texts(self, row: RawRow) -> tuple[str | None, str | None]:
         """As :meth:`pgwamp.capture.raw.Capture.texts`."""
-        record = await self._connection.fetchrow(_TEXTS, *row.at_row)
+        record = await self._connection.fetchrow(_TEXTS, *row.at_row, str(row.xid), row.number)
         # One that was forgotten meanwhile is another row now.
         return (None, None) if record is None else (record["old"], record["new"])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwamp import logs
-from pgwamp.capture import Capture, RawRow
+from pgwamp.capture import RawRow
 from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.layout import Columns
+from pgwamp.eventlog.long_texts import LONGEST, LongTexts
 from pgwamp.eventlog.making import UNREADABLE, Draft, Making, Row
 from pgwamp.eventlog.state import Entry
 from pgwamp.eventlog.subjects import Subjects
@@ -20,8 +21,8 @@ from pgwamp.pgtypes import loads
 log = logs.get(__name__)
 #: Octets of records that are read without a break: of short numbers, they take some milliseconds.
 PART_OCTETS = 50_000
-#: Octets of the texts of a change of which values are told, and of which not even the key is read.
-LARGEST, LONGEST = 16 * 1024 * 1024, 64 * 1024 * 1024
+#: Octets of the texts of a change of which values are told.
+LARGEST = 16 * 1024 * 1024
 _NAMES = {"I": "i", "U": "u", "D": "d"}
 _TABLES_TOLD = 100
 
@@ -34,13 +35,15 @@ class _Read:
     old: Row | None
     new: Row | None
     is_whole: bool
+    #: Whether there is a row of which not even the key is known.
+    has_unknown: bool = False
 
 
 class Entries:
     """Makes entries of changes."""
 
-    def __init__(self, capture: Capture, conditions: Conditions, subjects: Subjects):
-        self._capture = capture
+    def __init__(self, long: LongTexts, conditions: Conditions, subjects: Subjects):
+        self._long = long
         self._conditions = conditions
         self._subjects = subjects
         self._told: set[tuple[int, str]] = set()
@@ -85,20 +88,15 @@ class Entries:
         columns = self._subjects.columns(change.relation)
         if columns is None or change.op not in "iud?":
             return _Read(change, None, None, True)
-        old, new = change.old, change.new
-        if change.is_long:
-            if change.size > LONGEST:
-                return _Read(change, None, None, False)
-            was, is_now = await self._capture.texts(change)
-            old, new = (
-                (was if change.op in "ud?" else None),
-                (is_now if change.op in "iu?" else None),
-            )
+        if change.size > LONGEST and change.is_long:
+            return _Read(change, None, None, False, True)
+        texts = await self._long.texts(change)
+        if change.size > PART_OCTETS:
             await asyncio.sleep(0)
-        rows = [None if text is None else self._row(change, columns, text) for text in (old, new)]
-        fits = all(row is not None for row, text in zip(rows, (old, new), strict=True) if text)
-        is_whole = fits and change.size <= LARGEST and any(rows)
-        return _Read(change, rows[0], rows[1], is_whole)
+        rows = [None if text is None else self._row(change, columns, text) for text in texts]
+        unknown = any(row is None for row, text in zip(rows, texts, strict=True) if text)
+        is_whole = not unknown and change.size <= LARGEST and any(rows)
+        return _Read(change, rows[0], rows[1], is_whole, unknown or not any(rows))
 
     def _row(self, change: RawRow, columns: Columns, text: str) -> Row | None:
         try:
@@ -121,9 +119,9 @@ class Entries:
                 if row is not None
             )
             if holds:
-                result.append(_Read(one.row, sides[0], sides[1], one.is_whole))
+                result.append(replace(one, old=sides[0], new=sides[1]))
             else:
-                result.append(_Read(one.row, one.old, one.new, False))
+                result.append(replace(one, is_whole=False))
         return result
 
     def _made(self, making: Making, one: _Read) -> list[Entry]:
@@ -139,14 +137,14 @@ class Entries:
                     self._emptied[table] = row.xid
                 drafts = [making.truncate(self._partition(making, row.relation))]
             elif row.op in _NAMES:
-                drafts = [self._marked(making, row, _NAMES[row.op], None)]
+                drafts = making.marked(_NAMES[row.op], None, None, has_unknown=True)
             elif row.op == "?" or not one.is_whole:
-                drafts = [self._marked(making, row, row.op, one.new or one.old)]
+                drafts = self._marked(making, one)
             else:
                 drafts = list(making.drafts(row.op, one.old, one.new))
         except UNREADABLE as error:
             self._tell(row.relation, f"a value cannot be read: {type(error).__name__}")
-            drafts = [self._marked(making, row, row.op, one.new or one.old)]
+            drafts = self._marked(making, one)
         return [self._entry(making, row, draft) for draft in drafts]
 
     @staticmethod
@@ -163,10 +161,10 @@ class Entries:
             batched=making.batched and row.op in "iud?",
         )
 
-    def _marked(self, making: Making, row: RawRow, op: str, known: Row | None) -> Draft:
-        if row.op in "iud" and row.size <= LARGEST:
-            self._tell(row.relation, "events come without values")
-        return making.without_values(op, known)
+    def _marked(self, making: Making, one: _Read) -> list[Draft]:
+        if one.row.op in "iud" and one.row.size <= LARGEST:
+            self._tell(one.row.relation, "events come without values")
+        return making.marked(one.row.op, one.old, one.new, has_unknown=one.has_unknown)
 
     @staticmethod
     def _partition(making: Making, relation: int) -> str | None:

@@ -127,11 +127,23 @@ class Making:
         if new.is_visible:
             yield self._alone("i", new)
 
-    def without_values(self, op: str, row: Row | None) -> Draft:
-        """The event of a row that cannot be told; it can be read again by its key.
+    def marked(
+        self, op: str, old: Row | None, new: Row | None, *, has_unknown: bool
+    ) -> list[Draft]:
+        """The events of a change that cannot be told: each row can be read again by its key.
 
-        :param row: has the texts of its key; None if not even these are known.
+        If it may have been another row before, or for others, both are told.
+
+        :param old: and ``new``: have the texts of their keys; None if there is no such row.
+        :param has_unknown: there is a row of which not even the key is known.
         """
+        rows: list[Row | None] = [row for row in (old, new) if row is not None and row.is_visible]
+        if has_unknown:
+            rows.append(None)
+        drafts = [self._without_values(op if len(rows) == 1 else "u", row) for row in rows]
+        return drafts if len(drafts) < 2 or drafts[0] != drafts[1] else drafts[1:]
+
+    def _without_values(self, op: str, row: Row | None) -> Draft:
         key: dict[str, Any] = {}
         if row is not None and self.layout.key:
             try:

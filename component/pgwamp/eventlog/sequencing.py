@@ -23,6 +23,7 @@ from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.entries import Entries
 from pgwamp.eventlog.era import begin_era
 from pgwamp.eventlog.lease import Lease
+from pgwamp.eventlog.long_texts import LongTexts
 from pgwamp.eventlog.retention import Retention
 from pgwamp.eventlog.state import FIRST, Base, Entry, State, Taken
 from pgwamp.eventlog.subjects import Subjects
@@ -70,7 +71,8 @@ class Sequencing:
         self._logged = logged
         self._capture = TriggerCapture(connection, streaming)
         self._subjects = Subjects(connection, bigint_as_string=bigint_as_string)
-        self.entries = Entries(self._capture, Conditions(connection), self._subjects)
+        self._long = LongTexts(self._capture, self._subjects)
+        self.entries = Entries(self._long, Conditions(connection), self._subjects)
         self.signal = Signal(connection)
         self.state = State(connection, lease)
         self._turns = Turns(connection, self.signal)
@@ -107,6 +109,7 @@ class Sequencing:
             await self.state.store(Taken(seen, look.snapshot), ())
             return await self._stream()
         await self._take_whole(look)
+        self._long.forget()
         return len(look.rows)
 
     async def _take_whole(self, look: Look) -> None:
@@ -157,6 +160,7 @@ class Sequencing:
                     await self._store(here, await self.entries.of(changes))
                     octets, changes = 0, []
         await self._store(Taken(begin.taking), await self.entries.of(changes))
+        self._long.forget()
         return number
 
     async def _changes(self, begin: Taken) -> AsyncGenerator[tuple[RawRow, Taken]]:
@@ -179,37 +183,48 @@ class Sequencing:
                     base = begin.base if resumed else FIRST
                     here = replace(begin, ending=part.ending, xid=part.xid, base=base, rows=0)
                     transaction = LargeTransaction(
-                        self._subjects.key_of, self._subjects.deferrable, base
+                        self._long.key_of, self._subjects.deferrable, base
                     )
                 left = [row for row in part.rows if (row.place, row.number) > here.base]
                 while left:
-                    fitting, control = await self._until_outdated(left)
+                    fitting, control = await self._until_control(left)
+                    left = left[len(fitting) :]
                     placed = await asyncio.to_thread(transaction.add, fitting)
                     if control is not None:
                         placed += await asyncio.to_thread(transaction.end)
                     for change, after in _after(here, placed, begin):
                         yield change, after
                     here = _end(here, placed)
-                    if control is not None:
-                        here = replace(here, base=transaction.base, rows=0)
-                        yield control, here
-                    left = left[len(fitting) :]
+                    if control is None:
+                        continue
+                    base = transaction.base
+                    if left[0] is control:
+                        base = control.place, control.number
+                        left = left[1:]
+                    here = replace(here, base=base, rows=0)
+                    # When it is taken, tables are what they are from there on.
+                    yield control, here
+                    transaction = LargeTransaction(
+                        self._long.key_of, self._subjects.deferrable, base
+                    )
         if transaction is not None:
             placed = await asyncio.to_thread(transaction.end)
             for change, after in _after(here, placed, begin):
                 yield change, after
 
-    async def _until_outdated(self, rows: Sequence[RawRow]) -> tuple[list[RawRow], RawRow | None]:
-        """The rows before the first that says that its table has other columns by now.
+    async def _until_control(self, rows: Sequence[RawRow]) -> tuple[list[RawRow], RawRow | None]:
+        """The rows before the first control row, and that; it is one of them.
 
-        And what tells of these columns. Without one, all rows.
+        Or what tells of the columns of the first row that says that its table has others by now.
         """
         found: list[RawRow] = []
         for row in rows:
+            if row.op in CONTROL:
+                return found, row
             if not self._subjects.fits(row):
                 for control in await self._subjects.outdated([row]):
                     return found, control
-            found.append(await self._complete(row))
+            found.append(await self._long.named(await self._complete(row)))
         return found, None
 
     async def _complete(self, row: RawRow) -> RawRow:
@@ -220,18 +235,11 @@ class Sequencing:
         return replace(row, old=old, new=new)
 
     async def _ordered(self, rows: Sequence[RawRow]) -> list[RawRow]:
-        """The changes of a segment in order; with long texts too, as far as memory goes."""
+        """The changes of a segment in order; names stand for long texts."""
         if len(rows) == 1:
             return list(rows)
-        left = MOST_OCTETS
-        complete = []
-        for row in rows:
-            if row.is_long and row.size <= left:
-                left -= row.size
-                old, new = await self._capture.texts(row)
-                row = replace(row, old=old, new=new)
-            complete.append(row)
-        arguments = complete, self._subjects.key_of, self._subjects.deferrable
+        named = [await self._long.named(row) for row in rows]
+        arguments = named, self._long.key_of, self._subjects.deferrable
         if len(rows) <= MOST_ON_LOOP:
             return ordered(*arguments)
         return await asyncio.to_thread(ordered, *arguments)
@@ -301,7 +309,7 @@ class Sequencing:
             self._maintain_at = now + MAINTENANCE_SECONDS
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
-            await self._subjects.drop_gone()
+            await self._subjects.drop_gone(self.state.taken.seen)
 
 
 def _next(here: Taken, base: Base) -> Taken:

@@ -25,7 +25,11 @@ _DROP_GONE = """
 delete from wamp.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
 """
 _DROP_GONE_LAYOUTS = """
-delete from wamp.layout as k where not exists (select from pg_class as c where c.oid = k.relation)
+delete from wamp.layout as k
+where not exists (select from pg_class as c where c.oid = k.relation)
+    and not exists (
+        select from wamp.raw as r
+        where r.relation = k.relation and not pg_visible_in_snapshot(r.xid, $1::text::pg_snapshot))
 returning relation::oid::bigint as relation
 """
 _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
@@ -59,10 +63,13 @@ class Subjects:
         for row in await self._connection.fetch(_LOAD):
             self._use(row["relation"], row["layout"], row["options"])
 
-    async def drop_gone(self) -> None:
-        """Drop what is kept of tables that are gone; only while there are no raw rows of them."""
+    async def drop_gone(self, seen: str) -> None:
+        """Drop what is kept of tables that are gone.
+
+        :param seen: everything that this snapshot shows is in the log.
+        """
         await self._connection.execute(_DROP_GONE)
-        for row in await self._connection.fetch(_DROP_GONE_LAYOUTS):
+        for row in await self._connection.fetch(_DROP_GONE_LAYOUTS, seen):
             self._forget(row["relation"])
 
     async def note(self, row: RawRow) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from pgwamp.capture import CONTROL, RawRow
@@ -27,7 +27,13 @@ def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
     """Parts of a transaction that are ordered for themselves: what stands between is one row."""
     part: list[RawRow] = []
     for row in sorted(rows, key=lambda row: (row.place, row.number)):
-        if row.op in _BARRIERS:
+        if row.op == "t":
+            part, within = _around_truncate(part, row)
+            if part:
+                yield part
+            yield [row]
+            part = within
+        elif row.op in _BARRIERS:
             if part:
                 yield part
             yield [row]
@@ -38,11 +44,28 @@ def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
         yield part
 
 
+def _around_truncate(part: list[RawRow], truncate: RawRow) -> tuple[list[RawRow], list[RawRow]]:
+    """The rows before a TRUNCATE, and those of statements that its triggers have run.
+
+    Whether these changed rows of the table before it was emptied (BEFORE) or afterwards, nobody
+    knows: of such rows only the key is told.
+    """
+    begin = len(part)
+    while begin and part[begin - 1].depth > truncate.depth:
+        begin -= 1
+    within = [
+        replace(row, op="?") if row.relation == truncate.relation and row.op in "iud" else row
+        for row in part[begin:]
+    ]
+    return part[:begin], within
+
+
 def ordered(rows: Sequence[RawRow], key_of: KeyOf, deferrable: Container[int]) -> list[RawRow]:
     """A segment in order."""
-    if len(rows) == 1:
-        return list(rows)
-    return in_order(rows, key_of, deferrable)
+    unclear = [row for row in rows if row.op == "?"]
+    certain = [row for row in rows if row.op != "?"]
+    # What is unclear has the last word on its key.
+    return [*(in_order(certain, key_of, deferrable) if len(certain) > 1 else certain), *unclear]
 
 
 class LargeTransaction:
@@ -60,8 +83,10 @@ class LargeTransaction:
         self._octets = 0
         #: Places of the statements of the unit whose rows have gone by, by their tables.
         self._passed: dict[int, int] = {}
-        #: Rows of these that have changed their key: they come when the statement has ended.
-        self._later: list[RawRow] = []
+        #: Rows of these that have changed their key, by the new one: they come when the unit has
+        #: ended; and those of which only the key is told, last of all.
+        self._later: dict[Hashable | None, RawRow] = {}
+        self._unclear: list[RawRow] = []
         self._before: RawRow | None = None
 
     def add(self, rows: Sequence[RawRow]) -> list[Placed]:
@@ -87,10 +112,11 @@ class LargeTransaction:
         return self._base
 
     def _rest(self) -> list[RawRow]:
-        found = self._later
+        found = [*self._later.values(), *self._unclear]
         for segment in segments(self._unit):
             found += ordered(segment, self._key_of, self._deferrable)
-        self._unit, self._octets, self._passed, self._later = [], 0, {}, []
+        self._unit, self._octets, self._passed = [], 0, {}
+        self._later, self._unclear = {}, []
         return found
 
     def _begins_unit(self, before: RawRow, row: RawRow) -> bool:
@@ -108,7 +134,7 @@ class LargeTransaction:
         if self._passed:
             return self._pass(row)
         self._unit.append(row)
-        self._octets += row.size
+        self._octets += len(row.old or "") + len(row.new or "")
         if len(self._unit) <= MOST_ROWS and self._octets <= MOST_OCTETS:
             return []
         # Too many to wait for the end of the unit.
@@ -116,12 +142,27 @@ class LargeTransaction:
         return [change for waited in waiting for change in self._pass(waited)]
 
     def _pass(self, row: RawRow) -> list[RawRow]:
+        if row.op not in "iud":
+            return [row]
         place = self._passed.setdefault(row.relation, row.place)
         if place != row.place or row.relation in self._deferrable:
-            return [replace(row, op="?", new=row.new or row.old)] if row.op in "iud" else [row]
-        if row.op == "u" and row.old is not None and row.new is not None:
-            old, new = self._key_of(row.relation, row.old), self._key_of(row.relation, row.new)
-            if old != new:
-                self._later.append(replace(row, op="i", old=None))
-                return [replace(row, op="d", new=None)]
+            self._unclear.append(replace(row, op="?"))
+            return []
+        old, new = (
+            None if text is None else self._key_of(row.relation, text)
+            for text in (row.old, row.new)
+        )
+        if row.old is not None and old in self._later:
+            # It has changed its key before, in the same statement: a cascade of its own key.
+            self._pass_again(row, self._later.pop(old), new)
+            return []
+        if row.op == "u" and old != new and row.old is not None and row.new is not None:
+            self._later[new] = replace(row, op="i", old=None)
+            return [replace(row, op="d", new=None)]
         return [row]
+
+    def _pass_again(self, row: RawRow, pending: RawRow, key: Hashable | None) -> None:
+        if pending.new != row.old:
+            self._unclear += [replace(pending, op="?"), replace(row, op="?")]
+        elif row.new is not None:
+            self._later[key] = replace(pending, new=row.new)

@@ -37,6 +37,9 @@ begin
                         select from pg_event_trigger_ddl_commands() as c
                         where c.classid = 'pg_class'::regclass and (c.objid = t.tgrelid
                             or c.objid in (select p.relid from pg_partition_tree(t.tgrelid) as p))
+                        -- Another name of the schema.
+                        or c.classid = 'pg_namespace'::regclass and c.objid = (
+                            select k.relnamespace from pg_class as k where k.oid = t.tgrelid)
                         -- What a composite has, and so how its values read, changes without the table.
                         or c.command_tag in ('ALTER TYPE', 'ALTER TABLE') and exists (
                             select from pg_attribute as a
