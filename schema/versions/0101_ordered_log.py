@@ -23,7 +23,7 @@ FUNCTIONS = {
     "capture_end()": "Write where a transaction ends whose keys are checked then",
     'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",
     "layout(regclass)": "How the records of a table read",
-    "note_layouts(regclass[])": "Tell the sequencer how the records of tables read now",
+    "note_layouts(regclass[], regclass[])": "Tell the sequencer how the records of tables read now",
     "create_triggers(regclass)": "Make the triggers of a watched table",
     "require_condition(regclass, text)": "Check the condition of a watched table",
     "require_columns(regclass, jsonb)": "Check that a table has the columns of its options",

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import Leases
 from pgwamp.eventlog.log import LoggedEvent, read_page
 from pgwamp.eventlog.position import START, Position
-from pgwamp.eventlog.sequencer import BY_INDEX, NAME
+from pgwamp.eventlog.sequencer import BY_INDEX, NAME, connect_for_conditions
 from pgwamp.eventlog.sequencing import Sequencing
 from tests.conftest import Database
 
@@ -48,8 +49,14 @@ class Log:
                 stack.callback(connection.terminate)
                 connections.append(connection)
             sequencing = Sequencing(
-                *connections, lease, RETAIN, bigint_as_string=False, logged=lambda: None
+                *connections,
+                lease,
+                RETAIN,
+                connect=partial(connect_for_conditions, self.database.url),
+                bigint_as_string=False,
+                logged=lambda: None,
             )
+            stack.callback(sequencing.conditions.close)
             await sequencing.start()
             yield sequencing
 

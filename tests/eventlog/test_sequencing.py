@@ -391,6 +391,7 @@ async def test_without_event_triggers_a_lost_column_makes_events_for_nobody(log:
         """select wamp.watch('item', '{"topic": "com.example.{owner}.{op}",
             "eligible_authid": "owner"}')""",
         "drop event trigger wamp_ddl_command_end",
+        "drop event trigger wamp_sql_drop",
         "alter table item drop column owner",
         "select wamp.refresh('item')",
         "insert into item values (1)",

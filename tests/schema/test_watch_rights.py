@@ -67,7 +67,7 @@ def test_a_member_of_the_owner_watches_tables_of_its_own(
         "wamp.forget('item')",
         "wamp.create_triggers('mine')",
         "wamp.note('mine', 'w', '{}')",
-        "wamp.note_layouts(array['item'::regclass])",
+        "wamp.note_layouts(array['item'::regclass], '{}')",
         "wamp.evaluate('select 1', '[]')",
         "wamp.watch_options('mine', '{}')",
     ],
@@ -144,10 +144,10 @@ def test_the_watch_follows_ddl_of_an_owner_who_may_not_watch(followed: Database)
 def test_a_function_of_the_owner_never_runs_with_the_rights_of_the_event_trigger(
     followed: Database,
 ) -> None:
-    noting = "function wamp.note_layouts(regclass[])"
+    noting = "function wamp.note_layouts(regclass[], regclass[])"
     followed.query(
-        f"create or replace {noting.replace('(', '(relations ')} returns void language plpgsql "
-        f"as $$ begin {EVIL}; end $$"
+        "create or replace function wamp.note_layouts(changed regclass[], beside regclass[]) "
+        f"returns void language plpgsql as $$ begin {EVIL}; end $$"
     )
     guest = followed.connect(GUEST)
     query(guest, "alter table parts add column n int")

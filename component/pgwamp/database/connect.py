@@ -68,7 +68,11 @@ def session_settings(search_path: Sequence[str]) -> dict[str, str]:
 
 
 async def connect_directly(
-    dsn: str, *, application_name: str = "pgwamp", **settings: str
+    dsn: str,
+    *,
+    application_name: str = "pgwamp",
+    statement_cache_size: int = 100,
+    **settings: str,
 ) -> asyncpg.Connection[Any]:
     """One connection of its own, for LISTEN, session locks and polling.
 
@@ -78,6 +82,7 @@ async def connect_directly(
         dsn,
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
+        statement_cache_size=statement_cache_size,
         server_settings={
             **SESSION_SETTINGS,
             **UNDISTURBED,

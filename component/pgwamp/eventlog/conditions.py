@@ -2,12 +2,17 @@
 
 They run in ``wamp.evaluate``, as a role without rights, over the texts of the rows: so it does not
 matter what the table looks like by now, or whether it is there.
+
+What a condition calls may be anybody's, and can leave things in its session: settings, prepared
+statements, cursors, deferred triggers. So it has a connection of its own, on which nothing else
+runs; its transaction is always rolled back, and no statement of it has a name.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,15 +28,38 @@ log = logs.get(__name__)
 AT_ONCE, SECONDS = 500, 5.0
 #: Rows that are tried for themselves when one of many has failed, until so many have failed too.
 MOST_FAILURES = 3
-#: Errors of a condition are of the rows or of what it calls; others are of the connection.
-_NOT_OURS = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+#: Seconds that a condition is not tried again which took too long, or ended its session.
+REST_SECONDS = 60.0
+_EVALUATE = (
+    "select wamp.evaluate($1::pg_catalog.text, $2::pg_catalog.text::pg_catalog.json)"
+    "::pg_catalog.text"
+)
+_TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1"
 
 
 class Conditions:
-    """Evaluates what the options of a table and its computed columns say of rows."""
+    """Evaluates what the options of a table and its computed columns say of rows.
 
-    def __init__(self, connection: asyncpg.Connection[Any]):
+    :param connection: of the sequencer, to end a session that cannot be cancelled.
+    :param connect: opens a connection without a cache of statements.
+    """
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection[Any],
+        connect: Callable[[], Awaitable[asyncpg.Connection[Any]]],
+    ):
         self._connection = connection
+        self._connect = connect
+        self._own: asyncpg.Connection[Any] | None = None
+        #: Tables whose conditions rest, and until when.
+        self._resting: dict[int, float] = {}
+
+    def close(self) -> None:
+        """End the session of the conditions."""
+        if self._own is not None:
+            self._own.terminate()
+            self._own = None
 
     async def of(self, making: Making, rows: Sequence[Row]) -> list[Row | None]:
         """The rows with what was evaluated; None for each of which that fails.
@@ -61,26 +89,34 @@ class Conditions:
         """None if it fails."""
         if not rows:
             return []
+        relation = making.layout.relation
+        now = asyncio.get_running_loop().time()
+        if self._resting.get(relation, 0.0) > now:
+            return None
         # A table and its partitions may have their columns in another order.
         statement = _statement(making, making.layout.columns)
         records = "[" + ",".join(map(_record, rows)) + "]"
+        problem = "it took too long, or ended its session"
         try:
-            async with self._connection.transaction():
-                await self._connection.execute(f"set local statement_timeout = '{SECONDS:g}s'")
-                answer = await self._connection.fetchval(
-                    "select wamp.evaluate($1, $2::text::json)::text", statement, records
-                )
-                # It would last until the end of an outer transaction.
-                await self._connection.execute("set local statement_timeout = 0")
-        except _NOT_OURS as error:
-            if not isinstance(error, asyncpg.QueryCanceledError):
-                raise
-            return None
-        except asyncpg.PostgresError as error:
+            async with asyncio.timeout(SECONDS + 1):
+                answer = await self._answer(statement, records)
+        except asyncpg.QueryCanceledError:
+            answer = None
+        except TimeoutError:
+            answer = None
+            await self._end_session()
+        except Exception as error:
+            # Whatever it raises: it can choose any SQLSTATE, also one of a lost connection.
+            answer = None
+            if self._own is not None and not self._own.is_closed():
+                problem = str(getattr(error, "sqlstate", None) or type(error).__name__)
+                now = -REST_SECONDS
+        if answer is None:
+            self._resting[relation] = now + REST_SECONDS
             log.warning(
                 "the condition of a watched table fails, its events come without values",
                 relation=f"{making.layout.schema}.{making.layout.name}",
-                sqlstate=error.sqlstate,
+                problem=problem,
             )
             return None
         return [
@@ -88,12 +124,37 @@ class Conditions:
             for row, (visible, virtual) in zip(rows, json.loads(answer), strict=True)
         ]
 
+    async def _answer(self, statement: str, records: str) -> str:
+        if self._own is None or self._own.is_closed():
+            self._own = await self._connect()
+        await self._own.execute(f"begin read write; set local statement_timeout = '{SECONDS:g}s'")
+        try:
+            answer: str = await self._own.fetchval(_EVALUATE, statement, records)
+        except asyncio.CancelledError:
+            # It may take no cancel either: whoever has waited for it ends the session.
+            raise
+        except Exception:
+            if not self._own.is_closed():
+                await self._own.execute("rollback")
+            raise
+        # What is left behind, as deferred triggers, never runs.
+        await self._own.execute("rollback")
+        return answer
+
+    async def _end_session(self) -> None:
+        """End a session that takes no cancel for an answer."""
+        if self._own is None:
+            return
+        pid = self._own.get_server_pid()
+        self.close()
+        await self._connection.execute(_TERMINATE, pid)
+
 
 def _statement(making: Making, columns: Columns) -> str:
     """SQL that answers, for each record of $1, whether it is visible, and its computed columns."""
     virtual = making.layout.virtual
     listed = ", ".join(
-        f"{_quoted(name)} {kind.domain or kind.name}"
+        f"{_quoted(name)} {kind.name}"
         for name, kind in zip(columns.names, columns.types, strict=True)
         if name not in virtual
     )

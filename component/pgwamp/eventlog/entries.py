@@ -23,6 +23,8 @@ log = logs.get(__name__)
 PART_OCTETS = 50_000
 #: Octets of the texts of a change of which values are told.
 LARGEST = 16 * 1024 * 1024
+#: Characters of the body of an event.
+MOST_BODY = 2 * LARGEST
 _NAMES = {"I": "i", "U": "u", "D": "d"}
 _TABLES_TOLD = 100
 
@@ -66,7 +68,11 @@ class Entries:
             assert making is not None
             evaluated = await self._evaluated(making, [read[number] for number in numbers])
             for number, one in zip(numbers, evaluated, strict=True):
-                found[number] = self._made(making, one)
+                if one.row.size > PART_OCTETS:
+                    # Calls go on meanwhile.
+                    found[number] = await asyncio.to_thread(self._made, making, one)
+                else:
+                    found[number] = self._made(making, one)
         left, result = PART_OCTETS, []
         for number in sorted(found):
             result += found[number]
@@ -91,9 +97,12 @@ class Entries:
         if change.size > LONGEST and change.is_long:
             return _Read(change, None, None, False, True)
         texts = await self._long.texts(change)
-        if change.size > PART_OCTETS:
-            await asyncio.sleep(0)
-        rows = [None if text is None else self._row(change, columns, text) for text in texts]
+        rows: list[Row | None] = []
+        for text in texts:
+            if text is not None and len(text) > PART_OCTETS:
+                rows.append(await asyncio.to_thread(self._row, change, columns, text))
+            else:
+                rows.append(None if text is None else self._row(change, columns, text))
         unknown = any(row is None for row, text in zip(rows, texts, strict=True) if text)
         is_whole = not unknown and change.size <= LARGEST and any(rows)
         return _Read(change, rows[0], rows[1], is_whole, unknown or not any(rows))
@@ -145,7 +154,13 @@ class Entries:
         except UNREADABLE as error:
             self._tell(row.relation, f"a value cannot be read: {type(error).__name__}")
             drafts = self._marked(making, one)
-        return [self._entry(making, row, draft) for draft in drafts]
+        try:
+            entries = [self._entry(making, row, draft) for draft in drafts]
+            if all(len(entry.body or "") <= MOST_BODY for entry in entries):
+                return entries
+        except UNREADABLE as error:
+            self._tell(row.relation, f"an event cannot be written: {type(error).__name__}")
+        return [self._entry(making, row, draft) for draft in self._marked(making, one)]
 
     @staticmethod
     def _entry(making: Making, row: RawRow, draft: Draft) -> Entry:

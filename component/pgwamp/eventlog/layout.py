@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pgwamp.catalog.types import build_types
-from pgwamp.pgtypes import TextReader, Type, record_texts, text_reader
+from pgwamp.errors import PayloadTooLarge
+from pgwamp.pgtypes import MOST_PARTS, TextReader, Type, record_texts, text_reader
 
 #: Members of a row of types that a layout leaves out.
 _LEFT_OUT: Mapping[str, Any] = {
@@ -19,6 +21,19 @@ _LEFT_OUT: Mapping[str, Any] = {
     "output": ("", ""),
     "casts": False,
 }
+
+
+#: Octets that the names of members may take in one value: text of composites does not have them.
+MOST_NAME_OCTETS = 16_000_000
+
+
+def _longest_name(kind: Type) -> int:
+    """Octets in JSON of the longest name of a member, of this type or within it."""
+    within = [member for _, member in kind.fields]
+    if kind.element is not None:
+        within.append(kind.element)
+    names = [len(json.dumps(name)) for name, _ in kind.fields]
+    return max([0, *names, *map(_longest_name, within)])
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,22 @@ class Columns:
     readers: Sequence[TextReader]
     key: Sequence[int]
     stamp: int | None = None
+
+    @cached_property
+    def _factors(self) -> Sequence[int]:
+        """Octets that each value of a column may take beside its text: names of its members."""
+        return [_longest_name(kind) for kind in self.types]
+
+    def value(self, place: int, text: str) -> Any:
+        """The value of a column as it travels.
+
+        :raises PayloadTooLarge: it has too many parts, or they take too much with their names.
+        :raises ValueError: the text is not one of this type.
+        """
+        parts = text.count(",")
+        if parts > MOST_PARTS or parts * self._factors[place] > MOST_NAME_OCTETS:
+            raise PayloadTooLarge("a value has too many parts")
+        return self.readers[place](text)
 
     def texts(self, record: str) -> list[str | None]:
         """The texts of the columns.
@@ -103,8 +134,11 @@ class Layout:
         members = {
             int(oid): columns(oid, listed) for oid, listed in (told["columns"] or {}).items()
         }
-        # A table can have no columns.
-        members.setdefault(relation, Columns((), (), (), ()))
+        # A table can have no columns. Partitions mostly have those of the table.
+        whole = members.setdefault(relation, Columns((), (), (), ()))
+        for oid in told["partitions"] or {}:
+            if int(oid) not in members:
+                members[int(oid)] = replace(whole, stamp=told["stamps"].get(oid))
         return cls(
             relation,
             told["schema"],

@@ -58,7 +58,7 @@ class Row:
     def value(self, place: int) -> Any:
         """The value of a column as it travels."""
         text = self.texts[place]
-        return None if text is None else self.columns.readers[place](text)
+        return None if text is None else self.columns.value(place, text)
 
     def values(self, names: Sequence[str]) -> dict[str, Any]:
         """The values of some columns."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ log = logs.get(__name__)
 NAME = "sequencer"
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 #: Of a planner that knows nothing of snapshots: by itself it would read a third of the table.
-BY_INDEX = {
+BY_INDEX: Mapping[str, Any] = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
@@ -100,9 +101,11 @@ class Sequencer:
                 await self._connect(stack, seconds=0),
                 lease,
                 self._retain,
+                connect=partial(connect_for_conditions, self._dsn),
                 bigint_as_string=self._big,
                 logged=self._logged,
             )
+            stack.callback(sequencing.conditions.close)
             self._signal = sequencing.signal
             await sequencing.start()
             self.leading.set()
@@ -124,3 +127,15 @@ class Sequencer:
         )
         stack.callback(connection.terminate)
         return connection
+
+
+async def connect_for_conditions(dsn: str) -> asyncpg.Connection[Any]:
+    """A connection on which nobody's condition finds a statement of ours."""
+    return await connect_directly(
+        dsn,
+        application_name="pgwamp conditions",
+        statement_cache_size=0,
+        # PostgreSQL sees in time that nobody waits for a condition any more.
+        client_connection_check_interval="1s",
+        jit="off",
+    )

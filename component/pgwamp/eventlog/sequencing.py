@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -54,6 +54,7 @@ class Sequencing:
     """The sequencer at work.
 
     :param connection: for all statements; :param streaming: for a long answer beside them.
+    :param connect: opens a connection for conditions, without a cache of statements.
     :param logged: called when events were appended.
     """
 
@@ -64,6 +65,7 @@ class Sequencing:
         lease: Lease,
         retain: timedelta,
         *,
+        connect: Callable[[], Awaitable[asyncpg.Connection[Any]]],
         bigint_as_string: bool,
         logged: Callable[[], None],
     ):
@@ -72,7 +74,8 @@ class Sequencing:
         self._capture = TriggerCapture(connection, streaming)
         self._subjects = Subjects(connection, bigint_as_string=bigint_as_string)
         self._long = LongTexts(self._capture, self._subjects)
-        self.entries = Entries(self._long, Conditions(connection), self._subjects)
+        self.conditions = Conditions(connection, connect)
+        self.entries = Entries(self._long, self.conditions, self._subjects)
         self.signal = Signal(connection)
         self.state = State(connection, lease)
         self._turns = Turns(connection, self.signal)
@@ -136,7 +139,8 @@ class Sequencing:
                     entries += await self._take_control(part[0])
                 else:
                     entries += await self.entries.of(await self._ordered(part))
-            await self._store(Taken(look.snapshot), entries)
+            await self.state.store(Taken(look.snapshot), entries)
+        self._logged()
 
     async def _stream(self) -> int:
         """Take what a look was too small for, or what another sequencer has begun to."""
@@ -150,7 +154,8 @@ class Sequencing:
                     await self._store(here, await self.entries.of(changes))
                     async with self._connection.transaction():
                         await self.state.fence()
-                        await self._store(after, await self._take_control(change))
+                        await self.state.store(after, await self._take_control(change))
+                    self._logged()
                     octets, changes = 0, []
                 else:
                     changes.append(change)

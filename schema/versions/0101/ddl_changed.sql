@@ -18,45 +18,79 @@ begin
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    -- A partition that its owner keeps locked keeps nobody else's statement.
+    set lock_timeout = '2s'
     as $$
     declare
-        note constant oid := to_regprocedure('wamp.note_layouts(regclass[])');
-        changed regclass[];
+        note constant oid := to_regprocedure('wamp.note_layouts(regclass[],regclass[])');
+        changed regclass[] := '{}';
+        beside regclass[] := '{}';
         part record;
     begin
         if tg_event = 'ddl_command_end' then
+            -- From what the command has changed to the watched tables: to ask for the partitions of each
+            -- would lock them all.
             changed := array(
                 select t.tgrelid::regclass
-                from pg_trigger as t
-                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure
+                from pg_event_trigger_ddl_commands() as c
+                cross join lateral (
+                    select c.objid
+                    union
+                    select a.relid from pg_partition_ancestors(c.objid) as a
+                    where c.classid = 'pg_class'::regclass
+                    union
+                    select k.oid from pg_class as k
+                    where c.classid = 'pg_namespace'::regclass and k.relnamespace = c.objid
+                ) as o (id)
+                join pg_trigger as t on t.tgrelid = o.id and t.tgname = 'wamp_insert'
+                    and t.tgfoid = 'wamp.capture()'::regprocedure
+                where c.classid in ('pg_class'::regclass, 'pg_namespace'::regclass)
                     and not exists (
                         select from pg_partition_ancestors(t.tgrelid) as a
                         join pg_trigger as above on above.tgrelid = a.relid and above.tgfoid = t.tgfoid
-                        where a.relid <> t.tgrelid)
-                    and exists (
-                        select from pg_event_trigger_ddl_commands() as c
-                        where c.classid = 'pg_class'::regclass and (c.objid = t.tgrelid
-                            or c.objid in (select p.relid from pg_partition_tree(t.tgrelid) as p))
-                        -- Another name of the schema.
-                        or c.classid = 'pg_namespace'::regclass and c.objid = (
-                            select k.relnamespace from pg_class as k where k.oid = t.tgrelid)
-                        -- What a composite has, and so how its values read, changes without the table.
-                        or c.command_tag in ('ALTER TYPE', 'ALTER TABLE') and exists (
-                            select from pg_attribute as a
-                            join pg_type as k on k.oid = a.atttypid
-                            left join pg_type as e on e.oid = k.typelem
-                            where a.attrelid = t.tgrelid and a.attnum > 0 and not a.attisdropped
-                                and (k.typtype in ('c', 'd') or e.typtype in ('c', 'd')))));
-        elsif exists (
-            select from pg_event_trigger_dropped_objects()
-            where object_type = 'trigger' and address_names[array_upper(address_names, 1)] = 'wamp_insert'
-        ) then
-            -- Perhaps a partition: its rows are gone.
+                        where a.relid <> t.tgrelid));
+            -- What a composite has, and so how its values read, changes without the tables that use it.
+            if exists (
+                select from pg_event_trigger_ddl_commands()
+                where command_tag in ('ALTER TYPE', 'ALTER TABLE') and schema_name <> 'pg_temp')
+            then
+                beside := array(
+                    with recursive used (type) as (
+                        select k.reltype
+                        from pg_event_trigger_ddl_commands() as c
+                        join pg_class as k on c.classid = 'pg_class'::regclass and k.oid = c.objid
+                        where k.reltype <> 0
+                        union
+                        select n.type
+                        from used as u
+                        cross join lateral (
+                            select k.typarray from pg_type as k where k.oid = u.type and k.typarray <> 0
+                            union all
+                            select k.oid from pg_type as k where k.typbasetype = u.type
+                            union all
+                            select k.reltype from pg_attribute as a join pg_class as k on k.oid = a.attrelid
+                            where a.atttypid = u.type and a.attnum > 0 and k.reltype <> 0
+                        ) as n (type)
+                    )
+                    select distinct t.tgrelid::regclass
+                    from used as u
+                    join pg_class as k on k.reltype = u.type
+                    join pg_trigger as t on t.tgrelid = k.oid and t.tgname = 'wamp_insert'
+                        and t.tgfoid = 'wamp.capture()'::regprocedure
+                    where t.tgrelid <> all (changed));
+            end if;
+        else
             changed := array(
                 select t.tgrelid::regclass
                 from pg_trigger as t
-                join pg_class as c on c.oid = t.tgrelid and c.relkind = 'p' and not c.relispartition
-                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure);
+                join pg_class as c on c.oid = t.tgrelid and not c.relispartition
+                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure
+                    and exists (
+                        select from pg_event_trigger_dropped_objects() as d
+                        where d.object_type = 'table column' and d.objid = t.tgrelid
+                            -- Perhaps a partition: its rows are gone.
+                            or c.relkind = 'p' and d.object_type = 'trigger'
+                                and d.address_names[array_upper(d.address_names, 1)] = 'wamp_insert'));
         end if;
         begin
             -- What comes and goes without changing the API is passed over: temporary tables, our own.
@@ -78,7 +112,7 @@ begin
         exception when others then
             raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
         end;
-        if changed is null or changed = '{}' or note is null then
+        if changed || beside = '{}' or note is null then
             return;
         end if;
         -- As wamp.create_triggers does: whoever makes a partition may have no right in the schema.
@@ -122,7 +156,7 @@ begin
                 raise exception 'wamp.note_layouts is not as pgwamp made it';
             end if;
         end if;
-        perform wamp.note_layouts(changed);
+        perform wamp.note_layouts(changed, beside);
     exception
         -- A column that the options of its watch name cannot go: the message says so.
         when undefined_column then

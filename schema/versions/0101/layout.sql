@@ -1,6 +1,6 @@
 -- How the records of a table read: its columns with their types, its key, and its partitions.
 --
--- columns     of a partition whose columns are in another order too, by its oid
+-- columns     by the oid of the table, and of each partition whose columns are in another order
 -- deferrable  whether two rows can share a key until the transaction ends
 -- filled      partitions that have rows, or had some
 -- partitions  their names, by oid
@@ -76,7 +76,10 @@ select jsonb_build_object(
     'deferrable', exists (
         select from pg_constraint as k
         where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable),
-    'columns', (select jsonb_object_agg(attrelid::text, list) from columns),
+    'columns', (
+        select jsonb_object_agg(k.attrelid::text, k.list)
+        from columns as k
+        where k.attrelid = relation or k.list <> (select o.list from columns as o where o.attrelid = relation)),
     'filled', (
         select jsonb_agg(p.relid::oid::bigint) from pg_partition_tree(relation) as p
         where p.isleaf and pg_relation_size(p.relid) > 0),

@@ -1,19 +1,22 @@
--- Tell the sequencer of the layouts of tables that have changed: for the event trigger, which must be sure
--- whose rights this runs with, and therefore calls it once.
-create or replace function wamp.note_layouts(relations regclass[]) returns void
+-- Tell the sequencer of the layouts of tables that have changed, and of those whose columns have types that
+-- have: for the event trigger, which must be sure whose rights this runs with, and therefore calls it once.
+create or replace function wamp.note_layouts(changed regclass[], beside regclass[]) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    changed regclass;
+    noted regclass;
     options jsonb;
 begin
-    for changed, options in
-        select w.relation, w.options from wamp.watch as w where w.relation = any (relations)
+    for noted, options in
+        select w.relation, w.options from wamp.watch as w where w.relation = any (changed || beside)
     loop
-        perform wamp.require_columns(changed, options);
-        perform wamp.note(changed, 'l', wamp.layout(changed));
+        -- A statement on another table neither fails for it, nor tells of it.
+        if noted = any (changed) then
+            perform wamp.require_columns(noted, options);
+        end if;
+        perform wamp.note(noted, 'l', wamp.layout(noted));
     end loop;
 end
 $$;

@@ -3,6 +3,7 @@ create or replace function wamp.require_columns(relation regclass, options jsonb
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     name text;

@@ -3,6 +3,7 @@ create or replace function wamp.require_options(options jsonb) returns void
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     name text;
@@ -12,6 +13,12 @@ declare
 begin
     if jsonb_typeof(options) <> 'object' then
         raise exception 'options must be a JSON object' using errcode = 'invalid_parameter_value';
+    end if;
+    if octet_length(options::text) > 100000 then
+        raise exception 'options have % octets as JSON, more than the 100000 of an event',
+            octet_length(options::text)
+            using errcode = 'program_limit_exceeded',
+                hint = 'Name roles instead of many sessions or users.';
     end if;
     for name, given in select key, value from jsonb_each(options) loop
         if jsonb_typeof(given) <> 'array' then

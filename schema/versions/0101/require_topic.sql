@@ -7,8 +7,14 @@ create or replace function wamp.require_topic(topic text) returns void
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 begin
+    if octet_length(topic) > 1000 then
+        raise exception 'topic has % octets, more than the 1000 of a topic', octet_length(topic)
+            using errcode = 'program_limit_exceeded',
+                hint = 'Send what it says in args or kwargs.';
+    end if;
     -- The router ends the whole session over white space of any kind, also where \s of this
     -- database's locale is ASCII only.
     if topic is null or topic !~ '^[^\s.#]+(\.[^\s.#]+)*$' or topic ~

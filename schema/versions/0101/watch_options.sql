@@ -3,6 +3,7 @@
 create or replace function wamp.watch_options(relation regclass, options jsonb) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $$
 declare
     known constant text[] := array[
