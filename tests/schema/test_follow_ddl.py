@@ -228,3 +228,27 @@ def test_without_them_raw_rows_say_with_which_columns_they_were_written(
     migrations.upgrade(wamp_database.url)
     wamp_database.query("insert into item values (5)")
     assert wamp_database.value(STAMPED) == 4
+
+
+def test_a_locked_partition_of_another_keeps_nobodys_statement(followed: Database) -> None:
+    followed.query("create table elsewhere (id int)")
+    followed.query("create table parts (id int primary key) partition by list (id)")
+    followed.query("create table part partition of parts default")
+    followed.query("select wamp.watch('parts')")
+    holder = followed.connect(OWNER)
+    holder.autocommit = False
+    query(holder, "lock table part in access exclusive mode")
+    followed.query("set statement_timeout = '10s'")
+    followed.query("alter table elsewhere add column n int")
+    followed.query("create table further (id int)")
+    holder.rollback()
+
+
+def test_a_column_that_options_name_goes_with_no_cascade(followed: Database) -> None:
+    followed.query("create domain who as text")
+    followed.query("create table owned (id int primary key, name who)")
+    followed.query("""select wamp.watch('owned', '{"eligible_authid": "name"}')""")
+    with pytest.raises(psycopg2.errors.UndefinedColumn, match='owned has no column "name"'):
+        followed.query("drop domain who cascade")
+    followed.query("create table elsewhere (id int, other who)")
+    followed.query("alter table elsewhere add column n int")

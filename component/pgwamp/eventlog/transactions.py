@@ -121,8 +121,11 @@ class LargeTransaction:
 
     def _begins_unit(self, before: RawRow, row: RawRow) -> bool:
         """Whether a row belongs to the next statement of the client."""
-        if before.op in _BARRIERS or row.op in _BARRIERS:
+        if before.op in _BARRIERS:
             return True
+        if row.op in _BARRIERS:
+            # What triggers of a TRUNCATE have run has ended before it.
+            return row.op != "t" or before.depth <= row.depth
         # Statements that end together, as those of a WITH, have written one after the other.
         together = row.depth == before.depth and row.command == before.command + 1
         return before.depth <= 1 and row.place != before.place and not together
