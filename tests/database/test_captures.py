@@ -66,7 +66,7 @@ async def test_a_column_that_options_name_and_is_gone_is_found(database: Databas
         '{"eligible_authid": "v"}',
     ):
         database.execute(
-            "alter event trigger wamp_ddl_command_end disable",
+            *WITHOUT_TRIGGERS,
             "drop table if exists item",
             "create table item (id int primary key, v text)",
             f"select wamp.watch('item', '{options}')",

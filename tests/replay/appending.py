@@ -20,11 +20,11 @@ with entry as (
 appended as (
     insert into wamp.log (slot, position, at, xid, relation, relation_schema, relation_name, op,
         topic, options, body, mark, silent)
-    select s.slot, s.position + e.n, now(), coalesce(e.xid::xid8, pg_current_xact_id()),
+    select q.slot, s.position + e.n, now(), coalesce(e.xid::xid8, pg_current_xact_id()),
         coalesce(to_regclass(e.relation), 0), case when e.relation is not null then 'public' end,
         e.relation, e.op, e.topic, e.options, e.body,
         decode(substr(md5(random()::text), 1, 18), 'hex'), coalesce(e.silent, false)
-    from wamp.progress as s, entry as e
+    from wamp.progress as s, wamp.sequencer as q, entry as e
     returning position, mark
 )
 update wamp.sequencer

@@ -332,7 +332,8 @@ def test_with_event_triggers_partitions_come_by_themselves(followed: Database) -
     ]
     [*_, (op, told)] = followed.told("stock")
     assert op == "l"
-    assert sorted(len(list_) for list_ in told["columns"].values()) == [2, 2, 2, 2]
+    # Those of stock_1 are in another order.
+    assert sorted(len(list_) for list_ in told["columns"].values()) == [2, 2]
 
 
 def test_a_watched_table_that_becomes_a_partition_belongs_to_the_whole(stock: Database) -> None:

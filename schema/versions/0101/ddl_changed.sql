@@ -88,6 +88,8 @@ begin
                     and exists (
                         select from pg_event_trigger_dropped_objects() as d
                         where d.object_type = 'table column' and d.objid = t.tgrelid
+                                -- The end of this command tells it.
+                                and tg_tag <> 'ALTER TABLE'
                             -- Perhaps a partition: its rows are gone.
                             or c.relkind = 'p' and d.object_type = 'trigger'
                                 and d.address_names[array_upper(d.address_names, 1)] = 'wamp_insert'));
