@@ -116,3 +116,18 @@ async def test_a_small_text_that_becomes_much_is_told_without_values(log: Log) -
     first, second = await log.told()
     assert first == ("insert", {"key": {"id": 1}, "truncated": True})
     assert second[1]["key"] == {"id": 1}
+
+
+@pytest.mark.usefixtures("way")
+async def test_a_text_is_the_same_in_a_short_and_in_a_long_change(log: Log) -> None:
+    """An update has it twice with the other one, an insert and a delete have it alone."""
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, repeat('a', 12000)), (2, repeat('b', 12000))",
+        "begin; insert into item values (3, repeat('c', 12000));"
+        "update item set name = 'x' || name; update item set name = name;"
+        "delete from item where id < 3; commit",
+    )
+    copy = await require_right_copy(log)
+    assert {key for _, key in copy.rows} == {'{"id": 3}'}
+    assert not copy.unclear

@@ -11,6 +11,8 @@ from pgwamp.eventlog.subjects import Subjects
 
 #: Octets of the texts of a change of which not even the key is read.
 LONGEST = 64 * 1024 * 1024
+#: Characters of a text that has no name: it depends on the text alone, or equal ones would differ.
+SHORT = 4096
 #: No text of a record begins so.
 _NAMED = "\0"
 
@@ -28,10 +30,10 @@ class LongTexts:
         self._named: dict[str, tuple[RawRow, bool, Hashable | None]] = {}
 
     async def named(self, row: RawRow) -> RawRow:
-        """The row, with names for its texts if they are long."""
-        if not row.is_long or row.op not in "iud" or row.size > LONGEST:
+        """The row, with names for those of its texts that are long."""
+        if row.op not in "iud" or row.size <= SHORT or row.size > LONGEST:
             return row
-        old, new = await self._capture.texts(row)
+        old, new = await self._capture.texts(row) if row.is_long else (row.old, row.new)
         return replace(row, old=self._name(row, old, True), new=self._name(row, new, False))
 
     def key_of(self, relation: int, text: str) -> Hashable | None:
@@ -52,8 +54,8 @@ class LongTexts:
         self._named.clear()
 
     def _name(self, row: RawRow, text: str | None, is_old: bool) -> str | None:
-        if text is None:
-            return None
+        if text is None or len(text) <= SHORT:
+            return text
         name = _NAMED + blake2b(text.encode()).hexdigest()
         self._named[name] = row, is_old, self._subjects.key_of(row.relation, text)
         return name
@@ -62,5 +64,5 @@ class LongTexts:
         if text is None or not text.startswith(_NAMED):
             return text
         row, is_old, _ = self._named[text]
-        old, new = await self._capture.texts(row)
+        old, new = await self._capture.texts(row) if row.is_long else (row.old, row.new)
         return old if is_old else new
