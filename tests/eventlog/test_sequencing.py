@@ -23,6 +23,7 @@ from tests.capture.test_captured_order import TABLES, TRIGGERS, transact
 from tests.eventlog.conftest import Copy, Log
 
 STAMPS = (files("pgwamp.schema") / "versions" / "0101" / "stamps.sql").read_text(encoding="utf-8")
+NEW_ITEM = {"key": {"id": 1}, "new": {"id": 1, "name": "a"}}
 ITEM = ("create table item (id int primary key, name text)", "select wamp.watch('item')")
 
 
@@ -510,3 +511,28 @@ async def test_a_large_transaction_with_ddl_is_gone_on_with(
     # A row that changes its key among too many is deleted and inserted.
     assert operations.count("insert") == 10 + 10 + 1 + 11
     assert operations.count("delete") == 10 + 11 + 5
+
+
+async def test_a_condition_has_its_session_before_it_is_needed(log: Log) -> None:
+    await log.execute(ITEM[0], "select wamp.watch('item', '{\"when\": \"id > 0\"}')")
+    elsewhere = await asyncpg.connect(log.database.url, database="postgres")
+    allow = f'alter database "{log.database.name}" allow_connections '
+    async with log.sequencing() as sequencing:
+        await elsewhere.execute(allow + "false")
+        await log.execute("insert into item values (1, 'a')")
+        await sequencing.look()
+        await elsewhere.execute(allow + "true")
+    await elsewhere.close()
+    assert await log.told() == [("insert", NEW_ITEM)]
+
+
+async def test_a_condition_gets_another_session_when_its_own_was_ended(log: Log) -> None:
+    await log.execute(ITEM[0], "select wamp.watch('item', '{\"when\": \"id > 0\"}')")
+    async with log.sequencing() as sequencing:
+        await log.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where application_name = 'pgwamp conditions' and datname = current_database()",
+            "insert into item values (1, 'a')",
+        )
+        await sequencing.look()
+    assert await log.told() == [("insert", NEW_ITEM)]

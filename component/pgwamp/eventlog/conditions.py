@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.eventlog.layout import Columns
 from pgwamp.eventlog.making import Making, Row
 from pgwamp.pgtypes import record_texts
@@ -54,6 +56,13 @@ class Conditions:
         self._own: asyncpg.Connection[Any] | None = None
         #: Tables whose conditions rest, and until when.
         self._resting: dict[int, float] = {}
+
+    async def open(self) -> None:
+        """Begin the session of the conditions.
+
+        :raises OSError, asyncpg.PostgresError: the database cannot be reached.
+        """
+        self._own = await self._connect()
 
     def close(self) -> None:
         """End the session of the conditions."""
@@ -125,21 +134,31 @@ class Conditions:
         ]
 
     async def _answer(self, statement: str, records: str) -> str:
-        if self._own is None or self._own.is_closed():
-            self._own = await self._connect()
-        await self._own.execute(f"begin read write; set local statement_timeout = '{SECONDS:g}s'")
+        own = await self._begun()
         try:
-            answer: str = await self._own.fetchval(_EVALUATE, statement, records)
+            answer: str = await own.fetchval(_EVALUATE, statement, records)
         except asyncio.CancelledError:
             # It may take no cancel either: whoever has waited for it ends the session.
             raise
         except Exception:
-            if not self._own.is_closed():
-                await self._own.execute("rollback")
+            if not own.is_closed():
+                await own.execute("rollback")
             raise
         # What is left behind, as deferred triggers, never runs.
-        await self._own.execute("rollback")
+        await own.execute("rollback")
         return answer
+
+    async def _begun(self) -> asyncpg.Connection[Any]:
+        """The session within a transaction; a new one, if it was ended while it waited."""
+        begin = f"begin read write; set local statement_timeout = '{SECONDS:g}s'"
+        if self._own is not None and not self._own.is_closed():
+            with suppress(*CONNECTION_ERRORS):
+                await self._own.execute(begin)
+                return self._own
+        self.close()
+        self._own = await self._connect()
+        await self._own.execute(begin)
+        return self._own
 
     async def _end_session(self) -> None:
         """End a session that takes no cancel for an answer."""

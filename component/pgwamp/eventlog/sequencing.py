@@ -89,6 +89,8 @@ class Sequencing:
         await self.state.load()
         await begin_era(self._connection, self.state)
         await self._subjects.load()
+        # Opened now: later, when no connection is left, events would come without values.
+        await self.conditions.open()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make events of what is written, until stopped; then of what was written before."""
