@@ -108,6 +108,15 @@ def shuffled(changes: Sequence[RawRow], random: Random) -> list[RawRow]:
     return [replace(item, place=place, command=place) for place, item in enumerate(written)]
 
 
+@given(histories())
+def test_changes_of_statements_one_after_the_other_stay_as_they_were_written(
+    history: History,
+) -> None:
+    _, changes, _ = history
+    placed = [replace(item, place=place, command=2 * place) for place, item in enumerate(changes)]
+    assert in_order(placed, key_of) == placed
+
+
 @given(histories(), st.data())
 def test_outer_statements_come_before_those_that_their_triggers_ran(
     history: History, data: st.DataObject

@@ -196,7 +196,8 @@ def _unclear(items: Sequence[_Keyed]) -> list[RawRow]:
 
 def _chain(items: Sequence[_Keyed]) -> list[RawRow]:
     """Order changes that belong together; empty if there is no order."""
-    before = [*_images(items)[0], *_there_again(items)]
+    # One that was there again may be gone in the end, too: it is one row all the same.
+    before = {*_images(items)[0], *_there_again(items)}
     known: _State = dict(before)
     if len(known) < len(before):
         return []
