@@ -1,8 +1,8 @@
 """SQLAlchemy models of the ``wamp`` schema: migrations are compared with them.
 
 ``raw`` has what triggers write in the transaction of a change, ``log`` the events that the
-sequencer makes of it, in their order. ``versions/0101/tables.sql`` says what each
-column means; the component reads and writes the tables with SQL of its own.
+sequencer makes of it, in their order. ``raw.sql``, ``log.sql`` and ``tables.sql`` of
+``versions/0101`` say what each column means; the component has SQL of its own.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ FUNCTIONS = {
 
 def upgrade() -> None:
     """Make tables, the view, functions, and their rights: nobody has any but the owner."""
-    op.execute(statement("0101/tables"))
+    for tables in ("raw", "log", "tables"):
+        op.execute(statement(f"0101/{tables}"))
     op.execute(statement("0101/progress"))
     op.execute("COMMENT ON VIEW wamp.progress IS 'How far raw rows were made into events'")
     op.execute(statement("0101/key_columns"))

@@ -146,7 +146,7 @@ def test_a_function_of_the_owner_never_runs_with_the_rights_of_the_event_trigger
 ) -> None:
     noting = "function wamp.note_layouts(regclass[], regclass[])"
     followed.query(
-        "create or replace function wamp.note_layouts(changed regclass[], beside regclass[]) "
+        "create or replace function wamp.note_layouts(changed regclass[], altered regclass[]) "
         f"returns void language plpgsql as $$ begin {EVIL}; end $$"
     )
     guest = followed.connect(GUEST)

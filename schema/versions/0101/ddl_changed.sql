@@ -24,7 +24,7 @@ begin
     declare
         note constant oid := to_regprocedure('wamp.note_layouts(regclass[],regclass[])');
         changed regclass[] := '{}';
-        beside regclass[] := '{}';
+        altered regclass[] := '{}';
         part record;
     begin
         if tg_event = 'ddl_command_end' then
@@ -49,36 +49,16 @@ begin
                         select from pg_partition_ancestors(t.tgrelid) as a
                         join pg_trigger as above on above.tgrelid = a.relid and above.tgfoid = t.tgfoid
                         where a.relid <> t.tgrelid));
-            -- What a composite has, and so how its values read, changes without the tables that use it.
-            if exists (
-                select from pg_event_trigger_ddl_commands()
-                where command_tag in ('ALTER TYPE', 'ALTER TABLE') and schema_name <> 'pg_temp')
-            then
-                beside := array(
-                    with recursive used (type) as (
-                        select k.reltype
-                        from pg_event_trigger_ddl_commands() as c
-                        join pg_class as k on c.classid = 'pg_class'::regclass and k.oid = c.objid
-                        where k.reltype <> 0
-                        union
-                        select n.type
-                        from used as u
-                        cross join lateral (
-                            select k.typarray from pg_type as k where k.oid = u.type and k.typarray <> 0
-                            union all
-                            select k.oid from pg_type as k where k.typbasetype = u.type
-                            union all
-                            select k.reltype from pg_attribute as a join pg_class as k on k.oid = a.attrelid
-                            where a.atttypid = u.type and a.attnum > 0 and k.reltype <> 0
-                        ) as n (type)
-                    )
-                    select distinct t.tgrelid::regclass
-                    from used as u
-                    join pg_class as k on k.reltype = u.type
-                    join pg_trigger as t on t.tgrelid = k.oid and t.tgname = 'wamp_insert'
-                        and t.tgfoid = 'wamp.capture()'::regprocedure
-                    where t.tgrelid <> all (changed));
-            end if;
+            -- Other tables may have columns of their types.
+            altered := array(
+                select c.objid from pg_event_trigger_ddl_commands() as c
+                where c.classid = 'pg_class'::regclass and c.command_tag in ('ALTER TYPE', 'ALTER TABLE')
+                    and c.schema_name <> 'pg_temp'
+                    and exists (
+                        select from pg_type as t
+                        join pg_depend as d on d.refclassid = 'pg_type'::regclass and d.deptype = 'n'
+                            and d.refobjid in (t.oid, t.typarray)
+                        where t.typrelid = c.objid));
         else
             changed := array(
                 select t.tgrelid::regclass
@@ -114,7 +94,7 @@ begin
         exception when others then
             raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
         end;
-        if changed || beside = '{}' or note is null then
+        if changed || altered = '{}' or note is null then
             return;
         end if;
         -- As wamp.create_triggers does: whoever makes a partition may have no right in the schema.
@@ -133,10 +113,7 @@ begin
                 select from pg_trigger as own
                 where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
                     and own.tgfoid = 'wamp.capture()'::regprocedure and own.tgenabled in ('O', 'A'))
-        loop
-            execute part.command;
-        end loop;
-        for part in
+            union all
             select format('create constraint trigger wamp_end after insert or update on %s '
                 'deferrable initially deferred for each row execute function wamp.capture_end()',
                 w.relation) as command
@@ -158,7 +135,7 @@ begin
                 raise exception 'wamp.note_layouts is not as pgwamp made it';
             end if;
         end if;
-        perform wamp.note_layouts(changed, beside);
+        perform wamp.note_layouts(changed, altered);
     exception
         -- A column that the options of its watch name cannot go: the message says so.
         when undefined_column then
