@@ -19,8 +19,8 @@ from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import LeaseLost
 from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import Position
-from tests.capture.test_captured_order import TABLES, TRIGGERS, transact
 from tests.eventlog.conftest import Copy, Log
+from tests.transactions import SCHEMA, TABLES, transact
 
 STAMPS = (files("pgwamp.schema") / "versions" / "0101" / "stamps.sql").read_text(encoding="utf-8")
 NEW_ITEM = {"key": {"id": 1}, "new": {"id": 1, "name": "a"}}
@@ -67,9 +67,7 @@ async def test_a_copy_is_like_the_tables_whatever_writers_and_sequencers_do(
     log: Log, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     random = Random(seed)
-    for table, columns in TABLES.items():
-        await log.execute(f"create table {table} ({columns})")
-    await log.execute(TRIGGERS, *(f"select wamp.watch('{table}')" for table in TABLES))
+    await log.execute(*SCHEMA, *(f"select wamp.watch('{table}')" for table in TABLES))
     # Now and then there is more than one look takes, and more than is stored at once.
     monkeypatch.setattr(module, "MOST_ROWS", 40)
     monkeypatch.setattr(module, "AT_ONCE", 7)
