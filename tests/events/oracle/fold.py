@@ -24,6 +24,7 @@ class Fold:
     :ivar changes: ``(op, token)`` of each change, as the journal has them.
     :ivar events: different events that came.
     :ivar duplicates: events that came again, and were passed over.
+    :ivar unclear: keys of rows that would have to be read again.
     """
 
     def __init__(self, table: Table, reader: str):
@@ -32,6 +33,7 @@ class Fold:
         self._seen: set[str] = set()
         self.rows: dict[tuple[Any, ...], Row] = {}
         self.changes: set[tuple[str, int]] = set()
+        self.unclear: set[tuple[Any, ...]] = set()
         self.events = self.truncates = self.duplicates = 0
 
     def take(self, event: Event) -> None:
@@ -111,3 +113,57 @@ class Fold:
 
     def _wrong(self, event: Event, problem: str) -> Wrong:
         return Wrong(f"{self._reader} of {self._table.name}: {problem}, and then came {event}")
+
+
+class Copy(Fold):
+    """What a subscriber of a table knows whose changes nobody notes.
+
+    :ivar marked: events that told the key of a row, and not its values.
+    """
+
+    def __init__(self, table: Table, reader: str):
+        super().__init__(table, reader)
+        self.marked = 0
+
+    def start_over(self) -> None:
+        super().start_over()
+        self.unclear.clear()
+
+    def take(self, event: Event) -> None:
+        if "truncated" in event and event["id"] not in self._seen:
+            self._seen.add(event["id"])
+            self.marked += 1
+            self.unclear.add(self._table.key_of(event["key"]))
+            self.rows.pop(self._table.key_of(event["key"]), None)
+            return
+        super().take(event)
+
+    def _truncate(self, event: Event) -> None:
+        super()._truncate(event)
+        self.unclear.clear()
+
+    def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
+        self._require(key not in self.rows, event, "the row is there already")
+        self._become(event, key)
+
+    def _update(self, event: Event, key: tuple[Any, ...]) -> None:
+        self._remove(event, {**event["new"], **event["old"]}, event["old"])
+        self._require(key not in self.rows, event, "the new key is taken")
+        self._become(event, key)
+
+    def _delete(self, event: Event, key: tuple[Any, ...]) -> None:
+        self._remove(event, event["old"], event["old"])
+
+    def _remove(self, event: Event, row: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+        key = self._table.key_of(row)
+        if key in self.unclear:
+            self.unclear.discard(key)
+            return
+        known = self.rows.pop(key, None)
+        if known is None:
+            raise self._wrong(event, "the row is not there")
+        self._require(known.items() >= old.items(), event, f"the row was {known}")
+
+    def _become(self, event: Event, key: tuple[Any, ...]) -> None:
+        self.unclear.discard(key)
+        self.rows[key] = event["new"]

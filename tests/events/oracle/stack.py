@@ -14,6 +14,7 @@ import psycopg2
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
+from tests.events.oracle import odd
 from tests.events.oracle.tables import SCHEMA, VIRTUAL
 from tests.events.oracle.workload import LOST
 from tests.processes import Pgwamp
@@ -112,7 +113,7 @@ async def stack() -> AsyncIterator[Stack]:
 def _prepare(postgres: Postgres) -> None:
     postgres.start()
     migrations.upgrade(postgres.url())
-    execute(postgres.url(), *SCHEMA)
+    execute(postgres.url(), *SCHEMA, *odd.SCHEMA)
     with closing(psycopg2.connect(postgres.url())) as connection:
         version = connection.server_version
     if version >= 180000:

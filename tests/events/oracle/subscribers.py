@@ -11,7 +11,7 @@ from typing import Any
 
 from pgwamp.errors import CallError
 from pgwamp.session import Client
-from tests.events.oracle.fold import Fold
+from tests.events.oracle.fold import Copy, Fold
 from tests.events.oracle.tables import Table
 
 PREFIX = "com.example"
@@ -43,13 +43,15 @@ class Subscriber(ABC):
     """
 
     whole = True
+    #: Errors after which it tries again.
+    retried: tuple[str, ...] = AWAY
 
     def __init__(self, table: Table, client: Client, seed: int):
         self._path = f"{PREFIX}.{table.name}"
         self._client = client
         self._rng = random.Random(f"{seed}/{table.name}/{type(self).__name__}")
         self.table = table
-        self.fold = Fold(table, type(self).__name__)
+        self.fold = (Copy if table.odd else Fold)(table, type(self).__name__)
         self.cursor: str | None = None
         self.resumed = 0
         self.away: Counter[str] = Counter()
@@ -57,7 +59,7 @@ class Subscriber(ABC):
     @classmethod
     def can_have(cls, table: Table) -> bool:
         """Whether this kind can subscribe to the table."""
-        return True
+        return not table.changing
 
     @abstractmethod
     async def run(self) -> None:
@@ -89,7 +91,7 @@ class Subscriber(ABC):
                 async with asyncio.timeout(OVERDUE):
                     return await self._client.call_full(f"{self._path}.{verb}", [], arguments)
             except CallError as error:
-                if error.uri not in AWAY:
+                if error.uri not in self.retried:
                     raise
                 self.away[error.uri] += 1
                 await asyncio.sleep(RETRY)
@@ -172,7 +174,7 @@ class Follower(Subscriber):
             try:
                 await self.follow_once()
             except CallError as error:
-                if error.uri not in AWAY:
+                if error.uri not in self.retried:
                     raise
                 self.away[error.uri] += 1
             await asyncio.sleep(RETRY)
@@ -187,7 +189,7 @@ class Newcomer(Follower):
     def can_have(cls, table: Table) -> bool:
         # Rows that are not for everybody are no snapshot for everybody either. And what TRUNCATE
         # removes is gone also from snapshots taken before: a change of it may come first.
-        return "eligible_authrole" not in table.options and not table.truncated
+        return not (table.changing or table.truncated or "eligible_authrole" in table.options)
 
     async def follow_once(self) -> None:
         self._items.put_nowait({"start": True})
@@ -215,5 +217,15 @@ class Newcomer(Follower):
             super().take_item(item)
 
 
+class Starter(Newcomer):
+    """Begins anew whenever it is told that it cannot go on, because the table is another one."""
+
+    retried = (*AWAY, "pgwamp.error.not_watched", "pgwamp.error.cursor_expired")
+
+    @classmethod
+    def can_have(cls, table: Table) -> bool:
+        return table.changing
+
+
 #: Each kind gets a client of its own, so that cutting one leaves the others alone.
-KINDS: tuple[type[Subscriber], ...] = (Live, Reader, Follower, Newcomer)
+KINDS: tuple[type[Subscriber], ...] = (Live, Reader, Follower, Newcomer, Starter)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests import transactions
+
 Row = dict[str, Any]
 Draw = Callable[[random.Random], Row]
 
@@ -42,6 +44,8 @@ class Table:
     :ivar options: of ``wamp.watch``.
     :ivar shown: whether a row is published at all.
     :ivar mine: whether the router gives what concerns a row to our subscribers.
+    :ivar odd: whether nobody notes its changes in the journal.
+    :ivar changing: whether the table becomes another one now and then.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Table:
     options: Mapping[str, Any] = field(default_factory=dict)
     shown: Callable[[Row], bool] = lambda row: True
     mine: Callable[[Row], bool] = lambda row: True
+    odd: bool = False
+    changing: bool = False
 
     @property
     def ddl(self) -> tuple[str, ...]:
@@ -201,8 +207,14 @@ BULK = Table(
     draw_values=lambda rng: {"note": _text(rng)},
     options={"batch": True},
 )
+#: Of :mod:`tests.events.oracle.odd`.
+ODD = tuple(
+    Table(name, {"id": "int"}, {}, dict, dict, odd=True, changing=name == "churn")
+    for name in (*transactions.TABLES, "churn")
+)
 WRITTEN = (ACCOUNT, ENTRY, WORD, READING, AREA, PARCEL, NOTE)
-TABLES = (*WRITTEN, BULK)
+NOTED = (*WRITTEN, BULK)
+TABLES = (*NOTED, *ODD)
 #: From PostgreSQL 18 on; no trigger sees the values of such a column.
 VIRTUAL = "alter table area add column half int generated always as (width / 2) virtual"
 #: What changes tables while they are written; some of it may not fit what they are.
@@ -229,4 +241,4 @@ TYPES = (
     "create type mood as enum ('sad', 'so so')",
     "create type money_pair as (amount numeric, unit text)",
 )
-SCHEMA = (*TYPES, *JOURNAL, *(statement for table in TABLES for statement in table.ddl))
+SCHEMA = (*TYPES, *JOURNAL, *(statement for table in NOTED for statement in table.ddl))
