@@ -15,6 +15,7 @@ from pgwamp.catalog import Catalog, load_catalog
 from pgwamp.database import Database
 from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
 from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
 from pgwamp.eventlog.sequencer import Sequencer
@@ -254,6 +255,8 @@ async def require_schema(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
+    if problem := encoding_problem(await connection.fetchval(SERVER_ENCODING)):
+        return problem
     found = await connection.fetchval(_FOUND)
     if found is None:
         return "the database has no wamp schema: run 'pgwamp db upgrade'"

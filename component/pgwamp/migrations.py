@@ -27,6 +27,7 @@ from sqlalchemy import URL, Connection, create_engine, event, pool, text
 from sqlalchemy.exc import DBAPIError
 
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
+from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
@@ -186,6 +187,9 @@ def _apply(
     target: str,
     replaced: Callable[[str], None] | None,
 ) -> None:
+    encoding = connection.scalar(text(SERVER_ENCODING))
+    if action is command.upgrade and (problem := encoding_problem(str(encoding))):
+        raise StartError(problem)
     become_owner(connection)
     found = _current(connection)
     watches = None

@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from pgwamp.errors import StartError
 from pgwamp.migrations import connect, driver, major_version, parse
 
+_IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
+
 
 def create_database(admin_url: str, target_url: str) -> str:
     """Create the role and the database that ``target_url`` names, with least privileges.
@@ -151,7 +153,9 @@ def _create_owned_database(admin: Connection, url: URL, exists: bool) -> None:
     database, role = sql.Identifier(url.database or ""), sql.Identifier(url.username or "")
     with _membership(admin, url.username or ""):
         if not exists:
-            _run(admin, "CREATE DATABASE {} OWNER {}", database, role)
+            # Another encoding is refused later (pgwamp.database.encoding).
+            options = "" if admin.scalar(_IS_UTF8) else " ENCODING 'UTF8' TEMPLATE template0"
+            _run(admin, f"CREATE DATABASE {{}} OWNER {{}}{options}", database, role)
         _run(admin, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
 
 

@@ -191,6 +191,20 @@ def test_each_table_and_function_has_a_comment(wamp_database: Database) -> None:
     assert undescribed == []
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_than_utf8_is_refused(
+    administrator: Connection, server: Server, encoding: str
+) -> None:
+    name = f"encoded_{encoding.lower()}"
+    query(
+        administrator,
+        f"create database {name} encoding '{encoding}' template template0 locale 'C'",
+    )
+    with pytest.raises(StartError, match=f"has the encoding {encoding}, and pgwamp needs UTF8"):
+        migrations.upgrade(server.url(name))
+    assert migrations.current(server.url(name)) is None
+
+
 def test_every_file_of_sql_is_part_of_the_schema(wamp_database: Database, server: Server) -> None:
     # Some of it is for superusers only.
     migrations.upgrade(server.url(wamp_database.name))
