@@ -166,9 +166,27 @@ async def test_a_partition_that_somebody_writes_to_is_left(
 ) -> None:
     turns = Turns(reader.connection, reader.signal)
     await writer.execute("begin; insert into item values (1)")
-    await reader.signal.next_turn()
+    await reader.signal.set_turn(1)
     seen = await reader.connection.fetchval("select pg_current_snapshot()::text")
     async with asyncio.timeout(5):
         await turns.look_after(seen)
     await writer.execute("commit")
     assert await reader.look() == 1
+
+
+async def test_a_transaction_that_stays_open_keeps_its_partition_and_no_other(
+    reader: Reader, writer: asyncpg.Connection[Any]
+) -> None:
+    turns = Turns(reader.connection, reader.signal)
+    await writer.execute("begin; insert into item values (0)")
+    sizes = "select pg_relation_size('wamp.raw_1') + pg_relation_size('wamp.raw_2')"
+    turned = []
+    for number in range(1, 6):
+        await reader.connection.execute(f"insert into item values ({number})")
+        await reader.look()
+        await turns.look_after(reader.seen, full_bytes=0)
+        turned.append(reader.signal.turn % 3)
+        # Emptied, but for what was written since.
+        assert await reader.connection.fetchval(sizes) <= 8192
+    assert turned == [1, 2, 1, 2, 1]
+    await writer.execute("commit")

@@ -450,7 +450,7 @@ async def test_nothing_is_kept_of_a_table_that_is_gone(log: Log) -> None:
     await log.execute(*ITEM, "insert into item values (1, 'a')", "drop table item")
     async with log.sequencing() as sequencing:
         await sequencing.look()
-        await sequencing._maintain()
+        await sequencing._maintain(busy=False)
     kept = "select (select count(*) from wamp.watch) + (select count(*) from wamp.layout)"
     assert await log.connection.fetchval(kept) == 0
     assert [event.op for event in await log.events()] == ["insert"]
@@ -534,3 +534,58 @@ async def test_a_condition_gets_another_session_when_its_own_was_ended(log: Log)
         )
         await sequencing.look()
     assert await log.told() == [("insert", NEW_ITEM)]
+
+
+async def test_room_is_looked_after_although_there_is_always_something_new(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAINTENANCE_SECONDS", 0.05)
+    looked_after = asyncio.Event()
+    times = 0
+
+    async def look_after(*_: object) -> None:
+        nonlocal times
+        times += 1
+        if times == 2:
+            looked_after.set()
+
+    async def find_something(_: object) -> int:
+        return 1
+
+    monkeypatch.setattr(module.Turns, "look_after", look_after)
+    monkeypatch.setattr(module.Sequencing, "look", find_something)
+    async with log.sequencing() as sequencing, asyncio.timeout(10):
+        running = asyncio.create_task(sequencing.run(asyncio.Event()))
+        await looked_after.wait()
+        running.cancel()
+
+
+async def test_long_published_events_are_read_one_by_one(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 2)
+    monkeypatch.setattr(module, "OCTETS_AT_ONCE", 50_000)
+    monkeypatch.setattr(transactions, "MOST_OCTETS", 50_000)
+    read = at_most = 0
+    of, texts = module.Entries.of, module.TriggerCapture.texts
+
+    async def counted(self: module.TriggerCapture, row: Any) -> Any:
+        nonlocal read, at_most
+        read += 1
+        at_most = max(at_most, read)
+        return await texts(self, row)
+
+    async def made(self: module.Entries, changes: Any) -> Any:
+        nonlocal read
+        read = 0
+        return await of(self, changes)
+
+    monkeypatch.setattr(module.TriggerCapture, "texts", counted)
+    monkeypatch.setattr(module.Entries, "of", made)
+    text = "x" * 40_000
+    await log.execute(
+        "do $$ begin for n in 1..20 loop "
+        f"perform wamp.publish('com.example.news', '[\"{text}\"]'); end loop; end $$"
+    )
+    assert len(await log.told()) == 20
+    assert 0 < at_most <= 4

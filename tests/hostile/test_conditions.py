@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from pgwamp.eventlog import conditions
+from pgwamp.eventlog import sequencer as sequencer_module
 from pgwamp.eventlog.sequencer import Sequencer
 from tests.conftest import Database
 from tests.servers import EVENTS
@@ -109,3 +110,29 @@ async def test_a_condition_gains_nothing_and_stops_nobody(
     async with asyncio.timeout(10):
         while await superuser.fetchval(left + "datname = current_database()"):
             pass
+
+
+async def test_a_slow_condition_beside_ddl_stops_nobody(
+    superuser: asyncpg.Connection[Any], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The sequencer's own transactions may stand still for 0.2 seconds.
+    monkeypatch.setattr(sequencer_module, "LEASE_SECONDS", 1.2)
+    logged = asyncio.Event()
+    url = database.url.replace("//postgres@", f"//{EVENTS}@")
+    sequencer = Sequencer(url, timedelta(hours=1), logged=logged.set)
+    await sequencer.start()
+    try:
+        await superuser.execute(REPLACED.format(body="perform pg_sleep(0.5);"))
+        await superuser.execute(
+            "begin; alter table own add column z int; insert into own values (1, 'a'); commit"
+        )
+        await superuser.execute("insert into other values (1)")
+        count = (
+            "select count(*) from wamp.log where relation in ('own'::regclass, 'other'::regclass)"
+        )
+        async with asyncio.timeout(20):
+            while await superuser.fetchval(count) < 2:
+                await logged.wait()
+                logged.clear()
+    finally:
+        await sequencer.stop()

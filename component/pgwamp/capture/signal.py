@@ -51,9 +51,9 @@ class Signal:
         """The number of the turn: of its partition, it is the rest by three."""
         return self._turn
 
-    async def next_turn(self) -> None:
-        """Have writers write to the next partition."""
-        self._turn += 1
+    async def set_turn(self, turn: int) -> None:
+        """Have writers write to the partition of a later turn."""
+        self._turn = turn
         await self._set()
 
     async def fall_asleep(self) -> None:

@@ -40,11 +40,13 @@ class Turns:
         for turn in range(PARTITIONS):
             if turn != self._signal.turn % PARTITIONS and await self._size(turn):
                 await self._empty(turn, seen)
-        following = (self._signal.turn + 1) % PARTITIONS
-        if await self._size(self._signal.turn % PARTITIONS) > full_bytes and not await self._size(
-            following
-        ):
-            await self._signal.next_turn()
+        if await self._size(self._signal.turn % PARTITIONS) <= full_bytes:
+            return
+        # A transaction that stays open keeps one of them from being emptied.
+        for turn in range(self._signal.turn + 1, self._signal.turn + PARTITIONS):
+            if not await self._size(turn % PARTITIONS):
+                await self._signal.set_turn(turn)
+                return
 
     async def _size(self, turn: int) -> int:
         size: int = await self._connection.fetchval(_SIZE, turn)

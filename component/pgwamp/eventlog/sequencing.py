@@ -44,10 +44,6 @@ LINGER, LONGEST_SLEEP = 0.05, 5.0
 OFTEN, OFTEN_WITHIN, MANY = 8, 0.05, 16
 #: Seconds between looks at room and retention.
 MAINTENANCE_SECONDS = 10.0
-_FORGET = """
-update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
-where relation = $1::bigint::oid and op <> 'forgotten'
-"""
 
 
 class Sequencing:
@@ -131,18 +127,14 @@ class Sequencing:
             await self._store(Taken(look.snapshot), await self.entries.of(changes))
             return
         entries: list[Entry] = []
-        # What a table is from now on, and the events before and after that, stand together.
-        async with self._connection.transaction():
-            await self.state.fence()
-            for part in parts:
-                for row in await self._subjects.outdated(part):
-                    entries += await self._take_control(row)
-                if part[0].op in CONTROL:
-                    entries += await self._take_control(part[0])
-                else:
-                    entries += await self.entries.of(await self._ordered(part))
-            await self.state.store(Taken(look.snapshot), entries)
-        self._logged()
+        for part in parts:
+            for row in await self._subjects.outdated(part):
+                entries += self._take_control(row)
+            if part[0].op in CONTROL:
+                entries += self._take_control(part[0])
+            else:
+                entries += await self.entries.of(await self._ordered(part))
+        await self._store_with_control(Taken(look.snapshot), entries)
 
     async def _stream(self) -> int:
         """Take what a look was too small for, or what another sequencer has begun to."""
@@ -154,10 +146,7 @@ class Sequencing:
                 number += 1
                 if change.op in CONTROL:
                     await self._store(here, await self.entries.of(changes))
-                    async with self._connection.transaction():
-                        await self.state.fence()
-                        await self.state.store(after, await self._take_control(change))
-                    self._logged()
+                    await self._store_with_control(after, self._take_control(change))
                     octets, changes = 0, []
                 else:
                     changes.append(change)
@@ -220,11 +209,12 @@ class Sequencing:
                 yield change, after
 
     async def _until_control(self, rows: Sequence[RawRow]) -> tuple[list[RawRow], RawRow | None]:
-        """The rows before the first control row, and that; it is one of them.
+        """The rows before the first control row, and that; it is one of them. No more than fits.
 
         Or what tells of the columns of the first row that says that its table has others by now.
         """
         found: list[RawRow] = []
+        octets = 0
         for row in rows:
             if row.op in CONTROL:
                 return found, row
@@ -232,6 +222,9 @@ class Sequencing:
                 for control in await self._subjects.outdated([row]):
                     return found, control
             found.append(await self._long.named(await self._complete(row)))
+            octets += found[-1].size
+            if octets >= OCTETS_AT_ONCE:
+                break
         return found, None
 
     async def _complete(self, row: RawRow) -> RawRow:
@@ -251,12 +244,21 @@ class Sequencing:
             return ordered(*arguments)
         return await asyncio.to_thread(ordered, *arguments)
 
-    async def _take_control(self, row: RawRow) -> list[Entry]:
-        """Take over what a table is from now on; within a transaction."""
-        gone, come = await self._subjects.note(row)
-        if row.op == "f":
-            await self._connection.execute(_FORGET, row.relation)
+    def _take_control(self, row: RawRow) -> list[Entry]:
+        """Take over what a table is from now on; it is stored with what follows."""
+        gone, come = self._subjects.note(row)
         return self.entries.of_partitions(row, gone, come)
+
+    async def _store_with_control(self, taken: Taken, entries: Sequence[Entry]) -> None:
+        """Store entries with what tables are from now on.
+
+        All of it is made before: a condition takes its time, and the transaction must not.
+        """
+        async with self._connection.transaction():
+            await self.state.fence()
+            await self._subjects.store()
+            await self.state.store(taken, entries)
+        self._logged()
 
     async def _store(self, taken: Taken, entries: Sequence[Entry]) -> None:
         """Store entries in parts, the last one with the position after all of them."""
@@ -280,8 +282,8 @@ class Sequencing:
                 if self.signal.may_sleep:
                     break
                 pause = min(pause * 1.5, LONG_PAUSE)
+            await self._maintain(busy=number > 0)
             if not number:
-                await self._maintain()
                 self.signal.clear()
                 await self.signal.sleep(pause)
         self._finds.clear()
@@ -299,8 +301,7 @@ class Sequencing:
             number = await self.look()
             if number >= MANY or (number and self._is_often()):
                 return
-            if not number:
-                await self._maintain()
+            await self._maintain(busy=number > 0)
             woken = await self.signal.sleep(pause if silent else LONGEST_SLEEP)
             pause = SHORT_PAUSE if woken or number else min(pause * 1.5, LONG_PAUSE)
 
@@ -309,10 +310,10 @@ class Sequencing:
         self._finds.append(now)
         return len(self._finds) == OFTEN and now - self._finds[0] < OFTEN_WITHIN
 
-    async def _maintain(self) -> None:
-        """Look after room, retention and tables that are gone; while there is nothing to take."""
+    async def _maintain(self, *, busy: bool) -> None:
+        """Look after room, retention and tables that are gone; if busy, only if long overdue."""
         now = asyncio.get_running_loop().time()
-        if now >= self._maintain_at:
+        if now >= self._maintain_at + busy * MAINTENANCE_SECONDS:
             self._maintain_at = now + MAINTENANCE_SECONDS
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()

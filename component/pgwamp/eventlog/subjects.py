@@ -43,10 +43,17 @@ where not exists (select from wamp.layout as k where k.relation = w.relation)
     and not exists (select from wamp.raw as r where r.relation = w.relation and r.op = 'w')
 """
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
+_FORGET = """
+update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
+where relation = $1::bigint::oid and op <> 'forgotten'
+"""
 
 
 class Subjects:
-    """Layouts and options by table; stored in the transaction that takes what changes them."""
+    """Layouts and options by table; stored in the transaction that takes what changes them.
+
+    If that fails, they are to be loaded anew.
+    """
 
     def __init__(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool):
         self._connection = connection
@@ -55,6 +62,8 @@ class Subjects:
         self._makings: dict[int, Making] = {}
         #: The watched table of each member, itself included.
         self._tables: dict[int, int] = {}
+        #: Statements that store what was noted, with their arguments.
+        self._unstored: list[tuple[str, *tuple[object, ...]]] = []
 
     async def load(self) -> None:
         """Read them; those that nobody has told of yet come with what is new."""
@@ -72,23 +81,31 @@ class Subjects:
         for row in await self._connection.fetch(_DROP_GONE_LAYOUTS, seen):
             self._forget(row["relation"])
 
-    async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
-        """Take over what a control row says; in the transaction that goes beyond it.
+    async def store(self) -> None:
+        """Store what was noted; in the transaction that goes beyond it."""
+        for statement in self._unstored:
+            await self._connection.execute(*statement)
+        self._unstored = []
+
+    def note(self, row: RawRow) -> tuple[list[str], list[str]]:
+        """Take over what a control row says.
 
         :returns: partitions that a watched table has lost, and those that have come with rows.
         """
         relation = row.relation
         before = self.making(relation)
         if row.op == "x":
-            await self._connection.execute(_DROP, relation)
+            self._unstored.append((_DROP, relation))
             self._forget(relation)
         elif row.op == "w" or (row.op == "l" and relation in self._texts):
             layout = row.new or "{}"
             options = self._texts.get(relation, ("", "{}"))[1]
             if row.op == "w":
                 options = json.dumps(json.loads(layout).get("options") or {})
-            await self._connection.execute(_KEEP, relation, layout, options)
+            self._unstored.append((_KEEP, relation, layout, options))
             self._use(relation, layout, options)
+        elif row.op == "f":
+            self._unstored.append((_FORGET, relation))
         after = self.making(relation)
         if row.op != "l" or before is None or after is None:
             return [], []
