@@ -33,6 +33,13 @@ missing as (
     where t.tgenabled is null or t.tgenabled not in ('O', 'A')
     order by m.oid, m.part <> m.oid, m.part::regclass::text, t.tgenabled is not null, fired
 ),
+unlogged as (
+    select distinct on (m.oid) m.oid, format('%I.%I', n.nspname, c.relname) as name
+    from member as m
+    join pg_class as c on c.oid = m.part and c.relpersistence = 'u'
+    join pg_namespace as n on n.oid = c.relnamespace
+    order by m.oid, m.part <> m.oid
+),
 kin as (
     select distinct on (w.oid) w.oid, i.inhrelid, i.inhparent
     from watched as w
@@ -45,6 +52,7 @@ select w.oid, w.relation, w.literal, w.options ->> 'when' as condition,
         when k.oid is not null then
             format('%s inherits from %s, and a write to one of them can change rows of the other unseen',
                 k.inhrelid::regclass, k.inhparent::regclass)
+        when u.oid is not null then format('%s is unlogged, and a crash would empty it untold', u.name)
         when m.tgenabled is not null then format('the trigger %s of %s is disabled', m.fired, m.part::regclass)
         when m.part = w.oid then format('it lacks the trigger %s', m.fired)
         when m.oid is not null then format('its partition %s is not', m.part::regclass)
@@ -56,6 +64,7 @@ select w.oid, w.relation, w.literal, w.options ->> 'when' as condition,
         when w.relispartition then format('watch the whole table: select wamp.watch(%L)', root.name)
         when k.oid is not null then format('ALTER TABLE %s NO INHERIT %s, or select wamp.unwatch(%s)',
             k.inhrelid::regclass, k.inhparent::regclass, w.literal)
+        when u.oid is not null then format('ALTER TABLE %s SET LOGGED', u.name)
         when m.oid is not null then format('select wamp.refresh(%s)', w.literal)
         else format('add a primary key, then select wamp.refresh(%s)', w.literal)
     end as cure
@@ -67,4 +76,5 @@ left join lateral (
 ) as root on w.relispartition
 left join missing as m on m.oid = w.oid
 left join kin as k on k.oid = w.oid
+left join unlogged as u on u.oid = w.oid
 order by w.relation

@@ -166,6 +166,21 @@ async def test_a_table_that_inherits_since_is_found(database: Database) -> None:
     assert await stale(database) == []
 
 
+async def test_a_table_that_is_unlogged_since_is_found(database: Database) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        "select wamp.watch('item')",
+        "alter table item set unlogged",
+    )
+    [problem] = await stale(database)
+    assert problem == (
+        "public.item is watched, but public.item is unlogged, and a crash would empty it untold: "
+        "ALTER TABLE public.item SET LOGGED"
+    )
+    database.execute(problem.rpartition(": ")[2])
+    assert await stale(database) == []
+
+
 async def test_a_table_that_became_a_partition_is_found(database: Database) -> None:
     database.execute(
         "create table stock (id int primary key) partition by range (id)",

@@ -137,9 +137,16 @@ def test_a_unique_index_can_be_the_key(wamp_database: Database) -> None:
 def test_what_cannot_be_watched_is_refused(wamp_database: Database) -> None:
     wamp_database.query("create view looks as select 1 as id")
     wamp_database.query("create temp table passing (id int primary key)")
+    wamp_database.query("create unlogged table light (id int primary key)")
+    wamp_database.query("create table stock (id int primary key) partition by range (id)")
+    wamp_database.query(
+        "create unlogged table stock_1 partition of stock for values from (0) to (10)"
+    )
     for relation, message in (
         ("looks", "looks is not a table"),
         ("passing", "passing is temporary"),
+        ("light", "light is unlogged"),
+        ("stock", "stock_1 is unlogged"),
         ("wamp.raw", "wamp.raw belongs to pgwamp"),
         ("wamp.log_0", "wamp.log_0 belongs to pgwamp"),
     ):

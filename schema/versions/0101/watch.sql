@@ -30,6 +30,15 @@ begin
             using errcode = 'wrong_object_type',
                 hint = 'Nobody else could read its rows again.';
     end if;
+    select p.relid into part
+    from (select relation as relid union select t.relid from pg_partition_tree(relation) as t) as p
+    join pg_class as c on c.oid = p.relid and c.relpersistence = 'u'
+    limit 1;
+    if found then
+        raise exception '% is unlogged', part
+            using errcode = 'wrong_object_type',
+                hint = format('A crash would empty it, and nobody would tell: ALTER TABLE %s SET LOGGED.', part);
+    end if;
     if its.relispartition then
         raise exception '% is a partition of %', relation, pg_partition_root(relation)
             using errcode = 'wrong_object_type',
