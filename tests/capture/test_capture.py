@@ -12,6 +12,7 @@ import pytest
 from pgwamp.pgtypes import record_texts
 from tests.capture.conftest import Capturing
 from tests.conftest import Database
+from tests.servers import EVENTS
 
 SOURCE = (files("pgwamp.schema") / "versions" / "0101" / "capture.sql").read_text(encoding="utf-8")
 ITEM = "create table item (id int primary key, name text)"
@@ -191,7 +192,11 @@ async def test_a_copy_without_data_captures_nothing(capturing: Capturing) -> Non
     await capturing.execute(ITEM)
     await capturing.capture("item")
     # As pg_dump --schema-only leaves it.
-    await capturing.execute("drop sequence wamp.signal", "create sequence wamp.signal minvalue 0")
+    await capturing.execute(
+        "drop sequence wamp.signal",
+        "create sequence wamp.signal minvalue 0",
+        f"alter sequence wamp.signal owner to {EVENTS}",
+    )
     await capturing.execute("insert into item values (1, 'a')", "truncate item")
     assert await capturing.changes() == []
 
