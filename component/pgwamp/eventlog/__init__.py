@@ -67,7 +67,8 @@ instead: if it is that of the present columns they are used from there on; rows 
 nobody knows come without values.
 
 **Cursors** (:mod:`pgwamp.eventlog.position`). A cursor is ``NUMBER-HASH``, with a keyed hash of
-the event. It is good as long as the log has that event with that hash.
+the event and of the hash before it. It is good as long as the log has that event with that hash:
+then all events before it are those that its holder has read, too.
 
 **When something fails**
 
@@ -84,8 +85,10 @@ the event. It is good as long as the log has that event with that hash.
   (:mod:`pgwamp.eventlog.era`), whose name is part of all hashes from then on, so that numbers
   that are given out again have other hashes. Cursors of lost events answer ``cursor_expired``;
   all others go on.
-- *A cold copy or a snapshot of the disk is put back*, which keeps the timeline: events that come
-  in place of lost ones have other transactions, times and values, and so other hashes.
+- *A backup or a snapshot of the disk is put back*, and only what the copy has is recovered, which
+  keeps the timeline: events that come in place of lost ones have other transactions, times and
+  values, and so other hashes; and so have all that follow. What was committed and no event yet
+  when the copy was made becomes the same event again, with the same hash if no other is before it.
 - *A dump is restored in another server*: transaction ids mean nothing there. Raw rows that were
   made into events already are dropped; all others are new, and come before any change that is
   made there.

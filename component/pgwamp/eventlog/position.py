@@ -3,7 +3,8 @@
 A position is a number that only the sequencer gives out. After a promotion, a recovery to a point
 in time or a restored backup the same number may be given out again, for another event. So a cursor
 has the mark of its event too, a short keyed hash: the event is looked up, and is the same or not.
-The hash tells nothing of an event that the holder of the cursor may not see.
+The mark before it is part of the hash, so that the events before it are the same as well. A mark
+tells nothing of an event that the holder of the cursor may not see.
 """
 
 from __future__ import annotations

@@ -177,16 +177,17 @@ class State:
         self.taken, self.position = taken, last
 
     def _positions(self, entries: Sequence[Entry]) -> list[Position]:
-        number = self.position.number
-        return [
-            Position(number + n, self._mark(number + n, entry))
-            for n, entry in enumerate(entries, 1)
-        ]
+        position, positions = self.position, list[Position]()
+        for entry in entries:
+            position = Position(position.number + 1, self._mark(position, entry))
+            positions.append(position)
+        return positions
 
-    def _mark(self, number: int, entry: Entry) -> bytes:
-        """A keyed hash: of another event at this number, in another era, it is another one."""
-        told = f"{number} {entry.xid} {entry.at} {entry.relation} {entry.op} {entry.topic} "
+    def _mark(self, before: Position, entry: Entry) -> bytes:
+        """A keyed hash: of another event, after any other ones, or in another era it is another."""
+        told = f"{before.number} {entry.xid} {entry.at} {entry.relation} {entry.op} {entry.topic} "
         digest = blake2b(told.encode(), digest_size=MARK_BYTES, key=self._key, person=b"event")
+        digest.update(before.mark)
         digest.update(self._era)
         digest.update((entry.body or "").encode())
         return digest.digest()
