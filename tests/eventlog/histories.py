@@ -88,10 +88,11 @@ class Site:
         backup = ["--checkpoint=fast", "--wal-method=stream", "--no-sync", *arguments]
         self.run("pg_basebackup", f"--dbname={server.url()}", f"--pgdata={data}", *backup)
 
-    def run(self, program: str, *arguments: str) -> bytes:
+    def run(self, program: str, *arguments: str, stdin: bytes = b"") -> bytes:
         """What a program of PostgreSQL writes."""
         answer = subprocess.run(
             [self._bin / program, *arguments],
+            input=stdin,
             capture_output=True,
             timeout=60,
             cwd=self._folder,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
+from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.dev.postgres import Postgres
+from pgwamp.eventlog import sequencing
+from pgwamp.eventlog.body import read_body
+from pgwamp.eventlog.log import LoggedEvent
+from pgwamp.eventlog.position import START
 from tests.eventlog.conftest import Log
-from tests.eventlog.histories import Site, good_cursors, keys, log_of, promote, until_applied
-from tests.servers import server_folder
+from tests.eventlog.histories import NAME, Site, good_cursors, keys, log_of, promote, until_applied
+from tests.servers import execute, server_folder
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +182,157 @@ async def test_a_recovery_to_a_point_in_time_expires_the_cursors_of_what_came_la
         assert await good_cursors(log, told) == 2
         assert keys(await log.events()) == [1, 2, 3, 5, 6]
         assert await eras(log) == 2
+
+
+async def test_a_dump_goes_on_in_another_server(site: Site, primary: Postgres) -> None:
+    age(site, primary)
+    async with log_of(primary) as log:
+        await log.execute(*insert(1, 2))
+        await log.take()
+        told = await log.events()
+        await log.execute(*insert(3, 4))
+    other = put_dump_back(site, primary)
+    async with log_of(other) as log:
+        assert await good_cursors(log, told) == 2
+        await log.execute(*insert(5))
+        async with log.sequencing() as sequencer:
+            await log.execute(*insert(6))
+            await sequencer.look()
+        assert await good_cursors(log, told) == 2
+        assert keys(await log.events()) == [1, 2, 3, 4, 5, 6]
+        assert await eras(log) == 2
+
+
+async def test_a_dump_keeps_how_rows_read(site: Site, primary: Postgres) -> None:
+    async with log_of(primary) as log:
+        await log.execute(
+            "create table reading (id int primary key, n int) partition by range (id)",
+            # Its columns are in another order.
+            "create table low (n int, id int primary key)",
+            "alter table reading attach partition low for values from (0) to (10)",
+            "create table high partition of reading for values from (10) to (20)",
+            "select wamp.watch('reading')",
+        )
+        await log.take()
+        await log.execute(
+            "insert into reading values (1, 100), (11, 200)",
+            "alter table reading add column more text",
+            "insert into low values (300, 2, 'x')",
+            "alter table high rename to upper",
+            "insert into upper values (12, 400, 'y')",
+        )
+    other = put_dump_back(site, primary)
+    async with log_of(other) as log:
+        await log.execute("insert into reading values (3, 500, 'z')", "truncate upper")
+        await log.take()
+        bodies = [read_body(event.body or "") for event in await log.events()]
+    assert [body.get("new") for body in bodies] == [
+        {"id": 1, "n": 100},
+        {"id": 11, "n": 200},
+        {"id": 2, "n": 300, "more": "x"},
+        {"id": 12, "n": 400, "more": "y"},
+        {"id": 3, "n": 500, "more": "z"},
+        None,
+    ]
+    assert bodies[-1] == {"partition": "public.upper"}
+
+
+async def test_a_dump_repeats_no_statement_but_the_one_that_was_being_taken(
+    site: Site, primary: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(site, primary)
+    monkeypatch.setattr(sequencing, "MOST_ROWS", 1)
+    monkeypatch.setattr(sequencing, "AT_ONCE", 10)
+    store = sequencing.Sequencing._store
+    async with log_of(primary) as log:
+        await log.execute(*insert(1))
+        await log.take()
+        await log.execute(
+            *insert(2),
+            "begin; insert into item select generate_series(11, 30);"
+            "insert into item select generate_series(31, 60); commit",
+            *insert(100),
+        )
+        left = 4
+
+        async def stumbling(self: sequencing.Sequencing, *arguments: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise ConnectionError
+            await store(self, *arguments)
+
+        monkeypatch.setattr(sequencing.Sequencing, "_store", stumbling)
+        with pytest.raises(ConnectionError):
+            await log.take()
+        monkeypatch.undo()
+        told = await log.events()
+    assert keys(told) == [1, 2, *range(11, 50)]
+    other = put_dump_back(site, primary)
+    async with log_of(other) as log:
+        assert await good_cursors(log, told) == len(told)
+        await log.take()
+        assert keys(await log.events()) == [1, 2, *range(11, 50), *range(31, 61), 100]
+
+
+@pytest.mark.parametrize("goes_on", ["the primary", "the standby"])
+async def test_a_crash_amid_writers_that_wait_for_no_disk(
+    site: Site, primary: Postgres, goes_on: str
+) -> None:
+    site.base_backup(primary, "standby", "--write-recovery-conf")
+    standby = site.server("standby")
+    standby.start()
+    until_applied(primary)
+    told: list[LoggedEvent] = []
+    async with asyncio.TaskGroup() as writing, log_of(primary) as log:
+        for begin in range(0, 4_000_000, 1_000_000):
+            writing.create_task(write(primary, begin))
+        async with log.sequencing() as sequencer:
+            while len(told) < 200:
+                await sequencer.look()
+                told += await log.events(told[-1].position if told else START)
+            primary.kill()
+    survivor = primary if goes_on == "the primary" else standby
+    survivor.start()
+    if survivor is standby:
+        promote(standby)
+    async with log_of(survivor) as log:
+        await log.take()
+        good = await good_cursors(log, told)
+        # A crash loses no event, whatever was lost of what no event was made of.
+        assert good == len(told) or survivor is standby
+        rows = await log.connection.fetch("select id from item")
+        assert sorted(keys(await log.events())) == sorted(row["id"] for row in rows)
+
+
+async def write(server: Postgres, begin: int) -> None:
+    """Insert one row after the other until the server is gone."""
+    connection = await asyncpg.connect(server.url(NAME))
+    with suppress(*CONNECTION_ERRORS):
+        await connection.execute("set synchronous_commit = off")
+        for number in range(begin, begin + 1_000_000):
+            await connection.execute(f"insert into item values ({number})")
+    connection.terminate()
+
+
+def age(site: Site, server: Postgres) -> None:
+    """Make it a server that has written much: transactions and WAL have high numbers."""
+    server.stop()
+    wal = "--next-wal-file=000000010000000F00000000"
+    site.run("pg_resetwal", "--epoch=3", wal, str(server.data))
+    server.start()
+
+
+def put_dump_back(site: Site, server: Postgres) -> Postgres:
+    """Restore a dump in a new server."""
+    roles = site.run("pg_dumpall", "--roles-only", f"--dbname={server.url()}")
+    dump = site.run("pg_dump", "--format=custom", server.url(NAME))
+    other = site.server("other")
+    other.start()
+    site.run("psql", "--quiet", other.url(), stdin=roles)
+    execute(other.url(), f"create database {NAME}")
+    site.run("pg_restore", "--exit-on-error", f"--dbname={other.url(NAME)}", stdin=dump)
+    return other
 
 
 def recover(site: Site, wal: Path, name: str) -> Postgres:

@@ -15,34 +15,12 @@ from typing import Any
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.eventlog.moving import move
 from pgwamp.eventlog.state import Entry, State
 
 log = logs.get(__name__)
 _ERA = (files("pgwamp.eventlog") / "sql" / "era.sql").read_text(encoding="utf-8")
 _BEGIN = "insert into wamp.era (began, system_identifier, timeline) values ($1, $2, $3)"
-# What was made into events there goes. After pg_upgrade transaction ids are those of before; in a
-# dump they mean nothing, so that what was written here since can look as if it was seen: that is
-# younger than all events.
-_TAKEN_THERE = """
-delete from wamp.raw as r
-using wamp.progress as p
-where pg_visible_in_snapshot(r.xid, p.seen) and r.at <= (select max(e.at) from wamp.log as e)
-"""
-# The rest is new. Numbers of tables that are gone may be those of others here.
-_MOVED = """
-with moved as (
-    update wamp.raw set xid = pg_current_xact_id()
-),
-gone as (
-    update wamp.log as e set relation = 0
-    where e.relation <> 0::oid and not exists (
-        select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-        where c.oid = e.relation and c.relname = e.relation_name and n.nspname = e.relation_schema)
-)
-update wamp.sequencer as s
-set seen = pg_current_snapshot(), taking = null, position = p.position, mark = p.mark
-from wamp.progress as p
-"""
 _NOW = "select clock_timestamp() as at, pg_current_xact_id()::text::bigint as xid"
 
 
@@ -56,8 +34,7 @@ async def begin_era(connection: asyncpg.Connection[Any], state: State) -> None:
     async with connection.transaction():
         await state.fence()
         if row["last_system_identifier"] not in (None, row["system_identifier"]):
-            await connection.execute(_TAKEN_THERE)
-            await connection.execute(_MOVED)
+            await move(connection)
         await connection.execute(_BEGIN, state.position.number + 1, *here)
         await state.load()
         now = await connection.fetchrow(_NOW)
