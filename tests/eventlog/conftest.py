@@ -1,9 +1,9 @@
-"""A database with watched tables, and a sequencer that looks when it is told to."""
+"""Databases with watched tables, and a sequencer that looks when it is told to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from pgwamp.database.connect import connect_directly
+from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import Leases
 from pgwamp.eventlog.log import LoggedEvent, read_page
@@ -20,6 +21,8 @@ from pgwamp.eventlog.position import START, Position
 from pgwamp.eventlog.sequencer import BY_INDEX, NAME, connect_for_conditions
 from pgwamp.eventlog.sequencing import Sequencing
 from tests.conftest import Database
+from tests.eventlog.site import Site
+from tests.servers import server_folder
 
 RETAIN = timedelta(hours=1)
 
@@ -120,3 +123,30 @@ async def log(database: Database) -> AsyncIterator[Log]:
     connection = await database.connect()
     yield Log(database, connection)
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+def pristine() -> Iterator[Postgres]:
+    """A server with a watched table that is stopped, to be copied."""
+    with server_folder() as folder, Site(folder) as site:
+        if not site.has("pg_basebackup"):
+            pytest.skip("this PostgreSQL came without pg_basebackup")
+        server = site.new("pristine")
+        server.stop()
+        yield server
+
+
+@pytest.fixture
+def site(pristine: Postgres) -> Iterator[Site]:
+    """A folder with the data of a primary."""
+    with server_folder() as folder, Site(folder) as site:
+        site.copy(pristine, "primary")
+        yield site
+
+
+@pytest.fixture
+def primary(site: Site) -> Postgres:
+    """A primary with a watched table."""
+    server = site.server("primary")
+    server.start()
+    return server

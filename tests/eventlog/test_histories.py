@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,40 +17,9 @@ from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.eventlog.position import START
 from tests.eventlog.conftest import Log
-from tests.eventlog.histories import NAME, Site, good_cursors, keys, log_of, promote, until_applied
-from tests.servers import execute, server_folder
-
-
-@pytest.fixture(scope="module")
-def pristine() -> Iterator[Postgres]:
-    """A server with a watched table that is stopped, to be copied."""
-    with server_folder() as folder, Site(folder) as site:
-        if not site.has("pg_basebackup"):
-            pytest.skip("this PostgreSQL came without pg_basebackup")
-        server = site.new("pristine")
-        server.stop()
-        yield server
-
-
-@pytest.fixture
-def site(pristine: Postgres) -> Iterator[Site]:
-    """A folder with the data of a primary."""
-    with server_folder() as folder, Site(folder) as site:
-        site.copy(pristine, "primary")
-        yield site
-
-
-@pytest.fixture
-def primary(site: Site) -> Postgres:
-    """A primary with a watched table."""
-    server = site.server("primary")
-    server.start()
-    return server
-
-
-def insert(*numbers: int) -> list[str]:
-    """Statements that each insert a row."""
-    return [f"insert into item values ({number})" for number in numbers]
+from tests.eventlog.histories import good_cursors, keys, log_of
+from tests.eventlog.site import NAME, Site, insert, promote, until_applied
+from tests.servers import execute
 
 
 async def eras(log: Log) -> int:
