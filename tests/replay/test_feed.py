@@ -276,20 +276,23 @@ def test_a_follower_who_is_further_than_a_database_that_was_put_back_lags() -> N
         Handover(position(5)).take(batch(6, 8))
 
 
+def test_a_follower_does_not_wait_for_a_shorter_history_to_be_as_long_as_the_lost_one() -> None:
+    with pytest.raises(Lagged):
+        Handover(position(50)).take(batch(3, 8, mark=b"other", op="era"))
+
+
 def position(number: int, mark: bytes = b"mark") -> Position:
     return Position(number, mark) if number else START
 
 
-def batch(start: int, end: int, mark: bytes = b"mark") -> Batch:
+def batch(start: int, end: int, mark: bytes = b"mark", op: str = "insert") -> Batch:
     """The events after a position, up to another one."""
     positions = [position(number, mark) for number in range(start + 1, end + 1)]
-    return Batch([change(p) for p in positions], position(start, mark), positions[-1], 0)
+    return Batch([change(p, op) for p in positions], position(start, mark), positions[-1], 0)
 
 
-def change(at: Position) -> Change:
-    event = LoggedEvent(
-        at, 1, "", 1, "public", "item", "insert", None, None, "{}", None, 2, False, False
-    )
+def change(at: Position, op: str) -> Change:
+    event = LoggedEvent(at, 1, "", 1, "public", "item", op, None, None, "{}", None, 2, False, False)
     return Change(event, "public", "item", None, {}, lambda _: True, 0)
 
 

@@ -6,7 +6,8 @@
        ^                                                 |
        +------------- left, lost or run out <------------+
 
-A lease is a row: its name, a term, and when it was renewed. Whoever takes it counts the term up. As
+A lease is a row: its name, a term, and when it was renewed. Whoever takes it counts the term up, by
+a random step: a term that a promotion or a restored backup has lost is not given out again. As
 in Gray and Cheriton's "Leases" (1989), the holder stops LEASE_SECONDS after it has *sent* the last
 renewal, by its own clock; another process takes over LEASE_SECONDS after the database has
 *recorded* it, by the database's clock. Both only measure how long. A clock of the database that
@@ -51,7 +52,8 @@ FENCE = "select from wamp.lease where name = $1 and term = $2 for key share"
 
 _MAKE = "insert into wamp.lease (name, term) values ($1, 0) on conflict do nothing"
 _TAKE = """
-update wamp.lease set term = term + 1, held = true, renewed_at = clock_timestamp()
+update wamp.lease
+set term = term + 1 + (random() * 1e9)::bigint, held = true, renewed_at = clock_timestamp()
 where name = $1
     and (not held or term = $2 or renewed_at < clock_timestamp() - make_interval(secs => $3))
 returning term

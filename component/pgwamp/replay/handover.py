@@ -30,6 +30,9 @@ class Handover:
         """
         mine = self.position
         if batch.end.number < mine.number:
+            # Another history: perhaps it never comes as far as this one has.
+            if any(change.event.op == "era" for change in batch.changes):
+                raise Lagged
             return ()
         changes = batch.changes
         if batch.start.number != mine.number:
