@@ -159,6 +159,7 @@ ERA = _table(
     _needed("name", UUID, server_default=text("gen_random_uuid()")),
     _needed("system_identifier", BigInteger),
     _needed("timeline", Integer),
+    _needed("log_oid", BigInteger),
     _needed("at", DateTime(timezone=True), server_default=NOW),
     PrimaryKeyConstraint("began"),
 )

@@ -171,6 +171,40 @@ async def test_a_dump_goes_on_in_another_server(site: Site, primary: Postgres) -
         assert await eras(log) == 2
 
 
+async def test_a_dump_goes_on_in_another_database_of_the_server(
+    site: Site, primary: Postgres
+) -> None:
+    async with log_of(primary) as log:
+        await log.execute(*insert(1))
+        await log.take()
+        told = await log.events()
+        await log.execute(*insert(2))
+        copy_database(site, primary, primary.url(), "copy")
+        await log.execute(*insert(3))
+        await log.take()
+        told_there = await log.events()
+    async with log_of(primary, "copy") as log:
+        await log.execute(*insert(4))
+        await log.take()
+        assert keys(await log.events()) == [1, 2, 4]
+        assert keys(told_there) == [1, 2, 3]
+        assert await good_cursors(log, told_there) == await good_cursors(log, told) == 1
+
+
+async def test_a_copy_that_keeps_its_oids_begins_no_era(site: Site, primary: Postgres) -> None:
+    async with log_of(primary) as log:
+        await log.execute(*insert(1))
+        await log.take()
+        told = await log.events()
+    execute(primary.url(), f"create database copy template {NAME}")
+    async with log_of(primary, "copy") as log:
+        await log.execute(*insert(2))
+        await log.take()
+        assert await good_cursors(log, told) == 1
+        assert keys(await log.events()) == [1, 2]
+        assert await eras(log) == 1
+
+
 async def test_a_dump_keeps_how_rows_read(site: Site, primary: Postgres) -> None:
     async with log_of(primary) as log:
         await log.execute(
@@ -296,13 +330,19 @@ def age(site: Site, server: Postgres) -> None:
 def put_dump_back(site: Site, server: Postgres) -> Postgres:
     """Restore a dump in a new server."""
     roles = site.run("pg_dumpall", "--roles-only", f"--dbname={server.url()}")
-    dump = site.run("pg_dump", "--format=custom", server.url(NAME))
     other = site.server("other")
     other.start()
     site.run("psql", "--quiet", other.url(), stdin=roles)
-    execute(other.url(), f"create database {NAME}")
-    site.run("pg_restore", "--exit-on-error", f"--dbname={other.url(NAME)}", stdin=dump)
+    copy_database(site, server, other.url(), NAME)
     return other
+
+
+def copy_database(site: Site, server: Postgres, to: str, name: str) -> None:
+    """Restore a dump in a new database of a server."""
+    dump = site.run("pg_dump", "--format=custom", server.url(NAME))
+    execute(to, f"create database {name}")
+    into = f"--dbname={to.rpartition('/')[0]}/{name}"
+    site.run("pg_restore", "--exit-on-error", into, stdin=dump)
 
 
 def recover(site: Site, wal: Path, name: str) -> Postgres:

@@ -145,7 +145,7 @@ async def test_a_process_takes_its_own_lease_again_at_once(
 async def test_a_term_that_the_database_has_lost_is_nobody_elses(
     leases: Leases, database: Database
 ) -> None:
-    """A standby is promoted that does not know of the last takeover, and another process is first."""
+    """A promoted standby does not know of the last takeover, and another process is first."""
     async with connected(database) as connection:
         async with leases.held() as lost:
             pass

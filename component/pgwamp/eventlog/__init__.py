@@ -89,10 +89,10 @@ then all events before it are those that its holder has read, too.
   keeps the timeline: events that come in place of lost ones have other transactions, times and
   values, and so other hashes; and so have all that follow. What was committed and no event yet
   when the copy was made becomes the same event again, with the same hash if no other is before it.
-- *A dump is restored in another server* (:mod:`pgwamp.eventlog.moving`): numbers of transactions,
-  places in the WAL and oids mean nothing there. Raw rows that were made into events already are
-  dropped; all others are new, and come before any change of later transactions. If the dump was
-  made while a large transaction was taken, the statement that was being taken comes again.
+- *A dump is restored*, in another server or in this one (:mod:`pgwamp.eventlog.moving`): numbers of
+  transactions, places in the WAL and oids mean nothing there. Raw rows that were made into events
+  already are dropped; all others are new, and come before any change of later transactions. If the
+  dump was made while a large transaction was taken, the statement that was being taken comes again.
 - *A record does not fit its columns*, a value cannot be read, or a condition fails or takes too
   long: the event comes without values, this is logged once for each table, and the others go on.
 - *Retention* empties the oldest partition of the log: a cursor at its last event is still good,

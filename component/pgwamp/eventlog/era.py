@@ -1,7 +1,8 @@
 """Eras: histories of the database that the log was written by.
 
 A promoted standby and a database that was recovered to a point in time go on under another
-timeline, a dump that was restored elsewhere under another system identifier. There the log begins
+timeline, a server after pg_upgrade and a dump that was restored elsewhere under another system
+identifier. The tables of a dump have other oids, also in the same server. There the log begins
 another era, whose marks are of another key: no cursor of an event that was lost is good for what
 comes in its place. What was committed before is there, and so are its events: a cursor at one of
 them goes on.
@@ -20,7 +21,9 @@ from pgwamp.eventlog.state import Entry, State
 
 log = logs.get(__name__)
 _ERA = (files("pgwamp.eventlog") / "sql" / "era.sql").read_text(encoding="utf-8")
-_BEGIN = "insert into wamp.era (began, system_identifier, timeline) values ($1, $2, $3)"
+_BEGIN = """
+insert into wamp.era (began, system_identifier, timeline, log_oid) values ($1, $2, $3, $4)
+"""
 _NOW = "select clock_timestamp() as at, pg_current_xact_id()::text::bigint as xid"
 
 
@@ -28,12 +31,15 @@ async def begin_era(connection: asyncpg.Connection[Any], state: State) -> None:
     """Begin another era, if this is another history than that of the log."""
     row = await connection.fetchrow(_ERA)
     assert row is not None
-    here = row["system_identifier"], row["timeline"]
-    if here == (row["last_system_identifier"], row["last_timeline"]):
+    here = row["system_identifier"], row["timeline"], row["log_oid"]
+    last = row["last_system_identifier"], row["last_timeline"], row["last_log_oid"]
+    if here == last:
         return
+    is_first = row["last_timeline"] is None
     async with connection.transaction():
         await state.fence()
-        if row["last_system_identifier"] not in (None, row["system_identifier"]):
+        # A promotion changes the timeline alone.
+        if not is_first and (here[0], here[2]) != (last[0], last[2]):
             await move(connection)
         await connection.execute(_BEGIN, state.position.number + 1, *here)
         await state.load()

@@ -1,6 +1,6 @@
-"""Raw rows and layouts of another server, after a dump was restored or a server was upgraded.
+"""Raw rows and layouts of another database, after a dump was restored or a server was upgraded.
 
-Numbers of transactions, places in the WAL and oids mean nothing in a server that a dump was
+Numbers of transactions, places in the WAL and oids mean nothing in a database that a dump was
 restored in; after pg_upgrade they are those of before.
 """
 

@@ -67,12 +67,14 @@ create table wamp.sequencer (
 comment on table wamp.sequencer is 'One row: how far raw rows were made into events';
 
 -- A stretch of the log that was written by one history of the database: another one begins when the system
--- identifier or the timeline is another. Its first event marks it.
+-- identifier, the timeline or the oid of wamp.log is another, as it is in a dump that was restored. Its first
+-- event marks it.
 create table wamp.era (
     began bigint not null,
     name uuid not null default gen_random_uuid(),
     system_identifier bigint not null,
     timeline integer not null,
+    log_oid bigint not null,
     at timestamptz not null default now(),
     constraint era_pkey primary key (began)
 );
