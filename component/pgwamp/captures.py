@@ -6,16 +6,17 @@ columns behind, and nobody keeps an owner from disabling a trigger.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
 import asyncpg
 
 _WATCHED = (files("pgwamp") / "captures.sql").read_text(encoding="utf-8")
-# Parsed, and no more: a condition calls functions that others can replace.
 _OPTIONS = """
 select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
 """
+_NOW = "select wamp.layout($1::oid)::text"
 # Which partitions have rows changes with each write.
 _LAYOUT = """
 select wamp.layout($1::oid) - 'filled' <> coalesce(
@@ -29,20 +30,23 @@ select wamp.layout($1::oid) - 'filled' <> coalesce(
 """
 
 
-async def stale_captures(connection: asyncpg.Connection[Any]) -> list[str]:
+#: Why ``wamp.evaluate`` cannot evaluate by a layout and a condition.
+Failure = Callable[[str, str], Awaitable[Exception | None]]
+
+
+async def stale_captures(connection: asyncpg.Connection[Any], failure_of: Failure) -> list[str]:
     """One line for each watched table that is not captured as it should be, with the cure.
 
     :param connection: of a member of the owner of ``wamp``, with a ``lock_timeout``: the owner of a
         table may keep it locked.
+    :param failure_of: evaluates in a session of its own: conditions call functions of others.
     """
     found = []
     for row in await connection.fetch(_WATCHED):
         problem, cure = row["problem"], row["cure"]
         try:
-            if problem is None and (problem := await _misfit(connection, row)):
-                cure = (
-                    f"watch it again with other options: select wamp.watch({row['literal']}, ...)"
-                )
+            if problem is None and (misfit := await _misfit(connection, row, failure_of)):
+                problem, cure = misfit
             if problem is None and await connection.fetchval(_LAYOUT, row["oid"]):
                 problem = "its columns, their types or its key have changed since"
                 cure = f"select wamp.refresh({row['literal']})"
@@ -54,20 +58,18 @@ async def stale_captures(connection: asyncpg.Connection[Any]) -> list[str]:
     return found
 
 
-async def _misfit(connection: asyncpg.Connection[Any], row: Any) -> str | None:
-    """Why the options do not fit the table: its owner may have changed or dropped anything.
+async def _misfit(
+    connection: asyncpg.Connection[Any], row: Any, failure_of: Failure
+) -> tuple[str, str] | None:
+    """Why the options do not fit the table, whose owner may have changed anything, and the cure.
 
     :raises asyncpg.LockNotAvailableError: the table is locked.
     """
+    again = f"watch it again with other options: select wamp.watch({row['literal']}, ...)"
     try:
         async with connection.transaction(readonly=True):
             await connection.execute(_OPTIONS, row["oid"])
-            if row["condition"] is not None:
-                # What follows a comment at its end is on a line of its own.
-                await connection.prepare(
-                    f"select from (select * from {row['relation']}) as r "
-                    f"where ({row['condition']}\n) is true"
-                )
+            layout = await connection.fetchval(_NOW, row["oid"])
     except (
         asyncpg.LockNotAvailableError,
         asyncpg.OperatorInterventionError,
@@ -77,5 +79,12 @@ async def _misfit(connection: asyncpg.Connection[Any], row: Any) -> str | None:
     except asyncpg.InsufficientPrivilegeError:
         return None
     except asyncpg.PostgresError as error:
-        return str(error.args[0])
-    return None
+        return str(error.args[0]), again
+    failure = row["condition"] and await failure_of(layout, row["condition"])
+    if not failure:
+        return None
+    said = failure.args[0] if failure.args else type(failure).__name__
+    problem = f"its condition cannot be evaluated: {said}"
+    if isinstance(failure, asyncpg.InsufficientPrivilegeError):
+        return problem, f"grant it to {row['evaluator']}, as which conditions are evaluated"
+    return problem, again

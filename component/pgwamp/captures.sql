@@ -47,6 +47,8 @@ kin as (
     order by w.oid, i.inhrelid
 )
 select w.oid, w.relation, w.literal, w.options ->> 'when' as condition,
+    (select p.proowner::regrole::text from pg_proc as p where p.oid = 'wamp.evaluate(text,json)'::regprocedure)
+        as evaluator,
     case
         when w.relispartition then format('it is a partition of %s now', root.name)
         when k.oid is not null then

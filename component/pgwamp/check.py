@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -21,6 +22,8 @@ from pgwamp.database.connect import (
 )
 from pgwamp.dependents import dependents_of_strangers
 from pgwamp.errors import PgwampError, StartError, printable
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.sequencer import connect_for_conditions
 from pgwamp.events import publish_obstacle
 from pgwamp.findings import Finding
 from pgwamp.session import Link
@@ -115,7 +118,7 @@ async def _check_contents(settings: Settings, connection: asyncpg.Connection[Any
         *await _in_part("database", _check_schemas(settings, connection)),
         *await _in_part("schema", _check_schema(connection)),
         *await _in_part("events", _check_rules(settings, connection)),
-        *await _in_part("events", _check_captures(connection)),
+        *await _in_part("events", _check_captures(settings, connection)),
         *await _in_part("events", _check_queue(connection)),
         *await _in_part("events", _check_row_security(connection)),
         *await _in_part("events", _check_backlog(connection)),
@@ -156,8 +159,14 @@ async def _check_rules(settings: Settings, connection: asyncpg.Connection[Any]) 
     return [Finding("events", obstacle)] if obstacle else []
 
 
-async def _check_captures(connection: asyncpg.Connection[Any]) -> list[Finding]:
-    return [Finding("events", problem) for problem in await stale_captures(connection)]
+async def _check_captures(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    events = settings.database.events_dsn()
+    conditions = Conditions(connection, partial(connect_for_conditions, events))
+    try:
+        found = await stale_captures(connection, conditions.failure)
+    finally:
+        conditions.close()
+    return [Finding("events", problem) for problem in found]
 
 
 async def _check_row_security(connection: asyncpg.Connection[Any]) -> list[Finding]:

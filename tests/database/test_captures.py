@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from pgwamp import check
 from pgwamp.captures import stale_captures
 from pgwamp.check import check_all
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.sequencer import connect_for_conditions
 from pgwamp.settings import Settings
 from tests.conftest import Database
 
@@ -20,10 +23,12 @@ WITHOUT_TRIGGERS = (
 
 async def stale(database: Database) -> list[str]:
     connection = await database.connect()
+    conditions = Conditions(connection, partial(connect_for_conditions, database.url))
     try:
         await connection.execute("set search_path = pg_catalog, pg_temp")
-        return await stale_captures(connection)
+        return await stale_captures(connection, conditions.failure)
     finally:
+        conditions.close()
         await connection.close()
 
 
@@ -209,15 +214,64 @@ async def test_a_table_without_a_key_any_more_is_found(database: Database) -> No
     assert await stale(database) == []
 
 
-async def test_a_condition_is_read_and_not_executed(database: Database) -> None:
+@pytest.mark.parametrize("condition", ["public.shown(1)", "p = '(1)'::public.pair"])
+async def test_a_condition_is_looked_at_as_a_role_without_rights(
+    database: Database, condition: str
+) -> None:
     """Its functions can be replaced by others, and check may run as a superuser."""
+    literal = condition.replace("'", "''")
+    database.execute(
+        "create function shown(n int) returns bool language sql immutable as 'select n > 0'",
+        "create domain number as int check (public.shown(value))",
+        "create type pair as (n number)",
+        "create table item (id int primary key, p pair)",
+        f"""select wamp.watch('item', '{{"when": "{literal}"}}')""",
+        "create or replace function shown(n int) returns bool language plpgsql immutable "
+        "as $$ begin perform set_config('role', 'none', false); "
+        "raise exception 'ran as %', current_user; "
+        "end $$",
+    )
+    [problem] = await stale(database)
+    assert "its condition cannot be evaluated: ran as" not in problem
+    assert 'cannot set parameter "role"' in problem
+
+
+async def test_a_condition_that_ends_its_session_is_found(database: Database) -> None:
     database.execute(
         "create function shown(n int) returns bool language sql immutable as 'select n > 0'",
         "create table item (id int primary key)",
-        """select wamp.watch('item', '{"when": "public.shown(1) and public.shown(id)"}')""",
-        "insert into item values (1)",
-        "create or replace function shown(n int) returns bool language plpgsql immutable as "
-        "$$ begin raise exception 'ran'; end $$",
+        """select wamp.watch('item', '{"when": "public.shown(1)"}')""",
+        "create table other (id int primary key)",
+        """select wamp.watch('other', '{"when": "id > 0"}')""",
+        "create or replace function shown(n int) returns bool language plpgsql immutable "
+        "as $$ begin perform pg_terminate_backend(pg_backend_pid()); return true; end $$",
+    )
+    [problem] = await stale(database)
+    assert problem.startswith("public.item is watched, but its condition cannot be evaluated")
+
+
+async def test_a_right_that_a_condition_lacks_is_named(database: Database) -> None:
+    database.execute(
+        "create schema app; create type app.mood as enum ('ok')",
+        "grant usage on schema app to pgwamp_evaluator",
+        "create table item (id int primary key, m app.mood)",
+        """select wamp.watch('item', '{"when": "m is not null"}')""",
+        "revoke usage on schema app from pgwamp_evaluator",
+    )
+    assert await stale(database) == [
+        "public.item is watched, but its condition cannot be evaluated: permission denied for "
+        "schema app: grant it to pgwamp_evaluator, as which conditions are evaluated"
+    ]
+
+
+async def test_a_type_with_another_name_is_no_finding(database: Database) -> None:
+    database.execute(
+        "create schema app; create type app.mood as enum ('ok'); create domain app.code as text",
+        "create type app.pair as (m app.mood, c app.code)",
+        "create table item (id int primary key, m app.mood, p app.pair[])",
+        """select wamp.watch('item', '{"when": "id > 0"}')""",
+        "alter type app.mood rename to humor; alter domain app.code rename to word",
+        "alter type app.pair rename to two; alter schema app rename to own",
     )
     assert await stale(database) == []
 
@@ -265,15 +319,18 @@ async def test_a_locked_table_is_named_and_all_others_are_looked_at(
     database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "LONGEST_LOCK", "100ms")
+    owner = await database.connect()
+    if owner.get_server_version().major < 18:
+        pytest.skip("virtual columns exist from PostgreSQL 18")
     database.execute(
         *WITHOUT_TRIGGERS,
-        "create table item (id int primary key)",
+        # To write out an expression PostgreSQL locks its table.
+        "create table item (id int primary key, n int generated always as (id) virtual)",
         """select wamp.watch('item', '{"when": "id > 0"}')""",
         "create table other (id int primary key)",
         "select wamp.watch('other')",
         "alter table other rename id to number",
     )
-    owner = await database.connect()
     async with owner.transaction():
         await owner.execute("lock table item in access exclusive mode")
         found = await check_all(make_settings())

@@ -244,11 +244,15 @@ def test_a_locked_partition_of_another_keeps_nobodys_statement(followed: Databas
     holder.rollback()
 
 
-def test_a_column_that_options_name_goes_with_no_cascade(followed: Database) -> None:
+@pytest.mark.parametrize(
+    "options", ['{"eligible_authid": "name"}', '{"when": "id > 0 or length(name) > 3"}']
+)
+def test_a_column_that_options_name_goes_with_no_cascade(followed: Database, options: str) -> None:
     followed.query("create domain who as text")
     followed.query("create table owned (id int primary key, name who)")
-    followed.query("""select wamp.watch('owned', '{"eligible_authid": "name"}')""")
-    with pytest.raises(psycopg2.errors.UndefinedColumn, match='owned has no column "name"'):
-        followed.query("drop domain who cascade")
+    followed.query("select wamp.watch('owned', %s)", options)
+    for change in ("drop domain who cascade", "alter table owned rename name to called"):
+        with pytest.raises(psycopg2.errors.UndefinedColumn, match='owned has no column "name"'):
+            followed.query(change)
     followed.query("create table elsewhere (id int, other who)")
     followed.query("alter table elsewhere add column n int")

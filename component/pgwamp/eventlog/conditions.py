@@ -21,7 +21,6 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.eventlog.layout import Columns
 from pgwamp.eventlog.making import Making, Row
 from pgwamp.pgtypes import record_texts
 
@@ -32,10 +31,11 @@ AT_ONCE, SECONDS = 500, 5.0
 MOST_FAILURES = 3
 #: Seconds that a condition is not tried again which took too long, or ended its session.
 REST_SECONDS = 60.0
-_EVALUATE = (
-    "select wamp.evaluate($1::pg_catalog.text, $2::pg_catalog.text::pg_catalog.json)"
-    "::pg_catalog.text"
-)
+_EVALUATE = """
+select wamp.evaluate(
+    wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
+    $3::pg_catalog.text::pg_catalog.json)::pg_catalog.text
+"""
 _TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1"
 
 
@@ -82,6 +82,22 @@ class Conditions:
             found += await self._part(making, rows[start : start + AT_ONCE])
         return found
 
+    async def failure(self, evaluation: str, condition: str) -> Exception | None:
+        """Why no row can be evaluated; None if nothing is wrong.
+
+        :param evaluation: of a layout.
+        """
+        try:
+            async with asyncio.timeout(SECONDS + 1):
+                await self._answer(evaluation, condition, "[]")
+        except TimeoutError:
+            await self._end_session()
+            return TimeoutError("the condition takes too long")
+        except Exception as error:
+            # Whatever it raises: it can choose any SQLSTATE.
+            return error
+        return None
+
     async def _part(self, making: Making, rows: Sequence[Row]) -> list[Row | None]:
         whole = await self._evaluated(making, rows)
         if whole is not None:
@@ -102,13 +118,12 @@ class Conditions:
         now = asyncio.get_running_loop().time()
         if self._resting.get(relation, 0.0) > now:
             return None
-        # A table and its partitions may have their columns in another order.
-        statement = _statement(making, making.layout.columns)
-        records = "[" + ",".join(map(_record, rows)) + "]"
+        names = making.layout.reads
+        records = "[" + ",".join(_record(row, names) for row in rows) + "]"
         problem = "it took too long, or ended its session"
         try:
             async with asyncio.timeout(SECONDS + 1):
-                answer = await self._answer(statement, records)
+                answer = await self._answer(making.layout.evaluation, making.condition, records)
         except asyncpg.QueryCanceledError:
             answer = None
         except TimeoutError:
@@ -133,10 +148,10 @@ class Conditions:
             for row, (visible, virtual) in zip(rows, json.loads(answer), strict=True)
         ]
 
-    async def _answer(self, statement: str, records: str) -> str:
+    async def _answer(self, evaluation: str, condition: str | None, records: str) -> str:
         own = await self._begun()
         try:
-            answer: str = await own.fetchval(_EVALUATE, statement, records)
+            answer: str = await own.fetchval(_EVALUATE, evaluation, condition, records)
         except asyncio.CancelledError:
             # It may take no cancel either: whoever has waited for it ends the session.
             raise
@@ -169,48 +184,12 @@ class Conditions:
         await self._connection.execute(_TERMINATE, pid)
 
 
-def _statement(making: Making, columns: Columns) -> str:
-    """SQL that answers, for each record of $1, whether it is visible, and its computed columns."""
-    virtual = making.layout.virtual
-    listed = ", ".join(
-        f"{_quoted(name)} {kind.name}"
-        for name, kind in zip(columns.names, columns.types, strict=True)
-        if name not in virtual
-    )
-    # What follows a comment at the end of the condition is on a line of its own.
-    condition = "true" if making.condition is None else f"({making.condition}\n) is true"
-    row = f"json_to_record(x.record) as r ({listed})"
-    if virtual:
-        computed = ", ".join(f"({sql}) as {_quoted(name)}" for name, sql in virtual.items())
-        row = f"(select r.*, {computed} from {row}) as r"
-    values = ", ".join(f"r.{_quoted(name)}" for name in virtual)
-    return (
-        "select json_agg(json_build_array(q.visible, q.virtual) order by x.n) "
-        "from json_array_elements($1) with ordinality as x (record, n) "
-        f"cross join lateral (select {condition} as visible, "
-        f"{f'textin(record_out(row({values})))' if virtual else 'null'} as virtual "
-        f"from {row}) as q"
-    )
-
-
-def _record(row: Row) -> str:
-    """A row as JSON: texts that the types' own input functions read."""
-    return (
-        "{"
-        + ",".join(
-            f"{json.dumps(name)}:{_value(text, kind.form == 'json')}"
-            for name, kind, text in zip(
-                row.columns.names, row.columns.types, row.texts, strict=True
-            )
-        )
-        + "}"
-    )
-
-
-def _value(text: str | None, is_json: bool) -> str:
-    if text is None:
-        return "null"
-    return text if is_json else json.dumps(text, ensure_ascii=False)
+def _record(row: Row, names: Sequence[str]) -> str:
+    """Some columns of a row as JSON: texts that the types' own input functions read."""
+    # Of a column that is not there wamp.evaluation says so.
+    places = [(name, row.columns.place(name)) for name in names]
+    texts = {name: None if place is None else row.texts[place] for name, place in places}
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _with(row: Row, making: Making, visible: bool, virtual: str | None) -> Row:
@@ -219,7 +198,3 @@ def _with(row: Row, making: Making, visible: bool, virtual: str | None) -> Row:
         for name, text in zip(making.layout.virtual, record_texts(virtual), strict=True):
             texts[row.columns.names.index(name)] = text
     return replace(row, texts=texts, is_visible=visible)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -14,6 +14,9 @@ from pgwamp.pgtypes import MOST_PARTS, TextReader, Type, record_texts, text_read
 
 #: Members of a row of types that a layout leaves out.
 _LEFT_OUT: Mapping[str, Any] = {
+    "name": "",
+    "typname": "",
+    "schema": "",
     "base": None,
     "element": None,
     "labels": None,
@@ -91,7 +94,9 @@ class Layout:
     :ivar members: its columns and those of its partitions, by oid.
     :ivar names: of its partitions, with their schemas, by oid.
     :ivar filled: partitions that have rows, or had some.
-    :ivar virtual: SQL expressions of columns that are computed when they are read.
+    :ivar reads: columns that the condition of the watch and computed columns read.
+    :ivar virtual: columns that are computed when they are read.
+    :ivar evaluation: of both, for ``wamp.evaluation``.
     """
 
     relation: int
@@ -102,7 +107,9 @@ class Layout:
     members: Mapping[int, Columns]
     names: Mapping[int, str]
     filled: Collection[int]
-    virtual: Mapping[str, str]
+    reads: Sequence[str]
+    virtual: Sequence[str]
+    evaluation: str
 
     @property
     def columns(self) -> Columns:
@@ -148,5 +155,7 @@ class Layout:
             members,
             {int(oid): name for oid, name in (told["partitions"] or {}).items()},
             told["filled"] or (),
-            told["virtual"] or {},
+            [name for name, *_ in told["reads"] or ()],
+            [name for name, *_ in told["virtual"] or ()],
+            json.dumps({part: told[part] for part in ("reads", "virtual")}),
         )

@@ -31,6 +31,16 @@ from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where format('%s.%s', n.nspname, c.relname) = any ($1::text[])
 """
+# Types and collations that are evaluated have other numbers here, too.
+_EVALUATED = """
+update {table} as k
+set {column} = (k.{column}::jsonb || jsonb_build_object(
+    'reads', l.layout -> 'reads', 'virtual', l.layout -> 'virtual'))::text
+from (select c.oid, wamp.layout(c.oid) as layout from pg_class as c where c.oid in (
+    select relation from wamp.layout union all select relation from wamp.raw where op in ('w', 'l')
+)) as l
+where l.oid = k.relation {which}
+"""
 _KEEP = "update wamp.layout set layout = $2 where relation = $1::bigint::oid"
 _KEEP_RAW = "update wamp.raw set new = $3 where turn = $1 and ctid = $2::text::tid"
 
@@ -42,6 +52,10 @@ async def move(connection: asyncpg.Connection[Any]) -> None:
     """
     await connection.execute(_DROP_TAKEN)
     await _renumber(connection)
+    await connection.execute(_EVALUATED.format(table="wamp.layout", column="layout", which=""))
+    await connection.execute(
+        _EVALUATED.format(table="wamp.raw", column="new", which="and k.op in ('w', 'l')")
+    )
     await connection.execute(_MOVE)
 
 

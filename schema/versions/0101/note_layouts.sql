@@ -9,8 +9,9 @@ as $$
 declare
     noted regclass;
     options jsonb;
+    condition_columns text[];
 begin
-    for noted, options in
+    for noted, options, condition_columns in
         with recursive used (type) as (
             select k.reltype from pg_class as k where k.oid = any (altered) and k.reltype <> 0
             union
@@ -25,14 +26,14 @@ begin
                 where a.atttypid = u.type and a.attnum > 0 and k.reltype <> 0
             ) as n (type)
         )
-        select w.relation, w.options
+        select w.relation, w.options, w.condition_columns
         from wamp.watch as w
         where w.relation = any (changed)
             or w.relation in (select k.oid from used as u join pg_class as k on k.reltype = u.type)
     loop
         -- A statement on another table neither fails for it, nor tells of it.
         if noted = any (changed) then
-            perform wamp.require_columns(noted, options);
+            perform wamp.require_columns(noted, options, condition_columns);
         end if;
         perform wamp.note(noted, 'l', wamp.layout(noted));
     end loop;

@@ -1,5 +1,5 @@
--- Raise unless a table has all columns that the options of its watch name.
-create or replace function wamp.require_columns(relation regclass, options jsonb) returns void
+-- Raise unless a table has all columns that the options of its watch name, and its condition.
+create or replace function wamp.require_columns(relation regclass, options jsonb, condition_columns text[]) returns void
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -14,6 +14,8 @@ begin
         select value from jsonb_each_text(options) where key in ('eligible_authid', 'eligible_authrole')
         union all
         select m[1] from regexp_matches(options ->> 'topic', '\{([^{}]+)\}', 'g') as m where m[1] <> 'op'
+        union all
+        select unnest(condition_columns)
     loop
         if not exists (
             select from pg_attribute

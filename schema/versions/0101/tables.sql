@@ -1,7 +1,8 @@
--- The watched tables, as wamp.watch was called last.
+-- The watched tables, as wamp.watch was called last; with the columns that the condition of each names.
 create table wamp.watch (
     relation regclass not null,
     options jsonb not null,
+    condition_columns text[],
     constraint watch_pkey primary key (relation)
 );
 comment on table wamp.watch is 'Watched tables and the options that they are watched with';

@@ -13,6 +13,8 @@ set lock_timeout = '10s'
 as $$
 declare
     its constant pg_class := (select c from pg_class as c where c.oid = relation);
+    named text[];
+    layout jsonb;
     part regclass;
 begin
     if its.relkind not in ('r', 'p') then
@@ -61,6 +63,9 @@ begin
                 hint = 'Only the whole old row says which row it was.';
     end if;
     options := wamp.watch_options(relation, options);
+    if options ? 'when' then
+        named := wamp.require_condition(relation, options ->> 'when');
+    end if;
     perform wamp.create_triggers(relation);
     -- A table that was watched before it became a partition belongs to the whole from now on.
     for part in
@@ -71,8 +76,12 @@ begin
     loop
         perform wamp.note(part, 'x', null);
     end loop;
-    insert into wamp.watch as w (relation, options) values (watch.relation, watch.options)
-    on conflict on constraint watch_pkey do update set options = excluded.options;
-    perform wamp.note(relation, 'w', wamp.layout(relation) || jsonb_build_object('options', options));
+    insert into wamp.watch as w (relation, options, condition_columns)
+    values (watch.relation, watch.options, named)
+    on conflict on constraint watch_pkey do update
+    set options = excluded.options, condition_columns = excluded.condition_columns;
+    layout := wamp.layout(relation);
+    perform wamp.require_evaluation(layout, options ->> 'when');
+    perform wamp.note(relation, 'w', layout || jsonb_build_object('options', options));
 end
 $$;

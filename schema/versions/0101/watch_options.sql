@@ -1,5 +1,6 @@
 -- The options of wamp.watch, checked against the table: an unknown or wrong one is an error that
--- names it and the cure. The sequencer evaluates them; see pgwamp.eventlog.
+-- names it and the cure; wamp.require_condition checks the condition. The sequencer evaluates them; see
+-- pgwamp.eventlog.
 create or replace function wamp.watch_options(relation regclass, options jsonb) returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -54,7 +55,7 @@ begin
                         'com.example.orders.{op}.{customer_id}; wamp. belongs to the router.';
         end if;
     end if;
-    perform wamp.require_columns(relation, options);
+    perform wamp.require_columns(relation, options, '{}');
     -- Crossbar gives a retained event to later subscribers whatever their authid or role.
     if (options ->> 'retain')::boolean
         and (options ? 'eligible_authid' or options ? 'eligible_authrole')
@@ -62,9 +63,6 @@ begin
         raise exception 'retain and eligible_authid or eligible_authrole exclude each other'
             using errcode = 'invalid_parameter_value',
                 hint = 'The router gives retained events to whoever subscribes later.';
-    end if;
-    if options ? 'when' then
-        perform wamp.require_condition(relation, options ->> 'when');
     end if;
     return options;
 end
