@@ -52,6 +52,8 @@ class Revision(NamedTuple):
     down_revision: str | None
     description: str
 
+_IS_BARE = text("select to_regclass('wamp.log') is not null")
+
 
 def upgrade(
     dsn: str,
@@ -198,6 +200,10 @@ def _apply(
         if replaced is None:
             raise old_schema(found, watches)
         connection.execute(text("drop schema wamp cascade"))
+    elif found is None and action is command.upgrade and connection.scalar(_IS_BARE):
+        # As pg_dump --schema-only leaves it, and at the first revision, the only one there is.
+        _run(connection, _sql("start"))
+        connection.execute(text("insert into wamp.alembic_version values ('0101')"))
     elif found is not None and found not in {known.revision for known in history()}:
         raise StartError(_unknown(found))
     action(config, target)

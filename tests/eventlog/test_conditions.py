@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from pgwamp.eventlog import conditions
 from pgwamp.eventlog.body import read_body
 from pgwamp.pgtypes import record_texts
 from tests.eventlog.conftest import Log
@@ -306,3 +307,36 @@ async def test_another_server_may_have_other_numbers(log: Log, is_told_again: bo
         "update wamp.era set system_identifier = 7",
     )
     assert await _visible(log, condition) == ([1, 2], [1, 2])
+
+
+async def test_conditions_that_take_too_much_of_a_minute_rest(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "BUDGET_SECONDS", 0.0)
+    await log.execute(
+        "create table item (id int primary key)",
+        """select wamp.watch('item', '{"when": "id > 0"}')""",
+    )
+    async with log.sequencing() as sequencing:
+        for number in (1, 2):
+            await log.execute(f"insert into item values ({number})")
+            await sequencing.look()
+    assert [body for _, body in await log.told()] == [
+        {"key": {"id": 1}, "new": {"id": 1}},
+        {"key": {"id": 2}, "truncated": True},
+    ]
+
+
+async def test_computed_columns_have_a_bound(log: Log) -> None:
+    if await log.connection.fetchval("show server_version_num") < "180000":
+        pytest.skip("no virtual columns before PostgreSQL 18")
+    await log.execute(
+        "create table item (id int primary key, v text, "
+        "long text generated always as (repeat(v, 40000000)) virtual)",
+        "select wamp.watch('item')",
+        "insert into item values (1, ''), (2, 'x')",
+    )
+    assert [body for _, body in await log.told()] == [
+        {"key": {"id": 1}, "new": {"id": 1, "v": "", "long": ""}},
+        {"key": {"id": 2}, "truncated": True},
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pgwamp import migrations
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog import sequencing
@@ -24,7 +25,7 @@ from tests.servers import execute
 
 async def eras(log: Log) -> int:
     """The number of histories that the log was written by."""
-    number: int = await log.connection.fetchval("select count(*) from wamp.era")
+    number: int = await log.connection.fetchval("select count(*) from wamp.era where began > 0")
     return number
 
 
@@ -275,6 +276,37 @@ async def test_a_dump_repeats_no_statement_but_the_one_that_was_being_taken(
         assert await good_cursors(log, told) == len(told)
         await log.take()
         assert keys(await log.events()) == [1, 2, *range(11, 50), *range(31, 61), 100]
+
+
+async def test_a_dump_of_what_no_component_has_served_goes_on(
+    site: Site, primary: Postgres
+) -> None:
+    age(site, primary)
+    async with log_of(primary) as log:
+        await log.execute(*insert(1, 2))
+    other = put_dump_back(site, primary)
+    async with log_of(other) as log, log.sequencing() as sequencer:
+        await log.execute(*insert(3))
+        for _ in range(3):
+            await sequencer.look()
+        assert keys(await log.events()) == [1, 2, 3]
+
+
+async def test_a_dump_of_the_schema_alone_takes_writes_and_an_upgrade_begins_it(
+    site: Site, primary: Postgres
+) -> None:
+    execute(primary.url(), "create database copy")
+    dump = site.run("pg_dump", "--schema-only", primary.url(NAME))
+    site.run("psql", "--quiet", "--set=ON_ERROR_STOP=1", primary.url("copy"), stdin=dump)
+    async with log_of(primary, "copy") as log:
+        await log.execute(*insert(1))
+        assert migrations.current(log.database.url) is None
+        migrations.upgrade(log.database.url)
+        assert migrations.current(log.database.url) == migrations.head()
+        # What is watched is data.
+        await log.execute(*insert(2), "select wamp.watch('item')", *insert(3))
+        await log.take()
+        assert keys(await log.events()) == [3]
 
 
 @pytest.mark.parametrize("goes_on", ["the primary", "the standby"])

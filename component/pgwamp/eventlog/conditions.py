@@ -31,6 +31,8 @@ AT_ONCE, SECONDS = 500, 5.0
 MOST_FAILURES = 3
 #: Seconds that a condition is not tried again which took too long, or ended its session.
 REST_SECONDS = 60.0
+#: Seconds that the conditions of a table may take in so many: all others wait meanwhile.
+BUDGET_SECONDS, BUDGET_PERIOD_SECONDS = 10.0, 60.0
 _EVALUATE = """
 select wamp.evaluate(
     wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
@@ -56,6 +58,10 @@ class Conditions:
         self._own: asyncpg.Connection[Any] | None = None
         #: Tables whose conditions rest, and until when.
         self._resting: dict[int, float] = {}
+        #: When the period of a table began, and what was taken of its budget.
+        self._taken: dict[int, tuple[float, float]] = {}
+        #: Until when nothing is logged of a table.
+        self._told: dict[int, float] = {}
 
     async def open(self) -> None:
         """Begin the session of the conditions.
@@ -115,12 +121,12 @@ class Conditions:
         if not rows:
             return []
         relation = making.layout.relation
-        now = asyncio.get_running_loop().time()
-        if self._resting.get(relation, 0.0) > now:
+        started = asyncio.get_running_loop().time()
+        if self._resting.get(relation, 0.0) > started:
             return None
         names = making.layout.reads
         records = "[" + ",".join(_record(row, names) for row in rows) + "]"
-        problem = "it took too long, or ended its session"
+        problem, rests = "it took too long, or ended its session", REST_SECONDS
         try:
             async with asyncio.timeout(SECONDS + 1):
                 answer = await self._answer(making.layout.evaluation, making.condition, records)
@@ -133,20 +139,42 @@ class Conditions:
             # Whatever it raises: it can choose any SQLSTATE, also one of a lost connection.
             answer = None
             if self._own is not None and not self._own.is_closed():
-                problem = str(getattr(error, "sqlstate", None) or type(error).__name__)
-                now = -REST_SECONDS
+                problem, rests = str(getattr(error, "sqlstate", None) or type(error).__name__), 0.0
         if answer is None:
-            self._resting[relation] = now + REST_SECONDS
-            log.warning(
-                "the condition of a watched table fails, its events come without values",
-                relation=f"{making.layout.schema}.{making.layout.name}",
-                problem=problem,
-            )
+            self._tell(making, started, problem)
+            self._resting[relation] = started + rests
+        self._take(relation, started)
+        if answer is None:
             return None
         return [
             _with(row, making, visible, virtual)
             for row, (visible, virtual) in zip(rows, json.loads(answer), strict=True)
         ]
+
+    def _take(self, relation: int, started: float) -> None:
+        """Count the time since then; have the table rest if it is too much."""
+        now = asyncio.get_running_loop().time()
+        begun, taken = self._taken.get(relation, (started, 0.0))
+        if started >= begun + BUDGET_PERIOD_SECONDS:
+            begun, taken = started, 0.0
+        taken += now - started
+        self._taken[relation] = begun, taken
+        if taken > BUDGET_SECONDS:
+            until = begun + BUDGET_PERIOD_SECONDS
+            self._resting[relation] = max(self._resting.get(relation, 0.0), until)
+            log.warning("the conditions of a watched table took too long", relation=relation)
+
+    def _tell(self, making: Making, now: float, problem: str) -> None:
+        """Log it once a minute for each table."""
+        relation = making.layout.relation
+        if now < self._told.get(relation, now):
+            return
+        self._told[relation] = now + REST_SECONDS
+        log.warning(
+            "the condition of a watched table fails, its events come without values",
+            relation=f"{making.layout.schema}.{making.layout.name}",
+            problem=problem,
+        )
 
     async def _answer(self, evaluation: str, condition: str | None, records: str) -> str:
         own = await self._begun()

@@ -35,11 +35,10 @@ async def begin_era(connection: asyncpg.Connection[Any], state: State) -> None:
     last = row["last_system_identifier"], row["last_timeline"], row["last_log_oid"]
     if here == last:
         return
-    is_first = row["last_timeline"] is None
     async with connection.transaction():
         await state.fence()
         # A promotion changes the timeline alone.
-        if not is_first and (here[0], here[2]) != (last[0], last[2]):
+        if (here[0], here[2]) != (last[0], last[2]):
             await move(connection)
         await connection.execute(_BEGIN, state.position.number + 1, *here)
         await state.load()

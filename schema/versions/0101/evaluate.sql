@@ -18,6 +18,9 @@ declare
     answer json;
 begin
     execute statement into answer using records;
+    if octet_length(answer::text) > 33554432 then
+        raise exception 'computed columns are too long' using errcode = 'program_limit_exceeded';
+    end if;
     return answer;
 end
 $$;

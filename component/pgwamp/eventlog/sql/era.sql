@@ -5,5 +5,6 @@ select
     ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer as timeline,
     'wamp.log'::regclass::oid::bigint as log_oid,
     e.system_identifier as last_system_identifier, e.timeline as last_timeline, e.log_oid as last_log_oid
-from (values (1)) as always
-left join (select * from wamp.era order by began desc limit 1) as e on true
+from wamp.era as e
+order by e.began desc
+limit 1
