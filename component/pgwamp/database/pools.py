@@ -194,10 +194,10 @@ class Pools:
         return {**self.session_settings, **extra, **ours}
 
     @asynccontextmanager
-    async def own(self, caller: Caller | None = None) -> AsyncIterator[Connection]:
+    async def own(self, caller: Caller | Party | None = None) -> AsyncIterator[Connection]:
         """A connection for a statement of ours.
 
-        :param caller: the call that it is for, which then counts towards its share.
+        :param caller: whom it is for, and towards whose share it counts.
         :raises Unavailable: none became free within ``acquire_timeout``, or the database is away.
         """
         async with self._place(("own", ""), caller):

@@ -114,14 +114,17 @@ class Database:
         return self._pools.own()
 
     @asynccontextmanager
-    async def answering(self, caller: Caller) -> AsyncIterator[Connection]:
+    async def answering(
+        self, caller: Caller, party: Party | None = None
+    ) -> AsyncIterator[Connection]:
         """Lend a connection as :meth:`own` to a call, with what goes wrong as its errors.
 
+        :param party: those for whom it is, if they are several.
         :raises NotAuthorized: as :meth:`admit`.
         """
         await self.admit(caller)
         with self._call_errors():
-            async with self._pools.own(caller) as connection:
+            async with self._pools.own(caller if party is None else party) as connection:
                 yield connection
 
     async def admit(self, caller: Caller) -> None:

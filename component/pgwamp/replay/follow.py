@@ -32,6 +32,7 @@ from pgwamp.replay.rights import Rights
 from pgwamp.replay.subjects import Subject, TableSubject
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
+from pgwamp.shares import Party
 
 #: Events of one item, and octets that several of them may have.
 ITEM_EVENTS, ITEM_OCTETS = 500, 1_000_000
@@ -129,7 +130,7 @@ class _Follow:
         common = self._common
         position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
-            await self._ask(connection)
+            self._is_now(await self._ask(connection))
             options: Mapping[str, Any] = {}
             if isinstance(self._subject, TableSubject):
                 options = await self._subject.options(connection)
@@ -176,7 +177,7 @@ class _Follow:
         pages, more = self._common.pages, True
         while more:
             async with self._connection() as connection:
-                wanted = await self._ask(connection)
+                wanted = self._is_now(await self._ask(connection))
                 batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
                 page = await pages.read(connection, self._position, wanted, batch)
             self._position, more = page.end, page.more
@@ -206,23 +207,20 @@ class _Follow:
                 yield self._item(batches[-1], handover.position)
 
     async def _ask(self, connection: asyncpg.Connection[Any]) -> EventFilter:
-        """Ask what the caller may have now."""
-        wanted = await self._subject.event_filter(
+        """Ask what callers of this role may have now."""
+        return await self._subject.event_filter(
             self._common.database, connection, self._caller, self._topic, watched=True
         )
-        return self._is_now(wanted)
 
     async def _ask_again(self) -> EventFilter:
         """Ask what the caller may have, unless an answer for its role still holds."""
-        common, role = self._common, self._common.database.roles.of(self._caller)
-
-        async def ask() -> EventFilter:
-            async with self._connection() as connection:
-                return await self._ask(connection)
-
-        # The notification of a REVOKE comes before those of what is written after it.
+        role = self._common.database.roles.of(self._caller)
         key = self._subject.path, None if role is None else role.name
-        return self._is_now(await self._rights.wanted(key, common.feed.schema, ask))
+        # The notification of a REVOKE comes before those of what is written after it.
+        schema = self._common.feed.schema
+        return self._is_now(
+            await self._rights.wanted(key, schema, self._caller, self._connection, self._ask)
+        )
 
     def _is_now(self, answer: EventFilter) -> EventFilter:
         """Take an answer for the caller's role.
@@ -243,14 +241,19 @@ class _Follow:
         return {"events": as_sent(changes), "cursor": position.cursor}
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:
-        """A connection of the primary, for as long as one call may take, when it is our turn."""
+    async def _connection(
+        self, party: Party | None = None
+    ) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A connection of the primary, for as long as one call may take, when it is our turn.
+
+        :param party: those whose turn it may be too.
+        """
         seconds = self._common.limits.call_timeout
         database = self._common.database
         try:
             async with (
                 asyncio.timeout(seconds),
-                database.answering(self._caller) as connection,
+                database.answering(self._caller, party) as connection,
             ):
                 yield connection
         except TimeoutError:
