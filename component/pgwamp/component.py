@@ -63,9 +63,7 @@ class Component:
             settings.limits,
         )
         self.listener = Listener(settings.database.events_dsn())
-        self.feed = Feed(
-            self.database, self.listener, self.naming, max_bytes=settings.limits.max_bytes
-        )
+        self.feed = Feed(self.database, self.listener, self.naming, settings.limits)
         self.live = LiveQueries(self.database, settings, self.feed)
         self._serving: Serving | None = None
         self.metrics = Metrics()

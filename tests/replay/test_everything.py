@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from pgwamp.access import Caller
-from pgwamp.component import Component
 from pgwamp.errors import CallError
 from pgwamp.replay import pages as pages_module
-from pgwamp.session import Call
-from tests.conftest import Connect, Database, MakeSettings, Serve
+from tests.conftest import Connect, Database, Serve
 from tests.replay.appending import LOGGED, append, inserted, until_logged
+from tests.replay.conftest import Load
 from tests.replay.following import Follower
+from tests.replay.handlers import Somebody
 from tests.servers import CALLS
 
 TABLES = (
@@ -146,70 +144,6 @@ async def test_few_events_among_many_are_found_in_bounded_steps(
 # --- who may have them --------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def load(make_settings: MakeSettings) -> AsyncIterator[Callable[..., Awaitable[Component]]]:
-    """A component without a router, whose handlers are called as anybody."""
-    started: list[Component] = []
-
-    async def start(**sections: Any) -> Component:
-        component = Component(make_settings(**sections))
-        await component.database.start()
-        started.append(component)
-        await component.listener.start()
-        await component.load()
-        return component
-
-    yield start
-    for component in started:
-        await component.listener.stop()
-        await component.database.stop()
-
-
-class Somebody:
-    """A caller of a component's handlers."""
-
-    def __init__(self, component: Component, authid: str | None, authrole: str | None = None):
-        self._component = component
-        self._caller = Caller("realm1", "x", 7, authid, authrole)
-
-    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        prefix = self._component.naming._settings.prefix
-
-        async def progress(_: Any) -> None:
-            """Never called: the generator is read."""
-
-        call = Call(args, kwargs, self._caller, progress)
-        return self._component.exposure.procedures[f"{prefix}.{name}"].handler(call)
-
-    async def changes(self, name: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """The events of a call of changes."""
-        value: list[dict[str, Any]] = (await self._call(f"{name}changes", *args, **kwargs)).value
-        return value
-
-    def follow(self, name: str, **kwargs: Any) -> Following:
-        """A call of follow."""
-        return Following(self._call(f"{name}follow", **kwargs))
-
-
-class Following:
-    """The events of a call of follow, as they are asked for."""
-
-    def __init__(self, items: AsyncGenerator[Mapping[str, Any]]):
-        self._items = items
-        self.rows: list[Mapping[str, Any]] = []
-
-    async def events(self, number: int) -> list[Mapping[str, Any]]:
-        """The next events, so many and what comes with them; of none, until it has begun."""
-        events: list[Mapping[str, Any]] = []
-        async with asyncio.timeout(10):
-            async for item in self._items:
-                self.rows += item.get("rows", ())
-                events += item.get("events", ())
-                if len(events) >= number:
-                    break
-        return events
-
-
 OPTIONS: dict[str, dict[str, Any]] = {
     "all": {},
     "alice": {"eligible_authid": ["alice"]},
@@ -241,7 +175,7 @@ def published(topic: str, **options: Any) -> dict[str, Any]:
     ],
 )
 async def test_events_go_to_whom_they_are_eligible(
-    load: Callable[..., Awaitable[Component]],
+    load: Load,
     database: Database,
     prefix: str,
     authid: str | None,
@@ -271,9 +205,7 @@ async def test_events_go_to_whom_they_are_eligible(
     assert len(await Somebody(component, "dave").changes("item.")) == 1
 
 
-async def test_pages_for_the_eligible_are_full(
-    load: Callable[..., Awaitable[Component]], database: Database
-) -> None:
+async def test_pages_for_the_eligible_are_full(load: Load, database: Database) -> None:
     database.execute(
         *TABLES,
         *(
@@ -289,7 +221,7 @@ async def test_pages_for_the_eligible_are_full(
 
 
 async def test_with_roles_there_is_what_the_role_may_read(
-    load: Callable[..., Awaitable[Component]],
+    load: Load,
     database: Database,
     prefix: str,
 ) -> None:
@@ -326,9 +258,7 @@ async def test_with_roles_there_is_what_the_role_may_read(
         database.execute(f"drop owned by {role}", f"drop role {role}")
 
 
-async def test_a_revoked_privilege_ends_a_follow(
-    load: Callable[..., Awaitable[Component]], database: Database
-) -> None:
+async def test_a_revoked_privilege_ends_a_follow(load: Load, database: Database) -> None:
     role = f"role_{uuid.uuid4().hex[:8]}"
     database.execute(*TABLES, f"create role {role} role {CALLS}", f"grant select on item to {role}")
     try:
@@ -347,7 +277,7 @@ async def test_a_revoked_privilege_ends_a_follow(
 
 
 async def test_changes_that_are_in_the_rows_of_a_snapshot_are_passed_over(
-    load: Callable[..., Awaitable[Component]], database: Database
+    load: Load, database: Database
 ) -> None:
     """However late the sequencer makes events of them, by pages or live."""
     database.execute(*TABLES)
@@ -364,8 +294,7 @@ async def test_changes_that_are_in_the_rows_of_a_snapshot_are_passed_over(
     open_xid = await early.fetchval("select pg_current_xact_id()::text")
     following = Somebody(component, "alice").follow("item.", snapshot=True)
     # One of the three is logged while the rows are read.
-    rows = anext(following._items)
-    first = await rows
+    first = await following.next()
     database.execute(inserted(1, xid=xids[0]))
     assert await following.events(0) == []
     assert first["rows"] == [{"id": 1}, {"id": 2}]

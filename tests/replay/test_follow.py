@@ -269,20 +269,25 @@ async def test_who_does_not_keep_up_misses_nothing(
     client = await connect()
     lags = 0
     gate = asyncio.Event()
-    live = follow_module._Follow._live
+    live, send_batch = follow_module._Follow._live, follow_module._Follow._send_batch
 
-    async def held(self: Any, subscription: Any, handover: Any) -> Any:
-        """Takes one item, and no further one until the gate opens: as if there was no room."""
+    async def counted(*arguments: Any) -> None:
         nonlocal lags
         try:
-            async for item in live(self, subscription, handover):
-                yield item
-                await gate.wait()
+            await live(*arguments)
         except feed_module.Lagged:
             lags += 1
             raise
 
-    monkeypatch.setattr(follow_module._Follow, "_live", held)
+    async def held(self: Any, *arguments: Any) -> None:
+        """Sends one batch, and no further one until the gate opens: as if there was no room."""
+        sent = self._sent
+        await send_batch(self, *arguments)
+        if self._sent != sent:
+            await gate.wait()
+
+    monkeypatch.setattr(follow_module._Follow, "_live", counted)
+    monkeypatch.setattr(follow_module._Follow, "_send_batch", held)
     slow = await Follower(client, f"{prefix}.item.follow").begun()
     await until_subscribed(component, 1)
     database.execute("insert into item values (-1)")

@@ -29,6 +29,8 @@ from pgwamp.eventlog.position import START, Position
 from pgwamp.naming import Naming
 from pgwamp.replay.change import Change, complete, outline
 from pgwamp.replay.tables import TableNow, read_tables
+from pgwamp.settings import LimitSettings
+from pgwamp.shares import Shares
 from pgwamp.tasks import end, is_ending
 
 log = logs.get(__name__)
@@ -40,6 +42,8 @@ PAGE_EVENTS = 200
 WAITING_EVENTS, WAITING_OCTETS = 10 * PAGE_EVENTS, 8 * PAGE_BYTES
 #: Seconds that reading waits for a subscription that is full.
 FULL_SECONDS = 2.0
+#: Pages of events that followers have read and not sent yet: each is as large as a message.
+UNSENT_PAGES = 4
 #: Seconds between polls when nobody says that there is something.
 FALLBACK_POLL_SECONDS = 5.0
 #: Seconds between tries while the database is away.
@@ -88,16 +92,21 @@ class Subscription:
 
         A batch without changes says that the schema may have changed.
         """
-        while not self._batches:
-            if self._lagged:
-                raise Lagged
-            self._signal.clear()
-            await self._signal.wait()
+        await self.ready()
         batch = self._batches.popleft()
         self._waiting -= len(batch.changes)
         self._octets -= batch.octets
         self._taken.set()
         return batch
+
+    async def ready(self) -> int:
+        """Wait for a batch, and answer its octets without taking it. Raises :class:`Lagged`."""
+        while not self._batches:
+            if self._lagged:
+                raise Lagged
+            self._signal.clear()
+            await self._signal.wait()
+        return self._batches[0].octets
 
     @property
     def is_full(self) -> bool:
@@ -127,14 +136,17 @@ class Feed:
     """Reads new events while somebody is subscribed, and gives each page to all.
 
     :param listener: hears ``logged``, and when its connection was lost.
-    :param max_bytes: of a message: a row that is larger comes without its values.
     :ivar schema: another number whenever the schema, and with it privileges, may have changed.
+    :ivar unsent: places of followers that have read events and not sent them yet.
     """
 
-    def __init__(self, database: Database, listener: Listener, naming: Naming, *, max_bytes: int):
+    def __init__(
+        self, database: Database, listener: Listener, naming: Naming, limits: LimitSettings
+    ):
         self._database = database
         self._naming = naming
-        self._max_bytes = max_bytes
+        self._max_bytes = limits.max_bytes
+        self.unsent = Shares(UNSENT_PAGES, per_session=limits.per_session, reserve=limits.reserve)
         self._subscriptions: set[Subscription] = set()
         self._signal = asyncio.Event()
         self._taken = asyncio.Event()

@@ -7,8 +7,8 @@ consistent snapshot of the table and on from there without a gap.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ from pgwamp.shares import Party
 
 #: Events of one item, and octets that several of them may have.
 ITEM_EVENTS, ITEM_OCTETS = 500, 1_000_000
+#: Octets of a batch of the feed that a follower takes without a place among those who send.
+SMALL_OCTETS = 20_000
 #: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
 QUIET_SECONDS = 60.0
 _SCHEMAS: dict[str, dict[str, Any]] = {
@@ -44,7 +46,8 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "topic": {"type": "string", "description": "what the topics of the events begin with"},
 }
 
-Item = Mapping[str, Any]
+#: Sends a progressive result, and waits until there is room for the next.
+Progress = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Following:
         snapshot = ("snapshot",) if relation is not None else ()
         arguments = ("since", *snapshot, *subject.narrowing)
 
-        def handler(call: Call) -> AsyncIterator[Item]:
+        async def handler(call: Call) -> None:
             request = bind(arguments, call.args, call.kwargs)
             if call.progress is None:
                 raise InvalidArgument(
@@ -74,7 +77,7 @@ class Following:
                     "follow answers as long as things happen: ask for progressive results, "
                     "or call changes for what has happened until now",
                 )
-            return _Follow(self, subject, relation, call.caller, request).items()
+            await _Follow(self, subject, relation, call.caller, call.progress, request).run()
 
         uri = f"{subject.path}.follow"
         return Procedure(
@@ -104,12 +107,14 @@ class _Follow:
         subject: Subject,
         relation: Relation | None,
         caller: Caller,
+        progress: Progress,
         request: Mapping[str, Any],
     ):
         self._common = common
         self._subject = subject
         self._relation = relation
         self._caller = caller
+        self._progress = progress
         self._since, self._topic = request.get("since"), request.get("topic")
         # An answer for its role is none for a caller whom access.before may refuse.
         own = common.database.judges_each_caller
@@ -125,8 +130,8 @@ class _Follow:
                 "snapshot", "a snapshot begins anew, since goes on: give one of the two"
             )
 
-    async def items(self) -> AsyncGenerator[Item]:
-        """Dicts with events and the cursor after them; before them those with rows."""
+    async def run(self) -> None:
+        """Send dicts with events and the cursor after them; before them those with rows."""
         common = self._common
         position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
@@ -137,74 +142,88 @@ class _Follow:
             if position is None:
                 # Before the rows are read: what was logged until then is in them.
                 position = await last_position(connection)
-        if self._snapshot:
-            assert self._relation is not None
-            initial = common.initial.rows(common.database, self._caller, self._relation, options)
-            async with initial as (rows, self._contained):
-                async for chunk in rows:
-                    yield {"rows": chunk}
-            async with self._connection() as connection:
-                await flush(connection)
-        if self._since is None:
-            yield self._item([], position)
-        async with aclosing(self._from(position)) as items:
-            async for item in items:
-                yield item
-
-    async def _from(self, position: Position) -> AsyncGenerator[Item]:
-        """By pages until now, then live; and again, as often as that was too fast."""
         self._position = position
+        if self._snapshot:
+            await self._send_rows(options)
+        if self._since is None:
+            await self._send([], position)
         while True:
             # Before subscribing, so that the queue need not hold what happens meanwhile.
-            async for item in self._pages():
-                yield item
-            async with self._common.feed.subscribe() as subscription:
-                async for item in self._pages():
-                    yield item
+            await self._catch_up()
+            async with common.feed.subscribe() as subscription:
+                await self._catch_up()
                 handover = Handover(self._position)
                 try:
-                    async with aclosing(self._live(subscription, handover)) as items:
-                        async for item in items:
-                            yield item
+                    await self._live(subscription, handover)
                 except Lagged:
                     self._position = handover.position
 
-    async def _pages(self) -> AsyncGenerator[Item]:
-        """What came after the position until now; the position is then after it.
+    async def _send_rows(self, options: Mapping[str, Any]) -> None:
+        """Send the rows of the table, as the events that it is watched for would make them."""
+        common = self._common
+        assert self._relation is not None
+        initial = common.initial.rows(common.database, self._caller, self._relation, options)
+        async with initial as (rows, self._contained):
+            async for chunk in rows:
+                await self._progress({"rows": chunk})
+                # The next may be long in coming.
+                del chunk
+        async with self._connection() as connection:
+            await flush(connection)
+
+    async def _catch_up(self) -> None:
+        """Send what came after the position until now; the position is then after it.
 
         :raises CursorExpired: the position is not in the log any more.
         """
-        pages, more = self._common.pages, True
+        more = True
         while more:
-            async with self._connection() as connection:
-                wanted = self._is_now(await self._ask(connection))
-                batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
-                page = await pages.read(connection, self._position, wanted, batch)
-            self._position, more = page.end, page.more
-            if page.changes:
-                # A right may have gone between the question and what was read after it.
-                wanted = await self._ask_again()
-                changes = [change for change in page.changes if change in wanted]
-                yield self._item(changes, self._position)
+            # The place is kept until the page was sent: there are never more pages than places.
+            async with self._common.feed.unsent.place(self._caller):
+                more = await self._send_page()
 
-    async def _live(self, subscription: Subscription, handover: Handover) -> AsyncGenerator[Item]:
+    async def _send_page(self) -> bool:
+        """Whether there may be further events already."""
         pages = self._common.pages
+        async with self._connection() as connection:
+            wanted = self._is_now(await self._ask(connection))
+            batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
+            page = await pages.read(connection, self._position, wanted, batch)
+        self._position = page.end
+        if page.changes:
+            # A right may have gone between the question and what was read after it.
+            wanted = await self._ask_again()
+            await self._send([c for c in page.changes if c in wanted], self._position)
+        return page.more
+
+    async def _live(self, subscription: Subscription, handover: Handover) -> None:
         while True:
             try:
                 async with asyncio.timeout(QUIET_SECONDS):
-                    batch = await subscription.batch()
+                    octets = await subscription.ready()
             except TimeoutError:
                 await self._ask_again()
                 if handover.position != self._sent:
-                    yield self._item([], handover.position)
+                    await self._send([], handover.position)
                 continue
-            wanted = await self._ask_again()
-            changes = [change for change in handover.take(batch) if change in wanted]
-            batches = [part async for part in pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS)]
-            for part in batches[:-1]:
-                yield self._item(part, part[-1].event.position)
-            if batches:
-                yield self._item(batches[-1], handover.position)
+            if octets <= SMALL_OCTETS:
+                await self._send_batch(subscription, handover)
+                continue
+            # What waits is shared by all; what was taken is each one's own until it was sent.
+            async with self._common.feed.unsent.place(self._caller):
+                await self._send_batch(subscription, handover)
+
+    async def _send_batch(self, subscription: Subscription, handover: Handover) -> None:
+        """Send what is next of a subscription that is ready."""
+        pages = self._common.pages
+        wanted = await self._ask_again()
+        batch = await subscription.batch()
+        changes = [change for change in handover.take(batch) if change in wanted]
+        batches = [part async for part in pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS)]
+        for part in batches[:-1]:
+            await self._send(part, part[-1].event.position)
+        if batches:
+            await self._send(batches[-1], handover.position)
 
     async def _ask(self, connection: asyncpg.Connection[Any]) -> EventFilter:
         """Ask what callers of this role may have now."""
@@ -236,9 +255,9 @@ class _Follow:
         self._filter = replace(answer, caller=self._caller, topic=topic, contained=self._contained)
         return self._filter
 
-    def _item(self, changes: Sequence[Change], position: Position) -> Item:
+    async def _send(self, changes: Sequence[Change], position: Position) -> None:
         self._sent = position
-        return {"events": as_sent(changes), "cursor": position.cursor}
+        await self._progress({"events": as_sent(changes), "cursor": position.cursor})
 
     @asynccontextmanager
     async def _connection(
