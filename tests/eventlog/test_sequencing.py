@@ -402,6 +402,40 @@ async def test_without_event_triggers_a_lost_column_makes_events_for_nobody(log:
     assert json.loads(event.options or "") == {"eligible_authid": []}
 
 
+async def test_a_row_that_names_too_many_is_for_nobody(log: Log) -> None:
+    name = "n" * 24_998
+    await log.execute(
+        "create table item (id int primary key, members text[])",
+        """select wamp.watch('item', '{"columns": ["id"], "eligible_authid": "members"}')""",
+        f"insert into item values (1, array['{name}', '{name}'])",
+        f"insert into item values (2, array['{name}', '{name}xx'])",
+        "update item set members = '{ann}' where id = 2",
+    )
+    assert [(op, body["key"]["id"]) for op, body in await log.told()] == [
+        ("insert", 1),
+        ("insert", 2),
+        ("delete", 2),
+        ("insert", 2),
+    ]
+    eligible = [json.loads(event.options or "")["eligible_authid"] for event in await log.events()]
+    assert eligible == [[name, name], [], [], ["ann"]]
+
+
+async def test_an_event_of_very_many_parts_comes_without_values(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, one int[], two int[], three int[])",
+        "select wamp.watch('item')",
+        *(
+            f"insert into item select {key}, x, x, x from "
+            f"(select array_agg(1) from generate_series(1, {length})) as a (x)"
+            for key, length in ((1, 166_660), (2, 166_667))
+        ),
+    )
+    (_, few), (_, many) = await log.told()
+    assert [len(few["new"][name]) for name in ("one", "two", "three")] == [166_660] * 3
+    assert many == {"key": {"id": 2}, "truncated": True}
+
+
 async def test_partitions_come_and_go_with_their_rows(log: Log) -> None:
     await log.execute(
         "create table reading (id int primary key, n int) partition by range (id)",

@@ -45,7 +45,7 @@ async def test_the_events_of_a_page_are_made_in_parts(
     database.execute(
         "create table doc (id int primary key, body jsonb)",
         "select wamp.watch('doc')",
-        "insert into doc select n, to_jsonb(repeat('x', 300000)) from generate_series(1, 20) as n",
+        "insert into doc select n, to_jsonb(repeat('x', 49000)) from generate_series(1, 20) as n",
     )
     await serve()
     await until_logged(database)
@@ -53,7 +53,7 @@ async def test_the_events_of_a_page_are_made_in_parts(
     client = await connect()
     events = await client.call(f"{prefix}.doc.changes")
     assert len(events) > 10
-    assert len(pauses) >= len(events) - 1
+    assert len(pauses) >= len(events) // 2
 
 
 async def test_a_transaction_that_commits_late_is_not_skipped(

@@ -16,7 +16,7 @@ from pgwamp.component import Component
 from pgwamp.eventlog.log import LoggedEvent, last_position, read_page
 from pgwamp.eventlog.position import START, Position
 from pgwamp.replay import feed as feed_module
-from pgwamp.replay.change import Change, outline
+from pgwamp.replay.change import Change, outlines
 from pgwamp.replay.feed import Batch, Lagged, Subscription
 from pgwamp.replay.handover import Handover
 from tests.conftest import Database, MakeSettings, Serve
@@ -176,14 +176,14 @@ async def test_a_failure_of_the_feed_is_told_and_does_not_end_it(
 ) -> None:
     failing = True
 
-    def fail_once(*args: Any) -> Change:
+    async def fail_once(*args: Any) -> list[Change]:
         nonlocal failing
         if failing:
             failing = False
             raise ZeroDivisionError
-        return outline(*args)
+        return await outlines(*args)
 
-    monkeypatch.setattr(feed_module, "outline", fail_once)
+    monkeypatch.setattr(feed_module, "outlines", fail_once)
     async with component.feed.subscribe() as subscription:
         database.execute(inserted(1), LOGGED)
         async with asyncio.timeout(5):

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgwamp.eventlog.log import read_page
+from pgwamp.eventlog.position import START
 from pgwamp.neutral import most_octets
+from pgwamp.replay import change as change_module
+from pgwamp.replay import pages as pages_module
 from tests.conftest import Connect, Database, Serve
-from tests.replay.appending import until_logged
+from tests.replay.appending import inserted, until_logged
 from tests.replay.following import Follower
 
 LIMIT = 200_000
@@ -126,3 +130,64 @@ async def test_an_event_over_the_limit_comes_without_values(
     database.execute(f"insert into item values (5, repeat('x', {LIMIT}))")
     await follower.until(lambda f: len(f.events) == 4)
     assert follower.events[-1]["truncated"] is True
+
+
+async def test_a_long_key_of_an_event_without_values_is_counted(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    key = "k" * 15_000
+    body = {"key": {"id": key}, "new": {"id": key, "numbers": [0.5] * 20_000}}
+    database.execute(*ITEM, *(inserted(number, body=body) for number in range(20)))
+    await serve(limits={"max_bytes": LIMIT})
+    client = await connect()
+    found, since, more = 0, None, True
+    while more:
+        events, answer = await client.call_full(f"{prefix}.item.changes", [since])
+        assert all(event["truncated"] and event["key"] == {"id": key} for event in events)
+        found, since, more = found + len(events), answer["next"], answer["more"]
+    assert found == 20
+
+
+async def test_a_large_event_is_weighed_once_however_many_follow(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weighed: list[int] = []
+
+    def weigh(value: Any) -> int:
+        octets = most_octets(value)
+        weighed.append(octets)
+        return octets
+
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    followers = [Follower(client, f"{prefix}.item.follow") for _ in range(5)]
+    for number in (1, 2):  # the first may be read before they are live
+        for follower in followers:
+            await follower.begun()
+        database.execute(f"insert into item values ({number})")
+        for follower in followers:
+            await follower.keys(number)
+    for module in (change_module, pages_module):
+        monkeypatch.setattr(module, "most_octets", weigh)
+    numbers = "array(select 0.5::float8 from generate_series(1, 30000))"
+    database.execute(f"insert into item values (3, null, null, {numbers})")
+    for follower in followers:
+        assert await follower.keys(3) == [1, 2, 3]
+    assert len(weighed) == 1
+    assert weighed[0] > 25 * 30_000
+
+
+async def test_options_of_events_count_to_a_page(database: Database) -> None:
+    options = {"eligible_authid": ["someone"] * 10_000}
+    octets = len(json.dumps(options))
+    database.execute(*ITEM, *(inserted(number, options=options) for number in range(8)))
+    connection = await database.connect()
+    page = await read_page(connection, START, 200, max_bytes=3 * octets)
+    assert len([event for event in page.events if event.is_of_interest]) == 3
+    assert page.more
+    await connection.close()

@@ -16,6 +16,7 @@ from pgwamp.eventlog.long_texts import LONGEST, LongTexts
 from pgwamp.eventlog.making import UNREADABLE, Draft, Making, Row
 from pgwamp.eventlog.state import Entry
 from pgwamp.eventlog.subjects import Subjects
+from pgwamp.neutral import Size
 from pgwamp.pgtypes import loads
 
 log = logs.get(__name__)
@@ -25,6 +26,8 @@ PART_OCTETS = 50_000
 LARGEST = 16 * 1024 * 1024
 #: Characters of the body of an event.
 MOST_BODY = 2 * LARGEST
+#: Elements and members of the values of an event: as many as of an answer of ``select``.
+MOST_PARTS = 500_000
 _NAMES = {"I": "i", "U": "u", "D": "d"}
 _TABLES_TOLD = 100
 
@@ -151,9 +154,13 @@ class Entries:
                 drafts = self._marked(making, one)
             else:
                 drafts = list(making.drafts(row.op, one.old, one.new))
+                if row.size > MOST_PARTS:
+                    _require_few_parts(drafts)
         except UNREADABLE as error:
             self._tell(row.relation, f"a value cannot be read: {type(error).__name__}")
             drafts = self._marked(making, one)
+        if any(side and making.has_too_many_eligible(side) for side in (one.old, one.new)):
+            self._tell(row.relation, "a row names too many who are eligible: it is for nobody")
         try:
             entries = [self._entry(making, row, draft) for draft in drafts]
             if all(len(entry.body or "") <= MOST_BODY for entry in entries):
@@ -193,6 +200,14 @@ class Entries:
             return
         self._told.add((relation, problem))
         log.error("events of a watched table are incomplete", relation=relation, problem=problem)
+
+
+def _require_few_parts(drafts: Sequence[Draft]) -> None:
+    for draft in drafts:
+        size = Size()
+        size.add(draft.body, MOST_PARTS)
+        if size.values > MOST_PARTS:
+            raise PayloadTooLarge(f"an event has more than {MOST_PARTS} parts")
 
 
 def _published(row: RawRow) -> Entry:

@@ -20,6 +20,9 @@ _PART = re.compile(r"\{([^{}]+)\}|([^{}]+)")
 _PLAIN = re.compile(r"[A-Za-z0-9_~!*'()-]+", re.ASCII)
 #: Characters of a value that its part of a topic has at most.
 _TOPIC_CHARACTERS = 200
+#: Octets of a column that says who is eligible: two of them are as long as options of wamp.publish
+#: may be. Every reader of the log reads the names of every event.
+MOST_ELIGIBLE_OCTETS = 50_000
 _NAMES = {"i": "insert", "u": "update", "d": "delete", "t": "truncate"}
 #: What reading a value may raise. No row may stop the others: it is told without its values.
 UNREADABLE = (
@@ -212,11 +215,19 @@ class Making:
 
     def _options_of(self, row: Row | None) -> Mapping[str, Any] | None:
         """The options of the publish; an event of nobody knows which row is for nobody."""
+        is_for_nobody = row is None or self._is_misfit or self.has_too_many_eligible(row)
         eligible = {
-            name: [] if row is None or self._is_misfit else _listed(row, column)
+            name: [] if row is None or is_for_nobody else _listed(row, column)
             for name, column in self._eligible.items()
         }
         return {**eligible, **self._retained} or None
+
+    def has_too_many_eligible(self, row: Row) -> bool:
+        """Whether a row names so many that it is for nobody."""
+        if self._is_misfit:
+            return False
+        texts = (row.text(column) or "" for column in self._eligible.values())
+        return any(len(text.encode()) > MOST_ELIGIBLE_OCTETS for text in texts)
 
 
 def _uri_part(row: Row, column: str) -> str:

@@ -9,13 +9,18 @@ from typing import Any
 
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.events.topics import Topics
-from pgwamp.replay.change import change_kwargs, read_options, read_values, without_values
+from pgwamp.replay.change import (
+    UNBROKEN_OCTETS,
+    Shows,
+    change_kwargs,
+    read_options,
+    read_values,
+    without_values,
+)
 
 #: Changes that travel in one message of a table that is watched with ``batch``, at most.
 BATCH_EVENTS = 500
-#: Octets of bodies that are read without a break: of short numbers, they take some milliseconds.
-_UNBROKEN_OCTETS = 50_000
-#: Octets that an event counts as beside its body.
+#: Octets that an event counts as beside its own.
 _EVENT_OCTETS = 100
 #: What the changes of a batch have in common.
 _COMMON = ("schema", "table", "op")
@@ -75,7 +80,7 @@ async def messages(events: Iterable[LoggedEvent], topics: Topics) -> AsyncIterat
     """
     rows: list[dict[str, Any]] = []
     first: Message | None = None
-    left = _UNBROKEN_OCTETS
+    left = UNBROKEN_OCTETS
     for event in events:
         topic = topics.of(event)
         if topic is None:
@@ -84,8 +89,12 @@ async def messages(events: Iterable[LoggedEvent], topics: Topics) -> AsyncIterat
         if left < 0:
             # Before the event is sent, which takes time too.
             await asyncio.sleep(0)
-            left = _UNBROKEN_OCTETS
-        message = _message(event, topic, topics)
+            left = UNBROKEN_OCTETS
+        shows = topics.shows(event)
+        if event.size > UNBROKEN_OCTETS:
+            message = await asyncio.to_thread(_message, event, topic, shows)
+        else:
+            message = _message(event, topic, shows)
         if first is not None and (not _alike(first, message) or len(rows) == BATCH_EVENTS):
             yield _batch(first, rows)
             first, rows = None, []
@@ -98,12 +107,12 @@ async def messages(events: Iterable[LoggedEvent], topics: Topics) -> AsyncIterat
         yield _batch(first, rows)
 
 
-def _message(event: LoggedEvent, topic: str, topics: Topics) -> Message:
+def _message(event: LoggedEvent, topic: str, shows: Shows) -> Message:
     options = read_options(event)
     refused = "its options cannot be read" if options is None else None
     cursor = event.position.cursor
     if event.op != "publish":
-        kwargs = change_kwargs(event, topics.shows(event))
+        kwargs = change_kwargs(event, shows)
         return Message(cursor, topic, None, kwargs, options or {}, True, refused)
     values = read_values(event)
     if "truncated" in values:

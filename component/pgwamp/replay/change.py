@@ -12,6 +12,7 @@ from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.naming import Naming
+from pgwamp.neutral import most_octets
 from pgwamp.pgtypes import loads
 from pgwamp.replay.tables import TableNow
 
@@ -21,9 +22,14 @@ _ROWS = ("key", "new", "old")
 _VALUES = frozenset({"new", "old", "args", "kwargs"})
 #: Octets of an event's fixed members.
 _FRAME_OCTETS = 256
-#: Octets of bodies that are read without a break: of short numbers, they take some milliseconds.
-_UNBROKEN_OCTETS = 50_000
-#: Octets that an event counts as beside its body.
+#: No serializer makes more of JSON's text: a float in an array has 9 octets instead of 4.
+_GROWTH = 3
+#: Octets of events that are read without a break: of short numbers, they take some milliseconds.
+#: A larger event is read and weighed in a thread.
+UNBROKEN_OCTETS = 50_000
+#: Octets of an event that is weighed where that matters, each time.
+_LIGHT_OCTETS = 4_000
+#: Octets that an event counts as beside its own.
 _EVENT_OCTETS = 100
 _DECODER = json.JSONDecoder()
 
@@ -39,8 +45,9 @@ class Change:
     :ivar topic: None when the table's name cannot be part of a topic.
     :ivar options: of the publish, such as ``eligible_authid``; None if they cannot be read.
     :ivar shows: which columns are shown.
-    :ivar octets: of its values' text, and about as many of the rest.
+    :ivar octets: of its text.
     :ivar kwargs: as they are answered; empty until :func:`complete` has read them.
+    :ivar weight: the octets that it takes in a message at most; None of a light one.
     """
 
     event: LoggedEvent
@@ -51,10 +58,31 @@ class Change:
     shows: Shows
     octets: int
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    weight: int | None = None
+
+    @property
+    def estimate(self) -> int:
+        """Octets that no message with its values exceeds; mostly they are far fewer."""
+        return _GROWTH * self.octets
 
     def without_values(self) -> Change:
         """The same without the row's values or the arguments, marked ``truncated``."""
-        return replace(self, kwargs=without_values(self.kwargs), octets=_FRAME_OCTETS)
+        kwargs = without_values(self.kwargs)
+        return replace(self, kwargs=kwargs, weight=most_octets(kwargs))
+
+
+async def outlines(
+    events: Iterable[LoggedEvent], naming: Naming, tables: Mapping[int, TableNow]
+) -> list[Change]:
+    """Events as :func:`outline` has them; calls go on in between."""
+    left, found = UNBROKEN_OCTETS, []
+    for event in events:
+        left -= len(event.options or "")
+        if left < 0:
+            await asyncio.sleep(0)
+            left = UNBROKEN_OCTETS
+        found.append(outline(event, naming, tables))
+    return found
 
 
 def outline(event: LoggedEvent, naming: Naming, tables: Mapping[int, TableNow]) -> Change:
@@ -80,13 +108,24 @@ def outline(event: LoggedEvent, naming: Naming, tables: Mapping[int, TableNow]) 
 
 async def complete(changes: Iterable[Change]) -> AsyncIterator[Change]:
     """Changes, as :func:`outline` answers them, with their kwargs; calls go on in between."""
-    left = _UNBROKEN_OCTETS
+    left = UNBROKEN_OCTETS
     for change in changes:
-        left -= _EVENT_OCTETS + change.event.size
+        size = change.event.size
+        if size > UNBROKEN_OCTETS:
+            yield await asyncio.to_thread(_completed, change)
+            continue
+        left -= _EVENT_OCTETS + size
         if left < 0:
             await asyncio.sleep(0)
-            left = _UNBROKEN_OCTETS
-        yield replace(change, kwargs=_kwargs(change))
+            left = UNBROKEN_OCTETS
+        yield _completed(change)
+
+
+def _completed(change: Change) -> Change:
+    kwargs = _kwargs(change)
+    if change.event.size <= _LIGHT_OCTETS:
+        return replace(change, kwargs=kwargs)
+    return replace(change, kwargs=kwargs, weight=min(change.estimate, most_octets(kwargs)))
 
 
 def _kwargs(change: Change) -> Mapping[str, Any]:

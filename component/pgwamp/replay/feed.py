@@ -27,7 +27,7 @@ from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.eventlog.log import PAGE_BYTES, Page, last_position, read_page
 from pgwamp.eventlog.position import START, Position
 from pgwamp.naming import Naming
-from pgwamp.replay.change import Change, complete, outline
+from pgwamp.replay.change import Change, complete, outlines
 from pgwamp.replay.tables import TableNow, read_tables
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Shares
@@ -266,9 +266,9 @@ class Feed:
             await asyncio.sleep(0)
 
     async def _batch(self, page: Page, tables: Mapping[int, TableNow]) -> Batch:
-        outlines = [outline(event, self._naming, tables) for event in page.events]
-        octets = sum(change.octets for change in outlines)
-        changes = [change async for change in complete(outlines)]
+        outlined = await outlines(page.events, self._naming, tables)
+        octets = sum(change.octets for change in outlined)
+        changes = [change async for change in complete(outlined)]
         return Batch(changes, self._position, changes[-1].event.position, octets)
 
     async def _wait_for_full(self) -> None:

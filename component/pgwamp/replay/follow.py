@@ -219,7 +219,7 @@ class _Follow:
         wanted = await self._ask_again()
         batch = await subscription.batch()
         changes = [change for change in handover.take(batch) if change in wanted]
-        batches = [part async for part in pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS)]
+        batches = list(pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS))
         for part in batches[:-1]:
             await self._send(part, part[-1].event.position)
         if batches:

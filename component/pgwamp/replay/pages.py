@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import Position
 from pgwamp.naming import Naming
 from pgwamp.neutral import most_octets
-from pgwamp.replay.change import Change, complete, outline
+from pgwamp.replay.change import Change, complete, outlines
 from pgwamp.replay.event_filter import EventFilter
 from pgwamp.replay.tables import read_tables
 
@@ -21,8 +20,6 @@ from pgwamp.replay.tables import read_tables
 PAGE_EVENTS = 200
 #: Events looked at for one answer: a caller who may have few of them waits no longer than this.
 MOST_LOOKED_AT = 20_000
-#: No serializer makes more of JSON's text: a float in an array has 9 octets instead of 4.
-_GROWTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +48,24 @@ class MessageBatch:
         self._most = most
         self.changes: list[Change] = []
 
-    async def add(self, change: Change) -> bool:
+    def add(self, change: Change) -> bool:
         """False if there is no space for it here."""
-        octets = await self._weigh(change)
+        octets = self._weigh(change)
         if octets > self._most:
             change = change.without_values()
-            octets = await self._weigh(change)
+            octets = self._weigh(change)
         if self.changes and (len(self.changes) >= self._limit or octets > self._left):
             return False
         self._left -= octets
         self.changes.append(change)
         return True
 
-    async def _weigh(self, change: Change) -> int:
-        octets = _GROWTH * change.octets
-        if octets <= self._left:
-            return octets
-        # To weigh a large one takes time: other calls go on before the next.
-        await asyncio.sleep(0)
-        return most_octets(change.kwargs)
+    def _weigh(self, change: Change) -> int:
+        """The octets that it takes at most, or more where there is space for more."""
+        if change.weight is not None:
+            return change.weight
+        octets = change.estimate
+        return octets if octets <= self._left else most_octets(change.kwargs)
 
 
 class PageReader:
@@ -86,16 +82,14 @@ class PageReader:
         """An empty one."""
         return MessageBatch(limit, min(octets or self._most, self._most), self._most)
 
-    async def batches(
-        self, changes: Iterable[Change], limit: int, octets: int
-    ) -> AsyncIterator[list[Change]]:
+    def batches(self, changes: Iterable[Change], limit: int, octets: int) -> Iterator[list[Change]]:
         """Changes in as many messages as they need."""
         batch = self.batch(limit, octets)
         for change in changes:
-            if not await batch.add(change):
+            if not batch.add(change):
                 yield batch.changes
                 batch = self.batch(limit, octets)
-                await batch.add(change)
+                batch.add(change)
         if batch.changes:
             yield batch.changes
 
@@ -116,10 +110,10 @@ class PageReader:
                 connection, position, PAGE_EVENTS, wanted.relation, largest=self._most
             )
             tables = await read_tables(connection, page.events, self._naming)
-            outlines = [outline(event, self._naming, tables) for event in page.events]
-            chosen = [change for change in outlines if change in wanted]
+            outlined = await outlines(page.events, self._naming, tables)
+            chosen = [change for change in outlined if change in wanted]
             async for change in complete(chosen):
-                if not await batch.add(change):
+                if not batch.add(change):
                     return ReplayPage(batch.changes, batch.changes[-1].event.position, True)
             position = page.end
             looked_at += len(page.events)

@@ -1,5 +1,5 @@
 -- The events after position $1, whose event has mark $2: at most $3 of them, and as many as have $4 octets
--- of values together, but at least one. Of values of more than $5 octets only the head is read.
+-- of values, options and topics together, but at least one. Of an event of more than $5 octets only the head of its values is read.
 -- Of the table $6 alone, where that is given.
 --
 -- good    whether the event at the position is still there and the same
@@ -23,6 +23,10 @@ from state as s
 left join lateral (
     select *, count(*) over () as found,
         sum(size) over (order by position rows unbounded preceding) - size as before
-    from (select *, coalesce(octet_length(body), 0)::bigint as size from fresh) as f
+    from (
+        select *, coalesce(octet_length(body), 0)::bigint + coalesce(octet_length(options), 0)
+            + coalesce(octet_length(topic), 0) as size
+        from fresh
+    ) as f
 ) as e on e.before < $4::bigint
 order by e.position
