@@ -205,6 +205,31 @@ async def test_events_go_to_whom_they_are_eligible(
     assert len(await Somebody(component, "dave").changes("item.")) == 1
 
 
+async def test_a_topic_tells_nothing_of_a_hidden_column(load: Load, database: Database) -> None:
+    database.execute("create table item (id int primary key, kind text, secret text)")
+    component = await load(expose={"exclude": ["public.item.secret"]})
+    prefix = component.naming.prefix
+    template = f"{prefix}.item.{{op}}.{{kind}}.{{secret}}.{{id}}"
+    database.execute(
+        f"select wamp.watch('item', jsonb_build_object('topic', '{template}'))",
+        inserted(1, topic=f"{prefix}.item.inserted.a.word.1"),
+        inserted(2, topic=f"{prefix}.item.inserted.b.word.2"),
+    )
+    caller = Somebody(component, "x")
+
+    async def keys(topic: str) -> list[int]:
+        return [e["key"]["id"] for e in await caller.changes("", topic=f"{prefix}.{topic}")]
+
+    assert await keys("item.inserted.") == [1, 2]
+    assert await keys("item.inserted.a") == [1]
+    for guess in ("w", "word", "word.1", "x", "x.2"):
+        assert await keys(f"item.inserted.a.{guess}") == [1]
+    assert await keys("item.updated.") == []
+    database.execute("select wamp.unwatch('item')")
+    for guess in ("a.w", "a.x"):
+        assert await keys(f"item.inserted.{guess}") == [1, 2]
+
+
 async def test_pages_for_the_eligible_are_full(load: Load, database: Database) -> None:
     database.execute(
         *TABLES,

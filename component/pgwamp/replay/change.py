@@ -43,6 +43,7 @@ class Change:
     :ivar schema: and ``table``: the names that its table has now, or had if it is gone; both None
         of an event of ``wamp.publish``.
     :ivar topic: None when the table's name cannot be part of a topic.
+    :ivar shown_topic: the topic, or its beginning, up to the first value of a hidden column.
     :ivar options: of the publish, such as ``eligible_authid``; None if they cannot be read.
     :ivar shows: which columns are shown.
     :ivar octets: of its text.
@@ -57,6 +58,7 @@ class Change:
     options: Mapping[str, Any] | None
     shows: Shows
     octets: int
+    shown_topic: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     weight: int | None = None
 
@@ -93,16 +95,28 @@ def outline(event: LoggedEvent, naming: Naming, tables: Mapping[int, TableNow]) 
     schema, table = event.schema, event.table
     topic = event.topic
     shows: Shows = _shows_all
+    shown_parts: int | None = None
     if schema is not None and table is not None and event.is_of_interest:
         topic = topic or naming.topic(schema, table, event.op)
         now = tables.get(event.relation)
         if now is not None:
             schema, table = now.schema, now.name
-            shows = now.columns.__contains__
+            shows, shown_parts = now.columns.__contains__, now.shown_parts
         else:
             shows = shown_columns(naming, schema, table)
+            shown_parts = 0 if naming.hides_columns else None
+    shown_topic = topic
+    if event.topic is not None and shown_parts is not None:
+        shown_topic = "".join(f"{part}." for part in event.topic.split(".")[:shown_parts])
     return Change(
-        event, schema, table, topic, read_options(event), shows, _FRAME_OCTETS + event.size
+        event,
+        schema,
+        table,
+        topic,
+        read_options(event),
+        shows,
+        _FRAME_OCTETS + event.size,
+        shown_topic,
     )
 
 

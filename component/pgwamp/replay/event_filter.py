@@ -49,15 +49,19 @@ class EventFilter:
             return relation == self.relation
         if change.table is None or change.schema is None:
             topic = change.topic or ""
-            return self.topics is not None and topic.startswith(self.topics) and self._fits(topic)
+            return self.topics is not None and topic.startswith(self.topics) and self._fits(change)
         return (
             (change.schema, change.table) in self.exposed
             and (self.selectable is None or relation in self.selectable)
-            and self._fits(change.topic)
+            and self._fits(change)
         )
 
-    def _fits(self, topic: str | None) -> bool:
-        return not self.topic or (topic or "").startswith(self.topic)
+    def _fits(self, change: Change) -> bool:
+        """Whether the topic begins so; values of hidden columns in it decide nothing."""
+        shown = change.shown_topic or ""
+        return shown.startswith(self.topic) or (
+            change.shown_topic != change.topic and self.topic.startswith(shown)
+        )
 
 
 def is_eligible(caller: Caller, options: Mapping[str, Any] | None) -> bool:
