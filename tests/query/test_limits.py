@@ -215,10 +215,6 @@ BOUNDS: dict[str, tuple[Callable[[Verbs, int], object], int, str]] = {
     "characters of a search": (
         lambda v, n: v.select(where={"name": {"fts": "a" * n}}), 4000, "patterns",
     ),
-    "characters of the configuration of a search": (
-        lambda v, n: v.select(where={"name": {"fts": {"query": "cat", "config": "a" * n}}}),
-        3997, "patterns",
-    ),
     "values that are missing": (
         lambda v, n: v.insert(
             rows=[{"id": 1, "name": "", "doc": 1, "tags": []}, *[{"id": 1}] * n], missing="null"

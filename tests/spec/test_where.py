@@ -119,6 +119,7 @@ ITEMS: list[tuple[dict[str, Any], list[int]]] = [
     ({"body": {"fts": {"query": "cat & rat", "config": "english"}}}, [4]),
     ({"body": {"fts": {"query": "cats", "config": "english"}}}, [1, 4]),
     ({"body": {"fts": {"query": "cats", "config": "simple"}}}, []),
+    ({"body": {"fts": {"query": "cats", "config": "pg_catalog.english"}}}, [1, 4]),
     ({"body": {"plfts": {"query": "fat rat", "config": "english"}}}, [2]),
     ({"body": {"plfts": {"query": "rat fat", "config": "english"}}}, [2]),
     ({"body": {"phfts": {"query": "rat fat", "config": "english"}}}, []),
@@ -268,7 +269,11 @@ REFUSALS = [
     (
         {"body": {"fts": {"query": "a", "config": "klingon"}}},
         "where.body.fts.config",
-        'configuration "klingon" does not exist',
+        'no text search configuration "klingon"; name one of PostgreSQL',
+    ),
+    *(
+        ({"body": {"fts": {"query": "a", "config": name}}}, "where.body.fts.config", "no text")
+        for name in ("13248", "wamp.english", "nowhere.english", "pg_catalog . english")
     ),
     ({"or": {"id": 1}}, "where.or", "list of conditions"),
     ({"or": [{"id": 1}, 2]}, "where.or[1]", "expected a dict"),

@@ -116,6 +116,7 @@ async def _load(
     watches = await connection.fetch(_sql("watched")) if watched else []
     aggregates = await connection.fetch(_sql("aggregates"))
     castable = await connection.fetch(_sql("castable"), names)
+    searches = await connection.fetch(_sql("searches"), names)
     tables = sorted({*oids_of_relations, *behind.columns})
     keys = await connection.fetch(_sql("foreign_keys"), tables) if tables else []
     oids: set[int] = set()
@@ -141,6 +142,7 @@ async def _load(
         types=types,
         aggregates={(row["name"], row["argument"]): types[row["result"]] for row in aggregates},
         castable=_castable(castable, types),
+        searches=_searches(searches),
     )
 
 
@@ -195,6 +197,17 @@ async def _load_behind(
         frozenset(row["oid"] for row in hiding),
         {row["oid"]: row["reads"] for row in expressions},
     )
+
+
+def _searches(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, str]:
+    """How SQL spells a text search configuration, by its names: as with types."""
+    built_in = {row["name"]: row["spelled"] for row in rows if row["built_in"]}
+    full = {f"{row['schema']}.{row['name']}": row["spelled"] for row in rows}
+    plain: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        plain[row["name"]].append(row["spelled"])
+    unique = {name: spelled[0] for name, spelled in plain.items() if len(spelled) == 1}
+    return {**unique, **full, **built_in}
 
 
 def _castable(rows: Iterable[Mapping[str, Any]], types: Mapping[int, Type]) -> Mapping[str, Type]:

@@ -174,6 +174,7 @@ class Catalog:
 
     :ivar aggregates: result type of an aggregate, by its name and the oid of its argument's type.
     :ivar castable: types that a value can be cast to, by each of their names.
+    :ivar searches: text search configurations as SQL spells them, by each of their names.
     :ivar updatable: what may be written to relations that are no tables, by oid.
     :ivar locked: relations, as schema.name, that could not be opened to see what may be written.
     """
@@ -188,6 +189,7 @@ class Catalog:
         default_factory=dict, repr=False, compare=False
     )
     castable: Mapping[str, Type] = field(default_factory=dict, repr=False, compare=False)
+    searches: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     updatable: Mapping[int, Updatable] = field(default_factory=dict, repr=False, compare=False)
     locked: tuple[str, ...] = ()
 

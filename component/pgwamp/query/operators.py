@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -108,11 +108,15 @@ class OneOf:
 
 
 class OperatorParser:
-    """Parses the operators on one field, appending their values to ``values``."""
+    """Parses the operators on one field, appending their values to ``values``.
 
-    def __init__(self, field: Field, values: Values):
+    :param search: spells a text search configuration that a caller names at a place.
+    """
+
+    def __init__(self, field: Field, values: Values, search: Callable[[str, str], str]):
         self._field = field
         self._values = values
+        self._spelled_search = search
 
     def parse(self, operator: Any, value: Any, path: str) -> Condition:
         """The condition of one operator. Raises :class:`InvalidArgument` naming the place."""
@@ -201,7 +205,8 @@ class OperatorParser:
             )
         positions = [self._add(self._pattern(given["query"], path))]
         if given.get("config") is not None:
-            positions.append(self._add(self._pattern(given["config"], f"{path}.config")))
+            name = _text(given["config"], f"{path}.config")
+            positions.append(self._add(self._spelled_search(name, f"{path}.config")))
         return Search(self._field, operator, tuple(positions))
 
     def _contains(self, operator: str, value: Any, path: str) -> Condition:

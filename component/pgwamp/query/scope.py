@@ -112,6 +112,20 @@ class Scope:
         head, zone, tail = (kind.domain or kind.name).partition(" with")
         return kind, f"{head}({modifier}){zone}{tail}" if modifier else f"{head}{zone}{tail}"
 
+    def search(self, name: str, path: str) -> str:
+        """How SQL spells a text search configuration. Raises :class:`InvalidArgument`.
+
+        PostgreSQL would take the text of a caller for an oid, too, and say which schemas there are.
+        """
+        spelled = self._scopes.catalog.searches.get(name)
+        if spelled is None:
+            raise InvalidArgument(
+                path,
+                f'no text search configuration "{excerpt(name)}"; '
+                "name one of PostgreSQL or of an exposed schema, such as english or simple",
+            )
+        return spelled
+
     def aggregate(self, name: str, of: Type) -> Type | None:
         """What an aggregate of values of type ``of`` gives, or None if it takes none such."""
         if name in ("min", "max") and of.form in ("enum", "array"):

@@ -105,7 +105,7 @@ class WhereParser:
             raise error.about(self._scope.relation.key, *field.needed) from None
 
     def _compared(self, field: Field, value: Any, path: str, depth: int) -> Condition:
-        operators = OperatorParser(field, self._values)
+        operators = OperatorParser(field, self._values, self._scope.search)
         if value is None:
             return Is(field, "null")
         if isinstance(value, list):
