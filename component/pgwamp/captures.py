@@ -17,17 +17,7 @@ _OPTIONS = """
 select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
 """
 _NOW = "select wamp.layout($1::oid)::text"
-# Which partitions have rows changes with each write.
-_LAYOUT = """
-select wamp.layout($1::oid) - 'filled' <> coalesce(
-    (
-        select r.new::jsonb - '{filled,options}'::text[] from wamp.raw as r
-        where r.relation = $1::oid and r.op in ('w', 'l') order by r.place desc, r.n desc limit 1
-    ),
-    (
-        select k.layout::jsonb - '{filled,options}'::text[] from wamp.layout as k
-        where k.relation = $1::oid))
-"""
+_LAYOUT = (files("pgwamp") / "stale_layout.sql").read_text(encoding="utf-8")
 
 
 #: Why ``wamp.evaluate`` cannot evaluate by a layout and a condition.
@@ -47,8 +37,7 @@ async def stale_captures(connection: asyncpg.Connection[Any], failure_of: Failur
         try:
             if problem is None and (misfit := await _misfit(connection, row, failure_of)):
                 problem, cure = misfit
-            if problem is None and await connection.fetchval(_LAYOUT, row["oid"]):
-                problem = "its columns, their types or its key have changed since"
+            if problem is None and (problem := await connection.fetchval(_LAYOUT, row["oid"])):
                 cure = f"select wamp.refresh({row['literal']})"
         except asyncpg.LockNotAvailableError:
             problem = "another session keeps it locked"

@@ -1,6 +1,6 @@
 -- The watched tables, and what is wrong with how each is captured, with the cure; null if nothing is. For a
 -- search path of pg_catalog, pg_temp.
-with watched as (
+with recursive watched as (
     select w.relation::oid as oid, c.relispartition, c.relkind, w.options,
         format('%I.%I', n.nspname, c.relname) as relation,
         quote_literal(format('%I.%I', n.nspname, c.relname)) as literal
@@ -8,14 +8,14 @@ with watched as (
     join pg_class as c on c.oid = w.relation
     join pg_namespace as n on n.oid = c.relnamespace
 ),
--- The whole table, and what statements can name beside it.
+-- The whole table, and what statements can name beside it; without a lock on it, which its owner could hold.
 member as (
     select w.oid, w.oid as part from watched as w
     union
-    select w.oid, p.relid::oid
-    from watched as w
-    cross join pg_partition_tree(w.oid) as p
-    join pg_class as c on c.oid = p.relid and c.relkind in ('r', 'p')
+    select m.oid, c.oid
+    from member as m
+    join pg_inherits as i on i.inhparent = m.part
+    join pg_class as c on c.oid = i.inhrelid and c.relispartition and c.relkind in ('r', 'p')
 ),
 -- A trigger that fires on replicas only fires for no writer.
 missing as (

@@ -340,6 +340,29 @@ async def test_a_locked_table_is_named_and_all_others_are_looked_at(
     assert problems[1].startswith("public.other is watched, but its columns")
 
 
+async def test_a_locked_partition_hides_no_finding(
+    database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "LONGEST_LOCK", "100ms")
+    database.execute(
+        *WITHOUT_TRIGGERS,
+        "create table item (id int primary key) partition by list (id)",
+        "create table part partition of item default",
+        "select wamp.watch('item')",
+        "create table other (id int primary key)",
+        "select wamp.watch('other')",
+        "alter table item rename id to number",
+        "alter table other rename id to number",
+    )
+    owner = await database.connect()
+    async with owner.transaction():
+        await owner.execute("lock table part in access exclusive mode")
+        found = await check_all(make_settings())
+    await owner.close()
+    problems = [f.problem for f in found if "is watched, but its columns" in f.problem]
+    assert [problem.split(" ")[0] for problem in problems] == ["public.item", "public.other"]
+
+
 async def test_an_error_in_one_part_of_the_check_is_a_finding_of_that_part(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:

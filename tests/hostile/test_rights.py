@@ -37,7 +37,7 @@ REFUSED = {
     "the capture for a table of its own": "create temp table t (id int); create trigger t "
     "after insert on t for each statement execute function wamp.capture()",
     "what a table is": "select wamp.note('public.secret', 'l', '{}')",
-    "layouts": "select wamp.note_layouts(array['public.secret'::regclass], '{}')",
+    "layouts": "select wamp.note_layouts(array['public.secret'::regclass], '{}', '{}')",
     "nothing kept": "select wamp.forget('public.secret')",
     "an evaluation": "select wamp.evaluate('select to_json(1)', '[]')",
     "a table in the schema": "create table wamp.mine (id int)",

@@ -67,7 +67,7 @@ def test_a_member_of_the_owner_watches_tables_of_its_own(
         "wamp.forget('item')",
         "wamp.create_triggers('mine')",
         "wamp.note('mine', 'w', '{}')",
-        "wamp.note_layouts(array['item'::regclass], '{}')",
+        "wamp.note_layouts(array['item'::regclass], '{}', '{}')",
         "wamp.evaluate('select 1', '[]')",
         "wamp.watch_options('mine', '{}')",
     ],
@@ -144,9 +144,10 @@ def test_the_watch_follows_ddl_of_an_owner_who_may_not_watch(followed: Database)
 def test_a_function_of_the_owner_never_runs_with_the_rights_of_the_event_trigger(
     followed: Database,
 ) -> None:
-    noting = "function wamp.note_layouts(regclass[], regclass[])"
+    noting = "function wamp.note_layouts(regclass[], regclass[], regclass[])"
     followed.query(
-        "create or replace function wamp.note_layouts(changed regclass[], altered regclass[]) "
+        "create or replace function wamp.note_layouts"
+        "(changed regclass[], altered regclass[], lost regclass[]) "
         f"returns void language plpgsql as $$ begin {EVIL}; end $$"
     )
     guest = followed.connect(GUEST)

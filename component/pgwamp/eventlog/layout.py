@@ -97,6 +97,8 @@ class Layout:
     :ivar reads: columns that the condition of the watch and computed columns read.
     :ivar virtual: columns that are computed when they are read.
     :ivar evaluation: of both, for ``wamp.evaluation``.
+    :ivar composites: relations whose rows are values of its columns, or part of them.
+    :ivar is_readable: whether columns and types are known: else no record can be read.
     """
 
     relation: int
@@ -110,6 +112,8 @@ class Layout:
     reads: Sequence[str]
     virtual: Sequence[str]
     evaluation: str
+    composites: Collection[int]
+    is_readable: bool
 
     @property
     def columns(self) -> Columns:
@@ -125,7 +129,8 @@ class Layout:
             for row in told["types"] or ()
         ]
         types = build_types(rows, {}, ())
-        key = told["key"] or ()
+        is_readable = told["types"] is not None
+        key = (told["key"] or ()) if is_readable else ()
 
         def columns(oid: str, listed: Sequence[tuple[str, int]]) -> Columns:
             names = [name for name, _ in listed]
@@ -158,4 +163,36 @@ class Layout:
             [name for name, *_ in told["reads"] or ()],
             [name for name, *_ in told["virtual"] or ()],
             json.dumps({part: told[part] for part in ("reads", "virtual")}),
+            frozenset(row["relid"] for row in rows if "relid" in row),
+            is_readable,
         )
+
+
+def unreadable(text: str) -> str:
+    """A layout of which only names and partitions are known."""
+    unknown = {"columns": {}, "types": None, "reads": None, "virtual": None}
+    return json.dumps({**json.loads(text), **unknown})
+
+
+def with_composite(text: str, relation: int, told: str | None) -> str:
+    """A layout in which the rows of another relation read as that one's own layout says.
+
+    Of types that both have it keeps its own: each that changes is told of by itself.
+    """
+    layout, other = json.loads(text), json.loads(told or "{}")
+    if layout["types"] is None or other.get("types") is None:
+        return unreadable(text)
+    types = {row["oid"]: row for row in [*other["types"], *layout["types"]]}
+    for row in types.values():
+        if row.get("relid") == relation:
+            row["fields"] = (other["columns"] or {}).get(str(relation), [])
+    needed: set[int] = set()
+    waiting = [kind for columns in layout["columns"].values() for _, kind in columns]
+    while waiting:
+        oid = waiting.pop()
+        row = types.get(oid)
+        if row is not None and oid not in needed:
+            needed.add(oid)
+            waiting += [kind for _, kind in row.get("fields") or ()]
+            waiting += [row[part] for part in ("base", "element") if part in row]
+    return json.dumps({**layout, "types": [types[oid] for oid in sorted(needed)]})

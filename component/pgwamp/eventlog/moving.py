@@ -41,6 +41,8 @@ from (select c.oid, wamp.layout(c.oid) as layout from pg_class as c where c.oid 
 )) as l
 where l.oid = k.relation {which}
 """
+# From here on rows read as the tables are here; of composites nothing else is known.
+_TELL = "select wamp.note(relation, 'l', wamp.layout(relation)) from wamp.watch"
 _KEEP = "update wamp.layout set layout = $2 where relation = $1::bigint::oid"
 _KEEP_RAW = "update wamp.raw set new = $3 where turn = $1 and ctid = $2::text::tid"
 
@@ -57,6 +59,7 @@ async def move(connection: asyncpg.Connection[Any]) -> None:
         _EVALUATED.format(table="wamp.raw", column="new", which="and k.op in ('w', 'l')")
     )
     await connection.execute(_MOVE)
+    await connection.execute(_TELL)
 
 
 async def _renumber(connection: asyncpg.Connection[Any]) -> None:

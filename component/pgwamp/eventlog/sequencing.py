@@ -98,6 +98,7 @@ class Sequencing:
 
     async def look(self) -> int:
         """Make events of all that is committed and new; the number of raw rows."""
+        self._subjects.ask_again()
         if self.state.taken.taking is not None:
             return await self._stream()
         seen = self.state.taken.seen
@@ -129,9 +130,9 @@ class Sequencing:
         entries: list[Entry] = []
         for part in parts:
             for row in await self._subjects.outdated(part):
-                entries += self._take_control(row)
+                entries += await self._take_control(row)
             if part[0].op in CONTROL:
-                entries += self._take_control(part[0])
+                entries += await self._take_control(part[0])
             else:
                 entries += await self.entries.of(await self._ordered(part))
         await self._store_with_control(Taken(look.snapshot), entries)
@@ -146,7 +147,7 @@ class Sequencing:
                 number += 1
                 if change.op in CONTROL:
                     await self._store(here, await self.entries.of(changes))
-                    await self._store_with_control(after, self._take_control(change))
+                    await self._store_with_control(after, await self._take_control(change))
                     octets, changes = 0, []
                 else:
                     changes.append(change)
@@ -229,7 +230,7 @@ class Sequencing:
 
     async def _complete(self, row: RawRow) -> RawRow:
         """The row with the texts that are needed whole, however long they are."""
-        if not row.is_long or row.op in "iud":
+        if not row.is_long or row.op in "iud" or row.op in CONTROL:
             return row
         old, new = await self._capture.texts(row)
         return replace(row, old=old, new=new)
@@ -244,9 +245,12 @@ class Sequencing:
             return ordered(*arguments)
         return await asyncio.to_thread(ordered, *arguments)
 
-    def _take_control(self, row: RawRow) -> list[Entry]:
+    async def _take_control(self, row: RawRow) -> list[Entry]:
         """Take over what a table is from now on; it is stored with what follows."""
-        gone, come = self._subjects.note(row)
+        if row.is_long and self._subjects.concerns(row):
+            old, new = await self._capture.texts(row)
+            row = replace(row, old=old, new=new)
+        gone, come = await self._subjects.note(row)
         return self.entries.of_partitions(row, gone, come)
 
     async def _store_with_control(self, taken: Taken, entries: Sequence[Entry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
@@ -11,7 +12,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.layout import Columns, Layout
+from pgwamp.eventlog.layout import Columns, Layout, unreadable, with_composite
 from pgwamp.eventlog.making import UNREADABLE, Making
 
 log = logs.get(__name__)
@@ -42,11 +43,23 @@ join pg_class as c on c.oid = w.relation
 where not exists (select from wamp.layout as k where k.relation = w.relation)
     and not exists (select from wamp.raw as r where r.relation = w.relation and r.op = 'w')
 """
+# Rows are read by these from the place of this note on. Of $2 not even the partitions are known.
+_TELL_UNREADABLE = """
+select wamp.note(
+    w.relation, case when w.relation::oid = any ($2::bigint[]::oid[]) then 'w' else 'l' end::"char",
+    wamp.layout(w.relation) || jsonb_build_object('options', w.options))
+from wamp.watch as w
+join pg_class as c on c.oid = w.relation
+where w.relation::oid = any ($1::bigint[]::oid[])
+"""
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 _FORGET = """
 update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
 where relation = $1::bigint::oid and op <> 'forgotten'
 """
+
+#: Characters of a layout that is read on the event loop; a longer one is read in a thread.
+MOST_ON_LOOP = 20_000
 
 
 class Subjects:
@@ -64,13 +77,20 @@ class Subjects:
         self._tables: dict[int, int] = {}
         #: Statements that store what was noted, with their arguments.
         self._unstored: list[tuple[str, *tuple[object, ...]]] = []
+        #: Tables whose layout was asked for, with the stamps of the rows that wanted it.
+        self._asked: set[tuple[int, int]] = set()
 
     async def load(self) -> None:
         """Read them; those that nobody has told of yet come with what is new."""
         await self._connection.execute(_TELL_AGAIN)
         self._texts, self._makings, self._tables = {}, {}, {}
-        for row in await self._connection.fetch(_LOAD):
-            self._use(row["relation"], row["layout"], row["options"])
+        rows = await self._connection.fetch(_LOAD)
+        for row in rows:
+            await self._use(row["relation"], row["layout"], row["options"])
+        lost = [row["relation"] for row in rows if not self._is_readable(row["relation"])]
+        if lost:
+            unknown = [relation for relation in lost if relation not in self._makings]
+            await self._connection.execute(_TELL_UNREADABLE, lost, unknown)
 
     async def drop_gone(self, seen: str) -> None:
         """Drop what is kept of tables that are gone.
@@ -87,23 +107,27 @@ class Subjects:
             await self._connection.execute(*statement)
         self._unstored = []
 
-    def note(self, row: RawRow) -> tuple[list[str], list[str]]:
+    async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
         """Take over what a control row says.
 
         :returns: partitions that a watched table has lost, and those that have come with rows.
         """
         relation = row.relation
         before = self.making(relation)
+        known, options = self._texts.get(relation, (None, "{}"))
         if row.op == "x":
             self._unstored.append((_DROP, relation))
             self._forget(relation)
-        elif row.op == "w" or (row.op == "l" and relation in self._texts):
-            layout = row.new or "{}"
-            options = self._texts.get(relation, ("", "{}"))[1]
-            if row.op == "w":
-                options = json.dumps(json.loads(layout).get("options") or {})
-            self._unstored.append((_KEEP, relation, layout, options))
-            self._use(relation, layout, options)
+        elif row.op == "w" and row.new:
+            options = json.dumps(json.loads(row.new).get("options") or {})
+            await self._keep(relation, row.new, options)
+        elif row.op == "l":
+            if known is not None:
+                await self._keep(relation, row.new or unreadable(known), options)
+            for table in self._made_of(relation):
+                text, options = self._texts[table]
+                text = await asyncio.to_thread(with_composite, text, relation, row.new)
+                await self._keep(table, text, options)
         elif row.op == "f":
             self._unstored.append((_FORGET, relation))
         after = self.making(relation)
@@ -115,29 +139,50 @@ class Subjects:
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
 
+    def concerns(self, row: RawRow) -> bool:
+        """Whether a control row says something of a table that is watched, or will be."""
+        relation = row.relation
+        return row.op == "w" or relation in self._texts or bool(self._made_of(relation))
+
+    def ask_again(self) -> None:
+        """Ask for layouts that did not fit: they may have changed."""
+        self._asked.clear()
+
     async def outdated(self, rows: Iterable[RawRow]) -> list[RawRow]:
         """What control rows would have told before these rows, where no event trigger does.
 
         The layout of a table that has other columns now is taken over if rows were written with
         these. Of rows between two changes of the columns nobody can say how they read.
         """
-        wanted = {
-            self._tables[row.relation]: row
-            for row in rows
-            if row.relation in self._tables and not self.fits(row)
-        }
+        wanted: dict[int, RawRow] = {}
+        for row in rows:
+            table = self._tables.get(row.relation)
+            if table is not None and row.stamp is not None and not self.fits(row):
+                asked = row.relation, row.stamp
+                if asked not in self._asked:
+                    self._asked.add(asked)
+                    wanted[table] = row
         found = []
         for table, row in wanted.items():
-            layout = await self._connection.fetchval(_LAYOUT, table)
-            stamps = json.loads(layout)["stamps"] if layout else {}
-            if stamps.get(str(row.relation)) == row.stamp:
-                found.append(replace(row, relation=table, op="l", old=None, new=layout, stamp=None))
+            layout = json.loads(await self._connection.fetchval(_LAYOUT, table) or "{}")
+            if (
+                layout
+                and layout["types"] is not None
+                and layout["stamps"].get(str(row.relation)) == row.stamp
+            ):
+                # Nobody has said whether new partitions came with rows.
+                layout["filled"] = [int(oid) for oid in layout["partitions"] or {}]
+                told = json.dumps(layout)
+                found.append(replace(row, relation=table, op="l", old=None, new=told, stamp=None))
         return found
 
     def fits(self, row: RawRow) -> bool:
         """Whether a row was written with the columns that are known of its table."""
-        columns = self.columns(row.relation)
-        return row.stamp is None or columns is None or columns.stamp == row.stamp
+        making = self.making(row.relation)
+        if making is None:
+            return True
+        members = making.layout.members
+        return making.layout.is_readable and row.stamp in (None, members[row.relation].stamp)
 
     def making(self, relation: int) -> Making | None:
         """What makes the events of a table or partition; None if it is not watched."""
@@ -170,18 +215,53 @@ class Subjects:
             return None
         return self._tables[relation], tuple(texts[place] for place in columns.key)
 
-    def _use(self, relation: int, layout: str, options: str) -> None:
+    def _made_of(self, relation: int) -> list[int]:
+        """The watched tables with rows of a relation among their values."""
+        makings = self._makings.items()
+        return [table for table, making in makings if relation in making.layout.composites]
+
+    def _is_readable(self, relation: int) -> bool:
+        return relation in self._makings and self._makings[relation].layout.is_readable
+
+    async def _keep(self, relation: int, layout: str, options: str) -> None:
+        """Take over a layout, as far as it can be read, and store it."""
+        if (layout, options) == self._texts.get(relation):
+            return
+        await self._use(relation, layout, options)
+        if relation in self._texts:
+            self._unstored.append((_KEEP, relation, *self._texts[relation]))
+
+    async def _use(self, relation: int, layout: str, options: str) -> None:
+        if len(layout) > MOST_ON_LOOP:
+            read = await asyncio.to_thread(self._read, relation, layout, options)
+        else:
+            read = self._read(relation, layout, options)
         self._forget(relation)
+        if read is not None:
+            text, making = read
+            self._texts[relation] = text, options
+            self._makings[relation] = making
+            for member in making.layout.members:
+                self._tables[member] = relation
+
+    def _read(self, relation: int, layout: str, options: str) -> tuple[str, Making] | None:
+        """What makes the events of a table: without values, if its columns cannot be read."""
         try:
-            read = Layout.parse(relation, layout, bigint_as_string=self._big)
-            making = Making(read, json.loads(options))
+            return layout, self._making(relation, layout, options)
+        except UNREADABLE:
+            log.exception("the columns of a watched table cannot be read", relation=relation)
+        try:
+            layout = unreadable(layout)
+            return layout, self._making(relation, layout, options)
         except UNREADABLE:
             log.exception("the layout of a watched table cannot be read", relation=relation)
-            return
-        self._texts[relation] = layout, options
-        self._makings[relation] = making
-        for member in read.members:
-            self._tables[member] = relation
+            return None
+
+    def _making(self, relation: int, layout: str, options: str) -> Making:
+        read = Layout.parse(relation, layout, bigint_as_string=self._big)
+        if not read.is_readable:
+            log.warning("the columns of a watched table are not known", relation=relation)
+        return Making(read, json.loads(options))
 
     def _forget(self, relation: int) -> None:
         self._texts.pop(relation, None)

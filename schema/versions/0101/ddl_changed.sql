@@ -12,136 +12,129 @@
 -- were given. Nothing that another role has written may run in it. Hence it asks the system catalogs
 -- only, and the one function of the schema's owner that it calls has to run with that owner's rights: the
 -- lock keeps the owner from changing that meanwhile. It comes last, because it could change the search path.
+--
+-- Nothing that an owner of another table does may fail or delay a statement: so it looks at what the
+-- statement has changed, and waits for no lock that the statement does not have.
 do $do$
 begin
     create or replace function wamp.ddl_changed() returns event_trigger
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    -- A partition that its owner keeps locked keeps nobody else's statement.
+    -- Whoever keeps wamp.raw locked holds up no statement for long.
     set lock_timeout = '2s'
     as $$
     declare
-        note constant oid := to_regprocedure('wamp.note_layouts(regclass[],regclass[])');
-        changed regclass[] := '{}';
-        altered regclass[] := '{}';
+        note constant oid := to_regprocedure('wamp.note_layouts(regclass[],regclass[],regclass[])');
+        captures constant oid[] := array[to_regprocedure('wamp.capture()'), to_regprocedure('wamp.capture_end()')];
+        is_news boolean;
+        -- Relations that the statement has changed, and those of them that lack the name of a column now.
+        touched regclass[];
+        lost regclass[];
+        -- Of these, those that are captured, with what they are partitions of; and those whose rows other columns
+        -- or tables can be made of.
+        changed regclass[];
+        altered regclass[];
         part record;
     begin
+        -- What comes and goes without changing the API is passed over: temporary tables, our own.
         if tg_event = 'ddl_command_end' then
-            -- From what the command has changed to the watched tables: to ask for the partitions of each
-            -- would lock them all.
-            changed := array(
-                select t.tgrelid::regclass
-                from pg_event_trigger_ddl_commands() as c
-                cross join lateral (
-                    select c.objid
-                    union
-                    select a.relid from pg_partition_ancestors(c.objid) as a
-                    where c.classid = 'pg_class'::regclass
-                    union
-                    select k.oid from pg_class as k
-                    where c.classid = 'pg_namespace'::regclass and k.relnamespace = c.objid
-                ) as o (id)
-                join pg_trigger as t on t.tgrelid = o.id and t.tgname = 'wamp_insert'
-                    and t.tgfoid = 'wamp.capture()'::regprocedure
-                where c.classid in ('pg_class'::regclass, 'pg_namespace'::regclass)
-                    and not exists (
-                        select from pg_partition_ancestors(t.tgrelid) as a
-                        join pg_trigger as above on above.tgrelid = a.relid and above.tgfoid = t.tgfoid
-                        where a.relid <> t.tgrelid));
-            -- Other tables may have columns of their types.
-            altered := array(
-                select c.objid from pg_event_trigger_ddl_commands() as c
-                where c.classid = 'pg_class'::regclass and c.command_tag in ('ALTER TYPE', 'ALTER TABLE')
-                    and c.schema_name <> 'pg_temp'
-                    and exists (
-                        select from pg_type as t
-                        join pg_depend as d on d.refclassid = 'pg_type'::regclass and d.deptype = 'n'
-                            and d.refobjid in (t.oid, t.typarray)
-                        where t.typrelid = c.objid));
+            select bool_or(schema_name is null or schema_name not in ('pg_temp', 'wamp')),
+                array_agg(objid) filter (where classid = 'pg_class'::regclass and schema_name <> 'pg_temp'),
+                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+            into is_news, touched, lost
+            from pg_event_trigger_ddl_commands();
+            touched := touched || array(
+                select c.oid::regclass
+                from pg_event_trigger_ddl_commands() as s
+                join pg_class as c on s.classid = 'pg_namespace'::regclass and c.relnamespace = s.objid);
         else
-            changed := array(
-                select t.tgrelid::regclass
-                from pg_trigger as t
-                join pg_class as c on c.oid = t.tgrelid and not c.relispartition
-                where t.tgname = 'wamp_insert' and t.tgfoid = 'wamp.capture()'::regprocedure
-                    and exists (
-                        select from pg_event_trigger_dropped_objects() as d
-                        where d.object_type = 'table column' and d.objid = t.tgrelid
-                                -- The end of this command tells it.
-                                and tg_tag <> 'ALTER TABLE'
-                            -- Perhaps a partition: its rows are gone.
-                            or c.relkind = 'p' and d.object_type = 'trigger'
-                                and d.address_names[array_upper(d.address_names, 1)] = 'wamp_insert'));
+            select bool_or(not is_temporary and schema_name is distinct from 'wamp'),
+                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+            into is_news, lost
+            from pg_event_trigger_dropped_objects();
+            -- Nothing says what a partition or an index belonged to, but that is locked.
+            touched := lost || array(
+                select c.oid::regclass
+                from (select distinct object_type as kind from pg_event_trigger_dropped_objects()) as d
+                join pg_locks as l on l.pid = pg_backend_pid()
+                    and d.kind in ('index', 'trigger') and l.mode in ('AccessExclusiveLock', 'ShareUpdateExclusiveLock')
+                join pg_class as c on c.oid = l.relation
+                where d.kind = 'trigger' and c.relkind = 'p'
+                    or d.kind = 'index' and c.relreplident = 'i' and not exists (
+                        select from pg_index as i where i.indrelid = c.oid and i.indisreplident));
         end if;
-        begin
-            -- What comes and goes without changing the API is passed over: temporary tables, our own.
-            if tg_tag not in ('REFRESH MATERIALIZED VIEW', 'REINDEX')
-                and (tg_event = 'sql_drop' and exists (
-                    select from pg_event_trigger_dropped_objects()
-                    where not is_temporary and schema_name is distinct from 'wamp'
-                ) or tg_event = 'ddl_command_end' and exists (
-                    select from pg_event_trigger_ddl_commands()
-                    where schema_name is null or schema_name not in ('pg_temp', 'wamp')
-                ))
-            then
-                if pg_notification_queue_usage() > 0.5 then
-                    raise exception 'the queue of notifications is more than half full';
-                end if;
+        if is_news and tg_tag not in ('REFRESH MATERIALIZED VIEW', 'REINDEX') then
+            if pg_notification_queue_usage() <= 0.5 then
                 -- Of equal notifications a transaction sends one.
                 perform pg_notify('pgwamp', 'reload');
+            else
+                raise warning 'pgwamp was not told of a change: the queue of notifications is more than half full';
             end if;
-        exception when others then
-            raise warning 'pgwamp was not told of a schema change: %', sqlerrm;
-        end;
-        if changed || altered = '{}' or note is null then
+        end if;
+        changed := array(
+            select distinct t.tgrelid::regclass
+            from unnest(touched) as o (id)
+            cross join lateral (select o.id union select relid from pg_partition_ancestors(o.id)) as m (id)
+            join pg_trigger as t on t.tgrelid = m.id and t.tgname = 'wamp_insert' and t.tgfoid = any (captures));
+        altered := array(
+            select c.oid::regclass
+            from pg_class as c
+            where c.oid = any (touched) and exists (
+                select from pg_depend as d
+                where d.refclassid = 'pg_type'::regclass
+                    and d.refobjid in (c.reltype, (select t.typarray from pg_type as t where t.oid = c.reltype))
+                    and d.classid in ('pg_class'::regclass, 'pg_type'::regclass) and d.deptype = 'n'));
+        if changed || altered = '{}' or note is null or tg_tag in ('COMMENT', 'SECURITY LABEL') then
             return;
         end if;
-        -- As wamp.create_triggers does: whoever makes a partition may have no right in the schema.
+        -- As wamp.create_triggers does: whoever makes a partition may have no right in the schema. The statement
+        -- has locked what it made.
         for part in
-            select format('create or replace trigger ' || fired
-                    || ' for each statement execute function wamp.capture()', p.relid::regclass) as command
-            from unnest(changed) as w (relation)
-            cross join pg_partition_tree(w.relation) as p
-            join pg_class as c on c.oid = p.relid and c.relkind in ('r', 'p')
-            cross join unnest(array[
-                'wamp_insert after insert on %s referencing new table as new_rows',
-                'wamp_update after update on %s referencing old table as old_rows new table as new_rows',
-                'wamp_delete after delete on %s referencing old table as old_rows',
-                'wamp_truncate after truncate on %s']) as fired
-            where not exists (
-                select from pg_trigger as own
-                where own.tgrelid = p.relid and own.tgname = split_part(fired, ' ', 1)
-                    and own.tgfoid = 'wamp.capture()'::regprocedure and own.tgenabled in ('O', 'A'))
-            union all
-            select format('create constraint trigger wamp_end after insert or update on %s '
-                'deferrable initially deferred for each row execute function wamp.capture_end()',
-                w.relation) as command
-            from unnest(changed) as w (relation)
-            where exists (
+            select c.oid::regclass as relation, f.command
+            from pg_locks as l
+            join pg_class as c on c.oid = l.relation and c.relkind in ('r', 'p')
+            cross join (values
+                ('insert', ' referencing new table as new_rows'),
+                ('update', ' referencing old table as old_rows new table as new_rows'),
+                ('delete', ' referencing old table as old_rows'),
+                ('truncate', '')) as s (op, tables)
+            cross join lateral (
+                select 'wamp_' || op, format('create or replace trigger wamp_%s after %1$s on %s%s for each statement '
+                    'execute function wamp.capture()', op, c.oid::regclass, tables)
+                union all
+                select 'wamp_end', format('create constraint trigger wamp_end after insert or update on %s deferrable '
+                    'initially deferred for each row execute function wamp.capture_end()', c.oid::regclass)
+                where op = 'insert' and not c.relispartition and exists (
                     select from pg_constraint as k
-                    where k.conrelid = w.relation and k.contype in ('p', 'u') and k.condeferrable)
+                    where k.conrelid = c.oid and k.contype in ('p', 'u') and k.condeferrable)
+            ) as f (name, command)
+            where l.pid = pg_backend_pid() and l.mode = 'AccessExclusiveLock'
+                and array(select c.oid union select relid from pg_partition_ancestors(c.oid)) && changed::oid[]
                 and not exists (
-                    select from pg_trigger where tgrelid = w.relation and tgname = 'wamp_end')
+                    select from pg_trigger as t
+                    where t.tgrelid = c.oid and t.tgname = f.name and t.tgfoid = any (captures)
+                        and t.tgenabled in ('O', 'A'))
         loop
-            execute part.command;
+            begin
+                execute part.command;
+            exception when others then
+                raise warning '% is not captured: %', part.relation, sqlerrm;
+            end;
         end loop;
-        if not exists (select from pg_namespace where nspname = 'wamp' and nspowner = current_user::regrole) then
-            perform from pg_proc as p
-            join pg_namespace as n on n.oid = p.pronamespace
-            where p.oid = note and p.prosecdef and p.proowner = n.nspowner
-            for share of p;
-            if not found then
-                raise exception 'wamp.note_layouts is not as pgwamp made it';
-            end if;
+        perform from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        where p.oid = note and p.prosecdef and p.proowner = n.nspowner
+        for share of p;
+        if not found then
+            raise warning 'changes are not read as they should be: wamp.note_layouts is not as pgwamp made it';
+            return;
         end if;
-        perform wamp.note_layouts(changed, altered);
-    exception
-        -- A column that the options of its watch name cannot go: the message says so.
-        when undefined_column then
-            raise;
-        when others then
-            raise warning 'a watched table was not adapted to its change: %', sqlerrm;
+        if tg_event = 'sql_drop' and tg_tag like 'ALTER%' then
+            -- Its end tells how rows read.
+            changed := '{}'; altered := '{}';
+        end if;
+        perform wamp.note_layouts(changed, altered, lost);
     end
     $$;
     alter function wamp.ddl_changed() owner to current_user;

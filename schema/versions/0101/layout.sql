@@ -1,14 +1,16 @@
--- How the records of a table read: its columns with their types, its key, and its partitions.
+-- How the records of a table read: its columns with their types, its key, and its partitions. It waits for no lock,
+-- which an owner could hold.
 --
 -- columns     by the oid of the table, and of each partition whose columns are in another order
 -- deferrable  whether two rows can share a key until the transaction ends
--- filled      partitions that have rows, or had some
+-- filled      partitions that this transaction has locked, as it attaches them, and that have rows or had some
 -- partitions  their names, by oid
 -- reads       name, type and collation of the columns that the condition of the watch and computed columns
 --             read; the collation where it is not that of the type, and nulls if there is no such column
 -- stamps      what raw rows carry where there are no event triggers, by oid
--- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of; without the
---             names of types of others, which may change
+-- types       rows as pgwamp.catalog.types reads them, of all types that the columns are made of, with the relation
+--             of each composite, and without the names of types of others, which may change; null if they are too
+--             many, or not known now: then records cannot be read
 -- virtual     name, type, modifier, collation and expression of the columns that are computed when they are
 --             read, and null in a trigger
 create or replace function wamp.layout(relation regclass) returns jsonb
@@ -18,12 +20,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 with recursive member as (
     select relation::oid as oid
-    union
-    select p.relid::oid from pg_partition_tree(relation) as p
+    union all
+    select c.oid
+    from member as m
+    join pg_inherits as i on i.inhparent = m.oid and not i.inhdetachpending
+    join pg_class as c on c.oid = i.inhrelid and c.relispartition
 ),
 attribute as (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated, d.oid as def,
-        d.adbin
+        case when a.attgenerated = 'v' and a.attrelid = relation then wamp.expression(d.adbin, d.adrelid) end as virtual
     from member as m
     join pg_attribute as a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -42,6 +47,11 @@ columns as (
     select attrelid, jsonb_agg(jsonb_build_array(attname, atttypid::bigint) order by attnum) as list
     from attribute
     group by attrelid
+),
+told_columns as (
+    select k.attrelid, k.list
+    from columns as k
+    where k.attrelid = relation or k.list <> (select o.list from columns as o where o.attrelid = relation)
 ),
 needed (oid) as (
     select distinct atttypid from attribute
@@ -62,6 +72,19 @@ needed (oid) as (
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) as part (oid)
 ),
+-- More would hold up whoever reads them.
+is_readable as (
+    select (select coalesce(sum(jsonb_array_length(k.list)), 0) from told_columns as k) <= 50000
+        and (
+            select coalesce(sum(c.relnatts), 0) + count(*)
+            from needed as w
+            join pg_type as t on t.oid = w.oid
+            left join pg_class as c on c.oid = t.typrelid
+        ) <= 20000
+        and not exists (
+            select from attribute as a
+            where a.attgenerated = 'v' and a.attrelid = relation and a.virtual is null) as yes
+),
 type as (
     select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
         'oid', t.oid::bigint,
@@ -71,6 +94,7 @@ type as (
         'category', t.typcategory,
         'schema', case when n.nspname = 'pg_catalog' then n.nspname end,
         'base', case when t.typtype = 'd' then t.typbasetype::bigint end,
+        'relid', nullif(t.typrelid, 0)::bigint,
         'element', case when t.typcategory = 'A' then t.typelem::bigint else r.rngsubtype::bigint end,
         'fields', case when t.typtype = 'c' then (
             select jsonb_agg(jsonb_build_array(a.attname, a.atttypid::bigint) order by a.attnum)
@@ -93,17 +117,19 @@ select jsonb_build_object(
         where k.conrelid = relation and k.contype in ('p', 'u') and k.condeferrable),
     'columns', (
         select jsonb_object_agg(k.attrelid::text, k.list)
-        from columns as k
-        where k.attrelid = relation or k.list <> (select o.list from columns as o where o.attrelid = relation)),
+        from told_columns as k
+        where (select yes from is_readable)),
     'filled', (
-        select jsonb_agg(p.relid::oid::bigint) from pg_partition_tree(relation) as p
-        where p.isleaf and pg_relation_size(p.relid) > 0),
+        select jsonb_agg(m.oid::bigint) from member as m
+        where m.oid <> relation
+            and case when m.oid in (select l.relation from pg_locks as l where l.pid = pg_backend_pid())
+                then pg_relation_size(m.oid) > 0 end),
     'partitions', (
-        select jsonb_object_agg(p.relid::oid::text, format('%s.%s', m.nspname, k.relname))
-        from pg_partition_tree(relation) as p
-        join pg_class as k on k.oid = p.relid
-        join pg_namespace as m on m.oid = k.relnamespace
-        where p.relid <> relation),
+        select jsonb_object_agg(m.oid::text, format('%s.%s', s.nspname, k.relname))
+        from member as m
+        join pg_class as k on k.oid = m.oid
+        join pg_namespace as s on s.oid = k.relnamespace
+        where m.oid <> relation),
     'reads', (
         select jsonb_agg(
             jsonb_build_array(r.attname, a.atttypid::bigint, nullif(a.attcollation, t.typcollation)::bigint)
@@ -113,12 +139,11 @@ select jsonb_build_object(
         left join pg_type as t on t.oid = a.atttypid
         where a.attgenerated is distinct from 'v'),
     'stamps', (select jsonb_object_agg(oid::text, wamp.stamp(oid)) from member),
-    'types', (select list from type),
+    'types', case when (select yes from is_readable) then coalesce((select list from type), '[]') end,
     'virtual', (
         select jsonb_agg(
             jsonb_build_array(
-                attname, atttypid::bigint, atttypmod, nullif(attcollation, 0)::bigint,
-                pg_get_expr(adbin, attrelid))
+                attname, atttypid::bigint, atttypmod, nullif(attcollation, 0)::bigint, virtual)
             order by attnum)
         from attribute where attrelid = relation and attgenerated = 'v'))
 from pg_class as c

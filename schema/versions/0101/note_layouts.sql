@@ -1,7 +1,10 @@
--- Tell the sequencer of the layouts of tables that have changed, and of those with columns whose types belong
--- to tables that were altered: what a composite has, and so how its values read, changes without the tables
--- that use it. For the event trigger, which must be sure whose rights this runs with, and so calls it once.
-create or replace function wamp.note_layouts(changed regclass[], altered regclass[]) returns void
+-- Tell the sequencer of the layouts of tables that have changed, and of relations whose rows columns of watched
+-- tables can be made of. It knows which they are: so a statement on one table neither looks for them nor waits for
+-- their owners. For the event trigger, which must be sure whose rights this runs with, and so calls it once.
+--
+-- A layout that cannot be had is told as unknown: rows come without values until it is told again. If not even that
+-- can be told, the statement fails: else rows after it would be read as those before it.
+create or replace function wamp.note_layouts(changed regclass[], altered regclass[], lost regclass[]) returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -10,32 +13,54 @@ declare
     noted regclass;
     options jsonb;
     condition_columns text[];
+    said jsonb;
 begin
     for noted, options, condition_columns in
-        with recursive used (type) as (
-            select k.reltype from pg_class as k where k.oid = any (altered) and k.reltype <> 0
-            union
-            select n.type
-            from used as u
-            cross join lateral (
-                select k.typarray from pg_type as k where k.oid = u.type and k.typarray <> 0
-                union all
-                select k.oid from pg_type as k where k.typbasetype = u.type
-                union all
-                select k.reltype from pg_attribute as a join pg_class as k on k.oid = a.attrelid
-                where a.atttypid = u.type and a.attnum > 0 and k.reltype <> 0
-            ) as n (type)
-        )
         select w.relation, w.options, w.condition_columns
         from wamp.watch as w
-        where w.relation = any (changed)
-            or w.relation in (select k.oid from used as u join pg_class as k on k.reltype = u.type)
+        join pg_class as c on c.oid = w.relation
+        where w.relation = any (lost)
+            or c.reloftype in (select t.reltype from pg_class as t where t.oid = any (lost) and t.relkind = 'c')
     loop
-        -- A statement on another table neither fails for it, nor tells of it.
-        if noted = any (changed) then
+        begin
             perform wamp.require_columns(noted, options, condition_columns);
-        end if;
-        perform wamp.note(noted, 'l', wamp.layout(noted));
+        exception when undefined_column then
+            -- A statement of somebody else does not fail for it: events of that table are for nobody then.
+            if pg_has_role(session_user, (select c.relowner from pg_class as c where c.oid = noted), 'member') then
+                raise;
+            end if;
+            raise warning '%', sqlerrm;
+        end;
+    end loop;
+    for noted in
+        with other as (
+            select c.oid, c.reltype from pg_class as c where c.oid = any (altered)
+            union
+            -- A typed table has the columns of its type.
+            select c.oid, c.reltype
+            from pg_class as t
+            join pg_depend as d on d.refclassid = 'pg_type'::regclass and d.refobjid = t.reltype
+                and d.classid = 'pg_class'::regclass
+            join pg_class as c on c.oid = d.objid and c.reloftype = t.reltype
+            where t.oid = any (altered) and t.relkind = 'c'
+        )
+        select w.relation from wamp.watch as w where w.relation = any (changed)
+        union
+        select o.oid from other as o
+    loop
+        begin
+            said := wamp.layout(noted);
+        exception when others then
+            said := null;
+            raise warning 'changes of % come without values until wamp.refresh(%): %',
+                noted, quote_literal(noted), sqlerrm;
+        end;
+        begin
+            perform wamp.note(noted, 'l', said);
+        exception when lock_not_available then
+            raise exception 'pgwamp cannot be told what becomes of %: wamp.raw is locked', noted
+                using errcode = 'lock_not_available', hint = 'Try again; pg_locks says which session locks it.';
+        end;
     end loop;
 end
 $$;

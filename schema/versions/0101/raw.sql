@@ -8,7 +8,8 @@
 create sequence wamp.signal minvalue 0;
 
 -- op: i u d t (insert, update, delete, truncate); I U D where the rows could not be written; p (publish);
--- w l x f (watch, layout, unwatch, forget), with what they say in new, as JSON.
+-- w l x f (watch, layout, unwatch, forget), with what they say in new, as JSON. A layout is of a watched table, or of
+-- a relation whose rows can be values of one; null if it could not be had.
 create table wamp.raw (
     turn smallint not null,
     xid xid8 not null,
