@@ -52,6 +52,7 @@ class Revision(NamedTuple):
     down_revision: str | None
     description: str
 
+
 _IS_BARE = text("select to_regclass('wamp.log') is not null")
 
 

@@ -170,7 +170,7 @@ class Layout:
 
 def unreadable(text: str) -> str:
     """A layout of which only names and partitions are known."""
-    unknown = {"columns": {}, "types": None, "reads": None, "virtual": None}
+    unknown: dict[str, Any] = {"columns": {}, "types": None, "reads": None, "virtual": None}
     return json.dumps({**json.loads(text), **unknown})
 
 
