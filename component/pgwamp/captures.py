@@ -6,6 +6,7 @@ columns behind, and nobody keeps an owner from disabling a trigger.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
@@ -40,11 +41,15 @@ async def stale_captures(connection: asyncpg.Connection[Any], failure_of: Failur
             if problem is None and (problem := await connection.fetchval(_LAYOUT, row["oid"])):
                 cure = f"select wamp.refresh({row['literal']})"
         except asyncpg.LockNotAvailableError:
-            problem = "another session keeps it locked"
-            cure = f"end it: select * from pg_locks where relation = {row['literal']}::regclass"
+            problem, cure = _locked(row)
         if problem:
             found.append(f"{row['relation']} is watched, but {problem}: {cure}")
     return found
+
+
+def _locked(row: Any) -> tuple[str, str]:
+    cure = f"end it: select * from pg_locks where relation = {row['literal']}::regclass"
+    return "another session keeps it locked", cure
 
 
 async def _misfit(
@@ -69,6 +74,11 @@ async def _misfit(
         return None
     except asyncpg.PostgresError as error:
         return str(error.args[0]), again
+    told = json.loads(layout)
+    if told["types"] is None:
+        # An expression that is not known is locked; all else is told of by the layout.
+        is_locked = any(expression is None for *_, expression in told["virtual"] or ())
+        return _locked(row) if is_locked else None
     failure = row["condition"] and await failure_of(layout, row["condition"])
     if not failure:
         return None

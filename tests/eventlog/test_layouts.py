@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,8 @@ import pytest
 
 from pgwamp.captures import stale_captures
 from pgwamp.eventlog import sequencing as module
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.sequencer import connect_for_conditions
 from tests.eventlog.conftest import Log
 from tests.eventlog.test_sequencing import ITEM, STAMPS
 
@@ -78,10 +81,12 @@ async def values(log: Log) -> list[Any]:
 async def stale(log: Log) -> list[str]:
     """What the check says of watched tables."""
     connection = await log.database.connect()
+    conditions = Conditions(connection, partial(connect_for_conditions, log.database.url))
     try:
         await connection.execute("set search_path = pg_catalog, pg_temp")
-        return await stale_captures(connection)
+        return await stale_captures(connection, conditions.failure)
     finally:
+        conditions.close()
         await connection.close()
 
 
