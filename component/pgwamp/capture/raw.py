@@ -21,7 +21,8 @@ class RawRow:
     :ivar at: when its statement wrote it.
     :ivar place: in the WAL, of the rows of its statement.
     :ivar number: within the statement.
-    :ivar command: of the transaction that has written it; one more for each command that writes.
+    :ivar command: of the transaction that has written it; one more for each command that writes;
+        -1 if it is lost, because somebody has changed the row, or has tried to.
     :ivar depth: of triggers: 1 for a statement that the client has sent.
     :ivar relation: oid of the table that the statement has named; 0 of ``wamp.publish``.
     :ivar op: ``i u d t``; ``I U D`` where the rows could not be written; ``p`` of ``wamp.publish``;

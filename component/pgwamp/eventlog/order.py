@@ -1,66 +1,75 @@
 """The order in which the rows of one transaction have changed.
 
-The trigger of a statement writes its rows when the statement ends, so raw changes are in the order
-in which statements ended. Within a transaction that is not always the order in which rows changed:
+Statements do not end in the order in which they change rows (:mod:`pgwamp.eventlog.statements`).
+The images say what came first: each old one is the new one of the change before. So the changes of
+keys that belong together are put in an order in which each finds the image that it has changed,
+and which is not against what is certain of their statements.
 
-- A statement that a trigger runs ends before the one that has fired the trigger. Mostly the rows of
-  the outer statement had changed before (AFTER ROW), sometimes they change afterwards (BEFORE ROW).
-- A WITH that modifies data, and foreign keys (ON DELETE CASCADE, SET NULL), are several statements
-  that end together. Their triggers fire in an order of PostgreSQL's own.
-- With a deferrable key two rows can share a key for a while, and one of them may not change at all:
-  then no order of single changes is right.
-
-The images say what came first: each old one is the new one of the change before. So changes of one
-key are chained by their images. Where nothing chains, and with deferrable keys, the difference
-between the images before and after is told, which is right whatever the order was. A row that an
-INSERT has written and a statement of its triggers has removed may have been there before, and be
-there again: of such a row only its key is told.
+Mostly there is one. Otherwise the net change is told, of each key from what was there before to
+what is there after: which these are follows from the images alone, whatever the order was. A key
+has been left as it was if its changes lead from one image to the next and back again. If one may
+begin at more than one of them, every order but the right one may lead to another end, so that
+nothing is told of it, which is right in any case. With deferrable keys two rows can share a key for
+a while, and one of them may not change at all: then only the net change is told.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from typing import Protocol
 
 from pgwamp.capture import RawRow
+from pgwamp.eventlog.statements import Statement, outer_first, statements
 
 #: Changes of keys that belong together that are tried in any order, and tries. Of more, only the
-#: difference is told, unless they chain as they were written.
-MOST_SEARCHED, MOST_TRIES = 100, 10_000
-#: Statements that end together: rows go before others come in their place.
-_REMOVALS_FIRST = "duip"
+#: net change is told, unless they chain as they were written, and no other order is possible.
+MOST_SEARCHED, MOST_TRIES = 100, 2_000
 
 
-#: The table and key of a record, by the relation and the text of the record; None without a key.
-KeyOf = Callable[[int, str], Hashable | None]
+class Records(Protocol):
+    """How the records of watched tables read."""
+
+    def table_of(self, relation: int) -> int:
+        """The watched table of a partition, or of itself."""
+        ...
+
+    def is_deferrable(self, relation: int) -> bool:
+        """Whether the key is checked when the transaction ends."""
+        ...
+
+    def key_of(self, relation: int, record: str) -> Hashable | None:
+        """The table and key of a record; None without a key."""
+        ...
+
+    def arranged(self, row: RawRow) -> RawRow:
+        """The row as one of its table, whose columns a partition can have in another order."""
+        ...
 
 
-def in_order(
-    changes: Iterable[RawRow], key_of: KeyOf, deferrable: Container[int] = ()
-) -> list[RawRow]:
+#: The image of each key that is known: None where there is no row.
+_State = dict[Hashable, str | None]
+
+
+def in_order(changes: Iterable[RawRow], records: Records) -> list[RawRow]:
     """Order the changes of one transaction so that applying them by key gives what it has left.
 
     Changes of keys that have only one are in the order of statements, outer ones before those that
     their triggers have run.
 
     :param changes: with op ``i``, ``u`` or ``d``, or ``p`` of ``wamp.publish``.
-    :param deferrable: relations whose key is checked when the transaction ends.
-    :returns: among them some with op ``?``, of which only the key is certain.
     """
     keyed = [
-        _Keyed.of(change, statement.end, key_of)
-        for statement in _outer_first(_statements(changes))
+        _Keyed.of(change, statement, records)
+        for statement in outer_first(statements(changes))
         for change in statement.rows
     ]
     result: list[Sequence[RawRow]] = [[item.change] for item in keyed]
     for positions in _belonging_together(keyed):
         items = [keyed[position] for position in positions]
-        if items[0].change.relation in deferrable:
-            chained = _difference(items)
-        else:
-            chained = _unclear(items) or _chain(items) or _difference(items)
+        order = [] if records.is_deferrable(items[0].change.relation) else _chain(items)
+        chained = [item.change for item in order] or _net(items)
         for position in positions:
             result[position] = []
         if len(chained) == len(positions):
@@ -72,84 +81,49 @@ def in_order(
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement:
-    """The changes of a statement.
-
-    :ivar end: the same number for statements that have ended together.
-    """
-
-    end: int
-    rows: Sequence[RawRow]
-
-    @property
-    def depth(self) -> int:
-        return self.rows[0].depth
-
-
-def _statements(changes: Iterable[RawRow]) -> list[_Statement]:
-    """The statements in the order in which they have ended."""
-    written = sorted(changes, key=lambda change: (change.place, change.number))
-    statements: list[_Statement] = []
-    last: tuple[int, int] | None = None
-    end = 0
-    for _, group in groupby(written, key=lambda change: change.place):
-        rows = list(group)
-        # Of those that end together, no other command has written in between.
-        if last != (rows[0].depth, rows[0].command - 1):
-            end += 1
-        statements.append(_Statement(end, rows))
-        last = rows[0].depth, rows[0].command
-    statements.sort(
-        key=lambda statement: (statement.end, _REMOVALS_FIRST.index(statement.rows[0].op))
-    )
-    return statements
-
-
-def _outer_first(statements: Sequence[_Statement]) -> Iterator[_Statement]:
-    """Put statements before those that their triggers have run, which ended before them."""
-    #: Statements that ended together, and those within them, which no later one has run.
-    ended: list[tuple[list[_Statement], list[_Statement]]] = []
-    for statement in statements:
-        if ended and ended[-1][0][0].end == statement.end:
-            ended[-1][0].append(statement)
-            continue
-        within: list[list[_Statement]] = []
-        while ended and ended[-1][0][0].depth > statement.depth:
-            outer, inner = ended.pop()
-            within.append([*outer, *inner])
-        ended.append(([statement], [inner for run in reversed(within) for inner in run]))
-    return (statement for outer, inner in ended for statement in (*outer, *inner))
-
-
-@dataclass(frozen=True, slots=True)
 class _Keyed:
-    """A change with the end of its statement, and the keys that it concerns."""
+    """A change with its statement, and the keys that it concerns."""
 
     change: RawRow
-    end: int
+    statement: Statement
     old_key: Hashable | None
     new_key: Hashable | None
 
     @classmethod
-    def of(cls, change: RawRow, end: int, key_of: KeyOf) -> _Keyed:
-        old, new = change.old, change.new
-        return cls(
-            change,
-            end,
-            None if old is None else key_of(change.relation, old),
-            None if new is None else key_of(change.relation, new),
-        )
+    def of(cls, change: RawRow, statement: Statement, records: Records) -> _Keyed:
+        change = records.arranged(change)
+        return cls(change, statement, *keys_of(change, records))
 
     @property
-    def concerned(self) -> set[Hashable]:
+    def keys(self) -> set[Hashable]:
         return {self.old_key, self.new_key} - {None}
+
+    @property
+    def written(self) -> tuple[int, int]:
+        return self.statement.index, self.change.number
+
+    def is_before(self, other: _Keyed) -> bool:
+        """Whether it came before one that was written after it, for certain."""
+        return self.statement is other.statement or self.statement.is_before(other.statement)
+
+
+def keys_of(change: RawRow, records: Records) -> tuple[Hashable | None, Hashable | None]:
+    """The keys of a row before and after a change; None where there is no row."""
+    # An operation of wamp.publish says other things there.
+    if change.op not in "iud?":
+        return None, None
+    old, new, relation = change.old, change.new, change.relation
+    return (
+        None if old is None else records.key_of(relation, old),
+        None if new is None else records.key_of(relation, new),
+    )
 
 
 def _belonging_together(keyed: Sequence[_Keyed]) -> Iterator[list[int]]:
     """Positions of changes that have keys in common, one with another, where there are several."""
     having: dict[Hashable, list[int]] = defaultdict(list)
     for position, item in enumerate(keyed):
-        for key in item.concerned:
+        for key in item.keys:
             having[key].append(position)
     seen: set[int] = set()
     for start in range(len(keyed)):
@@ -159,7 +133,7 @@ def _belonging_together(keyed: Sequence[_Keyed]) -> Iterator[list[int]]:
         group = [start]
         # The group grows while it is gone through.
         for position in group:
-            for key in keyed[position].concerned:
+            for key in keyed[position].keys:
                 for other in having.pop(key, ()):
                     if other not in seen:
                         seen.add(other)
@@ -168,134 +142,126 @@ def _belonging_together(keyed: Sequence[_Keyed]) -> Iterator[list[int]]:
             yield sorted(group)
 
 
-def _unclear(items: Sequence[_Keyed]) -> list[RawRow]:
-    """Tell only the keys of rows of which nobody knows whether they are there; empty if all do.
-
-    An INSERT and a statement of its triggers that makes the key free again: if BEFORE ROW, the row
-    was there before, and is again; if AFTER ROW, it has come and gone.
-    """
-    written = {
-        (item.new_key, item.change.new): item.change.depth
-        for item in items
-        if item.change.op == "i"
-    }
-    unclear = [
-        item
-        for item in items
-        if item.old_key != item.new_key
-        and item.change.depth > written.get((item.old_key, item.change.old), item.change.depth)
-    ]
+def _chain(items: Sequence[_Keyed]) -> Sequence[_Keyed]:
+    """Order changes that belong together; empty if there is no order, or not only one begin."""
+    before, after = _images(items)
+    known: _State = {**dict.fromkeys(dict(after)), **dict(before)}
+    if len(dict(before)) < len(before):
+        return []
+    written = sorted(items, key=lambda item: item.written)
+    unclear = _unclear(written, known)
     if not unclear:
-        return []
-    keys = {item.old_key: item.change for item in unclear}
-    certain = [
-        item.change for item in _net(items) if item.old_key not in keys and item.new_key not in keys
-    ]
-    return [*certain, *(replace(change, op="?", new=change.old) for change in keys.values())]
+        for order in (items, written):
+            state = dict(known)
+            if all(_apply(item, state) for item in order):
+                return order
+    return _search(items, known, unclear) if len(items) <= MOST_SEARCHED else []
 
 
-def _chain(items: Sequence[_Keyed]) -> list[RawRow]:
-    """Order changes that belong together; empty if there is no order."""
-    # One that was there again may be gone in the end, too: it is one row all the same.
-    before = {*_images(items)[0], *_there_again(items)}
-    known: _State = dict(before)
-    if len(known) < len(before):
-        return []
-    as_written = sorted(items, key=lambda item: (item.change.place, item.change.number))
-    for order in (items, as_written):
-        state = dict(known)
-        if all(_apply(item, state) for item in order):
-            return [item.change for item in order]
-    return _search(items, known) if len(items) <= MOST_SEARCHED else []
+def _unclear(written: Sequence[_Keyed], known: Collection[Hashable]) -> set[Hashable]:
+    """Keys that were left as they were, and may have been changed in more than one order."""
+    last: dict[Hashable, _Keyed] = {}
+    unclear = set()
+    for item in written:
+        for key in item.keys - set(known):
+            if key in last and not last[key].is_before(item):
+                unclear.add(key)
+            last[key] = item
+    return unclear
 
 
-def _there_again(items: Sequence[_Keyed]) -> _Images:
-    """Images that were there before, went, and are there again; each with its key."""
-    removed: dict[tuple[Hashable | None, str], _Keyed] = {}
-    written: set[tuple[Hashable | None, str]] = set()
-    found = []
+def _images(
+    items: Sequence[_Keyed],
+) -> tuple[list[tuple[Hashable, str]], list[tuple[Hashable, str]]]:
+    """The images that were there before, and those that are there after, each with its key.
+
+    Without those that were there before and are there again.
+    """
+    images: Counter[tuple[Hashable, str]] = Counter()
     for item in items:
-        if item.change.old is not None and (item.old_key, item.change.old) not in written:
-            removed.setdefault((item.old_key, item.change.old), item)
-        if item.change.new is not None:
-            image = item.new_key, item.change.new
-            remover = removed.pop(image, None) if image not in written else None
-            written.add(image)
-            if remover is None:
-                continue
-            # What an update has written, a foreign key can remove in the same statement.
-            together = remover is not item and remover.end == item.end
-            if not (together and item.change.op == "u"):
-                found.append(image)
-    return found
-
-
-#: The image of each key: None, or nothing, where there is no row.
-_State = dict[Hashable | None, str | None]
-_Images = list[tuple[Hashable | None, str]]
-
-
-def _images(items: Sequence[_Keyed]) -> tuple[_Images, _Images]:
-    """The images that were there before, and those that are there after, each with its key."""
-    images: Counter[tuple[Hashable | None, str]] = Counter()
-    for item in items:
-        if item.change.old is not None:
+        if item.change.old is not None and item.old_key is not None:
             images[item.old_key, item.change.old] += 1
-        if item.change.new is not None:
+        if item.change.new is not None and item.new_key is not None:
             images[item.new_key, item.change.new] -= 1
     return list((+images).elements()), list((-images).elements())
 
 
 def _apply(item: _Keyed, state: _State) -> bool:
-    """Change the state; False, and the state is of no more use, if the change cannot come now."""
+    """Change the state; False, and the state is of no more use, if the change cannot come now.
+
+    Of a key that the state does not have, the change says what was there.
+    """
     old, new = item.change.old, item.change.new
-    if old is not None:
-        if state.get(item.old_key) != old:
+    if item.old_key is not None:
+        if state.get(item.old_key, old) != old:
             return False
         state[item.old_key] = None
-    if new is not None:
+    if item.new_key is not None:
         if state.get(item.new_key) is not None:
             return False
         state[item.new_key] = new
     return True
 
 
-def _search(items: Sequence[_Keyed], known: _State) -> list[RawRow]:
-    """Find an order in which all changes can come; empty if there is none, or it takes too long."""
+def _search(items: Sequence[_Keyed], known: _State, unclear: Container[Hashable]) -> list[_Keyed]:
+    """Find an order in which all changes can come, and see that all others begin as it does.
+
+    Empty if there is none, or another begin, or it takes too long.
+
+    :param unclear: keys of which nobody knows yet what was there before, and is there again.
+    """
+    befores = [
+        sum(1 << n for n, other in enumerate(items) if _is_before(other, item)) for item in items
+    ]
     tries = 0
-    chosen: list[int] = []
-    states, candidates = [known], [list(range(len(items)))]
-    while len(chosen) < len(items):
-        if not candidates[-1]:
-            # Nothing can come next: another one has to come before.
-            candidates.pop()
-            states.pop()
-            if not chosen:
-                return []
-            chosen.pop()
+    found: tuple[list[int], _State] | None = None
+    #: Chosen changes, the state after them, and what was there before of keys that are unclear.
+    waiting: list[tuple[list[int], _State, _State]] = [([], known, {})]
+    seen = set()
+    while waiting:
+        chosen, state, begin = waiting.pop()
+        if found is not None and begin == found[1]:
             continue
-        tries += 1
-        if tries > MOST_TRIES:
-            return []
-        position, state = candidates[-1].pop(0), dict(states[-1])
-        if position not in chosen and _apply(items[position], state):
-            chosen.append(position)
-            states.append(state)
-            candidates.append([n for n in range(len(items)) if n not in chosen])
-    return [items[position].change for position in chosen]
+        if len(chosen) == len(items):
+            if found is not None:
+                return []
+            found = chosen, begin
+            if not unclear:
+                break
+        taken = sum(1 << n for n in chosen)
+        for n in range(len(items) - 1, -1, -1):
+            if taken >> n & 1 or befores[n] & ~taken:
+                continue
+            tries += 1
+            if tries > MOST_TRIES:
+                return []
+            after, begun = dict(state), _begun(items[n], state, begin, unclear)
+            came = taken | 1 << n, frozenset(begun.items())
+            if came not in seen and _apply(items[n], after):
+                seen.add(came)
+                waiting.append(([*chosen, n], after, begun))
+    return [] if found is None else [items[n] for n in found[0]]
 
 
-def _difference(items: Sequence[_Keyed]) -> list[RawRow]:
+def _is_before(item: _Keyed, other: _Keyed) -> bool:
+    return item.written < other.written and item.is_before(other)
+
+
+def _begun(item: _Keyed, state: _State, begin: _State, unclear: Container[Hashable]) -> _State:
+    """What was there before, as the first change of a key says."""
+    begun = dict(begin)
+    for key in item.keys:
+        if key in unclear and key not in state:
+            begun[key] = item.change.old if key == item.old_key else None
+    return begun
+
+
+def _net(items: Sequence[_Keyed]) -> list[RawRow]:
     """Tell for each key what was there before and what is there after."""
-    return [item.change for item in _net(items)]
-
-
-def _net(items: Sequence[_Keyed]) -> list[_Keyed]:
     before, after = (dict(images) for images in _images(items))
     found = []
     for key in dict.fromkeys([*before, *after]):
         old, new = before.get(key), after.get(key)
         op = "i" if old is None else "d" if new is None else "u"
-        change = replace(items[-1].change, op=op, old=old, new=new)
-        found.append(_Keyed(change, 0, key if old else None, key if new else None))
+        found.append(replace(items[-1].change, op=op, old=old, new=new))
     return found

@@ -111,7 +111,6 @@ class Sequencing:
             await self.state.store(Taken(seen, look.snapshot), ())
             return await self._stream()
         await self._take_whole(look)
-        self._long.forget()
         return len(look.rows)
 
     async def _take_whole(self, look: Look) -> None:
@@ -121,8 +120,9 @@ class Sequencing:
         transactions = sorted(
             by_xid.values(), key=lambda rows: (max(row.place for row in rows), rows[0].xid)
         )
-        parts = [segment for rows in transactions for segment in segments(rows)]
-        controls = any(part[0].op in CONTROL for part in parts)
+        # Each part is made when those before it were taken: tables are what these have left.
+        parts = (part for rows in transactions for part in segments(rows, self._long))
+        controls = any(row.op in CONTROL for row in look.rows)
         if not controls and all(self._subjects.fits(row) for row in look.rows):
             changes = [change for part in parts for change in await self._ordered(part)]
             await self._store(Taken(look.snapshot), await self.entries.of(changes))
@@ -157,7 +157,6 @@ class Sequencing:
                     await self._store(here, await self.entries.of(changes))
                     octets, changes = 0, []
         await self._store(Taken(begin.taking), await self.entries.of(changes))
-        self._long.forget()
         return number
 
     async def _changes(self, begin: Taken) -> AsyncGenerator[tuple[RawRow, Taken]]:
@@ -179,9 +178,7 @@ class Sequencing:
                             yield change, after
                     base = begin.base if resumed else FIRST
                     here = replace(begin, ending=part.ending, xid=part.xid, base=base, rows=0)
-                    transaction = LargeTransaction(
-                        self._long.key_of, self._subjects.deferrable, base
-                    )
+                    transaction = LargeTransaction(self._long, base)
                 left = [row for row in part.rows if (row.place, row.number) > here.base]
                 while left:
                     fitting, control = await self._until_control(left)
@@ -194,16 +191,14 @@ class Sequencing:
                     here = _end(here, placed)
                     if control is None:
                         continue
-                    base = transaction.base
+                    base = transaction.last
                     if left[0] is control:
                         base = control.place, control.number
                         left = left[1:]
                     here = replace(here, base=base, rows=0)
                     # When it is taken, tables are what they are from there on.
                     yield control, here
-                    transaction = LargeTransaction(
-                        self._long.key_of, self._subjects.deferrable, base
-                    )
+                    transaction = LargeTransaction(self._long, base)
         if transaction is not None:
             placed = await asyncio.to_thread(transaction.end)
             for change, after in _after(here, placed, begin):
@@ -240,10 +235,9 @@ class Sequencing:
         if len(rows) == 1:
             return list(rows)
         named = [await self._long.named(row) for row in rows]
-        arguments = named, self._long.key_of, self._subjects.deferrable
         if len(rows) <= MOST_ON_LOOP:
-            return ordered(*arguments)
-        return await asyncio.to_thread(ordered, *arguments)
+            return ordered(named, self._long)
+        return await asyncio.to_thread(ordered, named, self._long)
 
     async def _take_control(self, row: RawRow) -> list[Entry]:
         """Take over what a table is from now on; it is stored with what follows."""

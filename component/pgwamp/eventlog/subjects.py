@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,11 +79,13 @@ class Subjects:
         self._unstored: list[tuple[str, *tuple[object, ...]]] = []
         #: Tables whose layout was asked for, with the stamps of the rows that wanted it.
         self._asked: set[tuple[int, int]] = set()
+        #: Of partitions with columns in another order: where those of the table are.
+        self._places: dict[int, Sequence[int]] = {}
 
     async def load(self) -> None:
         """Read them; those that nobody has told of yet come with what is new."""
         await self._connection.execute(_TELL_AGAIN)
-        self._texts, self._makings, self._tables = {}, {}, {}
+        self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
         rows = await self._connection.fetch(_LOAD)
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
@@ -194,15 +196,22 @@ class Subjects:
         making = self.making(relation)
         return None if making is None else making.layout.members.get(relation)
 
-    @property
-    def deferrable(self) -> set[int]:
-        """Members whose key is checked when the transaction ends."""
-        return {
-            member
-            for making in self._makings.values()
-            if making.layout.deferrable
-            for member in making.layout.members
-        }
+    def table_of(self, relation: int) -> int:
+        """The watched table of a partition, or of itself."""
+        return self._tables.get(relation, relation)
+
+    def is_deferrable(self, relation: int) -> bool:
+        """Whether the key is checked when the transaction ends."""
+        making = self.making(relation)
+        return making is not None and making.layout.deferrable
+
+    def order_of(self, row: RawRow) -> Sequence[int] | None:
+        """Where in a record of a partition the columns of its table are.
+
+        None if it has them in the same order, or if nobody knows.
+        """
+        places = self._places.get(row.relation)
+        return places if places and self.fits(row) else None
 
     def key_of(self, relation: int, record: str) -> Hashable | None:
         """The table and key of a record; None without a key, or if it cannot be read."""
@@ -241,8 +250,11 @@ class Subjects:
             text, making = read
             self._texts[relation] = text, options
             self._makings[relation] = making
-            for member in making.layout.members:
+            names = list(making.layout.columns.names)
+            for member, columns in making.layout.members.items():
                 self._tables[member] = relation
+                if list(columns.names) != names and sorted(columns.names) == sorted(names):
+                    self._places[member] = [columns.names.index(name) for name in names]
 
     def _read(self, relation: int, layout: str, options: str) -> tuple[str, Making] | None:
         """What makes the events of a table: without values, if its columns cannot be read."""
@@ -266,4 +278,6 @@ class Subjects:
     def _forget(self, relation: int) -> None:
         self._texts.pop(relation, None)
         self._makings.pop(relation, None)
-        self._tables = {m: table for m, table in self._tables.items() if table != relation}
+        for member in [m for m, table in self._tables.items() if table == relation]:
+            del self._tables[member]
+            self._places.pop(member, None)

@@ -1,41 +1,48 @@
 """The changes of a transaction in order, however many there are.
 
 Small transactions are ordered whole (:mod:`pgwamp.eventlog.order`). Of a large one the rows stream
-by: a statement that is alone in changing its table, with what its triggers have done to others,
-needs no order but its own, where rows that change their key go first and come after all others.
-What cannot be ordered within bounds is told by key only: whoever folds the events reads the row
-again.
+by, in units, of which each is ordered for itself if it is small. The rows of a larger unit are told
+as they come. Of a change that may have come before one that was told already, only the key is
+told: whoever folds the events reads the row again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from pgwamp.capture import CONTROL, RawRow
-from pgwamp.eventlog.order import KeyOf, in_order
+from pgwamp.capture.raw import SHORT_TEXTS
+from pgwamp.eventlog.earlier import Earlier
+from pgwamp.eventlog.order import Records, in_order, keys_of
+from pgwamp.eventlog.statements import together
 
 #: Rows of a transaction that are ordered at once, and octets of their texts.
 MOST_ROWS, MOST_OCTETS = 5_000, 8_000_000
 #: Rows that nothing before or after them goes across.
 _BARRIERS = frozenset({*CONTROL, "t", "I", "U", "D"})
-#: A change, and place and number of the last raw row before its unit.
+#: A change, and place and number of the last raw row before all that it depends on.
 Placed = tuple[RawRow, tuple[int, int]]
 
 
-def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
+def segments(rows: Iterable[RawRow], records: Records) -> Iterator[list[RawRow]]:
     """Parts of a transaction that are ordered for themselves: what stands between is one row."""
     part: list[RawRow] = []
+    #: Members that have told so of tables that were emptied whole, until somebody else writes.
+    emptied: dict[int, set[int]] = {}
     for row in sorted(rows, key=lambda row: (row.place, row.number)):
         if row.op == "t":
-            part, within = _around_truncate(part, row)
+            part, within = _around_truncate(part, row, records, _is_again(row, emptied, records))
             if part:
+                emptied.clear()
                 yield part
             yield [row]
             part = within
         elif row.op in _BARRIERS:
             if part:
                 yield part
+            emptied.clear()
             yield [row]
             part = []
         elif row.op != "-":
@@ -44,128 +51,188 @@ def segments(rows: Sequence[RawRow]) -> Iterator[list[RawRow]]:
         yield part
 
 
-def _around_truncate(part: list[RawRow], truncate: RawRow) -> tuple[list[RawRow], list[RawRow]]:
+def _is_again(truncate: RawRow, emptied: dict[int, set[int]], records: Records) -> bool:
+    """Whether a partition tells what its table has told, in the same statement."""
+    table = records.table_of(truncate.relation)
+    if truncate.relation == table:
+        emptied[table] = {table}
+        return False
+    told = emptied.get(table)
+    if told is None or truncate.relation in told:
+        emptied.pop(table, None)
+        return False
+    told.add(truncate.relation)
+    return True
+
+
+def _around_truncate(
+    part: list[RawRow], truncate: RawRow, records: Records, is_again: bool
+) -> tuple[list[RawRow], list[RawRow]]:
     """The rows before a TRUNCATE, and those of statements that its triggers have run.
 
     Whether these changed rows of the table before it was emptied (BEFORE) or afterwards, nobody
     knows: of such rows only the key is told.
+
+    :param is_again: the table was emptied before all of these.
     """
     begin = len(part)
     while begin and part[begin - 1].depth > truncate.depth:
         begin -= 1
+    if is_again and begin == 0:
+        return [], part
+    table = records.table_of(truncate.relation)
     within = [
-        replace(row, op="?") if row.relation == truncate.relation and row.op in "iud" else row
+        replace(row, op="?") if row.op in "iud" and records.table_of(row.relation) == table else row
         for row in part[begin:]
     ]
     return part[:begin], within
 
 
-def ordered(rows: Sequence[RawRow], key_of: KeyOf, deferrable: Container[int]) -> list[RawRow]:
+def ordered(rows: Sequence[RawRow], records: Records) -> list[RawRow]:
     """A segment in order."""
     unclear = [row for row in rows if row.op == "?"]
     certain = [row for row in rows if row.op != "?"]
     # What is unclear has the last word on its key.
-    return [*(in_order(certain, key_of, deferrable) if len(certain) > 1 else certain), *unclear]
+    return [*(in_order(certain, records) if len(certain) > 1 else certain), *unclear]
 
 
 class LargeTransaction:
     """Orders a transaction whose rows come by and by.
 
-    A unit is a statement that the client has sent, with all that its triggers have run. Units are
-    in order as they come.
+    A unit is what may be of one query of the client, with all that its triggers have run: it ends
+    before a statement that repeats one of it. Changes depend on what came before their unit only
+    if triggers have written there, or if keys are checked at the end of the transaction.
+
+    :ivar last: place and number of the last row that was taken.
     """
 
-    def __init__(self, key_of: KeyOf, deferrable: Container[int], base: tuple[int, int]):
-        self._key_of = key_of
-        self._deferrable = deferrable
-        self._base = base
+    def __init__(self, records: Records, base: tuple[int, int]):
+        self._records = records
+        self._base = self.last = base
         self._unit: list[RawRow] = []
         self._octets = 0
-        #: Places of the statements of the unit whose rows have gone by, by their tables.
-        self._passed: dict[int, int] = {}
-        #: Rows of these that have changed their key, by the new one: they come when the unit has
-        #: ended; and those of which only the key is told, last of all.
-        self._later: dict[Hashable | None, RawRow] = {}
-        self._unclear: list[RawRow] = []
         self._before: RawRow | None = None
+        #: Of the unit: the last row of the client's own statements, how many rows there are up to
+        #: it, and relations and operations of these statements.
+        self._outer: RawRow | None = None
+        self._closed = 0
+        self._kinds: set[tuple[int, str]] = set()
+        #: Whether the unit is too large to be ordered; then the tables that it has changed so far,
+        #: with the greatest depth.
+        self._is_told = False
+        self._changed: dict[int, int] = {}
+        self._earlier: Earlier | None = None
 
     def add(self, rows: Sequence[RawRow]) -> list[Placed]:
         """Take some rows; the changes that are certain by now, in order."""
         found: list[Placed] = []
         for row in rows:
-            if self._before is not None and self._begins_unit(self._before, row):
+            if row.op == "-":
+                # It counts: it may have been another one when this was ordered before.
+                found.append((row, self._base))
+                continue
+            if self._before is not None and _is_barrier(self._before, row):
                 found += self.end()
+            elif self._begins_unit(row):
+                found += self._end(self._closed)
             found += [(change, self._base) for change in self._add(row)]
             self._before = row
+            if row.depth <= 1:
+                self._outer, self._closed = row, len(self._unit)
+                self._kinds.add((row.relation, row.op))
+            self.last = row.place, row.number
         return found
 
     def end(self) -> list[Placed]:
         """End the unit; the changes of it that are left, in order."""
-        found = [(change, self._base) for change in self._rest()]
-        if self._before is not None:
-            self._base = self._before.place, self._before.number
+        self._outer = self._before
+        return self._end(len(self._unit))
+
+    def _begins_unit(self, row: RawRow) -> bool:
+        """Whether a row is of the next query of the client."""
+        if row.depth > 1 or row.op == "t" or (row.relation, row.op) not in self._kinds:
+            return False
+        if self._outer is None or self._outer.place == row.place:
+            return False
+        # Only what foreign keys do is done several times in one query.
+        return self._outer is not self._before or not together(self._outer, row)
+
+    def _end(self, closed: int) -> list[Placed]:
+        unit, self._unit = self._unit[:closed], self._unit[closed:]
+        found = [(change, self._base) for change in self._order(unit)]
+        if self._outer is not None and not (self._earlier and self._earlier.is_lasting):
+            self._earlier, self._base = None, (self._outer.place, self._outer.number)
+        if self._earlier is not None:
+            self._earlier.begin_unit()
+        self._octets = sum(map(_octets, self._unit))
+        self._outer, self._closed, self._kinds = None, 0, set()
+        self._is_told, self._changed = False, {}
         return found
 
-    @property
-    def base(self) -> tuple[int, int]:
-        """Place and number of the last row before the unit."""
-        return self._base
-
-    def _rest(self) -> list[RawRow]:
-        found = [*self._later.values(), *self._unclear]
-        for segment in segments(self._unit):
-            found += ordered(segment, self._key_of, self._deferrable)
-        self._unit, self._octets, self._passed = [], 0, {}
-        self._later, self._unclear = {}, []
-        return found
-
-    def _begins_unit(self, before: RawRow, row: RawRow) -> bool:
-        """Whether a row belongs to the next statement of the client."""
-        if before.op in _BARRIERS:
-            return True
-        if row.op in _BARRIERS:
-            # What triggers of a TRUNCATE have run has ended before it.
-            return row.op != "t" or before.depth <= row.depth
-        # Statements that end together, as those of a WITH, have written one after the other.
-        together = row.depth == before.depth and row.command == before.command + 1
-        return before.depth <= 1 and row.place != before.place and not together
+    def _order(self, unit: Sequence[RawRow]) -> list[RawRow]:
+        found = []
+        for segment in segments(unit, self._records):
+            found += ordered(segment, self._records)
+        changes = [row for row in unit if row.op in "iud"]
+        doubts: dict[object, RawRow] = {}
+        if self._earlier is not None:
+            for row in changes:
+                if self._earlier.may_precede(row, self._earlier.sides(row)):
+                    doubts[keys_of(row, self._records)] = replace(row, op="?")
+        for row in changes:
+            if row.depth > 1 or self._records.is_deferrable(row.relation):
+                self._earlier = self._earlier or Earlier(self._records)
+                self._earlier.keep(row, self._earlier.sides(row))
+        return [*found, *doubts.values()]
 
     def _add(self, row: RawRow) -> list[RawRow]:
-        if row.op == "-":
-            # It counts: it may have been another one when this was ordered before.
-            return [row]
-        if self._passed:
-            return self._pass(row)
+        if self._is_told:
+            return [*self._tell(row, self._before)]
         self._unit.append(row)
-        self._octets += len(row.old or "") + len(row.new or "")
+        self._octets += _octets(row)
         if len(self._unit) <= MOST_ROWS and self._octets <= MOST_OCTETS:
             return []
         # Too many to wait for the end of the unit.
-        waiting, self._unit, self._octets = self._unit, [], 0
-        return [change for waited in waiting for change in self._pass(waited)]
+        waiting, self._unit, self._is_told = self._unit, [], True
+        self._earlier = self._earlier or Earlier(self._records)
+        return [
+            change
+            for before, waited in pairwise([None, *waiting])
+            if waited is not None
+            for change in self._tell(waited, before)
+        ]
 
-    def _pass(self, row: RawRow) -> list[RawRow]:
-        if row.op not in "iud":
-            return [row]
-        place = self._passed.setdefault(row.relation, row.place)
-        if place != row.place or row.relation in self._deferrable:
-            self._unclear.append(replace(row, op="?"))
-            return []
-        old, new = (
-            None if text is None else self._key_of(row.relation, text)
-            for text in (row.old, row.new)
-        )
-        if row.old is not None and old in self._later:
-            # It has changed its key before, in the same statement: a cascade of its own key.
-            self._pass_again(row, self._later.pop(old), new)
-            return []
-        if row.op == "u" and old != new and row.old is not None and row.new is not None:
-            self._later[new] = replace(row, op="i", old=None)
-            return [replace(row, op="d", new=None)]
-        return [row]
+    def _tell(self, row: RawRow, before: RawRow | None) -> Iterator[RawRow]:
+        """Tell a change as it came, or only its keys."""
+        assert self._earlier is not None
+        table = self._records.table_of(row.relation)
+        if row.op == "t":
+            yield row
+            if self._changed.get(table, 0) > row.depth:
+                # Whether triggers have changed rows of it before or afterwards, nobody knows.
+                yield replace(row, op="I")
+        elif row.op in "iud":
+            self._changed[table] = max(row.depth, self._changed.get(table, 0))
+            if before is not None and not together(before, row):
+                self._earlier.begin_end()
+            sides = self._earlier.sides(row)
+            in_doubt = self._earlier.may_precede_told(row, sides)
+            self._earlier.keep_told(row, sides, in_doubt)
+            yield replace(row, op="?") if in_doubt else row
+        else:
+            yield row
 
-    def _pass_again(self, row: RawRow, pending: RawRow, key: Hashable | None) -> None:
-        if pending.new != row.old:
-            self._unclear += [replace(pending, op="?"), replace(row, op="?")]
-        elif row.new is not None:
-            self._later[key] = replace(pending, new=row.new)
+
+def _is_barrier(before: RawRow, row: RawRow) -> bool:
+    """Whether no change comes across the border between two rows."""
+    if row.op == "t":
+        # Those of one TRUNCATE stand together, with what their triggers have run.
+        return before.op != "t" and before.depth <= row.depth
+    if before.op == "t":
+        return before.depth <= 1 and row.depth <= 1
+    return before.op in _BARRIERS or row.op in _BARRIERS
+
+
+def _octets(row: RawRow) -> int:
+    """The octets of a row that are held: names stand for texts that have not come with it."""
+    return row.size if row.size <= SHORT_TEXTS else 0

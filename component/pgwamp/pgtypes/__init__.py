@@ -23,7 +23,7 @@ from pgwamp.pgtypes.outgoing import (
     require_convertible,
 )
 from pgwamp.pgtypes.scalars import fits_numeric
-from pgwamp.pgtypes.texts import TextReader, composite_reader, record_texts, text_reader
+from pgwamp.pgtypes.texts import TextReader, composite_reader, rearranged, record_texts, text_reader
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "loads_exact",
     "parse",
     "reader",
+    "rearranged",
     "record_texts",
     "require_convertible",
     "text_reader",

@@ -52,6 +52,24 @@ def record_texts(text: str) -> list[str | None]:
     return members
 
 
+def rearranged(record: str, places: Sequence[int]) -> str:
+    """The text of a record with the members that it has at ``places``, in this order.
+
+    :raises IndexError: there are not so many.
+    """
+    within = record[1:-1]
+    if '"' not in within:
+        members = within.split(",")
+    else:
+        members = []
+        for match in _MEMBER.finditer(within):
+            quoted, plain = match.groups()
+            members.append(plain if quoted is None else f'"{quoted}"')
+            if match.end() == len(within) and within[match.end() - 1] != ",":
+                break
+    return f"({','.join([members[place] for place in places])})"
+
+
 def text_reader(of: Type, *, bigint_as_string: bool = False) -> TextReader:
     """How the text of a value of type ``of`` becomes portable.
 

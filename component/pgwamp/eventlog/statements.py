@@ -1,0 +1,110 @@
+"""Statements of one transaction, and what is certain of their order.
+
+The trigger of a statement writes its rows when the statement has ended, so raw rows are in the
+order in which statements ended. Three facts say which of two statements has changed its rows
+first; "outer" is the one of less depth.
+
+1. The outer one has ended first: then all of it came before the other one.
+2. The inner one has ended first: a trigger of the outer one may have run it (BEFORE ROW or AFTER
+   ROW, so that it changed its rows after those of the outer one, or in between), or it came before.
+   It came before for certain if a statement that is outside of both has ended in between.
+3. Both are as deep: they came one after the other, unless they are of one query, as those of a
+   WITH, an upsert, MERGE, and foreign keys (ON DELETE CASCADE, SET NULL). Their triggers fire in
+   an order of PostgreSQL's own. Only such write with successive commands. If a trigger of somebody
+   else writes in between they look as if they came one after the other; then only a row that the
+   query moves onto itself is told wrong, and deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from pgwamp.capture import RawRow
+
+#: Statements that end together: rows go before others come in their place.
+_REMOVALS_FIRST = "duip"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The changes of one operation of a statement; their numbers are in the order of the changes.
+
+    :ivar index: in the order in which statements have ended.
+    :ivar end: the same number for statements that have ended together.
+    :ivar after: index of the last one before it that is outside of it; -1 without one.
+    """
+
+    index: int
+    end: int
+    after: int
+    rows: Sequence[RawRow]
+
+    @property
+    def depth(self) -> int:
+        """Its depth of triggers."""
+        return self.rows[0].depth
+
+    @property
+    def kind(self) -> tuple[int, str]:
+        """What has fired its trigger: within a query, the next time is after all of this one."""
+        return self.rows[0].relation, self.rows[0].op
+
+    def is_before(self, other: Statement) -> bool:
+        """Whether all of it came before another one that has not ended before it, for certain."""
+        if self.end == other.end:
+            return self.kind == other.kind
+        return self.depth <= other.depth or self.index < other.after
+
+
+def together(before: RawRow, row: RawRow) -> bool:
+    """Whether the statements of two rows may have ended together, if none ended in between."""
+    if before.depth != row.depth:
+        return False
+    # Nobody knows the command of a row that somebody has changed, if only in vain.
+    return row.command in (before.command, before.command + 1) or -1 in (
+        row.command,
+        before.command,
+    )
+
+
+def statements(changes: Iterable[RawRow]) -> list[Statement]:
+    """The statements in the order in which they have ended."""
+    written = sorted(changes, key=lambda change: (change.place, change.number))
+    found: list[Statement] = []
+    #: Depth and index of the last statements, each outside of the next.
+    outside: list[tuple[int, int]] = []
+    end = 0
+    # If a partition has refused a row that was to move there, an UPDATE is deletes and inserts.
+    for _, group in groupby(written, key=lambda change: (change.place, change.op)):
+        rows = list(group)
+        if found and not together(found[-1].rows[0], rows[0]):
+            end += 1
+        while outside and outside[-1][0] >= rows[0].depth:
+            outside.pop()
+        found.append(Statement(len(found), end, outside[-1][1] if outside else -1, rows))
+        outside.append((rows[0].depth, found[-1].index))
+    return found
+
+
+def outer_first(ended: Sequence[Statement]) -> Iterator[Statement]:
+    """Put statements before those that their triggers have run, which ended before them."""
+    #: Statements that ended together, and those within them, which no later one has run.
+    open_: list[tuple[list[Statement], list[Statement]]] = []
+    for statement in ended:
+        if open_ and open_[-1][0][0].end == statement.end:
+            open_[-1][0].append(statement)
+            continue
+        within: list[list[Statement]] = []
+        while open_ and open_[-1][0][0].depth > statement.depth:
+            outer, inner = open_.pop()
+            within.append([*_removals_first(outer), *inner])
+        open_.append(([statement], [inner for run in reversed(within) for inner in run]))
+    for outer, inner in open_:
+        yield from _removals_first(outer)
+        yield from inner
+
+
+def _removals_first(ended: list[Statement]) -> list[Statement]:
+    return sorted(ended, key=lambda statement: _REMOVALS_FIRST.index(statement.kind[1]))

@@ -1,0 +1,105 @@
+"""Large transactions, of which the rows stream by, leave a copy by key that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pgwamp.capture import RawRow
+from pgwamp.eventlog import transactions
+from pgwamp.eventlog.state import FIRST, Base
+from pgwamp.eventlog.transactions import LargeTransaction, Placed
+from tests.eventlog.simulation import Records, Transaction, applied, change
+
+FAST = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(params=[1, 4, 5000])
+def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Rows that are ordered at once."""
+    monkeypatch.setattr(transactions, "MOST_ROWS", request.param)
+    return int(request.param)
+
+
+def streamed(
+    rows: Sequence[RawRow], base: Base = FIRST, *, deferrable: bool = False
+) -> list[Placed]:
+    """The changes of a transaction whose rows come one by one, from a place on."""
+    transaction = LargeTransaction(Records(deferrable=deferrable), base)
+    found: list[Placed] = []
+    for row in rows:
+        if (row.place, row.number) > base:
+            found += transaction.add([row])
+    return found + transaction.end()
+
+
+def changes(found: Sequence[Placed]) -> list[RawRow]:
+    return [item for item, _ in found]
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(0, 2**32), st.sampled_from([2, 3, 1000]))
+def test_what_triggers_have_run_leaves_what_is_there_at_the_end(seed: int, versions: int) -> None:
+    made = Transaction(Random(seed), versions=versions, queries=5)
+    found = changes(streamed(made.written))
+    assert applied(found, made.before, made.after) == made.after
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(0, 2**32))
+def test_from_every_position_the_same_changes_follow(seed: int) -> None:
+    made = Transaction(Random(seed), queries=5)
+    found = streamed(made.written)
+    number, last = 0, None
+    for position, (_, base) in enumerate(found):
+        number, last = (number + 1 if base == last else 1), base
+        assert streamed(made.written, base)[number - 1 :] == found[position:]
+
+
+def statements(*images: tuple[str | None, str | None]) -> list[RawRow]:
+    return [change(old, new, place) for place, (old, new) in enumerate(images)]
+
+
+@pytest.mark.usefixtures("most")
+def test_statements_one_after_the_other_stay_as_they_were_written() -> None:
+    written = statements(
+        (None, "a:1"), ("a:1", "a:2"), ("a:2", "a:1"), ("a:1", "a:2"), ("a:2", "b:1"),
+        (None, "a:1"), ("b:1", None), ("a:1", None),
+    )  # fmt: skip
+    assert changes(streamed(written)) == written
+
+
+@pytest.mark.usefixtures("most")
+def test_many_rows_of_one_query_that_touch_no_key_twice_keep_their_values() -> None:
+    updated = [replace(change(f"{n}:0", f"{n}:1", 1), number=n) for n in range(20)]
+    inserted = [replace(change(None, f"{n}:1", 2), number=n, command=3) for n in range(20, 40)]
+    assert changes(streamed([*updated, *inserted])) == [*updated, *inserted]
+
+
+@pytest.mark.usefixtures("most")
+def test_many_rows_that_triggers_have_written_keep_their_values() -> None:
+    written = [change(None, f"{n}:1", n, depth=2) for n in range(40)]
+    assert changes(streamed(written)) == written
+
+
+def test_rows_that_were_moved_with_their_keys_are_updates(most: int) -> None:
+    moved = [replace(change(f"{n}:0", f"{n + 1}:0", 1), number=-n) for n in range(20, 0, -1)]
+    assert changes(streamed(moved)) == moved
+    assert all(item.op == "u" for item in changes(streamed(moved))), most
+
+
+@pytest.mark.usefixtures("most")
+def test_two_rows_that_share_a_deferrable_key_do_not_take_the_values_of_others() -> None:
+    written = statements((None, "a:1"), ("a:0", "b:0"), (None, "c:1"), (None, "d:1"))
+    found = changes(streamed(written, deferrable=True))
+    assert applied(found, {"a": "a:0"}, {"a": "a:1", "b": "b:0", "c": "c:1", "d": "d:1"}) == {
+        "a": "a:1", "b": "b:0", "c": "c:1", "d": "d:1",
+    }  # fmt: skip
+    assert [item for item in found if item.new in ("c:1", "d:1")] == written[2:]
