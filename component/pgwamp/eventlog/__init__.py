@@ -45,16 +45,19 @@ there.
 **Order within a transaction** (:mod:`pgwamp.eventlog.order`). Statement triggers fire when a
 statement ends, so with nested triggers, cascades of foreign keys and data-modifying WITH the
 order of raw rows is not that of the changes. Changes of one key are chained by their images, each
-old one equal to the new one before. Where no chain is found only the net change is told, or only
-the key. Transactions that are too large to be held in memory are ordered unit by unit
-(:mod:`pgwamp.eventlog.transactions`).
+old one equal to the new one before, in an order that their statements allow
+(:mod:`pgwamp.eventlog.statements`). Where there is none, or one that begins elsewhere, the net
+change is told, which is none if a row has come and gone. Transactions that are too large to be
+held in memory are ordered unit by unit (:mod:`pgwamp.eventlog.transactions`); only the key is told
+of changes that may have come before one that was told already.
 
 **Progress** (:mod:`pgwamp.eventlog.sequencing`). Mostly it is one snapshot, ``seen``: everything
 that it shows is in the log. A poll that finds little goes on to the next ``seen`` in one
 statement. One that finds much stores a second snapshot, ``taking``, and goes on in parts, each a
 small transaction. Then the progress is a point in what ``taking`` shows beyond ``seen``: the
-transaction, the raw row before the unit, and the number of changes since. A successor orders that
-unit again and skips these changes; units never cross DDL, so that it finds the same order.
+transaction, a raw row on which nothing that follows depends, and the number of changes since. A
+successor orders what follows again and skips these changes; the row is never before DDL, so that
+it finds the same order.
 Progress is stored with the last event of each part: a row that changed with each event would be
 slow beside an old snapshot, for which PostgreSQL keeps all of its versions.
 

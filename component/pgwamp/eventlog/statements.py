@@ -10,9 +10,9 @@ first; "outer" is the one of less depth.
    It came before for certain if a statement that is outside of both has ended in between.
 3. Both are as deep: they came one after the other, unless they are of one query, as those of a
    WITH, an upsert, MERGE, and foreign keys (ON DELETE CASCADE, SET NULL). Their triggers fire in
-   an order of PostgreSQL's own. Only such write with successive commands. If a trigger of somebody
-   else writes in between they look as if they came one after the other; then only a row that the
-   query moves onto itself is told wrong, and deleted.
+   an order of PostgreSQL's own. Statements of one query, and no others, write with successive
+   commands, unless another trigger writes in between: then they are taken for two queries. This
+   is wrong only if one statement of the query inserts the very image that another one deletes.
 """
 
 from __future__ import annotations
