@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 
 from pgwamp.errors import CursorExpired
+from pgwamp.eventlog import era, transactions
 from pgwamp.eventlog import sequencing as module
-from pgwamp.eventlog import transactions
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import LeaseLost
 from pgwamp.eventlog.log import read_page
@@ -317,6 +317,25 @@ async def test_raw_rows_of_another_server_are_all_taken(log: Log) -> None:
     )
     told = await log.told()
     assert [body["key"]["id"] for _, body in told] == [1, 2, 3]
+
+
+async def test_what_is_moved_is_new_though_later_transactions_have_ended(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.execute(*ITEM)
+    await log.take()
+    await log.execute("insert into item values (1)", "update wamp.era set system_identifier = 7")
+    beside = await log.database.connect()
+    move = era.move
+
+    async def moved(connection: asyncpg.Connection[Any]) -> None:
+        await connection.execute("select pg_current_xact_id()")
+        await beside.execute("create table later ()")
+        await move(connection)
+
+    monkeypatch.setattr(era, "move", moved)
+    assert [body["key"]["id"] for _, body in await log.told()] == [1]
+    await beside.close()
 
 
 async def test_what_is_forgotten_keeps_its_position(log: Log) -> None:

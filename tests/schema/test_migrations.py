@@ -205,6 +205,19 @@ def test_a_database_of_another_encoding_than_utf8_is_refused(
     assert migrations.current(server.url(name)) is None
 
 
+def test_what_is_written_with_the_schema_is_new_though_later_transactions_have_ended(
+    wamp_database: Database, server: Server
+) -> None:
+    start = (CHECKOUT / "schema" / "versions" / "0101" / "start.sql").read_text(encoding="utf-8")
+    url = server.url(wamp_database.name)
+    with closing(connect(url)) as upgrading, closing(connect(url)) as beside:
+        query(upgrading, "begin; truncate wamp.sequencer, wamp.era, wamp.secret")
+        query(beside, "select pg_current_xact_id()")
+        query(upgrading, start)
+        seen = "select pg_visible_in_snapshot(pg_current_xact_id(), seen) from wamp.sequencer"
+        assert query(upgrading, seen) == [(False,)]
+
+
 def test_every_file_of_sql_is_part_of_the_schema(wamp_database: Database, server: Server) -> None:
     # Some of it is for superusers only.
     migrations.upgrade(server.url(wamp_database.name))

@@ -235,4 +235,4 @@ def _is_barrier(before: RawRow, row: RawRow) -> bool:
 
 def _octets(row: RawRow) -> int:
     """The octets of a row that are held: names stand for texts that have not come with it."""
-    return row.size if row.size <= SHORT_TEXTS else 0
+    return row.size if row.size <= SHORT_TEXTS or row.op not in "iud" else 0

@@ -19,7 +19,15 @@ gone as (
     where e.relation <> 0::oid and not exists (
         select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
         where c.oid = e.relation and c.relname = e.relation_name and n.nspname = e.relation_schema)
+),
+-- A snapshot leaves its own transaction out, and shows it if a later one has ended already: it is put in.
+own as (
+    select pg_current_xact_id()::text::bigint as xid, pg_current_snapshot() as snapshot
 )
 update wamp.sequencer as s
-set seen = pg_current_snapshot(), taking = null, position = p.position, mark = p.mark
-from wamp.progress as p
+set taking = null, position = p.position, mark = p.mark,
+    seen = format('%s:%s:%s', least(pg_snapshot_xmin(own.snapshot)::text::bigint, own.xid),
+        greatest(pg_snapshot_xmax(own.snapshot)::text::bigint, own.xid + 1),
+        (select string_agg(running::text, ',' order by running)
+            from (select pg_snapshot_xip(own.snapshot) union select own.xid::text::xid8) as r (running)))::pg_snapshot
+from wamp.progress as p, own
