@@ -118,52 +118,71 @@ class Fold:
 class Copy(Fold):
     """What a subscriber of a table knows whose changes nobody notes.
 
+    In a large transaction an event may come that does not fit, if another one of the transaction
+    says afterwards that the row has to be read again.
+
     :ivar marked: events that told the key of a row, and not its values.
     """
 
     def __init__(self, table: Table, reader: str):
         super().__init__(table, reader)
         self.marked = 0
+        self._xid = ""
+        #: What did not fit, by the key, in the transaction that is told.
+        self._misfits: dict[tuple[Any, ...], Wrong] = {}
 
     def start_over(self) -> None:
         super().start_over()
         self.unclear.clear()
+        self._misfits.clear()
+
+    def require_fit(self) -> None:
+        """Raise the first :class:`Wrong` that nothing has cured."""
+        for wrong in self._misfits.values():
+            raise wrong
 
     def take(self, event: Event) -> None:
+        if event["id"] not in self._seen and event["xid"] != self._xid:
+            self.require_fit()
+            self._xid = event["xid"]
         if "truncated" in event and event["id"] not in self._seen:
             self._seen.add(event["id"])
             self.marked += 1
-            self.unclear.add(self._table.key_of(event["key"]))
-            self.rows.pop(self._table.key_of(event["key"]), None)
+            key = self._table.key_of(event["key"])
+            self._misfits.pop(key, None)
+            self._forget(key)
             return
         super().take(event)
 
     def _truncate(self, event: Event) -> None:
         super()._truncate(event)
         self.unclear.clear()
+        self._misfits.clear()
 
     def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
-        self._require(key not in self.rows, event, "the row is there already")
-        self._become(event, key)
+        self._become(event, key, "the row is there already")
 
     def _update(self, event: Event, key: tuple[Any, ...]) -> None:
         self._remove(event, {**event["new"], **event["old"]}, event["old"])
-        self._require(key not in self.rows, event, "the new key is taken")
-        self._become(event, key)
+        self._become(event, key, "the new key is taken")
 
     def _delete(self, event: Event, key: tuple[Any, ...]) -> None:
         self._remove(event, event["old"], event["old"])
 
     def _remove(self, event: Event, row: Mapping[str, Any], old: Mapping[str, Any]) -> None:
         key = self._table.key_of(row)
+        known = self.rows.pop(key, None)
         if key in self.unclear:
             self.unclear.discard(key)
-            return
-        known = self.rows.pop(key, None)
-        if known is None:
-            raise self._wrong(event, "the row is not there")
-        self._require(known.items() >= old.items(), event, f"the row was {known}")
+        elif known is None or not known.items() >= old.items():
+            self._misfits[key] = self._wrong(event, f"the row was {known}")
 
-    def _become(self, event: Event, key: tuple[Any, ...]) -> None:
+    def _become(self, event: Event, key: tuple[Any, ...], problem: str) -> None:
+        if key in self.rows:
+            self._misfits[key] = self._wrong(event, problem)
         self.unclear.discard(key)
         self.rows[key] = event["new"]
+
+    def _forget(self, key: tuple[Any, ...]) -> None:
+        self.rows.pop(key, None)
+        self.unclear.add(key)

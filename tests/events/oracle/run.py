@@ -191,6 +191,8 @@ class _Oracle:
             or not expected <= fold.changes
         ):
             await asyncio.sleep(0.05)
+        if isinstance(fold, Copy):
+            fold.require_fit()
         who = f"{type(subscriber).__name__} of {table.name}"
         assert fold.events, f"{who} received nothing: the run shows too little"
         lost = expected - fold.changes
