@@ -19,7 +19,7 @@ PREFIX = "com.example"
 OVERDUE = 45
 #: Seconds between tries while something is away.
 RETRY = 0.2
-#: Errors that say that something is away; any other is a defect.
+#: Errors that say that something is away, or was a moment ago; any other is a defect.
 AWAY = (
     "wamp.error.no_such_procedure",
     "wamp.error.canceled",
@@ -27,6 +27,8 @@ AWAY = (
     "pgwamp.error.admin_shutdown",
     "pgwamp.error.crash_shutdown",
     "pgwamp.error.cannot_connect_now",
+    # A column is gone, and the component is about to notice.
+    "pgwamp.error.undefined_column",
 )
 
 
