@@ -21,7 +21,7 @@ from typing import Any
 from pgwamp.catalog import Catalog, Graph
 from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
-from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, array_of_json, loads, reader
+from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, array_of_json, loads, text_converter
 from pgwamp.pgtypes.budget import MOST_WRITTEN
 from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
 from pgwamp.procedures.batch import Resolver
@@ -411,10 +411,10 @@ class Server:
         }.items():
             text = json.dumps(documents)
             yield f"stored array of json, {kind}", lambda text=text: array_of_json(text)
-        read = reader(TYPES["words"])
+        read = text_converter(TYPES["words"])
+        assert read is not None
         for kind, unit in {"letters": "a", "quotes": '""', "backslashes": "\\" * 2}.items():
-            count = MOST_CONVERTED_OCTETS // len(json.dumps(unit)[1:-1]) - 20
-            words = json.dumps(f'["{unit * count}",)')
+            words = f'["{unit * (MOST_CONVERTED_OCTETS // len(unit) - 20)}",)'
             yield f"stored range of {kind}", lambda words=words: read(words)
 
 

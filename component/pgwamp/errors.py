@@ -82,6 +82,15 @@ class CallError(Exception):
         self.uri = uri or type(self).uri
         self.details: dict[str, Any] = details
 
+    def after_commit(self) -> Self:
+        """Say that what the call has done may be committed: it was a procedure's own doing."""
+        self.message = excerpt(
+            f"{self.message} (the procedure may have committed before this error)", _MOST_MESSAGE
+        )
+        self.args = (self.message,)
+        self.details["may_be_committed"] = True
+        return self
+
 
 class InvalidArgument(CallError):
     """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``.
@@ -166,6 +175,19 @@ class Unavailable(CallError):
     """No database connection within ``database.acquire_timeout``, or the database is away."""
 
     uri = "pgwamp.error.unavailable"
+
+
+class OutcomeUnknown(CallError):
+    """The connection was lost while a write was committed: it may be there or not."""
+
+    uri = "pgwamp.error.transaction_resolution_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection to the database was lost before it said whether the write was "
+            "committed: read what is there before you write it again",
+            sqlstate="08007",
+        )
 
 
 class CursorExpired(CallError):

@@ -31,9 +31,8 @@ _KEY_LETTERS = 100
 _NONFINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SCALARS = frozenset({type(None), bool, int, float})
 _CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
-#: Octets of a value beside those of its text and key: about as many in memory, and in a message of
-#: msgpack or CBOR at most (9 of a number, 5 of the length of its key).
-_MEMORY_OCTETS, _MESSAGE_OCTETS = 64, 14
+#: Octets of a value in memory, about, beside those of its text and key.
+_MEMORY_OCTETS = 64
 #: Characters of a text whose memory is worth asking for.
 _LONG = 1_000
 #: Fewer characters take less time than a call: such texts are joined. To join longer ones would
@@ -110,11 +109,6 @@ class Size:
     def memory(self) -> int:
         """About how much memory they take, in octets, where nothing is shared."""
         return self.octets + _MEMORY_OCTETS * self.values
-
-    @property
-    def message(self) -> int:
-        """The octets that they take at most in a message of msgpack or CBOR."""
-        return self.octets + _MESSAGE_OCTETS * self.values
 
     def add(self, value: Any, most_values: float = math.inf, most_octets: float = math.inf) -> None:
         """Add a value. It takes no longer than so many values and octets in all take."""

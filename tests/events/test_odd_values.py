@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from pgwamp.pgtypes import Type, from_json, loads, loads_exact
 from tests.conftest import Connect, Database, Events, Serve
 from tests.replay.appending import append
 
@@ -66,13 +65,6 @@ async def test_a_change_with_thousands_of_digits_is_published(
     large, small = await events.count(2)
     assert large["new"] == {"id": 1, "price": DIGITS, "facts": RECEIVED, "size": 1e300}
     assert small["new"] == {"id": 2, "price": "1.50", "facts": [1.5], "size": 1.0}
-
-
-@pytest.mark.parametrize("digits", [18, 20, 400, 5000])
-@pytest.mark.parametrize("form", ["{}", "-{}", "{}.5", "[{}]", "{}e10", "{}e400"])
-def test_json_reads_the_same_alone_and_in_a_row(form: str, digits: int) -> None:
-    text = form.format("7" * digits)
-    assert loads(text) == from_json(Type(0, "json", "json"))(loads_exact(text))
 
 
 async def test_a_row_of_more_parts_than_can_be_read_at_once_is_published_without_its_values(

@@ -220,7 +220,7 @@ async def test_a_table_watched_while_the_component_runs_publishes_at_once(
         "update late set price = 1.10",
     )
     inserted, updated = await events.count(2)
-    assert inserted["new"]["at"] == "2024-01-01 12:00:00+00"
+    assert inserted["new"]["at"] == "2024-01-01T12:00:00+00:00"
     assert updated["new"]["price"] == "1.10"
 
 

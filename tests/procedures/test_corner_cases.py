@@ -133,7 +133,6 @@ async def test_a_json_argument_is_json(api: Start, tmp_path: Path) -> None:
         "create function jf(doc json) returns text language sql immutable as "
         "'select json_typeof(doc)'",
         "create function poly(anyelement) returns anyelement language sql immutable as 'select $1'",
-        "create function unknown() returns setof record language sql stable as 'select 1, 2'",
         expose={"queries": str(tmp_path)},
     )
     assert await call("jf", {"doc": {"a": 1}}) == "object"
@@ -143,8 +142,7 @@ async def test_a_json_argument_is_json(api: Start, tmp_path: Path) -> None:
     assert await call("shapes") == [
         {"span": span, "both": {"n": 1, "t": "x"}, "spans": [{**span, "upper": "2"}]}
     ]
-    for name in ("poly", "unknown"):
-        await call.fails("wamp.error.no_such_procedure", name, 1)
+    await call.fails("wamp.error.no_such_procedure", "poly", 1)
 
 
 async def test_csv_says_no_more_than_rows(api: Start) -> None:

@@ -44,7 +44,7 @@ async def test_each_operator_answers_in_its_shape(api: Start, tmp_path: Path) ->
     call = await api(*TABLE, expose={"queries": str(tmp_path)})
     assert await call("dear", 2) == [{"name": "ink", "price": "12", "at": None}]
     assert await call("dear", minimum="1.5") == [
-        {"name": "pen", "price": "1.50", "at": "2024-01-01 00:00:00+00"},
+        {"name": "pen", "price": "1.50", "at": "2024-01-01T00:00:00+00:00"},
         {"name": "ink", "price": "12", "at": None},
     ]
     assert await call("first_item", "ink") == {"id": 2, "name": "ink"}
@@ -52,7 +52,7 @@ async def test_each_operator_answers_in_its_shape(api: Start, tmp_path: Path) ->
     assert await call("how_many") == 2
     assert await call("reprice", price="3", names=["pen", "ink"]) == 2
     assert await call("add", name="pad", at="2024-05-01") == {
-        "id": 3, "name": "pad", "at": "2024-05-01 00:00:00+00",
+        "id": 3, "name": "pad", "at": "2024-05-01T00:00:00+00:00",
     }  # fmt: skip
     assert await call("quoted", True) == [{"a": ":no", "b": "x"}]
     assert (await call.fails(INVALID, "dear")).details["argument"] == "minimum"

@@ -63,7 +63,7 @@ def test_columns_of_every_kind_are_published_as_they_are_read(wamp_database: Dat
         "data": b"\xde\xad",
         "lasts": "P1D",
         "net": "::1/64",
-        "at": "2023-12-31 22:00:00+00",
+        "at": "2023-12-31T22:00:00+00:00",
         "grid": [[1, 2], [3, 4]],
         "x": "NaN",
         "note": '𝄞 "q" \\ ',

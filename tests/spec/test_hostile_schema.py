@@ -17,6 +17,7 @@ import pytest
 from pgwamp.access import Caller
 from pgwamp.catalog import load_catalog
 from pgwamp.database.connect import session_settings
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.procedures.queries import read_queries
 from pgwamp.session import Call
 from tests.servers import Addresses, execute
@@ -117,7 +118,11 @@ async def test_loading_and_preparing_run_nothing_of_another_role(
         "select p.name, p.mood, p.home from public.person as p "
         "where p.name operator(pg_catalog.=) :name"
     )
-    connection = await asyncpg.connect(desk.url, server_settings=session_settings(["public"]))
+    connection = await asyncpg.connect(
+        desk.url,
+        server_settings=session_settings(["public"]),
+        connection_class=PooledConnection,
+    )
     catalog = await load_catalog(connection, ["public"], watched=False)
     assert len(catalog.relations) > 20
     (query,) = read_queries(tmp_path)

@@ -16,15 +16,15 @@ VALUES = {
     "n": "12345678901234567890.000001", "t": 'q"\\\n', "c": "c  ", "b": b"\x00\xff",
     "j": {"a": [1, 2.0, 1000.0]}, "jb": {"big": "123456789012345678901234567890"},
     "day": "2024-02-29", "clock": "12:00:00.5", "zclock": "12:00:00+05:30",
-    "stamp": "2024-01-01 10:00:00", "zstamp": "2024-01-01 08:00:00+00", "gap": "P1DT2H",
+    "stamp": "2024-01-01T10:00:00", "zstamp": "2024-01-01T08:00:00+00:00", "gap": "P1DT2H",
     "uid": "00000000-0000-0000-0000-00000000000a", "ip": "10.0.0.1", "net": "10.0.0.0/8",
     "bits": "101", "spot": "(1,2.5)", "mood": "ok", "paint": "#0000ff", "cost": "1.00",
     "home": {"street": 'a,"b', "zip": 1}, "homes": [{"street": "x", "zip": 1}, None],
     "ints": [1, None], "bigs": [9007199254740993], "nums": ["1.50", "NaN"],
     "floats": [1.0, "NaN", "Infinity"], "texts": ["a,b", None, "null"], "bytes": [b"\x00", None],
-    "stamps": ["2024-01-01 00:00:00+00"], "moods": ["sad", "happy"], "docs": [{"a": 1}, None],
+    "stamps": ["2024-01-01T00:00:00+00:00"], "moods": ["sad", "happy"], "docs": [{"a": 1}, None],
     "span": {"lower": "1", "upper": "5", "bounds": "[)"},
-    "period": {"lower": "2024-01-01 00:00:00+00", "upper": None, "bounds": "[)"},
+    "period": {"lower": "2024-01-01T00:00:00+00:00", "upper": None, "bounds": "[)"},
     "spans": [{"lower": "1", "upper": "3", "bounds": "[)"}], "words": "'a':1 'b':2",
 }  # fmt: skip
 #: Calls that answer the rows of ``wide`` in the order of their keys, and how to get at these.

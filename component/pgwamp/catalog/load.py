@@ -360,18 +360,24 @@ def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:
         returns=returns,
         returns_set=row["returns_set"],
         volatility=_VOLATILITIES[row["volatility"]],
-        columns=_result_columns(arguments, returns),
+        columns=_result_columns(arguments, returns if is_function else None),
         comment=row["comment"],
         rows=row["rows"],
         trusted=row["trusted"],
+        commits=row["commits"],
     )
 
 
 def _result_columns(arguments: Iterable[Argument], returns: Type | None) -> tuple[Column, ...]:
-    """The columns of a returned row: OUT and TABLE arguments, or a composite's fields."""
-    out = [a for a in arguments if a.mode in ("out", "inout", "table")]
-    if len(out) > 1 or any(a.mode == "table" for a in out):
-        return tuple(Column(a.name, a.type) for a in out)
+    """The columns of a returned row: OUT and TABLE arguments, or a composite's fields.
+
+    The single one of a function, of a composite type, is such a row itself.
+
+    :param returns: None of a procedure.
+    """
     if returns is not None and returns.form == "composite":
         return tuple(Column(name, kind) for name, kind in returns.fields)
-    return ()
+    out = [a for a in arguments if a.mode in ("out", "inout", "table")]
+    return tuple(
+        Column(a.name or f"column{number}", a.type) for number, a in enumerate(out, start=1)
+    )

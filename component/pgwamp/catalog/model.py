@@ -147,6 +147,8 @@ class Routine:
     rows: float = 0
     #: Its owner could replace the relation whose row it takes. So it may have the name of a key.
     trusted: bool = False
+    #: A procedure that may commit by itself.
+    commits: bool = False
 
     @property
     def inputs(self) -> tuple[Argument, ...]:

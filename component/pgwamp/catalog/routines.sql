@@ -11,6 +11,14 @@ select
     p.proargmodes::text[] as argument_modes,
     coalesce(p.proallargtypes, p.proargtypes::oid[])::bigint[] as argument_types,
     p.pronargdefaults as defaults,
+    -- It may commit by itself. PostgreSQL allows that to procedures in some languages, without
+    -- SECURITY DEFINER and SET; in PL/pgSQL it takes one of these words.
+    p.prokind = 'p'
+        and not p.prosecdef
+        and p.proconfig is null
+        and l.lanname <> 'sql'
+        and (l.lanname <> 'plpgsql' or p.prosrc ~* '\m(commit|rollback|call|execute|do)\M')
+        as commits,
     -- Its owner could replace the relation whose row it takes.
     exists (
         select from pg_type as t
@@ -27,15 +35,14 @@ select
     ) as comment
 from pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
+join pg_language as l on l.oid = p.prolang
 where n.nspname = any ($1::text[])
     and p.prokind in ('f', 'p')
     and not p.prorettype = any ('{trigger,event_trigger,internal,language_handler}'::regtype[])
-    -- Of polymorphic and other pseudo-types a caller can give no value, and a set of unknown rows
-    -- has no columns.
+    -- Of polymorphic and other pseudo-types a caller can give no value.
     and not exists (
         select from pg_type as t where t.oid = any (p.proargtypes::oid[]) and t.typtype = 'p'
     )
-    and not (p.prorettype = 'record'::regtype and p.proretset and p.proargmodes is null)
     and not exists (
         select from pg_depend as d
         where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'

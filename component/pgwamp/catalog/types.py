@@ -89,7 +89,12 @@ def _build(
         base = types[row["base"]]
         own = representations.get(oid, base.representation)
         domain = dataclasses.replace(
-            base, oid=oid, domain=name, representation=own, casts=base.casts or row["casts"]
+            base,
+            oid=oid,
+            domain=name,
+            representation=own,
+            casts=base.casts or row["casts"],
+            base=base.base or base.oid,
         )
         return domain, below[0]
     size = 1 + max((levels for levels, _ in below), default=0), 1 + sum(n for _, n in below)

@@ -1,15 +1,17 @@
-"""Results of any size in flat memory: rows from a cursor in the server, a chunk at a time."""
+"""Ways to fetch: rows of any number, a chunk at a time, and values as PostgreSQL writes them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Connection
 
-#: Rows of the first chunk; the size of each tells how many the next one takes.
-_FIRST_ROWS, _MOST_ROWS = 20, 1000
+#: Rows of a chunk at most. The first has one: the size of each tells how many the next one takes,
+#: at most twice as many, so that few large rows come together.
+_MOST_ROWS = 1000
 #: Octets of text that a chunk should have.
 _CHUNK = 128 * 1024
 
@@ -22,7 +24,7 @@ async def fetch_chunks(
     connection: Connection, sql: str, parameters: Sequence[Any], measured: Measured
 ) -> AsyncGenerator[list[Any]]:
     """The records of a statement, some at a time, within a transaction; of none, an empty list."""
-    size, sent = _FIRST_ROWS, False
+    size, sent = 1, False
     cursor = await connection.cursor(sql, *parameters)
     while True:
         with measured(connection):
@@ -40,3 +42,15 @@ async def fetch_chunks(
             for value in record.values()
         )
         size = max(1, min(_MOST_ROWS, 2 * size, _CHUNK * len(records) // max(octets, 1)))
+
+
+async def fetch_texts(
+    connection: Connection, sql: str, parameters: Sequence[Any], types: Collection[int]
+) -> list[Sequence[str | None]]:
+    """The rows of a statement that can be no part of another one, as CALL.
+
+    :param types: oids of its values.
+    """
+    with cast(PooledConnection, connection).fetching_texts(types):
+        prepared = await connection.prepare(sql, name="")
+        return [tuple(record) for record in await prepared.fetch(*parameters)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,9 @@ from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
+
+#: The driver's statement that asks about types; one with a name has left ours alone.
+_NOT_ASKED = SimpleNamespace(name="none")
 
 
 class PooledConnection(asyncpg.Connection):
@@ -24,12 +28,14 @@ class PooledConnection(asyncpg.Connection):
     :ivar altered: the driver's own state was changed, which no statement can reset.
     """
 
-    __slots__ = ("altered", "left", "meter")
+    __slots__ = ("_as_text", "altered", "left", "meter")
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
         super().__init__(protocol, transport, *args, **kwargs)
         self.left: Leaves = "nothing"
         self.altered = False
+        #: Types whose values come as text; None while they come as the driver reads them.
+        self._as_text: set[int] | None = None
         self.meter = Meter(protocol, transport)
 
     def get_reset_query(self) -> str:
@@ -97,6 +103,10 @@ class PooledConnection(asyncpg.Connection):
         if leaves == "anything" or self.left == "nothing":
             self.left = leaves
 
+    def settle(self, leaves: Leaves) -> None:
+        """Note what a transaction has left whose settings have ended with it."""
+        self.left = leaves
+
     @contextmanager
     def nesting(self) -> Iterator[None]:
         """Let asyncpg's own transactions nest, as savepoints, in one that was begun in SQL."""
@@ -116,16 +126,47 @@ class PooledConnection(asyncpg.Connection):
         self.altered = True
         await super().set_builtin_type_codec(*args, **kwargs)
 
-    async def _introspect_types(self, *args: Any, **kwargs: Any) -> Any:
+    @contextmanager
+    def fetching_texts(self, types: Iterable[int] = ()) -> Iterator[None]:
+        """Have values come as PostgreSQL writes them, of these types and of all that are no core.
+
+        The driver's own readers know neither all values of dates and times nor all types. What is
+        prepared meanwhile is to have no name, or the driver would use it again.
+
+        :param types: oids.
+        """
+        self._as_text = set()
+        try:
+            self._read_as_text(types)
+            yield
+        finally:
+            known, self._as_text = self._as_text, None
+            for oid in known:
+                self._codecs().remove_python_codec(oid, "", "")
+
+    def _read_as_text(self, types: Iterable[int]) -> None:
+        assert self._as_text is not None
+        for oid in set(types) - self._as_text:
+            self._codecs().add_python_codec(oid, "", "", [], "scalar", _written, str, "text")
+            self._as_text.add(oid)
+
+    def _codecs(self) -> Any:
+        driver: Any = self
+        return driver._protocol.get_settings()
+
+    async def _introspect_types(self, typeoids: Any, *args: Any, **kwargs: Any) -> Any:
         """Learn types as asyncpg does, under a search path that others cannot write to.
 
         Its statement names no schema of operators, and it may run as the role of a call.
         """
+        if self._as_text is not None:
+            self._read_as_text(typeoids)
+            return [], _NOT_ASKED
         (before,), _ = await self._within("select pg_catalog.current_setting('search_path')")
         set_path = "select pg_catalog.set_config('search_path', $1, false)"
         await self._within(set_path, OWN_SEARCH_PATH)
         try:
-            return await super()._introspect_types(*args, **kwargs)  # type: ignore[misc]
+            return await super()._introspect_types(typeoids, *args, **kwargs)  # type: ignore[misc]
         finally:
             with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
                 await self._within(set_path, before[0])
@@ -134,3 +175,8 @@ class PooledConnection(asyncpg.Connection):
         """Run a statement while another one is prepared, as asyncpg's introspection does."""
         execute: Any = getattr(self, "_Connection__execute")  # noqa: B009 (mypy mangles it)
         return await execute(query, args, 0, None, ignore_custom_codec=True)
+
+
+def _written(value: Any) -> str:
+    """A parameter of a type whose values come as text, as PostgreSQL reads it."""
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)

@@ -32,7 +32,7 @@ from pgwamp.database.connect import (
 from pgwamp.database.meter import Meter
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
-from pgwamp.errors import PayloadTooLarge, Unavailable
+from pgwamp.errors import OutcomeUnknown, PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
 
@@ -254,12 +254,21 @@ class Pools:
 
     @asynccontextmanager
     async def transaction(
-        self, begin: str, key: Key, caller: Caller | Party | None
+        self,
+        begin: str,
+        key: Key,
+        caller: Caller | Party | None,
+        *,
+        writes: bool = False,
+        leaves: Leaves = "anything",
     ) -> AsyncIterator[Connection]:
         """A connection in the transaction that ``begin`` begins and prepares for a caller.
 
         :param caller: towards whose share it counts.
+        :param writes: it matters whether it was committed.
+        :param leaves: what of it may stay on the connection; of ``begin`` nothing may.
         :raises Unavailable: as :meth:`own`.
+        :raises OutcomeUnknown: nobody knows whether it was.
         """
         pooled = self._settings.pooled and key[0] != "own"
         async with self._place(key, caller):
@@ -270,7 +279,11 @@ class Pools:
                     yield connection
                 # Deferred triggers run now, and may say anything.
                 meter.allow(self._most_octets)
-                await self._commit(connection, pooled=pooled)
+                if writes:
+                    await self._commit_write(connection, pooled=pooled)
+                else:
+                    await self._commit(connection, pooled=pooled)
+                connection.settle(leaves)
             except BaseException as error:
                 if meter.exceeded and isinstance(error, CONNECTION_ERRORS):
                     _discard(connection)
@@ -282,6 +295,23 @@ class Pools:
             finally:
                 meter.allow(None)
                 await self._return(pool, key, connection)
+
+    async def _commit_write(self, connection: PooledConnection, *, pooled: bool) -> None:
+        """Commit, also where the call is cancelled meanwhile: it has come too late.
+
+        :raises OutcomeUnknown: the server did not say that it was committed, nor that it was not.
+        """
+        committing = asyncio.ensure_future(self._commit(connection, pooled=pooled))
+        try:
+            try:
+                await asyncio.shield(committing)
+            except asyncio.CancelledError:
+                async with asyncio.timeout(LEAVING):
+                    await asyncio.shield(committing)
+        except (*CONNECTION_ERRORS, asyncio.CancelledError):
+            committing.cancel()
+            _discard(connection)
+            raise OutcomeUnknown() from None
 
     async def _commit(self, connection: PooledConnection, *, pooled: bool) -> None:
         if not pooled:

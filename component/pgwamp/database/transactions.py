@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
     Callable,
     Collection,
     Iterator,
@@ -27,7 +26,7 @@ import asyncpg
 
 from pgwamp.access import Caller, Leaves
 from pgwamp.database import prelude
-from pgwamp.database.chunks import fetch_chunks
+from pgwamp.database.chunks import fetch_chunks, fetch_texts
 from pgwamp.database.connect import (
     CONNECTION_ERRORS,
     OWN_SEARCH_PATH,
@@ -37,7 +36,7 @@ from pgwamp.database.connect import (
 from pgwamp.database.failures import call_error
 from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
-from pgwamp.errors import NotAuthorized, Unavailable
+from pgwamp.errors import CallError, NotAuthorized, OutcomeUnknown, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
 from pgwamp.shares import Party
 
@@ -202,23 +201,55 @@ class Database:
         parameters: Sequence[Any],
         caller: Caller,
         *,
-        read_only: bool,
         leaves: Leaves = "anything",
         claims: bool = False,
     ) -> list[asyncpg.Record]:
-        """Run one statement as its own transaction and return its rows.
+        """Run one statement that reads as its own transaction and return its rows.
 
-        A read whose connection turned out dead is tried once more: it has changed nothing.
+        One whose connection turned out dead is tried once more: it has changed nothing.
 
         :param leaves: what of it may stay on the connection.
-        :param claims: it reads the claims also without roles, as functions and named queries do.
+        :param claims: it reads the claims also without roles, as functions do.
         :raises PayloadTooLarge: the rows are larger than any message may be.
         """
+        for attempt in (1, 2):
+            try:
+                async with self._for_one(caller, True, leaves, claims) as connection:
+                    return await connection.fetch(sql, *parameters)
+            except CONNECTION_ERRORS as error:
+                again = attempt == 1 and not isinstance(error, asyncio.TimeoutError)
+                if not again or _SHARED.get() is not None:
+                    raise self.explained(error) from None
+            except asyncpg.PostgresError as error:
+                raise self.explained(error) from None
+        raise AssertionError("unreachable")
 
-        async def run(connection: Connection) -> list[asyncpg.Record]:
-            return await connection.fetch(sql, *parameters)
+    async def call(
+        self, sql: str, parameters: Sequence[Any], caller: Caller, types: Collection[int]
+    ) -> list[Sequence[str | None]]:
+        """Run CALL outside of a transaction, where the procedure may commit by itself.
 
-        return await self._single(run, caller, read_only=read_only, leaves=leaves, claims=claims)
+        Behind a pooler, in a batch and with ``access.before`` it runs within one, and may not.
+
+        :param types: oids of those that it answers.
+        :returns: what it answers, as PostgreSQL writes it: one row, or none.
+        :raises CallError: it says so if something may be committed.
+        """
+        alone = not self._explicit and _SHARED.get() is None
+        begun = False
+        try:
+            async with self._for_one(caller, False, "anything", True) as connection:
+                begun = True
+                return await fetch_texts(connection, sql, parameters, types)
+        except TimeoutError:
+            raise
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError, CallError) as error:
+            known = self.explained(error)
+            if begun and alone and isinstance(known, CallError):
+                if isinstance(error, CONNECTION_ERRORS):
+                    known = OutcomeUnknown()
+                raise known.after_commit() from None
+            raise known from None
 
     @asynccontextmanager
     async def own_as(self, caller: Caller, *, primary: bool = False) -> AsyncIterator[Connection]:
@@ -234,39 +265,6 @@ class Database:
         with self._call_errors():
             async with self._pools.transaction(begin, _key(kind, role), caller) as connection:
                 yield connection
-
-    async def execute(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, *, claims: bool = False
-    ) -> int:
-        """Run one statement that returns no rows, and say how many rows it affected."""
-
-        async def run(connection: Connection) -> int:
-            status = await connection.execute(sql, *parameters)
-            last = status.rpartition(" ")[2]
-            return int(last) if last.isdigit() else 0
-
-        return await self._single(run, caller, read_only=False, leaves="anything", claims=claims)
-
-    async def _single(
-        self,
-        run: Callable[[Connection], Awaitable[Answer]],
-        caller: Caller,
-        *,
-        read_only: bool,
-        leaves: Leaves,
-        claims: bool,
-    ) -> Answer:
-        for attempt in (1, 2):
-            try:
-                async with self._for_one(caller, read_only, leaves, claims) as connection:
-                    return await run(connection)
-            except CONNECTION_ERRORS as error:
-                again = read_only and attempt == 1 and not isinstance(error, asyncio.TimeoutError)
-                if not again or _SHARED.get() is not None:
-                    raise self.explained(error) from None
-            except asyncpg.PostgresError as error:
-                raise self.explained(error) from None
-        raise AssertionError("unreachable")
 
     def _for_one(
         self, caller: Caller, read_only: bool, leaves: Leaves, claims: bool
@@ -323,13 +321,18 @@ class Database:
             yield lent
 
     @asynccontextmanager
-    async def transaction(self, caller: Caller, *, read_only: bool) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, caller: Caller, *, read_only: bool, leaves: Leaves = "anything"
+    ) -> AsyncIterator[Connection]:
         """A transaction as the caller's role, with the caller's claims as settings.
 
         asyncpg's own transactions nest in it as savepoints.
+
+        :param leaves: what of it may stay on the connection.
+        :raises OutcomeUnknown: nobody knows whether a write was committed.
         """
         with self._call_errors():
-            async with self._transaction(caller, read_only) as connection:
+            async with self._transaction(caller, read_only, leaves) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -366,10 +369,12 @@ class Database:
                     _SHARED.reset(token)
 
     @asynccontextmanager
-    async def _transaction(self, caller: Caller, read_only: bool) -> AsyncIterator[Connection]:
+    async def _transaction(
+        self, caller: Caller, read_only: bool, leaves: Leaves = "anything"
+    ) -> AsyncIterator[Connection]:
         shared = _SHARED.get()
         if shared is None:
-            async with self._begun(caller, read_only) as connection:
+            async with self._begun(caller, read_only, leaves=leaves) as connection:
                 yield connection
             return
         settings = prelude.settings_of(caller, self.roles.of(caller), read_only=False)
@@ -378,12 +383,18 @@ class Database:
         yield shared
 
     def _begun(
-        self, caller: Caller, read_only: bool, isolation: str | None = None
+        self,
+        caller: Caller,
+        read_only: bool,
+        isolation: str | None = None,
+        leaves: Leaves = "anything",
     ) -> AbstractAsyncContextManager[Connection]:
         role = self.roles.of(caller)
         begin = self._beginning(caller, role, read_only=read_only, isolation=isolation)
         key = _key("read" if read_only else "write", role)
-        return self._pools.transaction(begin, key, caller)
+        if self._before:
+            leaves = "anything"
+        return self._pools.transaction(begin, key, caller, writes=not read_only, leaves=leaves)
 
     def _beginning(
         self, caller: Caller, role: Role | None, *, read_only: bool, isolation: str | None = None

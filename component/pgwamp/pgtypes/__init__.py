@@ -1,8 +1,9 @@
 """PostgreSQL types, and how their values travel as neutral WAMP values.
 
 Only None, bool, int, float, str, bytes, list and dict leave or enter. What JSON cannot carry
-exactly (numeric, dates, uuid, ...) is a string in PostgreSQL's own ISO text form. This package is
-pure: it knows types and Python values, neither SQL nor connections.
+exactly (numeric, dates, uuid, ...) is a string: timestamps as RFC 3339 has them, all else in
+PostgreSQL's own ISO text form. This package is pure: it knows types and Python values, neither SQL
+nor connections.
 """
 
 from pgwamp.pgtypes.budget import Budget
@@ -14,16 +15,19 @@ from pgwamp.pgtypes.outgoing import (
     bytes_from_hex,
     finite,
     float_from_text,
-    from_json,
-    is_same_in_json,
     loads,
-    loads_exact,
     parse,
-    reader,
-    require_convertible,
 )
+from pgwamp.pgtypes.records import record_reader
 from pgwamp.pgtypes.scalars import fits_numeric
-from pgwamp.pgtypes.texts import TextReader, composite_reader, rearranged, record_texts, text_reader
+from pgwamp.pgtypes.texts import (
+    TextReader,
+    composite_reader,
+    rearranged,
+    record_texts,
+    text_converter,
+    text_reader,
+)
 from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
@@ -46,15 +50,12 @@ __all__ = [
     "finite",
     "fits_numeric",
     "float_from_text",
-    "from_json",
-    "is_same_in_json",
     "loads",
-    "loads_exact",
     "parse",
-    "reader",
     "rearranged",
+    "record_reader",
     "record_texts",
-    "require_convertible",
+    "text_converter",
     "text_reader",
     "writer",
 ]

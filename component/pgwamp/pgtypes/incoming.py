@@ -148,22 +148,22 @@ def _position(of: Type, name: str, path: str) -> int:
 def _array_text(of: Type, value: Any, path: str, budget: Budget) -> str:
     if type(value) is str:
         return literal(of, value, path)
-    return _array(of.element or TEXT_TYPE, value, path, budget, _MOST_DIMENSIONS)[0]
+    return _array(of, value, path, budget, _MOST_DIMENSIONS)[0]
 
 
 def _array(
-    element: Type, value: Any, path: str, budget: Budget, dimensions: int
+    of: Type, value: Any, path: str, budget: Budget, dimensions: int
 ) -> tuple[str, tuple[int, ...]]:
     """The text of an array, and its length in each of at most ``dimensions`` dimensions."""
     if not dimensions:
         raise InvalidArgument(path, f"an array of more than {_MOST_DIMENSIONS} dimensions")
     if type(value) is not list:
-        raise InvalidArgument(path, f"expected a list of {element.describe()} values")
+        raise InvalidArgument(path, f"expected a list of {_element_of(of).describe()} values")
     parts: list[str] = []
     first: tuple[int, ...] | None = None
     try:
         for item in value:
-            part, lengths = _element(element, item, budget, dimensions)
+            part, lengths = _element(of, item, budget, dimensions)
             if first is None:
                 first = lengths
             elif lengths != first:
@@ -173,15 +173,20 @@ def _array(
             parts.append(part)
     except InvalidArgument as error:
         raise error.within(at(path, len(parts))) from None
-    return "{" + ",".join(parts) + "}", (len(parts), *(first or ()))
+    return "{" + of.delimiter.join(parts) + "}", (len(parts), *(first or ()))
 
 
 def _element(of: Type, value: Any, budget: Budget, dimensions: int) -> tuple[str, tuple[int, ...]]:
-    if type(value) is list and of.form not in ("json", "multirange"):
+    element = _element_of(of)
+    if type(value) is list and element.form not in ("json", "multirange"):
         return _array(of, value, "", budget, dimensions - 1)
     if value is None:
         return "NULL", ()
-    return _quoted(text_form(of, value, "", budget), "", budget), ()
+    return _quoted(text_form(element, value, "", budget), "", budget), ()
+
+
+def _element_of(of: Type) -> Type:
+    return of.element or TEXT_TYPE
 
 
 def _multirange_text(of: Type, value: list[Any], path: str, budget: Budget) -> str:

@@ -20,7 +20,7 @@ from pgwamp.neutral import (
     is_carried,
     is_shallow,
 )
-from pgwamp.pgtypes.types import Converter, Type
+from pgwamp.pgtypes.types import Converter
 
 #: Of an integer of 64 bits, with its sign.
 _DIGITS = 20
@@ -34,21 +34,20 @@ _SHORT_FLOAT = 40
 MOST_PARTS, MOST_CONVERTED_PARTS = 200_000, 50_000
 #: Parts of a value that is read by the slower parser, and perhaps by both.
 _MOST_EXACT_PARTS = 100_000
-#: The same of an array of documents, each of which is looked at for itself.
+#: The same of a value that holds documents, each of which is looked at for itself.
 _MOST_EXACT_ARRAY_PARTS = 15_000
-#: Documents of an array that are read by both parsers, or looked through: even of a short one, that
+#: Documents of a value that are read by both parsers, or looked through: even of a short one, that
 #: takes up to ten times as long.
 _MOST_SLOW_DOCUMENTS = 4_000
 #: Numbers that take little time, however long they are.
 _FEW_NUMBERS = 1_000
 #: Backslashes that count as one more part of such a value.
 _ESCAPES_OF_A_PART = 160
-#: The same of a row of an event, of which so many are read with all else, and of a value that is
-#: converted: quotes of ranges are read several times.
+#: The same of a value that is converted, whose quotes are read several times; they count too.
 _ESCAPES_OF_A_CONVERTED_PART = 40
 #: Digits of a number that count as one more part, as zeros.
 _DIGITS_OF_A_PART = b"0" * 20
-#: Octets of the JSON of a value that is converted; the ends of a range are read several times.
+#: Octets of the text of a value that is converted; the ends of a range are read several times.
 MOST_CONVERTED_OCTETS = 7_000_000
 #: Backslashes in JSON above which json is the faster one: of each, orjson takes five times as long.
 _MANY_ESCAPES = 200_000
@@ -56,23 +55,6 @@ _MANY_ESCAPES = 200_000
 _NUL_ESCAPE = b"\\u0000"
 #: All bytes but those of which there is one for each part.
 _NO_PARTS = bytes(set(range(256)) - set(b",[{"))
-
-
-class _Number(str):
-    """A JSON number with a fraction or exponent, kept as written until its type is known."""
-
-
-# json.loads makes one for each text that is not parsed as usual.
-_EXACT = json.JSONDecoder(parse_float=_Number)
-
-
-def loads_exact(text: str) -> Any:
-    """Parse JSON and keep every fraction exact, for :func:`from_json` to convert."""
-    try:
-        return _EXACT.decode(text)
-    except ValueError:
-        # Python makes no integer of more than 4300 digits; PostgreSQL has numbers of 131072.
-        return json.loads(text, parse_int=_exact_int, parse_float=_Number)
 
 
 def loads(text: str, slow: Callable[[], None] | None = None) -> Any:
@@ -160,23 +142,6 @@ def _require_parts(document: bytes, most: int, zeros: bytes = b"", further: int 
         )
 
 
-def require_convertible(text: str) -> None:
-    """Refuse JSON of a row with more parts than can be converted at once.
-
-    A single text in a row may be as long as a message.
-
-    :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS.
-    """
-    if len(text) > MOST_CONVERTED_PARTS:
-        _require_convertible(text.encode(), holds_json=True)
-
-
-def _require_convertible(document: bytes, *, holds_json: bool) -> None:
-    zeros = digits_as_zeros(document) if holds_json else b""
-    escapes = document.count(b"\\") // _ESCAPES_OF_A_CONVERTED_PART
-    _require_parts(document, MOST_CONVERTED_PARTS, zeros, escapes)
-
-
 def _require_octets(document: bytes) -> None:
     if len(document) > MOST_CONVERTED_OCTETS:
         raise PayloadTooLarge(
@@ -185,33 +150,18 @@ def _require_octets(document: bytes) -> None:
         )
 
 
-def reader(of: Type, *, bigint_as_string: bool = False) -> Converter:
-    """How the text of PostgreSQL's JSON (``to_json``) of type ``of`` becomes portable.
+def require_convertible(text: str, *, holds_json: bool) -> None:
+    """Refuse the text of a value with more parts, or octets, than can be converted at once.
 
-    A value with a json document in it that no serializer carries stays JSON text.
+    :param holds_json: JSON documents are among its parts, whose numbers are of any length.
+    :raises PayloadTooLarge: it has more.
     """
-    convert = from_json(of, bigint_as_string=bigint_as_string)
-    holds_json = _holds_json(of)
-
-    def read(text: str) -> Any:
-        document = text.encode()
-        _require_convertible(document, holds_json=holds_json)
-        _require_octets(document)
-        try:
-            value = convert(loads_exact(text))
-        except RecursionError:
-            return text
-        return value if _is_portable(value, document, b"\\" in document) else text
-
-    return read
-
-
-def _holds_json(of: Type) -> bool:
-    """Whether json values are among its parts, whose numbers are of any length."""
-    parts = [kind for _, kind in of.fields]
-    if of.element is not None:
-        parts.append(of.element)
-    return of.form == "json" or any(_holds_json(part) for part in parts)
+    document = text.encode()
+    _require_octets(document)
+    zeros = digits_as_zeros(document) if holds_json else b""
+    escapes = document.count(b"\\") + document.count(b'"')
+    most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
+    _require_parts(document, most, zeros, escapes // _ESCAPES_OF_A_CONVERTED_PART)
 
 
 def array_from_json(text: str) -> Any:
@@ -233,27 +183,32 @@ def array_of_json(text: str) -> Any:
     zeros = digits_as_zeros(document)
     most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
     _require_parts(document, most, zeros)
-    left = _MOST_SLOW_DOCUMENTS
+    slow = SlowDocuments()
+    return _list_converter(lambda document: loads(document, slow))(parse(text))
 
-    def slow() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
+
+class SlowDocuments:
+    """How many JSON documents of one value may still be read by both parsers, or looked through."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_SLOW_DOCUMENTS
+
+    def __call__(self) -> None:
+        """Count one more.
+
+        :raises PayloadTooLarge: it is one too many.
+        """
+        self.left -= 1
+        if self.left < 0:
             raise PayloadTooLarge(
-                f"an array with more than {_MOST_SLOW_DOCUMENTS} documents that hold a number "
+                f"a value with more than {_MOST_SLOW_DOCUMENTS} documents that hold a number "
                 "beyond a double, half a character or NUL; ask for a part of it, or cast it to text"
             )
-
-    return _list_converter(lambda document: loads(document, slow))(parse(text))
 
 
 def _refuse_constant(name: str) -> Any:
     """Python reads NaN and Infinity, which are no JSON."""
     raise ValueError(name)
-
-
-def _exact_int(text: str) -> int | _Number:
-    return int(text) if len(text) <= _DIGITS else _Number(text)
 
 
 def _bounded_int(text: str) -> int | str:
@@ -293,6 +248,9 @@ def finite(number: float) -> float | str:
     return "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
 
 
+_NONFINITE_NAMES = ("NaN", "Infinity", "-Infinity")
+
+
 def float_from_text(text: str) -> float | str:
     """A float in PostgreSQL's shortest text form; NaN and the infinities stay text."""
     return text if text in _NONFINITE_NAMES else float(text)
@@ -303,74 +261,15 @@ def bytes_from_hex(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def from_json(of: Type, *, bigint_as_string: bool = False) -> Converter:
-    """How a value of type ``of`` in PostgreSQL's JSON (``to_jsonb``) becomes neutral.
+def rfc3339(text: str) -> str:
+    """A timestamp as RFC 3339 has it; one that has no form there stays PostgreSQL's ISO text.
 
-    The input was parsed by :func:`loads_exact`; the result equals what a SELECT of the same
-    value gives.
+    These are years before 1 and after 9999, and the infinities.
     """
-    convert = _converter(of, bigint_as_string)
-    return lambda value: None if value is None else convert(value)
-
-
-def is_same_in_json(of: Type, *, bigint_as_string: bool = False) -> bool:
-    """Whether :func:`from_json` of this type leaves every value as it is."""
-    if of.form == "integer":
-        return of.name in ("smallint", "integer") or (of.name == "bigint" and not bigint_as_string)
-    return of.form in ("boolean", "text", "enum") or of.name in ("uuid", "date")
-
-
-def _converter(of: Type, big: bool) -> Converter:
-    form = of.form
-    if form == "integer":
-        # JSON holds an oid as a string.
-        return str if big and of.name == "bigint" else int
-    if form == "float":
-        return lambda value: value if value in _NONFINITE_NAMES else float(value)
-    if form == "numeric":
-        return lambda value: str(value)
-    if form == "bytea":
-        return bytes_from_hex
-    if form == "json":
-        return _plain
-    if form in ("boolean", "text", "enum"):
-        return _same
-    if form == "array" and of.element is not None:
-        return _list_converter(_converter(of.element, big))
-    if form == "composite":
-        members = [(name, _converter(kind, big)) for name, kind in of.fields]
-        return lambda value: {
-            name: None if value.get(name) is None else convert(value[name])
-            for name, convert in members
-        }
-    if form == "range":
-        return range_from_text
-    if form == "multirange":
-        return multirange_from_text
-    if form == "hstore":
-        return _same
-    return _LITERALS.get(of.name, lambda value: value if type(value) is str else str(value))
-
-
-_NONFINITE_NAMES = ("NaN", "Infinity", "-Infinity")
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """A json value inside parsed JSON: fractions are floats again."""
-    if type(value) is _Number:
-        text = str(value)
-        return _bounded_int(text) if text.lstrip("-").isdigit() else _bounded_float(text)
-    if type(value) is int:
-        return value if INT_MIN <= value <= INT_MAX else str(value)
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    if type(value) is dict:
-        return {key: _plain(item) for key, item in value.items()}
-    return value
+    if text[10:11] != " " or text.endswith(" BC"):
+        return text
+    zone = ":00" if text[-3] in "+-" else ""
+    return f"{text[:10]}T{text[11:]}{zone}"
 
 
 def _list_converter(convert: Converter) -> Converter:
@@ -383,27 +282,6 @@ def _list_converter(convert: Converter) -> Converter:
 
     return convert_list
 
-
-def _timestamp(value: str) -> str:
-    return value.replace("T", " ", 1)
-
-
-def _zoned(value: str) -> str:
-    return _timestamp(_hours(value))
-
-
-def _hours(value: str) -> str:
-    """JSON writes a zone of whole hours as +00:00, PostgreSQL's text as +00."""
-    if value.endswith(" BC"):
-        return f"{_hours(value[:-3])} BC"
-    return value[:-3] if value.endswith(":00") and value[-6] in "+-" else value
-
-
-_LITERALS: dict[str, Converter] = {
-    "timestamp without time zone": _timestamp,
-    "timestamp with time zone": _zoned,
-    "time with time zone": _hours,
-}
 
 #: PostgreSQL writes quotes and backslashes within quotes twice.
 _BOUND = r'(?:"[^"]*+(?:""[^"]*+)*+"|[^",\[\]()]*)'

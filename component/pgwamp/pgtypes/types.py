@@ -43,6 +43,7 @@ class Type:
     :ivar relation: schema and name of the relation whose rows a composite is the type of.
     :ivar labels: of an enum.
     :ivar domain: its own name if it is a domain; all else is that of the type below.
+    :ivar base: the oid of the type below, if it is a domain.
     :ivar output: schema and name of its output function; None for types that no catalog has given.
     :ivar delimiter: between the elements of an array in its text.
     :ivar casts: a cast of it runs a function of users.
@@ -62,6 +63,7 @@ class Type:
     output: tuple[str, str] | None = None
     delimiter: str = ","
     casts: bool = False
+    base: int = 0
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import asyncpg
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
+from pgwamp.neutral import most_octets
 from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
 from pgwamp.query.statement import Bound
 from pgwamp.query.writes import Load
@@ -38,7 +39,8 @@ async def copy_out(
     async with aclosing(copy_chunks(database, call, bound, read_only=read_only)) as chunks:
         async for part in chunks:
             parts.append(part)
-            size += len(part)
+            # Of a write it is too late once the last part has come.
+            size += len(part) if read_only else most_octets(part)
             if size > max_bytes:
                 raise PayloadTooLarge(
                     f"the CSV text is larger than limits.max_bytes ({max_bytes}); "
@@ -60,16 +62,29 @@ async def copy_chunks(
     size = sum(map(len, pieces))
     async with database.transaction(call.caller, read_only=read_only) as connection:
         async for records in database.chunks(connection, statement.sql, bound.parameters):
-            lines = await write_lines(records)
-            pieces += lines
-            size += sum(map(len, lines))
-            if size >= _CHUNK or not records:
-                yield "".join(pieces)
-                pieces, size = [], 0
-            # Also between chunks that are gathered: other calls go on.
-            await asyncio.sleep(0)
+            for some in _portions(records):
+                lines = await write_lines(some)
+                pieces += lines
+                size += sum(map(len, lines))
+                if size >= _CHUNK or not some:
+                    yield "".join(pieces)
+                    pieces, size = [], 0
+                # Also between chunks that are gathered: other calls go on.
+                await asyncio.sleep(0)
         if pieces:
             yield "".join(pieces)
+
+
+def _portions(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Records whose lines fit in a message, if each of them does."""
+    start = size = 0
+    for index, record in enumerate(records):
+        size += sum(len(value) for value in record.values() if value is not None)
+        if size >= _CHUNK // 2:
+            yield records[start : index + 1]
+            start, size = index + 1, 0
+    if start < len(records) or not records:
+        yield records[start:]
 
 
 async def write_lines(records: Iterable[Iterable[str | None]]) -> list[str]:

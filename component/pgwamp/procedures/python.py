@@ -24,6 +24,7 @@ from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError, below, excerpt
 from pgwamp.pgtypes import fits_numeric
+from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.orm import Sessions
 from pgwamp.procedures.validation import Shape, Work
 from pgwamp.session import Call, Procedure
@@ -89,18 +90,26 @@ def _procedure(
         # Closed, and not just dropped: what it does at its end belongs to the transaction.
         async with given(call) as values, aclosing(function(**values)) as items:
             async for item in items:
+                if arguments.transaction:
+                    procedure.require_portable(item)
                 yield item
 
     async def handler(call: Call) -> Any:
         async with given(call) as values:
-            return await function(**values)
+            answer = await function(**values)
+            if arguments.transaction:
+                # Before it commits: an error is to have changed nothing.
+                procedure.require_portable(answer)
+                await require_fitting(call, answer)
+            return answer
 
-    return Procedure(
+    procedure = Procedure(
         uri,
         stream if inspect.isasyncgenfunction(function) else handler,
         neutral=False,
         description=arguments.describe(),
     )
+    return procedure
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiosql
 import asyncpg
@@ -18,11 +18,13 @@ from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 from pgwamp.catalog import Column
 from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import StartError, TooManyRows
 from pgwamp.naming import Naming
 from pgwamp.pgtypes import Budget, Type, bindable
 from pgwamp.procedures.dependencies import Reads, read_so_far
 from pgwamp.procedures.describe import Shows, row_schema, type_schema
+from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.bounds import at_most, refusing_more
@@ -166,12 +168,14 @@ class NamedQuery:
 
     async def _learn(self, connection: asyncpg.Connection[Any], bigint_as_string: bool) -> None:
         # Without a name, so that a pooler's connection keeps nothing of it.
-        prepared = await connection.prepare(
-            self._render(lambda name: f"${self.names.index(name) + 1}"), name=""
-        )
+        # The driver cannot read all types; of these columns it reads none.
+        with cast(PooledConnection, connection).fetching_texts():
+            prepared = await connection.prepare(
+                self._render(lambda name: f"${self.names.index(name) + 1}"), name=""
+            )
+            attributes = prepared.get_attributes()
+            parameter_oids = [p.oid for p in prepared.get_parameters()]
         self.reads = await read_so_far(connection)
-        attributes = prepared.get_attributes()
-        parameter_oids = [p.oid for p in prepared.get_parameters()]
         types = await load_types(connection, [*parameter_oids, *(a.type.oid for a in attributes)])
         self.types = [types[oid] for oid in parameter_oids]
         self.columns = tuple(Column(a.name, types[a.type.oid]) for a in attributes)
@@ -241,11 +245,19 @@ def query_procedure(
     max_rows = settings.limits.max_rows
     whole = query.answering(max_rows, bigint_as_string=settings.expose.bigint == "string")
 
-    async def run(call: Call, bound: Bound) -> list[Any] | int:
-        sql, parameters = whole.sql, bound.parameters
-        if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
-            return await database.execute(sql, parameters, call.caller, claims=True)
-        return await database.fetch(sql, parameters, call.caller, read_only=False, claims=True)
+    async def run(call: Call, bound: Bound) -> Any:
+        """Run it, and commit what is known to be answered: an error has changed nothing."""
+        async with database.transaction(call.caller, read_only=False) as connection:
+            with database.measured(connection):
+                if query.operation is SQLOperationType.INSERT_UPDATE_DELETE:
+                    status = await connection.execute(whole.sql, *bound.parameters)
+                    return _affected(status)
+                records = await connection.fetch(whole.sql, *bound.parameters)
+            items = query.items(await bound.rows(records))
+            is_list = query.operation is SQLOperationType.SELECT
+            answer = items if is_list else next(iter(items), None)
+            await require_fitting(call, answer)
+            return answer
 
     async def answer(call: Call) -> Any:
         request, bound = query.bound(call)
@@ -254,13 +266,7 @@ def query_procedure(
             "or ask for progressive results"
         )
         with naming_arguments(request), refusing_more(refusal):
-            records = await run(call, bound)
-        if isinstance(records, int):
-            return records
-        items = query.items(await bound.rows(records))
-        if query.operation is SQLOperationType.SELECT:
-            return items
-        return items[0] if items else None
+            return await run(call, bound)
 
     async def stream(call: Call) -> AsyncIterator[Any]:
         request, bound = query.bound(call)
@@ -276,3 +282,9 @@ def query_procedure(
 
     shows = Naming(settings.expose).shows_column
     return Procedure(uri, handler, description=query.description(uri, shows))
+
+
+def _affected(status: str) -> int:
+    """The number at the end of what PostgreSQL says that it did, as in ``UPDATE 3``."""
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0

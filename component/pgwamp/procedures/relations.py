@@ -8,11 +8,13 @@ from contextlib import aclosing
 from typing import Any
 
 from pgwamp.database import Database
+from pgwamp.database.pools import Connection
 from pgwamp.errors import CallError, InvalidArgument, NotFound, TooManyAffected, TooManyRows
 from pgwamp.naming import Naming
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
+from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
 from pgwamp.query.bounds import TOO_MANY_RELATED, refusing_more
@@ -131,7 +133,6 @@ class RelationProcedures:
                 f"EXPLAIN (FORMAT JSON) {bound.statement.sql}",
                 bound.parameters,
                 call.caller,
-                read_only=True,
             )
             guess = int(json.loads(record[0])[0]["Plan"]["Plan Rows"])
             # A small table is counted exactly: it is cheap, and guesses there are far off.
@@ -145,7 +146,6 @@ class RelationProcedures:
             bound.statement.sql,
             bound.parameters,
             call.caller,
-            read_only=True,
             leaves=bound.statement.leaves,
         )
 
@@ -172,48 +172,44 @@ class RelationProcedures:
     async def _write(
         self, call: Call, bound: Bound, request: Mapping[str, Any]
     ) -> list[dict[str, Any]] | int:
+        """Write, and commit what is known to be answered: an error has changed nothing."""
         most = request.get("max_affected")
         if most is not None:
             most = integer(most, "max_affected")
-        statement = bound.statement
         related = TooManyRows(
             f"include: a list of related rows would have more than {self._max_rows} rows "
             "(limits.max_rows); nothing was changed: give it a limit"
         )
+        statement = bound.statement
         with refusing_more(self._refusal(most)), refusing_more(related, TOO_MANY_RELATED):
-            if most is not None or statement.unbounded:
-                records = await self._write_and_look(call, bound, most)
-            else:
-                records = await self._database.fetch(
-                    statement.sql,
-                    bound.parameters,
-                    call.caller,
-                    read_only=False,
-                    leaves=statement.leaves,
-                )
-        if statement.counts:
-            count: int = records[0]["count"]
-            return count
-        return await bound.rows(records)
+            async with self._database.transaction(
+                call.caller, read_only=False, leaves=statement.leaves
+            ) as connection:
+                records = await self._written(connection, bound, most)
+                if statement.counts:
+                    count: int = records[0]["count"]
+                    return count
+                rows = await bound.rows(records)
+                await require_fitting(call, rows)
+                return rows
 
-    async def _write_and_look(self, call: Call, bound: Bound, most: int | None) -> list[Any]:
-        """Write, and roll it back if it affects more rows than the caller expects or may get.
+    async def _written(self, connection: Connection, bound: Bound, most: int | None) -> list[Any]:
+        """What a write answers, if it affects no more rows than the caller expects and may get.
 
         :param most: rows that the caller expects at most.
         """
         statement = bound.statement
-        async with self._database.transaction(call.caller, read_only=False) as connection:
-            with self._database.measured(connection):
-                if statement.unbounded:
-                    cursor = await connection.cursor(statement.sql, *bound.parameters)
-                    records: list[Any] = await cursor.fetch(self._max_rows + 1)
-                else:
-                    records = await connection.fetch(statement.sql, *bound.parameters)
-            affected = records[0]["count"] if statement.counts else len(records)
-            if most is not None and affected > most:
-                raise _too_many_affected(str(affected), most)
-            if not statement.counts and affected > self._max_rows:
-                raise self._refusal(most)
+        with self._database.measured(connection):
+            if statement.unbounded:
+                cursor = await connection.cursor(statement.sql, *bound.parameters)
+                records: list[Any] = await cursor.fetch(self._max_rows + 1)
+            else:
+                records = await connection.fetch(statement.sql, *bound.parameters)
+        affected = records[0]["count"] if statement.counts else len(records)
+        if most is not None and affected > most:
+            raise _too_many_affected(str(affected), most)
+        if not statement.counts and affected > self._max_rows:
+            raise self._refusal(most)
         return records
 
     def _refusal(self, most: int | None) -> CallError:

@@ -8,14 +8,17 @@ from typing import Any
 
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument, TooManyRows
+from pgwamp.database.chunks import fetch_texts
+from pgwamp.errors import CallError, InvalidArgument, TooManyRows
 from pgwamp.naming import Naming
+from pgwamp.pgtypes import text_converter
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
 from pgwamp.procedures.disclosure import Disclosure
+from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
-from pgwamp.query.routines import RoutineCall, RoutineCalls, outputs_of
+from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
@@ -105,20 +108,28 @@ class RoutineProcedure:
 
     async def _answer(self, call: Call) -> Any:
         bound = await self._bind(call)
-        routine, statement = bound.routine, bound.bound.statement
         with naming_arguments(_named(bound, call)):
-            records = await self._database.fetch(
-                statement.sql,
-                bound.bound.parameters,
-                call.caller,
-                read_only=bound.read_only,
-                claims=True,
-            )
-        if routine.kind == "procedure":
-            return await self._outputs(call, routine, records)
+            if bound.routine.kind == "procedure":
+                return await self._called(call, bound)
+            sql, parameters = bound.bound.statement.sql, bound.bound.parameters
+            if bound.read_only:
+                records = await self._database.fetch(sql, parameters, call.caller, claims=True)
+                return await self._result(bound, records)
+            # It commits when its answer is known to fit: an error has changed nothing.
+            async with self._database.transaction(call.caller, read_only=False) as connection:
+                with self._database.measured(connection):
+                    records = await connection.fetch(sql, *parameters)
+                result = await self._result(bound, records)
+                await require_fitting(call, result)
+                return result
+
+    async def _result(self, bound: RoutineCall, records: Sequence[Any]) -> Any:
+        """What a function returned."""
+        routine = bound.routine
         if len(records) > self._limits.max_rows:
             raise TooManyRows(
-                f"{routine.name} returned more than {self._limits.max_rows} rows (limits.max_rows)"
+                f"{routine.name} returned more than {self._limits.max_rows} rows "
+                "(limits.max_rows); nothing was changed"
             )
         rows = bound.found(records)
         answer = bound.unwrapped(await bound.bound.rows(rows))
@@ -130,16 +141,41 @@ class RoutineProcedure:
             return None
         return answer[0]
 
-    async def _outputs(self, call: Call, routine: Routine, records: Sequence[Any]) -> Any:
-        """What a procedure set its OUT arguments to: one value, a dict, or null for none."""
-        if not records or not len(records[0]):
+    async def _called(self, call: Call, bound: RoutineCall) -> Any:
+        """What a procedure answers, which runs in a transaction unless it may commit by itself."""
+        routine = bound.routine
+        sql, parameters = bound.bound.statement.sql, bound.bound.parameters
+        types = {oid for c in routine.columns for oid in (c.type.oid, c.type.base) if oid}
+        if routine.commits:
+            rows = await self._database.call(sql, parameters, call.caller, types)
+            try:
+                return await self._outputs(call, routine, rows)
+            except CallError as error:
+                raise error.after_commit() from None
+        async with self._database.transaction(call.caller, read_only=False) as connection:
+            with self._database.measured(connection):
+                rows = await fetch_texts(connection, sql, parameters, types)
+            return await self._outputs(call, routine, rows)
+
+    async def _outputs(
+        self, call: Call, routine: Routine, rows: Sequence[Sequence[str | None]]
+    ) -> dict[str, Any] | None:
+        """What a procedure set its OUT arguments to, by their names; null if it has none."""
+        if not rows or not routine.columns:
             return None
-        statement = outputs_of(routine, bigint_as_string=self._big)
-        bound = statement.bind(list(records[0].values()))
-        (row,) = await bound.rows(
-            await self._database.fetch(statement.sql, bound.parameters, call.caller, read_only=True)
-        )
-        return row if len(row) > 1 else next(iter(row.values()))
+        answer = {}
+        for column, text in zip(routine.columns, rows[0], strict=True):
+            convert = text_converter(column.type, bigint_as_string=self._big)
+            answer[column.name] = text if text is None or convert is None else convert(text)
+        own = [c for c in routine.columns if c.type.representation is not None]
+        if own:
+            texts = dict(zip((c.name for c in routine.columns), rows[0], strict=True))
+            statement = represented(own).bind([texts[column.name] for column in own])
+            sql, parameters = statement.statement.sql, statement.parameters
+            (row,) = await statement.rows(await self._database.fetch(sql, parameters, call.caller))
+            answer |= row
+        await require_fitting(call, answer)
+        return answer
 
 
 def _named(bound: RoutineCall, call: Call) -> dict[str, Any]:

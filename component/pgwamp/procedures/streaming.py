@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from pgwamp.database import Database
+from pgwamp.procedures.fitting import fitting_parts
 from pgwamp.query.statement import Bound
 from pgwamp.session import Call
 
@@ -20,4 +21,5 @@ async def stream_rows(
     async with database.transaction(call.caller, read_only=read_only) as connection:
         chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
         async for records in chunks:
-            yield await bound.rows(records)
+            for part in fitting_parts(call, await bound.rows(records)):
+                yield list(part)

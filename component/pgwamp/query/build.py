@@ -40,7 +40,7 @@ class Builder:
         self, *, bigint_as_string: bool = False, plain: bool = False, writes: bool = False
     ):
         self.names = Names()
-        self._big = bigint_as_string
+        self.bigint_as_string = bigint_as_string
         self._plain = plain
         self._writes = writes
 
@@ -154,7 +154,7 @@ class Builder:
         """What to select for a value, and what to do to it when it is fetched."""
         if self._plain and not nested:
             return as_written(value, of), None
-        return output(value, of, bigint_as_string=self._big, nested=nested)
+        return output(value, of, bigint_as_string=self.bigint_as_string, nested=nested)
 
     def _item(
         self, item: Item, source: Source, nested: bool

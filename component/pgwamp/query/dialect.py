@@ -72,17 +72,21 @@ DIALECT = _Dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
 class PgType(UserDefinedType[Any]):
-    """A PostgreSQL type by its :attr:`Type.name`, written with its schema."""
+    """A PostgreSQL type by its :attr:`Type.name`, written with its schema.
+
+    :param checks: whether a cast to it may run checks and casts of users.
+    """
 
     cache_ok = True
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, *, checks: bool = True):
         self.name = name
+        self.checks = checks
 
     @property
     def runs_code(self) -> bool:
         """Whether a cast to it may run code of users, as checks of domains and casts do."""
-        return _IN_SCHEMA.match(self.name) is not None
+        return self.checks and _IN_SCHEMA.match(self.name) is not None
 
     def get_col_spec(self, **_: Any) -> str:
         """The name, as casts write it."""
@@ -106,9 +110,12 @@ class Call(Function[Any]):
 
     SQLAlchemy gives functions of some names, such as ``substring`` and ``cube``, a syntax of
     their own, whatever their schema.
+
+    :ivar runs_code: it may be code of users.
     """
 
     inherit_cache = False
+    runs_code = True
 
 
 @compiles(Call)
@@ -145,7 +152,9 @@ def function(name: tuple[str, str], *arguments: Any) -> Call:
 
 def builtin(name: str, *arguments: Any) -> Call:
     """A call of one of PostgreSQL's own functions."""
-    return Call(name, *arguments, packagenames=("pg_catalog",))
+    call = Call(name, *arguments, packagenames=("pg_catalog",))
+    call.runs_code = False
+    return call
 
 
 def count() -> Call:

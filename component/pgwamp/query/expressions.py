@@ -24,13 +24,14 @@ from pgwamp.pgtypes import (
     finite,
     float_from_text,
     loads,
-    reader,
+    text_converter,
 )
 from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
 
 _NATIVE = ("integer", "boolean", "text", "bytea")
-#: Types whose cast to text is not what their output function writes.
-_CAST_DIFFERS = ("inet",)
+#: Types of PostgreSQL whose cast to text is, or may become, another text than their output function
+#: writes.
+_CAST_DIFFERS = ("inet", "cidr", "xml", '"char"')
 
 
 class Table(sa.TableClause):
@@ -69,7 +70,7 @@ def leaves(statement: sa.ClauseElement) -> Leaves:
             return "anything"
         if isinstance(element, sa.Cast) and getattr(element.type, "runs_code", True):
             return "anything"
-        if isinstance(element, Call) and element.packagenames != ("pg_catalog",):
+        if isinstance(element, Call) and element.runs_code:
             return "anything"
         if isinstance(element, sa.sql.dml.UpdateBase):
             if not _only_inserts(element):
@@ -170,17 +171,15 @@ def output(
         return value, finite
     if form == "json":
         return sa.cast(value, TEXT), loads
-    if form in ("numeric", "enum") or (form == "literal" and of.name not in _CAST_DIFFERS):
-        return sa.cast(value, TEXT), None
-    if form == "array" and inner is not None:
+    if form == "array" and inner is not None and inner.representation is None:
         plain_integers = inner.form == "integer" and not bigint_as_string and inner.name != "oid"
-        if inner.form == "json" and inner.representation is None:
+        if inner.form == "json":
             return _as_json(sa.cast(value, TEXT_ARRAY), array_of_json, nested)
         if inner.form in ("boolean", "text") or plain_integers:
             return _as_json(value, array_from_json, nested)
-        if inner.form in ("numeric", "enum", "literal") and inner.name not in _CAST_DIFFERS:
+        if _is_cast_as_written(inner) and text_converter(inner) is None:
             return _as_json(sa.cast(value, TEXT_ARRAY), array_from_json, nested)
-    return sa.cast(builtin("to_json", value), TEXT), reader(of, bigint_as_string=bigint_as_string)
+    return as_written(value, of), text_converter(of, bigint_as_string=bigint_as_string)
 
 
 def _as_json(
@@ -195,9 +194,22 @@ def _as_json(
 
 def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     """``value`` as its type's output function writes it, which a cast to text may not do."""
-    if of.output is None:
+    if of.output is None or _is_cast_as_written(of):
         return sa.cast(value, TEXT)
-    return builtin("textin", function(of.output, value))
+    if of.form == "enum":
+        # It may be of a domain, which the output function of enums does not take.
+        value = sa.cast(value, PgType(of.name, checks=False))
+    written = function(of.output, value)
+    # Who makes a type with functions of its own is a superuser.
+    written.runs_code = False
+    return builtin("textin", written)
+
+
+def _is_cast_as_written(of: Type) -> bool:
+    """Whether a cast of a plain value to text is what its output function writes."""
+    if of.form not in ("numeric", "literal") or of.output is None or of.casts:
+        return False
+    return of.output[0] == "pg_catalog" and of.name not in _CAST_DIFFERS
 
 
 def _nested(

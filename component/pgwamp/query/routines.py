@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import bindable
+from pgwamp.pgtypes import bindable, record_reader
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
-from pgwamp.query.dialect import TEXT, PgType, count, function, quoted
+from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, quoted
 from pgwamp.query.expressions import is_null, output, parameter
 from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope, Scopes
@@ -30,6 +31,8 @@ from pgwamp.query.unknown import Known, UnknownName, identity
 VALUE = "value"
 #: What a caller can ask of the rows of a function, by name, beside its own arguments.
 ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include", "count", "format")
+#: What can be asked of records, whose columns nobody has declared.
+_RECORD_ARGUMENTS = ("limit", "offset")
 #: Names beside the columns; what a request can name holds no dots.
 _COUNT, _FOUND = "count ...", "found ..."
 #: Overloads that an error lists.
@@ -167,6 +170,7 @@ class _Overload:
     def __init__(self, routine: Routine, scopes: Scopes):
         self.routine = routine
         self.has_rows = bool(routine.columns)
+        self._types = scopes.catalog.types
         returned = 0 if routine.returns is None else routine.returns.oid
         relation = scopes.catalog.by_row_type.get(returned)
         self.scope = scopes.of(relation) if relation is not None else Scope(_rows(routine), scopes)
@@ -180,7 +184,7 @@ class _Overload:
         request = {
             name: value
             for name, value in kwargs.items()
-            if name in ROW_ARGUMENTS and name not in names and self._answers_rows
+            if name in self._row_arguments and name not in names
         }
         args = _collected(self.routine, args)
         if len(args) > len(inputs):
@@ -216,8 +220,19 @@ class _Overload:
         return tuple(key for key, _, _ in given), values, request
 
     @property
-    def _answers_rows(self) -> bool:
-        return self.routine.returns_set or self.has_rows
+    def _row_arguments(self) -> tuple[str, ...]:
+        """What can be asked of its rows; those of no declared type have no columns to name."""
+        if self._is_record:
+            return _RECORD_ARGUMENTS if self.routine.returns_set else ()
+        if self.routine.kind == "function" and (self.routine.returns_set or self.has_rows):
+            return ROW_ARGUMENTS
+        return ()
+
+    @property
+    def _is_record(self) -> bool:
+        """Whether the columns of what it returns are known only when it is called."""
+        of = self.routine.returns
+        return of is not None and of.name == "record" and not self.has_rows
 
     def build(
         self,
@@ -234,7 +249,9 @@ class _Overload:
         call = self._call(given)
         if of is None or of.name == "void":
             return compile_statement(sa.select(sa.cast(call, TEXT).label(VALUE)))
-        if not self._answers_rows:
+        if self._is_record:
+            return self._build_record(call, bounds, builder)
+        if not (self.routine.returns_set or self.has_rows):
             value, convert = builder.output(call, of)
             shape = Shape(((VALUE, convert),)) if convert else UNCHANGED
             return compile_statement(sa.select(value.label(VALUE)), shape)
@@ -247,6 +264,24 @@ class _Overload:
             query = query.where(sa.not_(is_null(source.row())))
         labels = builder.labels(selection)
         return compile_statement(bounds.apply(query), shape, labels=labels)
+
+    def _build_record(
+        self, call: sa.ColumnElement[Any], bounds: Bounds, builder: Builder
+    ) -> Statement:
+        """A call whose values tell what they are made of, as :func:`record_reader` reads them."""
+        # Called once for each value, whatever is made of it.
+        called = bounds.apply(sa.select(call.label(VALUE))).subquery(builder.names.unused("t"))
+        value = called.c[VALUE]
+        parts = postgresql.array(
+            [
+                sa.cast(builtin("row_to_json", value), TEXT),
+                builtin("textin", builtin("record_out", value)),
+                builtin("encode", builtin("record_send", value), sa.literal_column("'hex'")),
+            ]
+        )
+        told = sa.cast(builtin("to_json", parts), TEXT).label(VALUE)
+        read = record_reader(self._types, bigint_as_string=builder.bigint_as_string)
+        return compile_statement(sa.select(told), Shape(((VALUE, read),)))
 
     def _build_counted(
         self, called: Source, selection: Selection, bounds: Bounds, builder: Builder
@@ -274,9 +309,12 @@ class _Overload:
         rows = self._call(given).table_valued(
             *(sa.column(quoted(c.name)) for c in columns), name=name
         )
-        if not self.has_rows:
+        of = self.routine.returns
+        # The one OUT argument of a plain type is a value, which FROM names as it likes.
+        is_row = of is not None and (of.form == "composite" or of.name == "record")
+        if not is_row:
             rows = rows.render_derived(name=name)
-        return Source(self.scope, rows, typed=self.has_rows)
+        return Source(self.scope, rows, typed=is_row)
 
     def _call(self, given: tuple[str | int, ...]) -> sa.Function[Any]:
         routine = self.routine
@@ -353,21 +391,17 @@ def _call(routine: Routine, arguments: list[sa.ColumnElement[Any]]) -> Statement
     return Statement(f"CALL {statement.sql}", statement.parameters)
 
 
-def outputs_of(routine: Routine, *, bigint_as_string: bool) -> Statement:
-    """A statement that writes what a procedure answered, given as parameters, in neutral form."""
-    selected, conversions = [], []
-    for index, column in enumerate(routine.columns or _single(routine)):
-        given = sa.cast(sa.bindparam(f"p{index}"), PgType(column.type.name))
-        value, convert = output(given, column.type, bigint_as_string=bigint_as_string)
+def represented(columns: Sequence[Column]) -> Statement:
+    """A statement that writes values, given as texts, as the authors of their domains chose."""
+    selected: list[sa.ColumnElement[Any]] = []
+    conversions = []
+    for index, column in enumerate(columns):
+        text = sa.cast(sa.bindparam(f"p{index}"), TEXT)
+        value, convert = output(sa.cast(text, PgType(column.type.name)), column.type)
         selected.append(value.label(quoted(column.name)))
         if convert is not None:
             conversions.append((column.name, convert))
     return compile_statement(sa.select(*selected), Shape(tuple(conversions)))
-
-
-def _single(routine: Routine) -> tuple[Column, ...]:
-    outs = [a for a in routine.arguments if a.mode in ("out", "inout")]
-    return tuple(Column(a.name or VALUE, a.type) for a in outs)
 
 
 #: It binds closer than =>, which belongs to the whole.

@@ -30,7 +30,7 @@ Rows = tuple[AsyncIterator[list[Any]], Snapshot]
 
 
 class InitialSnapshot:
-    """Reads the rows of tables, as ``select`` answers them."""
+    """Reads the rows of tables, with the values that events have."""
 
     def __init__(self, scopes: Scopes, naming: Naming, *, bigint_as_string: bool):
         self._scopes = scopes
@@ -66,7 +66,8 @@ class InitialSnapshot:
                 )
         published = {*options.get("columns", relation.by_name), *relation.primary_key}
         columns = tuple(
-            column
+            # Events have the values themselves, whatever a domain's author makes of them in calls.
+            replace(column, type=replace(column.type, representation=None))
             for column in relation.columns
             if column.name in published
             and self._naming.shows_column(relation.schema, relation.name, column.name)

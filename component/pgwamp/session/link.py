@@ -264,11 +264,12 @@ class Link:
         options = RegisterOptions(invoke="roundrobin", details_arg=DETAILS)
 
         async def register(uri: str) -> None:
+            endpoint = serving.endpoint(uri, session.room.wait, session.message_bytes)
             try:
                 # Autobahn forgets a registration whose request was cancelled, and ends the
                 # session over a call of it.
                 registrations[uri] = await asyncio.shield(
-                    session.register(serving.endpoint(uri, session.room.wait), uri, options=options)
+                    session.register(endpoint, uri, options=options)
                 )
             except ApplicationError as error:
                 raise _registration_failed(uri, error) from None

@@ -20,12 +20,15 @@ class Call:
 
     ``progress`` is None when the caller did not ask for progressive results. Awaiting it sends
     one and waits until there is room for the next, so that a slow router fills no memory here.
+
+    :ivar max_bytes: of its answer; None where it is part of a larger one, which is measured itself.
     """
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     caller: Caller
     progress: Callable[[Any], Awaitable[None]] | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Procedure:
 
         :raises Internal: it is not portable; the log says where.
         """
+        if isinstance(value, Result):
+            value = [value.value, dict(value.kwargs)]
         if not self.neutral and (foreign := find_foreign(value, MAX_RESULT_DEPTH)):
             log.error("result is not neutral", procedure=self.uri, problem=foreign)
             raise Internal()

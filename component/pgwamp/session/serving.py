@@ -36,6 +36,8 @@ DETAILS = "details"
 #: Share of ``limits.argument_bytes`` that one caller may have, and octets of a call that is refused
 #: only beyond twice as much in all.
 ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
+#: Bytes of a result's message beside its values.
+ENVELOPE_BYTES = 64
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
@@ -95,11 +97,13 @@ class Serving:
         if self._running:
             await asyncio.wait(self._running, timeout=seconds)
 
-    def endpoint(self, uri: str, room: Room) -> Endpoint:
+    def endpoint(self, uri: str, room: Room, message_bytes: int) -> Endpoint:
         """What to register for ``uri``.
 
         :param room: waits until the session's transport can take more.
+        :param message_bytes: of the largest message that it takes.
         """
+        max_bytes = message_bytes - ENVELOPE_BYTES
 
         async def endpoint(args: list[Any], kwargs: dict[str, Any], details: CallDetails) -> Any:
             caller = Caller(
@@ -117,7 +121,9 @@ class Serving:
             self._metrics.call_began(kind)
             failed = True
             try:
-                result = await self._serve(uri, Call(args, kwargs, caller), details.progress, room)
+                result = await self._serve(
+                    uri, Call(args, kwargs, caller, max_bytes=max_bytes), details.progress, room
+                )
                 failed = False
                 return result
             except CallError as error:
@@ -153,8 +159,7 @@ class Serving:
             self._arguments.give_back(call.caller, octets)
         if not isinstance(result, Result):
             result = Result(result)
-        for part in (result.value, dict(result.kwargs)):
-            procedure.require_portable(part)
+        procedure.require_portable(result)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
 
     async def _answer(
@@ -227,7 +232,11 @@ class Serving:
         async with _closing(items):
             async for item in items:
                 if isinstance(item, Result):
-                    return item if call.progress else Result(collected, item.kwargs)
+                    if call.progress:
+                        return item
+                    # While the generator, and its transaction, are still open.
+                    gathered.measure(dict(item.kwargs))
+                    return Result(collected, item.kwargs)
                 if call.progress is not None:
                     await call.progress(item)
                     # The next may be long in coming.

@@ -70,6 +70,11 @@ class WampSession(Session):
         # Errors received are all ApplicationErrors; some would be other classes, or CancelledError.
         self._uri_to_ecls.clear()
 
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of a message at most; RawSocket's handshake may have said less than the setting."""
+        return min(self._max_bytes, getattr(self._transport, "max_length_send", self._max_bytes))
+
     # --- life -----------------------------------------------------------------------------------
 
     def onOpen(self, transport: Any) -> None:
