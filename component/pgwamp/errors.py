@@ -177,6 +177,10 @@ class Unavailable(CallError):
     uri = "pgwamp.error.unavailable"
 
 
+class SchemaChanged(Unavailable):
+    """A statement was prepared before a change of the schema, and not a second time."""
+
+
 class OutcomeUnknown(CallError):
     """The connection was lost while a write was committed: it may be there or not."""
 
@@ -215,6 +219,8 @@ class Internal(CallError):
         super().__init__("internal error; the component's log has the details")
 
 
+#: The SQLSTATE of a statement that was prepared before a change of the schema, as pgwamp tells it.
+STALE = "PW002"
 #: The SQLSTATE of a RAISE that names its error's URI, in its DATATYPE.
 NAMED = "PW001"
 _URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
@@ -244,8 +250,6 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
         return NotAuthorized(message, **_without_message(details))
     if sqlstate == "57014":
         return Timeout(message, sqlstate=sqlstate)
-    if sqlstate.startswith(("08", "57P")):
-        return Unavailable("the database is restarting or unreachable; try again")
     uri = fields.get("datatype") or ""
     if sqlstate != NAMED or not _URI.fullmatch(uri):
         uri = f"pgwamp.error.{condition}"

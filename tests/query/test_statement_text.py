@@ -88,7 +88,7 @@ def cursor(text: str) -> str:
     from pgwamp.query.order import OrderTerm
 
     order = (OrderTerm(Field("name", TEXT_TYPE)), OrderTerm(Field("id", TEXT_TYPE)))
-    raw = json.dumps([fingerprint(order), text, "1"])
+    raw = json.dumps([fingerprint(("public", "victim"), order), text, "1"])
     return urlsafe_b64encode(raw.encode()).decode()
 
 

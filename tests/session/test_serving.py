@@ -502,7 +502,7 @@ async def test_results_that_a_full_transport_does_not_take_wait_in_turn_between_
         room.clear()
 
     serving = Serving(LimitSettings(), "realm1", {"com.example.large": Procedure("", large)})
-    endpoint = serving.endpoint("com.example.large", room.wait)
+    endpoint = serving.endpoint("com.example.large", room.wait, 1_000_000)
     calls = [
         asyncio.create_task(endpoint([], {}, details(authid, progress)))
         for authid in ("anna", "anna", "anna", "anna", "ben")

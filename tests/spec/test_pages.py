@@ -165,7 +165,7 @@ REFUSED = [
             base64.b64encode(b"{}").decode(), "A" * 3000, base64.b64encode(b"[" * 5000).decode(),
         )
     ),
-    Refusal("item.select", {"after": cursor(1, "1")}, "after", "another order"),
+    Refusal("item.select", {"after": cursor(1, "1")}, "after", "another relation or order"),
     Refusal("log.select", {"after": None}, "after", "no primary key"),
     Refusal("roster.select", {"after": None}, "after", "no primary key"),
 ]  # fmt: skip
@@ -195,12 +195,12 @@ def test_a_cursor_is_good_for_its_own_order_only(
 ) -> None:
     _, also = desk.call(f"{table}.select", order=order, after=None, limit=1)
     for other in others:
-        with pytest.raises(CallError, match="another order"):
+        with pytest.raises(CallError, match="another relation or order"):
             desk.call(f"{table}.select", order=other, after=also["next"])
     # What else is asked for is no part of the order.
     where = {"or": [{"id": {"gt": 0}}, {"id": -1}]}
     desk.call(f"{table}.select", where=where, order=order, after=also["next"], columns=["id"])
-    with pytest.raises(CallError, match="another order"):
+    with pytest.raises(CallError, match="another relation or order"):
         desk.call("team.select", after=also["next"])
 
 

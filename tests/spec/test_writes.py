@@ -231,7 +231,6 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("product.insert", {"rows": {"id": 1}}, "rows.id", "computed by the server"),
     ("product.insert", {"rows": {"doubled": 1}}, "rows.doubled", "computed by the server"),
     ("product.insert", {"rows": [{"sku": "a"}, {"qty": 1}]}, "rows[1]", 'missing="default"'),
-    ("product.insert", {"rows": [{}, {}]}, "rows", "one by one"),
     ("product.insert", {"rows": {}, "missing": "zero"}, "missing", '"default" or "null"'),
     ("product.insert", {"rows": {}, "returning": ["nope"]}, "returning[0]", "no column"),
     ("product.insert", {"rows": {}, "returning": []}, "returning", "at least one"),
@@ -249,7 +248,6 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("product.update", {"values": {"qty": 1}}, "where", "an empty dict {}"),
     ("product.update", {"values": {"qty": 1}, "where": None}, "where", "an empty dict {}"),
     ("product.update", {"where": {}}, "values", "expected a dict"),
-    ("product.update", {"values": {}, "where": {}}, "values", "expected a dict"),
     ("product.update", {"values": [{"qty": 1}], "where": {}}, "values", "expected a dict"),
     ("product.update", {"values": {"qtty": 1}, "where": {}}, "values.qtty", 'mean "qty"'),
     ("product.update", {"values": {"doubled": 1}, "where": {}}, "values.doubled", "by the server"),
@@ -268,7 +266,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
         "0",
     ),
     ("slot.update", {"rows": [{"note": "a"}]}, "rows", "its key (id)"),
-    ("slot.update", {"rows": [{"id": 1}]}, "rows", "its key (id)"),
+    ("slot.update", {"rows": [{"note": "x"}]}, "rows", "its key (id)"),
     ("slot.update", {"rows": [{"id": 1, "note": "a"}, {"id": 1, "note": "b"}]}, "rows", "same key"),
     (
         "slot.update",
@@ -327,7 +325,7 @@ REFUSED = [
 @pytest.mark.parametrize("case", [*INSERTS, *UPDATES, *UPSERTS, *DELETES], ids=named)
 def test_a_write(desk: Desk, case: Case) -> None:
     desk.check(case, undo=True)
-    assert len(desk.statements) == 1
+    assert len(desk.statements) == (0 if case.kwargs.get("rows") == [] else 1)
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=named)

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from pgwamp.database.driver import repair_errors
 from pgwamp.errors import StartError
+
+repair_errors()
 
 #: Values look the same whatever the server's or role's own settings are.
 SESSION_SETTINGS: Mapping[str, str] = {

@@ -8,7 +8,14 @@ import asyncpg
 from psycopg2 import errorcodes
 
 from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.errors import CallError, InvalidArgument, Unavailable, from_sqlstate
+from pgwamp.errors import (
+    STALE,
+    CallError,
+    InvalidArgument,
+    SchemaChanged,
+    Unavailable,
+    from_sqlstate,
+)
 
 
 def condition_name(sqlstate: str) -> str:
@@ -25,6 +32,13 @@ def call_error(error: BaseException) -> CallError | None:
     # asyncpg's own refusal to encode a value, such as a lone surrogate: no server sent it.
     if isinstance(error, asyncpg.DataError) and getattr(error, "severity", None) is None:
         return InvalidArgument("arguments", "a value cannot be sent to PostgreSQL as its type")
+    if isinstance(error, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
+        return SchemaChanged("the schema has just changed; try again", sqlstate=STALE)
+    # Python 3.11's TimeoutError is an OSError; a call's own deadline is not a lost connection.
+    if isinstance(error, asyncio.TimeoutError):
+        return None
+    if isinstance(error, CONNECTION_ERRORS):
+        return Unavailable("the database is restarting or unreachable; try again")
     if isinstance(error, asyncpg.PostgresError):
         fields = {
             "message": error.args[0] if error.args else None,
@@ -38,9 +52,4 @@ def call_error(error: BaseException) -> CallError | None:
         }
         sqlstate = error.sqlstate or "XX000"
         return from_sqlstate(sqlstate, condition_name(sqlstate), fields)
-    # Python 3.11's TimeoutError is an OSError; a call's own deadline is not a lost connection.
-    if isinstance(error, asyncio.TimeoutError):
-        return None
-    if isinstance(error, CONNECTION_ERRORS):
-        return Unavailable("the database is restarting or unreachable; try again")
     return None

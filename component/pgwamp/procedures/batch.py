@@ -10,7 +10,7 @@ from typing import Any
 
 from pgwamp.access import Caller
 from pgwamp.database import ISOLATION_LEVELS, Database
-from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
+from pgwamp.errors import STALE, CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
 from pgwamp.neutral import Size, check_arguments
 from pgwamp.query.request import bind, suggest
 from pgwamp.session import Call, Gathered, Procedure, Result
@@ -23,8 +23,9 @@ _KINDS = ("relation", "function", "procedure", "query", "python")
 _KEYS = ("procedure", "args", "kwargs")
 #: Levels of lists and dicts in the arguments of a step.
 _MOST_LEVELS = 100
-#: serialization_failure and deadlock_detected: another attempt may well succeed.
-_RETRIED = ("40001", "40P01")
+#: serialization_failure and deadlock_detected, and statements that were prepared before a change of
+#: the schema: another attempt may well succeed.
+_RETRIED = ("40001", "40P01", STALE)
 _ATTEMPTS = 5
 #: Seconds before the second attempt at most; each further one doubles it.
 _PAUSE = 0.02
@@ -62,7 +63,8 @@ def batch_procedure(
                 async with database.together(call.caller, isolation):
                     return await _run(steps, call.caller, limits)
             except CallError as error:
-                if error.details.get("sqlstate") not in _RETRIED or attempt == _ATTEMPTS:
+                sqlstate = error.details.get("sqlstate")
+                if sqlstate not in _RETRIED or attempt == _ATTEMPTS:
                     raise
             # Those that got into each other's way must not meet again.
             await asyncio.sleep(random.uniform(0, _PAUSE * 2**attempt))

@@ -58,15 +58,17 @@ async def copy_chunks(
     parameters, so that values of the caller would have to stand in its text.
     """
     statement = bound.statement
+    # Quotes and lines take twice as much in JSON, and what is over goes with the next line.
+    chunk = min(_CHUNK, (call.max_bytes or _CHUNK) // 4)
     pieces = await write_lines([statement.labels])
     size = sum(map(len, pieces))
     async with database.transaction(call.caller, read_only=read_only) as connection:
         async for records in database.chunks(connection, statement.sql, bound.parameters):
-            for some in _portions(records):
+            for some in _portions(records, chunk // 2):
                 lines = await write_lines(some)
                 pieces += lines
                 size += sum(map(len, lines))
-                if size >= _CHUNK or not some:
+                if size >= chunk or not some:
                     yield "".join(pieces)
                     pieces, size = [], 0
                 # Also between chunks that are gathered: other calls go on.
@@ -75,12 +77,12 @@ async def copy_chunks(
             yield "".join(pieces)
 
 
-def _portions(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Records whose lines fit in a message, if each of them does."""
+def _portions(records: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    """Records whose values have about ``most`` characters."""
     start = size = 0
     for index, record in enumerate(records):
         size += sum(len(value) for value in record.values() if value is not None)
-        if size >= _CHUNK // 2:
+        if size >= most:
             yield records[start : index + 1]
             start, size = index + 1, 0
     if start < len(records) or not records:

@@ -182,7 +182,8 @@ class _Arguments:
         """The caller's arguments, checked and converted to the annotated types."""
         names = list(self._adapters)
         if len(call.args) > len(names):
-            raise InvalidArgument("arguments", f"at most {len(names)}: {', '.join(names)}")
+            most = f"at most {len(names)}: {', '.join(names)}" if names else "it takes none"
+            raise InvalidArgument("arguments", f"{len(call.args)} given, {most}")
         given: dict[str, Any] = dict(zip(names, call.args, strict=False))
         for name, value in call.kwargs.items():
             if name not in self._adapters or name in given:

@@ -170,12 +170,15 @@ class RelationProcedures:
         return await self._write(call, self._writes.delete(request), request)
 
     async def _write(
-        self, call: Call, bound: Bound, request: Mapping[str, Any]
+        self, call: Call, bound: Bound | None, request: Mapping[str, Any]
     ) -> list[dict[str, Any]] | int:
         """Write, and commit what is known to be answered: an error has changed nothing."""
         most = request.get("max_affected")
         if most is not None:
             most = integer(most, "max_affected")
+        if bound is None:
+            await self._database.admit(call.caller)
+            return 0 if request.get("returning") is False else []
         related = TooManyRows(
             f"include: a list of related rows would have more than {self._max_rows} rows "
             "(limits.max_rows); nothing was changed: give it a limit"

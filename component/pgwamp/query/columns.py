@@ -21,6 +21,8 @@ _ALIAS = re.compile(r"(?P<alias>[^:]+):(?!:)(?P<rest>.+)", re.DOTALL)
 _AGGREGATE = re.compile(
     rf"(?:(?P<field>.+)\.)?(?P<name>{'|'.join(AGGREGATES)})\(\)(?:::(?P<cast>[^:]+))?", re.DOTALL
 )
+#: All real columns that are not named before.
+_ALL = "*"
 _BIGINT = Type(20, "bigint", "integer")
 
 
@@ -55,6 +57,11 @@ def parse_columns(scope: Scope, given: Any, path: str, values: Values) -> tuple[
     values.ask_for("columns", len(names), path)
     for index, text in enumerate(names):
         place = f"{path}[{index}]"
+        if text == _ALL and _ALL not in scope.columns:
+            columns = all_columns(scope)
+            values.ask_for("columns", len(columns), path)
+            items.update((item.label, item) for item in columns if item.label not in items)
+            continue
         item = _parse(scope, text, place, values)
         if item.label in items:
             raise InvalidArgument(
@@ -111,6 +118,9 @@ def _label(field: Field, text: str) -> str:
     """What a value is called without an alias: its last part."""
     if not field.steps:
         return field.column
-    last = text.rpartition("::")[0] if field.cast else text
-    name = last.rpartition("->")[2].lstrip(">").strip('"')
-    return name if is_label(name) else field.column
+    path = text.rpartition("::")[0] if field.cast else text
+    *keys, last = [key.lstrip(">").strip('"') for key in path.split("->")[1:]]
+    # A position says less than the key before it.
+    while keys and last.lstrip("-").isdigit():
+        last = keys.pop()
+    return last if is_label(last) else field.column

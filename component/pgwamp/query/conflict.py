@@ -47,10 +47,13 @@ def parse_conflict(
     request: Mapping[str, Any],
     groups: Sequence[tuple[str, ...]],
     limits: LimitSettings,
+    *,
+    keyless: bool = False,
 ) -> Conflict:
     """``conflict``, ``resolution`` and ``update`` of a request.
 
     :param groups: the sets of columns that rows give.
+    :param keyless: rows may lack a key that has a default: nothing is in the way of these.
     :raises InvalidArgument: naming the argument.
     """
     columns = _key(relation, request.get("conflict"), limits)
@@ -58,7 +61,9 @@ def parse_conflict(
     if resolution not in ("merge", "ignore"):
         raise InvalidArgument("resolution", 'expected "merge" or "ignore"')
     for name in columns:
-        if not all(name in group for group in groups):
+        column = relation.by_name[name]
+        may_lack = keyless and (column.has_default or column.generated)
+        if not may_lack and not all(name in group for group in groups):
             problem = f'every row needs the conflict column "{name}"'
             raise InvalidArgument("rows", problem).about(relation.key, name)
     given = dict.fromkeys(name for group in groups for name in group)

@@ -69,12 +69,16 @@ def complete_order(scope: Scope, order: tuple[OrderTerm, ...]) -> tuple[OrderTer
     )
 
 
-def fingerprint(order: Iterable[OrderTerm], values: Sequence[Any] = ()) -> int:
-    """A short name of an order: a cursor is good for the order it was made with.
+def fingerprint(
+    relation: tuple[str, str], order: Iterable[OrderTerm], values: Sequence[Any] = ()
+) -> int:
+    """A short name of an order of a relation: a cursor is good for what it was made with.
 
+    :param relation: its schema and name.
     :param values: those of the call; keys into json are among them.
     """
-    return zlib.crc32(repr([_spelled(term, values) for term in order]).encode())
+    spelled = [relation, *(_spelled(term, values) for term in order)]
+    return zlib.crc32(repr(spelled).encode())
 
 
 def _spelled(term: OrderTerm, values: Sequence[Any]) -> tuple[Any, ...]:
@@ -127,7 +131,7 @@ def decode_key(
         raise InvalidArgument("after", "not a cursor; pass on what next held")
     if found[0] != order or len(found) != len(terms) + 1:
         raise InvalidArgument(
-            "after", "comes from a call with another order; start again with null"
+            "after", "comes from another relation or order; start again with null"
         )
     positions: list[int | None] = []
     for term, value in zip(terms, found[1:], strict=True):

@@ -91,7 +91,7 @@ class Reads:
         most = self._max_rows + 1
         if "after" in request:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
-            keyset = fingerprint(selection.order, values)
+            keyset = fingerprint(self._relation.key, selection.order, values)
             key = decode_key(keyset, selection.order, request["after"], values)
             # Such a page is full with what may be answered, and the next one goes on.
             most = self._max_rows

@@ -39,9 +39,8 @@ def bind(
     :raises InvalidArgument: too many, unknown, twice, or missing.
     """
     if len(args) > len(names):
-        raise InvalidArgument(
-            "arguments", f"{len(args)} given, at most {len(names)} allowed: {', '.join(names)}"
-        )
+        most = f"at most {len(names)} allowed: {', '.join(names)}" if names else "it takes none"
+        raise InvalidArgument("arguments", f"{len(args)} given, {most}")
     bound = dict(zip(names, args, strict=False))
     for name, value in kwargs.items():
         if name not in names:

@@ -16,10 +16,14 @@ from pgwamp.settings import LimitSettings
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows that give the same columns; a single one is written without lists."""
+    """Rows that give the same columns; a single one is written without lists.
+
+    :ivar number: of rows that give none.
+    """
 
     columns: tuple[str, ...]
     single: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,7 @@ def parse_rows(
     if not isinstance(rows, list | tuple) or not all(isinstance(r, Mapping) for r in rows):
         raise InvalidArgument(path, "expected a dict or a list of dicts")
     if not rows:
-        # No rows insert nothing, by a statement that would insert every column.
-        every = tuple(c.name for c in relation.columns if not c.generated)
-        return Rows((Group(every, False),), (tuple([] for _ in every),))
+        return Rows((), ())
     if missing == "null":
         union = dict.fromkeys(name for row in rows for name in row)
         for name in union:
@@ -80,8 +82,10 @@ def parse_rows(
             )  # fmt: skip
         rows = [{name: row.get(name) for name in union} for row in rows]
     groups = list(_groups(rows, path, missing is None, written=key is None).values())
-    _check_size(relation, [len(rows[indexes[0]]) for indexes in groups], path, limits)
-    found = tuple(Group(tuple(rows[i[0]]), len(i) == 1) for i in groups)
+    _check_size(relation, [len(rows[i[0]]) or len(i) for i in groups], path, limits)
+    found = tuple(
+        Group(tuple(rows[i[0]]), len(i) == 1, 0 if rows[i[0]] else len(i)) for i in groups
+    )
     return Rows(
         found,
         tuple(
@@ -111,16 +115,14 @@ def _groups(
             f"{path}[{first}]", f"its columns differ from those of {path}[0]; give all the same"
             + (', or say missing="default" or missing="null"' if written else "")
         )  # fmt: skip
-    if len(groups.get(frozenset(), ())) > 1:
-        raise InvalidArgument(path, "empty rows can only be inserted one by one")
     return groups
 
 
 def _check_size(relation: Relation, sizes: Sequence[int], path: str, limits: LimitSettings) -> None:
     """Refuse rows that make a statement of more columns than a call may ask for.
 
-    :param sizes: the number of columns of each kind of rows; each makes a statement of its own
-        within the whole, which answers all columns.
+    :param sizes: the number of columns of each kind of rows, and of rows without any; each kind
+        makes a statement of its own within the whole, which answers all columns.
     """
     most = limits.max_columns
     if max(sizes) > most:

@@ -18,6 +18,7 @@ from pgwamp.catalog.graph import Relationship
 from pgwamp.errors import InvalidArgument, below, excerpt
 from pgwamp.query.bounds import NO_BOUNDS, Bounds, parse_bounds
 from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
+from pgwamp.query.fields import Field
 from pgwamp.query.limits import Counted, Values, check_depth
 from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm, parse_order
@@ -119,10 +120,36 @@ class SelectionParser:
         order = parse_order(
             self._scope, request.get("order"), f"{self._path}order", self._values, items
         )
+        if is_grouped(items):
+            order = tuple(self._grouping(term, items) for term in order)
         selection = Selection(items, condition, order, embeds=embeds)
         if embeds or request.get(columns) is not None:
             self._check(selection, columns)
         return selection
+
+    def _grouping(self, term: OrderTerm, items: tuple[Item, ...]) -> OrderTerm:
+        """The term with the path that rows are grouped by, if it is spelled as that is.
+
+        Keys travel as parameters, of which PostgreSQL does not know that they are equal.
+        """
+        if term.field is None or term.relationship is not None:
+            return term
+        spelled = self._spelled(term.field)
+        for item in items:
+            if item.field and not item.aggregate and self._spelled(item.field) == spelled:
+                return replace(term, field=item.field)
+        return term
+
+    def _spelled(self, field: Field) -> tuple[Any, ...]:
+        return (
+            field.column,
+            field.cast,
+            field.computed,
+            [
+                (s.kind, s.name, s.as_text, self._values[s.position] if s.position >= 0 else None)
+                for s in field.steps
+            ],
+        )
 
     def _items(self, given: Any, embeds: tuple[Embed, ...], name: str) -> tuple[Item, ...]:
         path = f"{self._path}{name}"

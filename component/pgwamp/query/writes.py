@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,11 +75,13 @@ class Writes:
         self._big = bigint_as_string
         self._cache = StatementCache(scope.statements)
 
-    def insert(self, request: Mapping[str, Any]) -> Bound:
-        """Insert a dict or a list of dicts."""
+    def insert(self, request: Mapping[str, Any]) -> Bound | None:
+        """Insert a dict or a list of dicts; None where there is nothing to do."""
         values = Values(self._limits)
         rows = self._rows(request, values)
         returning = self._returning(request, values)
+        if not rows.groups:
+            return None
         few = self._is_few(rows)
         return self._cache.get(
             values,
@@ -88,31 +91,46 @@ class Writes:
             ),
         ).bind(values, rows.named())
 
-    def update(self, request: Mapping[str, Any]) -> Bound:
-        """Set ``values`` on the rows that match ``where``, or each of ``rows`` by its key."""
+    def update(self, request: Mapping[str, Any]) -> Bound | None:
+        """Set ``values`` on the rows that match ``where``, or each of ``rows`` by its key.
+
+        None where there is nothing to do.
+        """
         if request.get("rows") is not None:
             return self._update_rows(request)
         given = request.get("values")
-        if not isinstance(given, Mapping) or not given:
+        if not isinstance(given, Mapping):
             raise InvalidArgument("values", 'expected a dict such as {"status": "paid"}')
         values = Values(self._limits)
         rows = parse_rows(self._relation, given, "values", values)
         where = self._required_where(request, values)
         returning = self._returning(request, values)
+        if not given:
+            return None
         return self._cache.get(
             values,
             ("update", rows.groups, where, returning),
             lambda: self._build_update(rows.groups[0], where, returning),
         ).bind(values, rows.named())
 
-    def upsert(self, request: Mapping[str, Any]) -> Bound:
-        """Insert, or update the row that is in the way."""
+    def upsert(self, request: Mapping[str, Any]) -> Bound | None:
+        """Insert, or update the row that is in the way; None where there is nothing to do.
+
+        With defaults for what is missing, a row without its key is a new one.
+        """
         values = Values(self._limits)
         rows = self._rows(request, values)
+        keyless = request.get("missing") == "default"
         conflict = parse_conflict(
-            self._relation, request, [g.columns for g in rows.groups], self._limits
+            self._relation,
+            request,
+            [g.columns for g in rows.groups],
+            self._limits,
+            keyless=keyless,
         )
         returning = self._returning(request, values)
+        if not rows.groups:
+            return None
         few = self._is_few(rows)
         return self._cache.get(
             values,
@@ -160,7 +178,7 @@ class Writes:
         }
         return SelectionParser(self._scope, values).parse(wanted, "returning")
 
-    def _update_rows(self, request: Mapping[str, Any]) -> Bound:
+    def _update_rows(self, request: Mapping[str, Any]) -> Bound | None:
         """Different values for each row, in one statement: each row gives its key."""
         for name in ("values", "where"):
             if request.get(name) is not None:
@@ -170,9 +188,12 @@ class Writes:
             raise InvalidArgument("rows", f"{self._relation.name} has no primary key; use where")
         values = Values(self._limits)
         rows = parse_rows(self._relation, request["rows"], "rows", values, key=key)
+        if not rows.groups:
+            self._returning(request, values)
+            return None
         (group,), (lists,) = rows.groups, rows.values
         columns = group.columns
-        if any(name not in columns for name in key) or len(columns) == len(key):
+        if any(name not in columns for name in key):
             raise InvalidArgument(
                 "rows", f"each row gives its key ({', '.join(key)}) and columns to set"
             )
@@ -182,6 +203,8 @@ class Writes:
         if len(set(keys)) < len(keys):
             raise InvalidArgument("rows", "two rows have the same key")
         returning = self._returning(request, values)
+        if len(columns) == len(key):
+            return None
         few = self._is_few(rows)
         return self._cache.get(
             values,
@@ -214,14 +237,26 @@ class Writes:
     def _insert(self, number: int, group: Group) -> Any:
         insert = postgresql.insert(table_of(self._relation))
         if not group.columns:
-            return insert.values({})
+            return self._defaults(insert, group.number)
         table, values = self._source(number, group)
         source = sa.select(*values.values())
         if table is not None:
             source = source.select_from(table)
         return insert.from_select(list(group.columns), source, include_defaults=False)
 
+    def _defaults(self, insert: Any, number: int) -> Any:
+        """Rows of defaults only; of several, one column says that it has its own."""
+        if number == 1:
+            return insert.values({})
+        column = next((c for c in self._relation.columns if not c.generated), None)
+        if column is None:
+            column = self._relation.columns[0]
+        default: sa.ColumnElement[Any] = sa.literal_column("DEFAULT")
+        return insert.values([{column.name: default}] * number)
+
     def _upsert(self, number: int, group: Group, conflict: Conflict) -> Any:
+        if not set(conflict.columns) <= set(group.columns):
+            return self._insert(number, group)
         return conflict.resolved(self._insert(number, group), group.columns)
 
     def _build_update(
@@ -256,7 +291,11 @@ class Writes:
 
     def _is_few(self, rows: Rows) -> bool:
         """Whether rows to write, each of which is at most one of the answer, may be answered."""
-        return sum(len(lists[0]) if lists else 1 for lists in rows.values) <= self._limits.max_rows
+        number = sum(
+            len(lists[0]) if lists else group.number
+            for group, lists in zip(rows.groups, rows.values, strict=True)
+        )
+        return number <= self._limits.max_rows
 
     def _is_about_one(self, where: Condition) -> bool:
         """Whether a condition gives every column of a key."""
@@ -320,6 +359,8 @@ class Writes:
             raise InvalidArgument("csv", "holds half a character") from None
         if not isinstance(data, bytes):
             raise InvalidArgument("csv", "expected a text whose first line names the columns")
+        # Spreadsheets write it.
+        data = data.removeprefix(codecs.BOM_UTF8)
         columns = self._csv_columns(data)
         relation = self._relation
         # COPY refuses tables with row level security, and passes by rules.

@@ -19,6 +19,7 @@ from pgwamp.errors import (
     Canceled,
     Internal,
     NoSuchProcedure,
+    SchemaChanged,
     Timeout,
     TooManyRows,
     Unavailable,
@@ -196,7 +197,7 @@ class Serving:
                 answer = procedure.handler(call)
                 if isinstance(answer, AsyncIterator):
                     return await self._stream(procedure, call, answer)
-                return await answer
+                return await _answered(procedure, call, answer)
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -249,6 +250,17 @@ class Serving:
                         "ask for progressive results"
                     )
         return None if call.progress else Result(collected)
+
+
+async def _answered(procedure: Procedure, call: Call, answer: Awaitable[Any]) -> Any:
+    """The answer; what met a change of the schema has changed nothing, and is done once more."""
+    try:
+        return await answer
+    except SchemaChanged:
+        again = procedure.handler(call)
+        if not procedure.neutral or isinstance(again, AsyncIterator):
+            raise
+        return await again
 
 
 @asynccontextmanager

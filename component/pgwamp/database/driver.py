@@ -1,0 +1,29 @@
+"""Repairs of asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+#: Classes of SQLSTATE that the driver takes for warnings, and for the end of a connection.
+_MISTAKEN = ("00", "01", "02", "03", "08", "57P")
+
+
+def repair_errors() -> None:
+    """Have an error that code in the database raises be one, whatever SQLSTATE it has chosen.
+
+    The driver makes warnings of some, which cannot be raised as exceptions, and takes others for
+    the end of the connection, which the server tells with the severity FATAL or PANIC.
+    """
+    driver: Any = asyncpg.PostgresError
+    original = driver._get_error_class
+
+    def error_class(cls: type[asyncpg.PostgresError], fields: Mapping[str, Any]) -> Any:
+        sqlstate = fields.get("C") or ""
+        if fields.get("V") == "ERROR" and sqlstate.startswith(_MISTAKEN):
+            return asyncpg.exceptions.UnknownPostgresError
+        return original(fields)
+
+    driver._get_error_class = classmethod(error_class)
