@@ -88,7 +88,7 @@ RECORDS = (
     "create function singles(out y numeric) returns setof numeric language sql as "
     "$$ values (1.50), (2) $$",
     "create function unnamed(out int, out text) language sql as $$ select 1, 'x' $$",
-    "create function both(inout x int) language sql as 'select x'",
+    "create function doubled(inout x int) language sql as 'select x'",
     "create function row_of(out p pair) language sql as 'select row(1, 2.5)::pair'",
     "create procedure sets(inout p pair) language plpgsql as $$ begin p.b := 2.50; end $$",
 )
@@ -111,7 +111,7 @@ async def test_records_and_out_arguments_are_answered_by_name(api: Start) -> Non
     assert await call("single", 1) == {"y": 2}
     assert await call("singles", order=["y.desc"]) == [{"y": "2"}, {"y": "1.50"}]
     assert await call("unnamed") == {"column1": 1, "column2": "x"}
-    assert await call("both", 3) == {"x": 3}
+    assert await call("doubled", 3) == {"x": 3}
     assert await call("row_of") == {"a": 1, "b": "2.5"}
     assert await call("sets", {"a": 1}) == {"p": {"a": 1, "b": "2.50"}}
 
