@@ -283,7 +283,8 @@ async def test_connections_that_calls_have_spoilt_are_no_error_of_the_next_calls
     await others()
     for _ in range(3):
         answers = await asyncio.gather(*(call("spoilt") for _ in range(4)), return_exceptions=True)
-        assert {type(answer) for answer in answers} <= {int, CallError}, answers
+        # Its own session may end before it is committed.
+        assert all(isinstance(answer, int | CallError) for answer in answers), answers
         await others()
 
 
