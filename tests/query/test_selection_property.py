@@ -246,8 +246,11 @@ class Cases:
 
 def output(value: str, kind: str) -> str:
     """What the driver hands over as a caller gets it; jsonb is parsed by the oracle."""
-    if kind in ("numeric", "timestamptz"):
+    if kind == "numeric":
         return f"{value}::text"
+    if kind == "timestamptz":
+        # As RFC 3339 has it.
+        return f"to_json({value}) #>> '{{}}'"
     return f"json:{value}::text" if kind == "jsonb" else value
 
 
