@@ -346,3 +346,24 @@ async def test_a_rolled_back_erasure_does_not_change_the_order(log: Log) -> None
     copy = await require_right_copy(log)
     assert not copy.unclear
     assert len(copy.rows) == 1
+
+
+async def test_merge_that_moves_rows_is_told_where_it_names_all_that_it_does(log: Log) -> None:
+    if await log.connection.fetchval("show server_version_num") < "150000":
+        pytest.skip("MERGE exists from PostgreSQL 15 on")
+    await log.execute(
+        "create table part (id int, g int, primary key (id, g)) partition by list (g)",
+        "create table part_1 partition of part for values in (1)",
+        "create table part_2 partition of part for values in (2)",
+        "select wamp.watch('part')",
+        "insert into part values (1, 1), (2, 1)",
+        "merge into part as t using (values (1)) as s (id) on t.id = s.id "
+        "when matched and t.g = 1 then update set g = 2 "
+        "when matched and false then delete "
+        "when not matched and false then insert default values",
+    )
+    copy = Copy()
+    await log.take()
+    for event in await log.events():
+        copy.apply(event)
+    assert sorted((row["id"], row["g"]) for row in copy.rows.values()) == [(1, 2), (2, 1)]

@@ -20,7 +20,8 @@ plain channels (``events.channels``) go out at most once.
 1. Each committed change is processed exactly once, and no other is: events and the sequencer's
    progress in the raw rows are stored in one transaction. A change makes one event; none if the
    condition of the watch does not hold or no column of the watch changed; two if the row changes
-   its audience.
+   its audience. What no trigger of PostgreSQL sees is told by nobody: a MERGE that moves a row to
+   another partition and names no DELETE or no INSERT.
 2. Whoever sees an event sees on the primary at least the state that its commit left, also after a
    crash: the sequencer's own commit flushes the WAL of all earlier ones, even of those with
    ``synchronous_commit = off``.
