@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import asyncpg
 
 from pgwamp import logs
 from pgwamp.backlog import read_backlog
-from pgwamp.catalog import Catalog, load_catalog
-from pgwamp.database import Database
-from pgwamp.database.blockers import bounded_waits
+from pgwamp.catalog import Catalog
+from pgwamp.checks import (
+    Finding,
+    ask_database,
+    ask_router,
+    ask_settings,
+    migration_tables,
+    missing_schemas,
+    plain_topics,
+    require_schema,
+)
 from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
-from pgwamp.database.listener import Listener
 from pgwamp.errors import StartError, Unavailable
 from pgwamp.eventlog.sequencer import Sequencer
 from pgwamp.events import Publisher, allow_publish
 from pgwamp.exporter import Exporter
+from pgwamp.exposure import Reader
 from pgwamp.metrics import Metrics
-from pgwamp.naming import Naming
-from pgwamp.ownership import schema_problem
-from pgwamp.procedures import Exposure, LiveQueries, build_exposure
-from pgwamp.procedures.preparing import LONGEST_LOCK
+from pgwamp.procedures import Exposure
 from pgwamp.reload import Reloader
-from pgwamp.replay import Feed, replay_procedures
-from pgwamp.session import Link, Serving
+from pgwamp.session import Link, Lost, Serving
 from pgwamp.settings import Settings
+from pgwamp.tasks import end, told_if_slow
 
 log = logs.get(__name__)
 #: Seconds to wait for a database that does not answer yet, as at the boot of a machine.
 PATIENCE = 30.0
+#: Seconds until the start says what it waits for.
+TOLD_SECONDS = 1.5
 #: Seconds that whoever asks for metrics waits for the database.
 LOOK = 2.0
 #: Seconds that calls under way get to finish when the component stops.
@@ -48,6 +54,9 @@ class Component:
     Entering returns when every procedure is registered; it raises
     :class:`~pgwamp.errors.StartError` or :class:`~pgwamp.errors.SettingsError` with one line
     that names the cure. :meth:`run` then lasts until something ends the component for good.
+
+    :ivar advice: logs what the component can work with but should not; it begins with the end of
+        the start.
     """
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE):
@@ -55,17 +64,11 @@ class Component:
         settings.require_exposure()
         self._settings = settings
         self._patience = patience
-        self.naming = Naming(settings.expose)
-        self.database = Database(
-            settings.database,
-            settings.access,
-            (*settings.expose.schemas, *settings.expose.search_path),
-            settings.limits,
-        )
-        self.listener = Listener(settings.database.events_dsn())
-        self.feed = Feed(self.database, self.listener, self.naming, settings.limits)
-        self.live = LiveQueries(self.database, settings, self.feed)
+        self._reader = reader = Reader(settings)
+        self.naming, self.database, self.listener = reader.naming, reader.database, reader.listener
+        self.feed, self.live = reader.feed, reader.live
         self._serving: Serving | None = None
+        self.advice: asyncio.Task[None] | None = None
         self.metrics = Metrics()
         self.exporter = Exporter(settings.metrics, self._page)
         self.catalog = Catalog(0)
@@ -99,23 +102,52 @@ class Component:
         self.metrics.watch_leading(self.publisher.leading.is_set)
         self.reloader = Reloader(self.listener, self.reload)
         try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        self.advice = asyncio.create_task(self._advise(), name="pgwamp advice")
+        return self
+
+    async def _start(self) -> None:
+        settings = self._settings
+        assert self._serving is not None
+        _require(await ask_settings(settings))
+        with _told("PostgreSQL", settings.database.places()):
             await self.database.start(self._patience)
-            # Listen first, then read: no change falls in between.
-            self.reloader.start()
+            _require(await ask_database(settings, stopping=True))
+        # Listen first, then read: no change falls in between.
+        self.reloader.start()
+        with _told("the catalog", settings.database.events_setting):
             await self.listener.start()
             await self.load()
             async with self.database.own() as connection:
                 await allow_publish(connection, settings)
-            await self.exporter.start()
-            self._look_again()
-            self._serving.procedures = self.exposure.procedures
-            await self.sequencer.start()
+        await self.exporter.start()
+        self._look_again()
+        self._serving.procedures = self.exposure.procedures
+        await self.sequencer.start()
+        with _told("the router", settings.router.url):
             await self.link.start()
-            await self.publisher.start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
+            await self._require_router()
+        await self.publisher.start()
+
+    async def _require_router(self) -> None:
+        """Ask what the router lets us do; a session that ends meanwhile is joined again."""
+        topics = plain_topics(self.exposure.description)
+        try:
+            _require(await ask_router(self._settings, self.link, topics))
+        except (Lost, TimeoutError):
+            log.warning("what the router allows could not be tried: the session ended")
+
+    async def _advise(self) -> None:
+        """Log what else ``pgwamp check`` finds: nobody waits for it."""
+        try:
+            findings = migration_tables(self.naming, self.catalog)
+            findings += await ask_database(self._settings, stopping=False)
+            _require(findings)
+        except Exception:
+            log.exception("the requirements could not be asked")
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
@@ -131,6 +163,8 @@ class Component:
         """
         if self._serving is None:
             return
+        if self.advice is not None:
+            await end(self.advice)
         await self.exporter.stop()
         await self.reloader.stop()
         # In this order: what it makes events of is still published.
@@ -161,12 +195,6 @@ class Component:
         except (Unavailable, *CONNECTION_ERRORS, asyncpg.PostgresError):
             self.metrics.backlog(None)
         return self.metrics.render()
-
-    def _bounded_waits(
-        self, connection: asyncpg.Connection[Any], seconds: float | None = None
-    ) -> AbstractAsyncContextManager[None]:
-        dsn = self._settings.database.events_dsn()
-        return bounded_waits(connection, dsn, "reading the catalog", seconds)
 
     async def load(self) -> None:
         """Read the catalog and build what is exposed; needs the database only."""
@@ -207,84 +235,30 @@ class Component:
         log.info("reloaded", procedures=len(exposure.procedures))
 
     async def _read(self) -> tuple[Catalog, Exposure]:
-        await self.database.forget_schema()
-        async with (
-            self.database.own() as connection,
-            # One snapshot: DDL that goes on meanwhile is either seen whole or not at all.
-            connection.transaction(isolation="repeatable_read", readonly=True),
-            # PostgreSQL opens views to tell what may be written to them.
-            self._bounded_waits(connection, LONGEST_LOCK),
-        ):
-            await connection.reload_schema_state()
+        async with self._reader.snapshot() as connection:
             await require_schema(connection)
-            await self._require_schemas(connection)
-            schemas = self._settings.expose.schemas
-            catalog = await load_catalog(connection, schemas, before=self.catalog)
-            exposure = await build_exposure(
-                self._settings,
-                catalog,
-                self.database,
-                connection,
-                list(replay_procedures(self._settings, catalog, self.database, self.feed)),
-                self.live,
-            )
-        return catalog, exposure
-
-    async def _require_schemas(self, connection: asyncpg.Connection[Any]) -> None:
-        schemas = list(self._settings.expose.schemas)
-        missing = await connection.fetchval(
-            "select s from unnest($1::text[]) as s where to_regnamespace(quote_ident(s)) is null",
-            schemas,
-        )
-        if missing is not None:
-            raise StartError(
-                f'expose.schemas: the database has no schema "{missing}"; '
-                "create it, or correct the setting"
-            )
+            for problem in await missing_schemas(self._settings, connection):
+                raise StartError(problem)
+            return await self._reader.read(connection, self.catalog)
 
 
-async def require_schema(connection: asyncpg.Connection[Any]) -> None:
-    """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it.
+def _require(findings: Sequence[Finding]) -> None:
+    """Log the findings that a component can work with.
 
-    :param connection: with a search path that others cannot write to.
+    :raises StartError: there are others.
     """
-    if problem := await _schema_obstacle(connection):
-        raise StartError(problem)
+    for finding in findings:
+        if not finding.stops and finding.level != "fact":
+            log.warning("not as it should be", part=finding.part, problem=finding.problem)
+    if stopping := [finding.problem for finding in findings if finding.stops]:
+        raise StartError("; ".join(stopping))
 
 
-async def _schema_obstacle(connection: asyncpg.Connection[Any]) -> str | None:
-    if problem := encoding_problem(await connection.fetchval(SERVER_ENCODING)):
-        return problem
-    found = await connection.fetchval(_FOUND)
-    if found is None:
-        return "the database has no wamp schema: run 'pgwamp db upgrade'"
-    if found == "event":
-        return (
-            "the wamp schema is one of before its revisions began anew: run 'pgwamp db upgrade', "
-            "which says what to do"
-        )
-    if problem := await schema_problem(connection):
-        return problem
-    if not await connection.fetchval(_MAY_PUBLISH):
-        return (
-            "the database user may not read wamp.log: run pgwamp as the user that ran "
-            "'pgwamp db upgrade', or grant it the rights of that user"
-        )
-    return None
-
-
-# Only the old schema has a table of this name.
-_FOUND = """
-select min(c.relname::text)
-from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = 'wamp' and c.relname in ('log', 'event')
-"""
-# Without USAGE a table cannot even be named.
-_MAY_PUBLISH = """
-select case when has_schema_privilege('wamp', 'usage') then
-    has_table_privilege('wamp.log', 'select') and has_table_privilege('wamp.lease', 'update')
-end
-"""
+def _told(what: str, where: str) -> AbstractContextManager[None]:
+    """Say what the start waits for, if it takes a while."""
+    return told_if_slow(
+        TOLD_SECONDS, lambda: log.warning("the start waits", waits_for=what, at=where)
+    )
 
 
 async def describe_database(settings: Settings) -> Mapping[str, Any]:

@@ -119,7 +119,7 @@ def pending(dsn: str) -> list[Revision]:
     if found in OLD_REVISIONS:
         raise old_schema(found)
     if found not in position:
-        raise StartError(_unknown(found))
+        raise StartError(unknown(found))
     return known[position.index(found) :]
 
 
@@ -206,7 +206,7 @@ def _apply(
         _run(connection, _sql("start"))
         connection.execute(text("insert into wamp.alembic_version values ('0101')"))
     elif found is not None and found not in {known.revision for known in history()}:
-        raise StartError(_unknown(found))
+        raise StartError(unknown(found))
     action(config, target)
     if action is command.upgrade and _current(connection) == head():
         connection.execute(text("reset role"))
@@ -245,7 +245,8 @@ def _revision(script: Script) -> Revision:
     return Revision(script.revision, down, script.doc)
 
 
-def _unknown(found: str | None) -> str:
+def unknown(found: str | None) -> str:
+    """Return what to do with a schema of a later version."""
     return (
         f"the wamp schema is at revision {found}, which this version of pgwamp does not know: "
         "it was upgraded by a later version; install that one"

@@ -21,20 +21,24 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pgwamp.errors import SettingsError
 from pgwamp.formats import Channel, Duration, Prefix, RouterUrl, Topic, Topics
+from pgwamp.variables import ENV_PREFIX, nested, with_files
 
-ENV_PREFIX = "PGWAMP_"
+#: A URL with a password.
+_PASSWORD = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
+#: What the settings know beside settings.
+_NO_SETTINGS = {"folder"}
 
 
 def _database_url(value: SecretStr) -> SecretStr:
@@ -43,6 +47,8 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+#: A cryptosign key, or seed, as it is written.
+HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
@@ -133,6 +139,11 @@ class DatabaseSettings(_Section):
         names = ("url", "events_url", "pool_min", "pool_max", "acquire_timeout")
         return DatabaseSettings(**{name: getattr(self, name) for name in names})
 
+    def places(self) -> str:
+        """Host and port of every address, as logs name them."""
+        urls = (make_url(dsn) for dsn in (self.dsn(), self.events_dsn(), self.read_dsn()))
+        return ", ".join(dict.fromkeys(f"{u.host or 'localhost'}:{u.port or 5432}" for u in urls))
+
     @property
     def pooled(self) -> bool:
         """Whether ``url`` goes through a transaction pooler such as PgBouncer."""
@@ -165,6 +176,27 @@ class RouterAuth(_Section):
             raise ValueError(f'method "{self.method}" needs {needed}')
         return self
 
+    def key_file(self) -> Path | None:
+        """The file that ``private_key`` names, if it is not the key itself."""
+        key = self.private_key.get_secret_value()
+        return Path(key) if key and not HEX_KEY.fullmatch(key) else None
+
+
+class RouterTls(_Section):
+    """``[router.tls]``: certificates for ``wss://`` and ``rss://``, as files in PEM."""
+
+    #: Authorities that are trusted instead of the machine's.
+    ca: Path | None = None
+    #: The component's own certificate, and its key if that is not in the same file.
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> RouterTls:
+        if self.key and not self.certificate:
+            raise ValueError("key needs certificate")
+        return self
+
 
 class RouterSettings(_Section):
     """``[router]``: the WAMP router and the realm to join."""
@@ -173,6 +205,7 @@ class RouterSettings(_Section):
     realm: str = Field("realm1", min_length=1)
     serializer: Literal["msgpack", "cbor", "json"] = "msgpack"
     auth: RouterAuth = RouterAuth()
+    tls: RouterTls = RouterTls()
 
 
 class ExposeSettings(_Section):
@@ -277,24 +310,8 @@ class DevSettings(_Section):
     database: str = "app"
 
 
-class _TomlSource(PydanticBaseSettingsSource):
-    def __init__(self, cls: type[BaseSettings], data: dict[str, Any]):
-        super().__init__(cls)
-        self._data = data
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self._data.get(field_name), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return self._data
-
-
-class Settings(BaseSettings):
+class Settings(_Section):
     """Everything that can be configured; see ``docs/configuration.md``."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     database: DatabaseSettings = DatabaseSettings()
     router: RouterSettings = RouterSettings()
@@ -308,6 +325,8 @@ class Settings(BaseSettings):
 
     #: Folder that relative paths start from: where ``pgwamp.toml`` lies.
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    #: Files that secrets were read from.
+    _read_from: tuple[Path, ...] = PrivateAttr(())
 
     @classmethod
     def load(cls, path: Path | None = None, **overrides: Any) -> Settings:
@@ -323,25 +342,22 @@ class Settings(BaseSettings):
             data = _read_toml(file)
         elif given is not None:
             raise SettingsError(f"{file}: no such file (--config or PGWAMP_CONFIG names it)")
-        _refuse_unknown_variables(os.environ)
-        values = _merge(data, _from_database_url(os.environ))
-
-        class Loaded(cls):  # type: ignore[valid-type, misc]
-            @classmethod
-            def settings_customise_sources(
-                cls,
-                settings_cls: type[BaseSettings],
-                init_settings: PydanticBaseSettingsSource,
-                env_settings: PydanticBaseSettingsSource,
-                **_: PydanticBaseSettingsSource,
-            ) -> tuple[PydanticBaseSettingsSource, ...]:
-                return init_settings, env_settings, _TomlSource(settings_cls, values)
-
+        variables, named = with_files(
+            {k: v for k, v in os.environ.items() if not _OTHER_VARIABLES.fullmatch(k)}
+        )
+        _refuse_unknown_variables(variables)
+        given_here = _merge(_from_database_url(variables), nested(variables, cls))
+        values = _merge(_merge(data, given_here), overrides)
+        if wrong := _NO_SETTINGS & values.keys():
+            raise SettingsError(f"{wrong.pop()}: unknown setting (set in {file})")
+        if _holds_secret(data):
+            named.append(file)
         try:
-            loaded = Loaded(folder=file.resolve().parent, **overrides)
+            settings = cls(**values, folder=file.resolve().parent)
         except ValidationError as error:
             raise SettingsError(_explain(error, file if data else None)) from None
-        return cls.model_construct(**{name: getattr(loaded, name) for name in cls.model_fields})
+        settings._read_from = tuple(named)
+        return settings
 
     def require_database(self) -> None:
         """Raise :class:`~pgwamp.errors.SettingsError` unless a database is named."""
@@ -356,8 +372,14 @@ class Settings(BaseSettings):
         if not (self.expose.schemas or self.expose.queries or self.expose.procedures):
             raise SettingsError(
                 "nothing is exposed: name schemas in expose.schemas, "
-                """for example PGWAMP_EXPOSE__SCHEMAS='["public"]'"""
+                "for example PGWAMP_EXPOSE__SCHEMAS=public"
             )
+
+    def secret_files(self) -> list[Path]:
+        """Files that secrets are read from."""
+        key = self.router.auth.key_file()
+        further = [self.router.tls.key] if self.router.tls.key else []
+        return [*self._read_from, *([key] if key else []), *further]
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -372,6 +394,20 @@ def _from_database_url(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"database": {"url": url}} if url else {}
 
 
+def _holds_secret(data: Mapping[str, Any]) -> bool:
+    """Whether a file has a password, a ticket or a key in it."""
+    database, router = data.get("database"), data.get("router")
+    auth = router.get("auth") if isinstance(router, dict) else None
+    urls = list(database.values()) if isinstance(database, dict) else []
+    urls += [url for value in urls if isinstance(value, dict) for url in value.values()]
+    key = auth.get("private_key") if isinstance(auth, dict) else None
+    return (
+        any(isinstance(url, str) and _PASSWORD.search(url) for url in urls)
+        or bool(isinstance(auth, dict) and auth.get("secret"))
+        or bool(isinstance(key, str) and HEX_KEY.fullmatch(key))
+    )
+
+
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     merged = dict(low)
     for key, value in high.items():
@@ -381,10 +417,10 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """pydantic-settings passes over variables it does not know; a typo must not be silent."""
-    sections = set(Settings.model_fields) - {"folder"}
+    """Refuse variables that set nothing: a typo must not be silent."""
+    sections = set(Settings.model_fields) - _NO_SETTINGS
     for name in sorted(environ):
-        if not name.startswith(ENV_PREFIX) or _OTHER_VARIABLES.fullmatch(name):
+        if not name.startswith(ENV_PREFIX):
             continue
         section, separator, _ = name[len(ENV_PREFIX) :].lower().partition("__")
         if section not in sections:
@@ -417,7 +453,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         model = field.annotation
         if not issubclass(model, BaseModel):
             return []
-    return [name for name in model.model_fields if name != "folder"]
+    return [name for name in model.model_fields if name not in _NO_SETTINGS]
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:

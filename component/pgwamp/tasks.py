@@ -8,7 +8,8 @@ place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 #: Seconds until a task that goes on is cancelled once more.
@@ -46,3 +47,13 @@ async def race(*parts: Awaitable[object]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+@contextmanager
+def told_if_slow(seconds: float, tell: Callable[[], object]) -> Iterator[None]:
+    """Call ``tell`` once if the block takes longer than so many seconds."""
+    handle = asyncio.get_running_loop().call_later(seconds, tell)
+    try:
+        yield
+    finally:
+        handle.cancel()

@@ -197,7 +197,7 @@ async def test_a_role_decides_the_isolation_of_its_transactions(
 
 
 async def test_a_role_that_is_not_there_ends_the_start(expose: Expose) -> None:
-    with pytest.raises(StartError, match=r'access\.roles: may not SET ROLE "nobody_here"'):
+    with pytest.raises(StartError, match=r'access\.roles: there is no role "nobody_here"'):
         await expose(access={"roles": {"anonymous": "nobody_here"}})
 
 

@@ -7,9 +7,8 @@ from functools import partial
 
 import pytest
 
-from pgwamp import check
-from pgwamp.captures import stale_captures
-from pgwamp.check import check_all
+from pgwamp.checks import Finding, addresses, check_all
+from pgwamp.checks.captures import stale_captures
 from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.sequencer import connect_for_conditions
 from pgwamp.settings import Settings
@@ -99,7 +98,7 @@ async def test_a_partition_without_triggers_is_found_and_cured(
         "select wamp.refresh('public.stock')"
     )
     findings = await check_all(make_settings())
-    assert ("events", problem, "wrong") in findings
+    assert Finding("events", problem) in findings
     database.execute("select wamp.refresh('public.stock')")
     assert await stale(database) == []
 
@@ -318,7 +317,7 @@ async def test_a_condition_that_its_table_no_longer_allows_is_found(
 async def test_a_locked_table_is_named_and_all_others_are_looked_at(
     database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "LONGEST_LOCK", "100ms")
+    monkeypatch.setattr(addresses, "LONGEST_LOCK", "100ms")
     owner = await database.connect()
     if owner.get_server_version().major < 18:
         pytest.skip("virtual columns exist from PostgreSQL 18")
@@ -382,7 +381,7 @@ async def test_an_error_in_one_part_of_the_check_is_a_finding_of_that_part(
 async def test_a_locked_table_of_wamp_is_no_end_of_the_check(
     database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "LONGEST_LOCK", "100ms")
+    monkeypatch.setattr(addresses, "LONGEST_LOCK", "100ms")
     owner = await database.connect()
     async with owner.transaction():
         await owner.execute("lock table wamp.alembic_version in access exclusive mode")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from tests.conftest import Database, MakeSettings
 from tests.servers import EVENTS, Addresses
 
@@ -83,7 +83,7 @@ async def test_a_role_that_is_not_there_is_told_from_one_that_was_not_granted(
 ) -> None:
     found = await problems(configured(roles={"anonymous": "nobody_there", "user": roles[1]}))
     assert sorted(found) == [
-        f'access.roles: may not SET ROLE "{roles[1]}": GRANT it to "{own_login}"',
+        f'access.roles: may not SET ROLE "{roles[1]}": GRANT {roles[1]} TO {own_login}',
         'access.roles: there is no role "nobody_there": CREATE ROLE nobody_there',
         f"the login {own_login} may also become the role {roles[0]}, which none of its calls runs "
         f"as: REVOKE {roles[0]} FROM {own_login}",
@@ -104,7 +104,8 @@ async def test_the_function_before_each_call_has_to_be_there_for_every_role(
     )
     refused = (
         f'access.before: the role {roles[0]} may not call "app"."checked"(): '
-        "GRANT EXECUTE on it, and USAGE on its schema"
+        f"GRANT USAGE ON SCHEMA app TO {roles[0]}; "
+        f"GRANT EXECUTE ON FUNCTION app.checked() TO {roles[0]}"
     )
     assert await problems(settings) == [refused]
     database.execute(f"grant execute on function app.checked() to {roles[0]}")

@@ -9,8 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp import strangers
-from pgwamp.check import check_all
+from pgwamp.checks import check_all, strangers
 from pgwamp.settings import Settings
 from tests.conftest import Database
 from tests.queueing import queueing

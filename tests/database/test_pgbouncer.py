@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.servers import CALLS, EVENTS, Addresses
 

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from pgwamp.errors import CallError
 from tests.conftest import Database, MakeSettings, Serve
 from tests.database.conftest import Calls, Expose

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgwamp import migrations
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import CallError

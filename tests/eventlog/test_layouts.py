@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp.captures import stale_captures
+from pgwamp.checks.captures import stale_captures
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.sequencer import connect_for_conditions

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from pgwamp import logs, migrations
 from pgwamp.capture.signal import CHANNEL
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from pgwamp.cli.app import app
 from pgwamp.errors import CallError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve

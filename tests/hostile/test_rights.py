@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import asyncpg
 import pytest
 
-from pgwamp.check import check_all
+from pgwamp.checks import check_all
 from pgwamp.settings import Settings
 from tests.conftest import Connect, Database, Serve
 from tests.replay.following import Follower

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from pgwamp import migrations
 from pgwamp.access import Caller
-from pgwamp.check import check_all
+from pgwamp.checks import Finding, check_all
 from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import CallError
-from pgwamp.findings import Finding
 from pgwamp.session import Call
 from pgwamp.settings import Settings
 from tests.servers import FAST, Addresses, execute, postgres_bin, server_folder

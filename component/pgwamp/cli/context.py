@@ -14,7 +14,7 @@ import typer
 
 from pgwamp import logs
 from pgwamp.database import connect_directly
-from pgwamp.database.connect import CONNECTION_ERRORS, explain_failure, unreachable
+from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
 from pgwamp.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -52,8 +52,7 @@ async def connect(settings: Settings) -> asyncpg.Connection[Any]:
     try:
         return await connect_directly(dsn)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-        setting = settings.database.events_setting
-        raise explain_failure(error, dsn, setting) or unreachable(error, dsn, setting) from None
+        raise connection_problem(error, dsn, settings.database.events_setting)[0] from None
 
 
 def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgwamp.check import check_all
+from pgwamp.checks import Finding, check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
 from pgwamp.errors import PgwampError, SettingsError
-from pgwamp.findings import Finding
 from pgwamp.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
+from pgwamp.checks import require_schema
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
-from pgwamp.component import require_schema
 from pgwamp.database.connect import session_settings
 from pgwamp.errors import PgwampError
 from pgwamp.settings import Settings

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
@@ -136,49 +137,90 @@ def is_disturbing(setting: str) -> bool:
     return setting in UNDISTURBED or setting == "transaction_timeout"
 
 
-def explain_failure(
+def connection_problem(
     error: BaseException, dsn: str, setting: str = "DATABASE_URL"
-) -> StartError | None:
+) -> tuple[StartError, bool]:
     """Why no connection could be made, as one line that names the cure; never the password.
 
-    None when trying again may help (server restarting, too many connections, network).
-
     :param setting: that ``dsn`` comes from.
+    :returns: the line, and whether trying again may help, as while the server restarts.
     """
     parts = urlsplit(dsn)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
-    database = parts.path.lstrip("/")
-    # InvalidPasswordError is one of these.
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-        return StartError(
-            f'PostgreSQL at {where} refused the user "{parts.username}": '
-            f"correct the user or password in {setting}"
-        )
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
-        return StartError(
-            f'PostgreSQL at {where} has no database "{database}": create it with '
-            f"'pgwamp db create' or 'createdb {database}'"
-        )
-    if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return StartError(
-            f'PostgreSQL at {where}: the user "{parts.username}" may not connect to '
-            f'"{database}"; GRANT CONNECT ON DATABASE "{database}" to it'
-        )
-    if isinstance(error, socket.gaierror):
-        return StartError(f'no host "{parts.hostname}": correct the host in {setting}')
-    return None
-
-
-def unreachable(error: BaseException, dsn: str, setting: str = "DATABASE_URL") -> StartError:
-    """The line for a server that does not answer at all."""
-    parts = urlsplit(dsn)
-    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    if cure := _refusal(error, where, parts, setting):
+        return StartError(cure), False
     reason = str(error) or type(error).__name__
-    if isinstance(error, asyncpg.PostgresError) and not isinstance(error, CONNECTION_ERRORS):
-        return StartError(
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        line = (
+            f"PostgreSQL at {where} has no connection left for {setting}: raise max_connections "
+            f"there, or the limit of the role or database, or lower database.pool_max ({reason})"
+        )
+    elif isinstance(error, asyncpg.CannotConnectNowError):
+        line = f"PostgreSQL at {where} lets nobody in yet: wait, or look at its log ({reason})"
+    elif isinstance(error, TimeoutError):
+        line = (
+            f"no PostgreSQL answers at {where} within {CONNECT_TIMEOUT:g} seconds: look for a "
+            f"firewall on the way, or correct {setting}"
+        )
+    elif isinstance(error, asyncpg.PostgresError) and not isinstance(error, CONNECTION_ERRORS):
+        line = (
             f'PostgreSQL at {where} lets the user "{parts.username}" not in: {reason}; '
             f"look at its settings, or correct {setting}"
         )
-    return StartError(
-        f"no PostgreSQL answers at {where}: start it, or correct {setting} ({reason})"
-    )
+    else:
+        line = f"no PostgreSQL answers at {where}: start it, or correct {setting} ({reason})"
+    return StartError(line), True
+
+
+def _refusal(error: BaseException, where: str, parts: SplitResult, setting: str) -> str | None:
+    """The line for what does not go away by waiting."""
+    database = parts.path.lstrip("/")
+    if isinstance(error, asyncpg.InvalidPasswordError):
+        return (
+            f'PostgreSQL at {where} refused the password of the user "{parts.username}": '
+            f"correct the user or password in {setting}"
+        )
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        said = str(error)
+        if "pg_hba.conf" in said:
+            return (
+                f'PostgreSQL at {where} does not let the user "{parts.username}" in from here: '
+                f"allow it in pg_hba.conf, or correct {setting} ({said})"
+            )
+        if "is not permitted to log in" in said:
+            return (
+                f'PostgreSQL at {where}: the role "{parts.username}" may not log in: '
+                f'ALTER ROLE "{parts.username}" LOGIN, or correct {setting}'
+            )
+        return (
+            f'PostgreSQL at {where} refused the user "{parts.username}": '
+            f"correct the user or password in {setting} ({said})"
+        )
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return (
+            f'PostgreSQL at {where} has no database "{database}": create it with '
+            f"'pgwamp db create' or 'createdb {database}', or correct {setting}"
+        )
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return (
+            f'PostgreSQL at {where}: the user "{parts.username}" may not connect to '
+            f'"{database}"; GRANT CONNECT ON DATABASE "{database}" TO "{parts.username}"'
+        )
+    if isinstance(error, socket.gaierror):
+        return f'no host "{parts.hostname}": correct the host in {setting}'
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of PostgreSQL at {where} is not trusted "
+            f"({error.verify_message}): add sslrootcert=/path/of/the/authority.pem to {setting}"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS connection to PostgreSQL at {where}: {error.reason}; correct {setting}"
+    if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
+        return (
+            f"PostgreSQL at {where} speaks no TLS: switch ssl on there, or take sslmode=require "
+            f"out of {setting}"
+        )
+    if isinstance(error, FileNotFoundError | PermissionError | asyncpg.ClientConfigurationError):
+        # A certificate or a key of the URL; a unix socket is told above by its own words.
+        return f"{setting}: {error}"
+    return None

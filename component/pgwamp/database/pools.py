@@ -23,21 +23,23 @@ from pgwamp.database.connect import (
     CONNECTION_ERRORS,
     OWN_SEARCH_PATH,
     UNDISTURBED,
+    connection_problem,
     end_transaction_timeout,
-    explain_failure,
     session_settings,
     undisturbed,
-    unreachable,
 )
 from pgwamp.database.meter import Meter
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
+from pgwamp.database.replica import Replica
 from pgwamp.errors import OutcomeUnknown, PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
+from pgwamp.tasks import end
 
 log = logs.get(__name__)
 _REFUSED = "the database refuses the login of these calls; the component's log says why"
+_FULL = "the database takes no more connections now; try again"
 _AWAY = "the database is restarting or unreachable; try again"
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
 OWN_CONNECTIONS, OWN_RESERVE = 4, 2
@@ -51,6 +53,10 @@ MARGIN = 64 * 1024
 #: shapes, and the server holds about ten times the text of each.
 PREPARED, PREPARED_BYTES = 150, 8_192
 
+#: Seconds between tries to connect at the start.
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 2.0
+#: Seconds that calls have to end when a pool is closed: at the end, and when reads go elsewhere.
+CLOSE_SECONDS, LEFT_SECONDS = 5.0, 60.0
 #: Seconds that a connection has to become free of what a cancelled call has left it doing.
 LEAVING = 2.0
 #: The kinds of pools of calls.
@@ -109,6 +115,9 @@ class Pools:
         self._idle: Counter[Key] = Counter()
         #: Connections that were opened for calls that did not wait for them.
         self._giving_back: set[asyncio.Task[None]] = set()
+        #: Pools that reads have left.
+        self._closing: set[asyncio.Task[None]] = set()
+        self._replica = Replica(settings, self._move_reads)
         #: Pools whose login is refused, so that it is logged once.
         self._known_refused: set[Key] = set()
 
@@ -119,42 +128,58 @@ class Pools:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
-        delay = 0.1
-        settings = self._settings
-        addresses: list[tuple[Key, str]] = [
-            (("write", ""), settings.dsn()),
-            (("read", ""), settings.read_dsn()),
-            (("own", ""), settings.events_dsn()),
-        ]
-        for kind, role in self._own_logins:
-            dsn = settings.login_dsn(role, read_only=kind == "read")
-            addresses.append(((kind, role), dsn))
-        replica = "database.replica_url" if settings.replica_url.get_secret_value() else ""
-        names = {"own": settings.events_setting, "read": replica or "DATABASE_URL"}
-        while True:
-            dsn, setting = settings.dsn(), "DATABASE_URL"
+        delay, known = FIRST_DELAY_SECONDS, ""
+        waiting: list[Key] = [("write", ""), ("own", ""), ("read", ""), *self._own_logins]
+        while waiting:
+            key = waiting[0]
             try:
-                for key, dsn in addresses:
-                    setting = names.get(key[0], "DATABASE_URL")
-                    self._pools[key] = await self._open(dsn, key)
-                return
+                self._pools[key] = await self._open(key)
+                del waiting[0]
+                continue
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+                problem, may_help = connection_problem(error, *self._address(key))
+            if key[0] == "read" and self._replica.used:
+                self._replica.leave(str(problem))
+                continue
+            if not may_help or loop.time() >= deadline:
                 await self.stop()
-                if cure := explain_failure(error, dsn, setting):
-                    raise cure from None
-                if loop.time() >= deadline:
-                    raise unreachable(error, dsn, setting) from None
+                raise problem
+            if str(problem) != known:
+                known = str(problem)
+                log.warning("waiting for the database", problem=known, seconds=round(patience))
             await asyncio.sleep(delay)
-            delay = min(delay * 2, 2.0)
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
 
     async def stop(self) -> None:
         """Close every connection, at once if they do not close within a few seconds."""
+        await self._replica.stop()
         pools, self._pools = list(self._pools.values()), {}
+        await end(*self._closing)
         for pool in pools:
-            try:
-                await asyncio.wait_for(pool.close(), 5)
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError):
-                pool.terminate()
+            await _close(pool, CLOSE_SECONDS)
+
+    def _address(self, key: Key) -> tuple[str, str]:
+        """The URL of a pool, and the setting that it comes from."""
+        settings, (kind, role) = self._settings, key
+        if kind == "own":
+            return settings.events_dsn(), settings.events_setting
+        on_replica = kind == "read" and self._replica.used
+        if role:
+            dsn = settings.login_dsn(role, read_only=on_replica)
+        else:
+            dsn = settings.read_dsn() if on_replica else settings.dsn()
+        setting = f"database.logins.{role}" if role else "DATABASE_URL"
+        return dsn, "database.replica_url" if on_replica else setting
+
+    async def _move_reads(self) -> None:
+        """Open pools for reads where they go now; calls under way end in the old ones."""
+        for key in [key for key in self._pools if key[0] == "read"]:
+            pool = await self._open(key)
+            old, self._pools[key] = self._pools[key], pool
+            self._idle[key] = 0
+            closing = asyncio.create_task(_close(old, LEFT_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def usage(self) -> dict[str, tuple[int, int]]:
         """Connections in use and open, of the pools of each kind."""
@@ -169,8 +194,9 @@ class Pools:
         """The pools of calls that have connections."""
         return [key for key, pool in self._pools.items() if key[0] in CALLS and pool.get_size()]
 
-    async def _open(self, dsn: str, key: Key) -> Pool:
+    async def _open(self, key: Key) -> Pool:
         kind, login = key
+        dsn, _ = self._address(key)
         own = kind == "own"
         pooled = self._settings.pooled and not own
         least = min(1, self._settings.pool_min) if own else self._settings.pool_min
@@ -369,6 +395,12 @@ class Pools:
         pool = self._pools.get(key)
         if pool is None:
             raise Unavailable("the component is stopping")
+        try:
+            return pool, await self._acquire(pool, key, prelude, clean=clean)
+        except Unavailable:
+            if key[0] != "read" or not await self._replica.left():
+                raise
+        pool = self._pools[key]
         return pool, await self._acquire(pool, key, prelude, clean=clean)
 
     async def _acquire(
@@ -426,6 +458,9 @@ class Pools:
             free: Any = await self._acquired(pool, key)
         except TimeoutError:
             raise Unavailable(self._none_free()) from None
+        except asyncpg.TooManyConnectionsError as error:
+            self._refused(key, error)
+            raise Unavailable(_FULL) from None
         except CONNECTION_ERRORS:
             raise Unavailable(_AWAY) from None
         except asyncpg.PostgresError as error:
@@ -455,13 +490,27 @@ class Pools:
         if key in self._known_refused:
             return
         self._known_refused.add(key)
-        log.error("PostgreSQL refuses a login", pool=key[0], role=key[1] or None, error=str(error))
+        problem, _ = connection_problem(error, *self._address(key))
+        log.error(
+            "PostgreSQL refuses a login", pool=key[0], role=key[1] or None, problem=str(problem)
+        )
 
     def _none_free(self) -> str:
         return (
             f"no database connection became free within {self._settings.acquire_timeout:g} "
             "seconds; raise database.pool_max, or send fewer calls at a time"
         )
+
+
+async def _close(pool: Pool, seconds: float) -> None:
+    """Close a pool, at once if what uses it takes longer."""
+    try:
+        await asyncio.wait_for(pool.close(), seconds)
+    except (*CONNECTION_ERRORS, asyncpg.PostgresError):
+        pool.terminate()
+    except asyncio.CancelledError:
+        pool.terminate()
+        raise
 
 
 async def _give_back(pool: Pool, connecting: asyncio.Future[Any]) -> None:

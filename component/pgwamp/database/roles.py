@@ -132,17 +132,19 @@ class Roles:
                 log.warning("a setting of a role is not valid", role=row["role"], setting=name)
                 continue
             settings[name] = value
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise StartError(
-                f'access.roles: may not SET ROLE "{missing[0]}": create the role, and GRANT it to '
-                + self._user_of(missing[0])
-            )
+        for name in names:
+            if name not in found:
+                raise StartError(await self._missing(connection, name))
         self._roles = {name: self._role(name, settings) for name, settings in found.items()}
 
-    def _user_of(self, role: str) -> str:
+    async def _missing(self, connection: asyncpg.Connection[Any], role: str) -> str:
+        """Why calls cannot run as a role."""
+        known = "select exists (select from pg_catalog.pg_roles where rolname = $1)"
+        if not await connection.fetchval(known, role):
+            return f'access.roles: there is no role "{role}": create it, or correct the setting'
         login = self._logins.get(role)
-        return "the user of database.url" if login is None else f'"{login}"'
+        user = "the user of database.url" if login is None else f'"{login}"'
+        return f'access.roles: may not SET ROLE "{role}": GRANT it to {user}'
 
 
 async def _is_accepted(connection: asyncpg.Connection[Any], name: str, value: str) -> bool:

@@ -7,6 +7,7 @@ from pgwamp.session.client import Client
 from pgwamp.session.gathered import Gathered
 from pgwamp.session.link import Link, acknowledged
 from pgwamp.session.procedure import Call, Procedure, Result
+from pgwamp.session.rights import Rights
 from pgwamp.session.serving import Serving
 from pgwamp.session.wamp import Lost, PublishRefused
 
@@ -19,6 +20,7 @@ __all__ = [
     "Procedure",
     "PublishRefused",
     "Result",
+    "Rights",
     "Serving",
     "acknowledged",
 ]

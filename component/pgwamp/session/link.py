@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from autobahn.wamp.auth import create_authenticator
 from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
 from autobahn.wamp.types import ComponentConfig, RegisterOptions, SessionDetails
 
 from pgwamp import logs
 from pgwamp.errors import StartError
 from pgwamp.formats import URI
+from pgwamp.session.credentials import authenticator_of
+from pgwamp.session.failures import is_waiting_for_helper, not_joined, unreachable
 from pgwamp.session.procedure import Procedure
 from pgwamp.session.serving import DETAILS, Serving
 from pgwamp.session.transports import CONNECT_TIMEOUT, open_transport
 from pgwamp.session.wamp import Lost, PublishRefused, WampSession
-from pgwamp.settings import RouterAuth, RouterSettings
+from pgwamp.settings import RouterSettings
 from pgwamp.tasks import end
 
 log = logs.get(__name__)
@@ -43,6 +42,7 @@ class Link:
     """A session on the realm, kept up.
 
     :param patience: seconds until :meth:`start` gives up when no router answers; None waits on.
+    :param once: the first failure to connect is the end, with its reason.
     :param max_values: values in the arguments of one call; None has no bound.
     :param serving: its procedures are registered after each join. A refusal is fatal.
     :param on_join: awaited after each join, before the link counts as up; subscribing belongs
@@ -58,6 +58,7 @@ class Link:
         serving: Serving | None = None,
         on_join: OnJoin | None = None,
         patience: float | None = None,
+        once: bool = False,
     ):
         self._settings = settings
         self._max_bytes = max_bytes
@@ -65,6 +66,9 @@ class Link:
         self._serving = serving
         self._on_join = on_join
         self._patience = patience
+        self._once = once
+        #: Why the last try failed, since the last session.
+        self._obstacle: StartError | None = None
         self._session: WampSession | None = None
         self._registrations: dict[str, Any] = {}
         self._registering = asyncio.Lock()
@@ -91,10 +95,7 @@ class Link:
         if self.failed.done():
             self.failed.result()
         if not done:
-            raise StartError(
-                f"no router answers at {self._settings.url}: start it, or correct router.url "
-                "(PGWAMP_ROUTER__URL)"
-            )
+            raise self._obstacle or unreachable(self._settings, TimeoutError())
 
     async def stop(self) -> None:
         """Say GOODBYE and disconnect; also ends a reconnect in progress. Idempotent."""
@@ -127,13 +128,14 @@ class Link:
         return await asyncio.shield(self._session.closed)
 
     async def _keep_up(self) -> None:
-        delay, refusals, reported = FIRST_DELAY, 0, False
+        delay, refusals = FIRST_DELAY, 0
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
+            obstacle: StartError | None = None
             try:
                 began = loop.time()
                 reason = await self._one_session()
-                refusals, reported = 0, False
+                refusals = 0
                 # A session that ends as soon as it began is no reason to hurry.
                 if loop.time() - began > LONGEST_DELAY:
                     delay = FIRST_DELAY
@@ -144,24 +146,30 @@ class Link:
             except StartError as error:
                 self._fail(error)
                 return
-            except Lost as refusal:
-                refusals = refusals + 1 if _is_refusal(refusal) else 0
-                if refusals >= REFUSALS:
-                    self._fail(self._explain(refusal))
+            except Lost as lost:
+                obstacle = not_joined(self._settings, lost)
+                said_no = lost.refused and not is_waiting_for_helper(lost)
+                refusals = refusals + 1 if said_no else 0
+                if refusals >= REFUSALS or (self._once and not said_no):
+                    self._fail(obstacle)
                     return
-                reason = refusal
-            except (OSError, TimeoutError) as error:
+            except OSError as error:  # TimeoutError is one
                 refusals = 0
-                if not reported:
-                    reported = True
-                    log.warning(
-                        "no router answers, trying until one does",
-                        url=self._settings.url,
-                        error=str(error) or type(error).__name__,
-                    )
+                obstacle = unreachable(self._settings, error)
+                if self._once:
+                    self._fail(obstacle)
+                    return
+            if obstacle is not None:
+                self._tell(obstacle)
             if await self._paused(delay):
                 return
             delay = min(delay * 2, LONGEST_DELAY)
+
+    def _tell(self, obstacle: StartError) -> None:
+        """Log why a try failed, once while it stays the same."""
+        if str(obstacle) != str(self._obstacle):
+            log.warning("not joined, trying again", problem=str(obstacle))
+        self._obstacle = obstacle
 
     async def _paused(self, delay: float) -> bool:
         """Wait a little, not in step with others; True if we are stopping."""
@@ -176,7 +184,7 @@ class Link:
     async def _one_session(self) -> Lost:
         """Connect, join, register, and stay until the session ends."""
         session = WampSession(ComponentConfig(self._settings.realm), self._max_bytes)
-        authenticator = _authenticator(self._settings.auth)
+        authenticator = authenticator_of(self._settings.auth)
         if authenticator is not None:
             session.add_authenticator(authenticator)  # type: ignore[no-untyped-call]
         transport = await open_transport(self._settings, session, self._max_values)
@@ -185,15 +193,32 @@ class Link:
                 self.details = await asyncio.shield(session.joined)
             try:
                 await self._joined(session)
-            except (Lost, TransportLost):
+            except (Lost, TransportLost) as error:
+                if isinstance(error, Lost) and error.refused:
+                    raise
                 raise await session.closed from None
             self._up.set()
+            self._obstacle = None
             log.info("joined", realm=self._settings.realm, session=self.details.session)
             return await asyncio.shield(session.closed)
         finally:
             self._up.clear()
+            self._learn(session)
             if not session.closed.done():
                 transport.abort()
+
+    def _learn(self, session: WampSession) -> None:
+        """Send less from now on, if the router ended the session over a large message."""
+        if not session.sent_too_much or not session.largest_sent:
+            return
+        # Limits of routers are mostly powers of two.
+        self._max_bytes = 1 << (session.largest_sent - 1).bit_length() - 1
+        log.warning(
+            "the router accepts less than limits.max_bytes",
+            octets=self._max_bytes,
+            refused=session.largest_sent,
+            cure="raise max_message_size in the router's configuration, or lower limits.max_bytes",
+        )
 
     async def _joined(self, session: WampSession) -> None:
         """Make the session ours, with everything that belongs to it."""
@@ -209,21 +234,6 @@ class Link:
         if not self.failed.done():
             self.failed.set_exception(error)
             self.failed.exception()
-
-    def _explain(self, refusal: Lost) -> StartError:
-        where = f"the router at {self._settings.url}"
-        reason = refusal.reason
-        if reason == "wamp.error.no_such_realm":
-            return StartError(
-                f'{where} has no realm "{self._settings.realm}": correct router.realm '
-                "(PGWAMP_ROUTER__REALM)"
-            )
-        if "auth" in reason or "no_such_principal" in reason or "no_such_role" in reason:
-            return StartError(
-                f"{where} refused to let us join: correct router.auth "
-                f"(method {self._settings.auth.method}; {reason}: {refusal})"
-            )
-        return StartError(f"{where} refused to let us join: {reason}: {refusal}")
 
     # --- callee ---------------------------------------------------------------------------------
 
@@ -272,6 +282,9 @@ class Link:
                     session.register(endpoint, uri, options=options)
                 )
             except ApplicationError as error:
+                refusal = Lost(str(error.error), error.error_message())
+                if is_waiting_for_helper(refusal):
+                    raise refusal from None
                 raise _registration_failed(uri, error) from None
 
         for batch in _batches(uris):
@@ -293,6 +306,11 @@ class Link:
 
         for batch in _batches(list(uris)):
             await asyncio.gather(*map(unregister, batch))
+
+    @property
+    def accepted(self) -> int | None:
+        """The octets of a message that the router takes, where its transport says so."""
+        return self.session.accepted
 
     # --- publisher ------------------------------------------------------------------------------
 
@@ -349,11 +367,6 @@ def _batches(uris: Sequence[str]) -> Iterator[Sequence[str]]:
         yield uris[start : start + _REGISTERING]
 
 
-def _is_refusal(lost: Lost) -> bool:
-    """Whether the router answered and said no, rather than went away."""
-    return lost.reason.startswith("wamp.error.")
-
-
 def _registration_failed(uri: str, error: ApplicationError) -> StartError:
     if error.error == ApplicationError.NOT_AUTHORIZED:
         cure = "give the component's role the permission to register it"
@@ -362,39 +375,3 @@ def _registration_failed(uri: str, error: ApplicationError) -> StartError:
     else:
         cure = error.error_message()
     return StartError(f"the router refused to register {uri} ({error.error}): {cure}")
-
-
-def _authenticator(auth: RouterAuth) -> Any | None:
-    """Autobahn's authenticator for the configured method; anonymous needs none.
-
-    :raises StartError: the key cannot be read, or a package for the method is missing.
-    """
-    secret = auth.secret.get_secret_value()
-    arguments: dict[str, Any] = {"authid": auth.authid}
-    try:
-        match auth.method:
-            case "anonymous":
-                return None
-            case "ticket":
-                arguments["ticket"] = secret
-            case "wampcra":
-                arguments["secret"] = secret
-            case "scram":
-                arguments["password"] = secret
-            case "cryptosign":
-                arguments["privkey"] = _private_key(auth)
-        return create_authenticator(auth.method, **arguments)
-    except (ImportError, RuntimeError, ValueError) as error:
-        raise StartError(f"router.auth.method {auth.method}: {error}") from None
-
-
-def _private_key(auth: RouterAuth) -> str:
-    key = auth.private_key.get_secret_value()
-    if re.fullmatch(r"[0-9a-fA-F]{64}", key):
-        return key
-    try:
-        return Path(key).read_bytes()[:32].hex()
-    except OSError as error:
-        raise StartError(
-            f"router.auth.private_key: neither 64 hex digits nor a readable file: {error.strerror}"
-        ) from None

@@ -22,7 +22,7 @@ class NotSerializable(ValueError):
     """A CALL or PUBLISH holds a value that the serializer cannot write; nothing was sent."""
 
 
-def guarded(transport: Any, max_bytes: int) -> Send:
+def guarded(transport: Any, max_bytes: int, sending: Callable[[int], None]) -> Send:
     """``transport.send``, refusing what would end the session or leave a caller waiting.
 
     A message over the router's limit ends the whole session, and one that cannot be serialized
@@ -32,6 +32,7 @@ def guarded(transport: Any, max_bytes: int) -> Send:
     A connection that is just being closed raises Autobahn's own error: it is lost, as any other.
 
     :param max_bytes: octets of a message; less where the router said so in RawSocket's handshake.
+    :param sending: told the octets of each message right before it is sent.
     """
     unguarded: Send = transport.send
     bound = f"limits.max_bytes ({max_bytes})"
@@ -61,6 +62,7 @@ def guarded(transport: Any, max_bytes: int) -> Send:
             return _refuse_unserializable(msg, error, send)
         if len(data) > max_bytes:
             return _refuse_large(msg, f"{len(data)} bytes are more than {bound}", send)
+        sending(len(data))
         if send_octets is None:
             return send(msg)
         if not transport.isOpen():

@@ -19,14 +19,17 @@ from autobahn.asyncio.rawsocket import (  # noqa: E402
 )
 from autobahn.asyncio.websocket import WampWebSocketClientFactory  # noqa: E402
 
+from pgwamp.errors import StartError  # noqa: E402
 from pgwamp.session.codec import MessageSerializer  # noqa: E402
 from pgwamp.session.wamp import WampSession  # noqa: E402
-from pgwamp.settings import RouterSettings  # noqa: E402
+from pgwamp.settings import RouterSettings, RouterTls  # noqa: E402
 
 CONNECT_TIMEOUT = 10.0
 _RAWSOCKET_PORT, _RAWSOCKET_TLS_PORT = 8081, 8443
 #: A half-open connection is noticed within this time, else its registrations stay behind.
 _PING_INTERVAL, _PING_TIMEOUT, _PING_SIZE = 10.0, 5.0, 12
+#: The code of a WebSocket that is closed over a message which is larger than the peer takes.
+_TOO_BIG = 1009
 #: The type of a RawSocket frame that answers a ping.
 _PONG = 2
 
@@ -38,6 +41,7 @@ async def open_transport(
 
     :param max_values: values in the arguments of one call; None has no bound.
     :raises OSError: nobody answers. :raises TimeoutError: not within ten seconds.
+    :raises StartError: a file of ``router.tls`` cannot be used.
     """
     loop = asyncio.get_running_loop()
     # Autobahn keeps the loop it saw last; a closed one breaks the next.
@@ -53,11 +57,23 @@ async def open_transport(
                 factory,
                 url.hostname or "",
                 url.port or _default_port(url.scheme),
-                ssl=ssl.create_default_context() if secure else None,
+                ssl=_tls(settings.tls) if secure else None,
             )
             _keep_alive(transport)
     _watch(protocol, session)
     return transport
+
+
+def _tls(settings: RouterTls) -> ssl.SSLContext:
+    setting: object = "router.tls.ca"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+        setting = "router.tls.certificate and key"
+        if settings.certificate:
+            context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as error:
+        raise StartError(f"{setting}: {error.strerror or error}: correct the path") from None
+    return context
 
 
 def _default_port(scheme: str) -> int:
@@ -108,12 +124,20 @@ def _watch(protocol: Any, session: WampSession) -> None:
     original = protocol.connection_lost
 
     def connection_lost(error: Exception | None) -> None:
+        if not isinstance(protocol, RawSocketProtocol):
+            session.transport_said = protocol.wasNotCleanReason
+            session.sent_too_much = protocol.remoteCloseCode == _TOO_BIG
         # Lost before the session was opened, it is told to nobody else.
         original(error)
         session.lose()
 
+    def protocol_error(said: str) -> None:
+        session.transport_said = said
+        protocol.transport.close()
+
     protocol.connection_lost = connection_lost
     if isinstance(protocol, RawSocketProtocol):
+        protocol.protocol_error = protocol_error  # type: ignore[method-assign]
         _answer_pings(protocol)
     protocol.pause_writing = session.room.clear
     protocol.resume_writing = session.room.set

@@ -30,6 +30,11 @@ class Lost(Exception):
         super().__init__(text or reason)
         self.reason = reason
 
+    @property
+    def refused(self) -> bool:
+        """Whether the router answered and said no, rather than went away."""
+        return self.reason.startswith("wamp.error.")
+
 
 class PublishRefused(Exception):
     """The router refused an event for good: not authorized, or not a valid topic."""
@@ -64,7 +69,13 @@ class WampSession(Session):
         self.room = asyncio.Event()
         self.room.set()
         self._max_bytes = max_bytes
+        self._router_roles: Mapping[str, Any] | None = None
         self._reason: Lost | None = None
+        #: Why the connection ended, in the transport's own words, if it has any.
+        self.transport_said: str | None = None
+        #: The largest message sent so far, and whether the router closed the connection over one.
+        self.largest_sent = 0
+        self.sent_too_much = False
         # An interrupt may cancel a handler before its first step, where nothing can answer it.
         self.define(asyncio.CancelledError, Canceled.uri)  # type: ignore[arg-type]
         # Errors received are all ApplicationErrors; some would be other classes, or CancelledError.
@@ -79,8 +90,11 @@ class WampSession(Session):
 
     def onOpen(self, transport: Any) -> None:
         """Put the size guard in front of the transport, then go on."""
-        transport.send = guarded(transport, self._max_bytes)
+        transport.send = guarded(transport, self._max_bytes, self._sending)
         super().onOpen(transport)
+
+    def _sending(self, octets: int) -> None:
+        self.largest_sent = max(self.largest_sent, octets)
 
     def on_join(self, details: SessionDetails) -> None:
         """Tell the link; Autobahn's own join hooks swallow errors."""
@@ -105,7 +119,8 @@ class WampSession(Session):
 
     def lose(self) -> None:
         """The connection is gone; called as often as anybody notices."""
-        self._end(Lost("wamp.close.transport_lost", "the connection to the router was lost"))
+        said = self.transport_said or "the connection to the router was lost"
+        self._end(Lost("wamp.close.transport_lost", said))
         if not self.closed.done():
             assert self._reason is not None
             self.closed.set_result(self._reason)
@@ -130,6 +145,16 @@ class WampSession(Session):
         """Errors of handlers are answered and logged by ``serving``; the rest is worth a line."""
         if not isinstance(fail.value, ApplicationError | asyncio.CancelledError | TransportLost):
             log.error("session error", problem=msg, error=repr(fail.value))
+
+    @property
+    def router_roles(self) -> Mapping[str, Any]:
+        """The roles of the router, each with the features that it announced."""
+        return self._router_roles or {}
+
+    @property
+    def accepted(self) -> int | None:
+        """The octets of a message that the router takes, where it said so in its handshake."""
+        return getattr(self._transport, "max_length_send", None)
 
     # --- messages received ----------------------------------------------------------------------
 

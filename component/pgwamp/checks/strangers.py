@@ -12,13 +12,13 @@ from typing import Any
 
 import asyncpg
 
-from pgwamp.findings import Finding
+from pgwamp.checks.finding import Finding
 
 #: Seconds that a transaction lasts at least to be named: a writer of a watched table is not.
 LEAST_SECONDS = 1.0
 #: Lines that check has of them.
 MOST_LINES = 20
-_LOCKS = (files("pgwamp") / "strangers.sql").read_text(encoding="utf-8")
+_LOCKS = (files("pgwamp.checks") / "strangers.sql").read_text(encoding="utf-8")
 
 
 async def locks_of_strangers(connection: asyncpg.Connection[Any]) -> list[Finding]:

@@ -13,12 +13,12 @@ from typing import Any
 
 import asyncpg
 
-_WATCHED = (files("pgwamp") / "captures.sql").read_text(encoding="utf-8")
+_WATCHED = (files("pgwamp.checks") / "captures.sql").read_text(encoding="utf-8")
 _OPTIONS = """
 select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
 """
 _NOW = "select wamp.layout($1::oid)::text"
-_LAYOUT = (files("pgwamp") / "stale_layout.sql").read_text(encoding="utf-8")
+_LAYOUT = (files("pgwamp.checks") / "stale_layout.sql").read_text(encoding="utf-8")
 
 
 #: Why ``wamp.evaluate`` cannot evaluate by a layout and a condition.

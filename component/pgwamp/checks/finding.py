@@ -1,4 +1,4 @@
-"""The findings of ``pgwamp check``."""
+"""What the requirements find."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ class Finding(NamedTuple):
     """Something wrong: in which part, and one line that says what and names the cure.
 
     As ``advice`` nothing is wrong, but something could be better; a ``fact`` is only good to know.
+
+    :ivar stops: ``pgwamp run`` does not start with it.
     """
 
     part: str
     problem: str
     level: Literal["wrong", "advice", "fact"] = "wrong"
+    stops: bool = False

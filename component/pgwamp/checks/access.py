@@ -10,62 +10,82 @@ from typing import Any
 
 import asyncpg
 
+from pgwamp.checks.finding import Finding
 from pgwamp.database.prelude import function_call
-from pgwamp.findings import Finding
 from pgwamp.settings import Settings
 
 
-async def check_access(
+async def check_membership(
     settings: Settings, connection: asyncpg.Connection[Any], role: str | None
 ) -> list[Finding]:
-    """Look at a login of calls, on a connection that it has made.
+    """Whether a login of calls may become the roles that it is for.
 
+    :param connection: that the login has made.
     :param role: the only one whose calls it is for, by ``database.logins``; None: the login of
         ``database.url``, whose calls run as all other roles.
     """
-    mapped = set(settings.access.roles.values())
-    if not mapped:
-        return [
-            Finding("access", f'database.logins names "{name}", but access.roles maps nobody to it')
-            for name in settings.database.logins
-            if role is None
-        ]
-    roles = sorted(mapped - set(settings.database.logins) if role is None else {role})
+    return await _found(connection, _MISSING, _roles(settings, role))
+
+
+async def check_before(
+    settings: Settings, connection: asyncpg.Connection[Any], role: str | None
+) -> list[Finding]:
+    """Whether every role may call the function of ``access.before``."""
+    before = settings.access.before
+    if not before or role is not None:
+        return []
+    schema, _, name = before.rpartition(".")
+    schemas = [schema] if schema else [*settings.expose.schemas, *settings.expose.search_path]
+    roles = sorted(set(settings.access.roles.values()))
+    called = function_call(before)
+    rows = await connection.fetch(_BEFORE, called, schemas, name, roles)
+    return [Finding("access", f"access.before: {row['problem']}") for row in rows]
+
+
+async def check_rights(
+    settings: Settings, connection: asyncpg.Connection[Any], role: str | None
+) -> list[Finding]:
+    """Whether a login of calls, and the roles that it is for, may do no more than they need."""
+    roles = _roles(settings, role)
+    findings = _useless_logins(settings) if role is None else []
+    if not settings.access.roles:
+        return findings
     setting = "database.url" if role is None else f"database.logins.{role}"
-    findings = []
-    if role is None:
-        findings += [
-            Finding("access", f'database.logins names "{name}", which is no role of access.roles')
-            for name in settings.database.logins
-            if name not in mapped
-        ]
-        findings += await _check_before(settings, connection, sorted(mapped))
-    for statement, arguments in ((_MISSING, [roles]), (_LOGIN, [setting]), (_ROLES, [roles])):
-        for row in await connection.fetch(statement, *arguments):
-            findings.append(Finding("access", row["problem"], level=row["level"]))
+    findings += await _found(connection, _LOGIN, setting)
+    findings += await _found(connection, _ROLES, roles)
     if settings.database.events_dsn() != settings.database.dsn():
-        for row in await connection.fetch(_BEYOND, roles):
-            findings.append(Finding("access", row["problem"]))
+        findings += await _found(connection, _BEYOND, roles)
     return findings
 
 
-async def _check_before(
-    settings: Settings, connection: asyncpg.Connection[Any], roles: list[str]
+def _roles(settings: Settings, role: str | None) -> list[str]:
+    """The roles that a login of calls is for."""
+    if role is not None:
+        return [role] if role in settings.access.roles.values() else []
+    return sorted(set(settings.access.roles.values()) - set(settings.database.logins))
+
+
+def _useless_logins(settings: Settings) -> list[Finding]:
+    mapped = set(settings.access.roles.values())
+    reason = "which is no role of access.roles" if mapped else "but access.roles maps nobody to it"
+    return [
+        Finding("access", f'database.logins names "{name}", {reason}')
+        for name in settings.database.logins
+        if name not in mapped
+    ]
+
+
+async def _found(
+    connection: asyncpg.Connection[Any], question: str, argument: object
 ) -> list[Finding]:
-    """Whether every role may call the function of ``access.before``."""
-    if not settings.access.before:
-        return []
-    schema, _, name = settings.access.before.rpartition(".")
-    schemas = [schema] if schema else [*settings.expose.schemas, *settings.expose.search_path]
-    called = function_call(settings.access.before)
-    rows = await connection.fetch(_BEFORE, called, schemas, name, roles)
-    return [Finding("access", f"access.before: {row['problem']}") for row in rows]
+    rows = await connection.fetch(question, argument)
+    return [Finding("access", row["problem"], level=row["level"]) for row in rows]
 
 
 # The login of calls itself needs no USAGE on its schema, so that to_regprocedure would refuse it.
 _BEFORE = """
 with wanted as (
-    select p.oid, n.oid as schema
+    select p.oid, n.oid as schema, n.nspname
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where n.nspname = any ($2::text[]) and p.proname = $3 and p.pronargs = p.pronargdefaults
@@ -75,8 +95,9 @@ with wanted as (
 select format('there is no function %s: create it, or correct the setting', $1::text) as problem
 where not exists (select from wanted)
 union all
-select format('the role %I may not call %s: GRANT EXECUTE on it, and USAGE on its schema',
-    r.rolname, $1::text)
+select format('the role %I may not call %s: GRANT USAGE ON SCHEMA %I TO %1$I; '
+    'GRANT EXECUTE ON FUNCTION %4$s TO %1$I', r.rolname, $1::text, wanted.nspname,
+    wanted.oid::regprocedure)
 from wanted
 join pg_roles as r on r.rolname = any ($4::text[])
 where not (
@@ -125,9 +146,9 @@ select 'wrong' as level, case
     when r.oid is null then format('access.roles: there is no role "%s": CREATE ROLE %1$I', name)
     when exists (select from pg_roles where rolname = session_user and oid = any (array(
             select n.nspowner from pg_namespace as n where n.nspname = 'wamp'))) then format(
-        'access.roles: may not SET ROLE "%s": GRANT %1$I to "%2$s", or to a login of its own',
+        'access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I, or to a login of its own',
         name, session_user)
-    else format('access.roles: may not SET ROLE "%s": GRANT it to "%s"', name, session_user)
+    else format('access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I', name, session_user)
     end as problem
 from unnest($1::text[]) as name
 left join pg_roles as r on r.rolname = name
@@ -160,7 +181,7 @@ order by problem
 """
 # A role may be granted others on purpose: what its login reaches through it is no finding here.
 _BEYOND = """
-select format(
+select 'wrong' as level, format(
     'the login %I may also become the role %I, which none of its calls runs as: '
     'REVOKE %2$I FROM %1$I', l.rolname, r.rolname) as problem
 from pg_roles as l

@@ -1,0 +1,108 @@
+"""Whether changes are captured, and events published."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import asyncpg
+
+from pgwamp.backlog import MOST_COUNTED, Backlog, read_backlog
+from pgwamp.checks.captures import stale_captures
+from pgwamp.checks.finding import Finding
+from pgwamp.checks.strangers import locks_of_strangers
+from pgwamp.eventlog.conditions import Conditions
+from pgwamp.eventlog.sequencer import connect_for_conditions
+from pgwamp.events import publish_obstacle
+from pgwamp.settings import Settings
+
+#: Seconds that an event may wait before it is a finding.
+LONGEST_WAIT = 30.0
+#: Share of the queue of notifications beyond which pgwamp notifies no more; see capture.sql.
+FULLEST_QUEUE = 0.5
+
+
+async def check_publish_rules(
+    settings: Settings, connection: asyncpg.Connection[Any]
+) -> list[Finding]:
+    """Whether the component may say what ``wamp.publish`` may do."""
+    obstacle = await publish_obstacle(connection, settings)
+    return [Finding("events", obstacle)] if obstacle else []
+
+
+async def check_locks(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether strangers lock what is ours."""
+    return await locks_of_strangers(connection)
+
+
+async def check_captures(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the changes of watched tables are captured as they should be."""
+    events = settings.database.events_dsn()
+    conditions = Conditions(connection, partial(connect_for_conditions, events))
+    try:
+        found = await stale_captures(connection, conditions.failure)
+    finally:
+        conditions.close()
+    return [Finding("events", problem) for problem in found]
+
+
+async def check_row_security(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the events of a watched table show rows that the table hides."""
+    rows = await connection.fetch(_ROW_SECURITY)
+    return [Finding("events", row["problem"], level="advice") for row in rows]
+
+
+async def check_backlog(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether publishing keeps up."""
+    try:
+        return [_judge(await read_backlog(connection))]
+    except asyncpg.InsufficientPrivilegeError:
+        problem = (
+            "the user may not see how publishing stands: "
+            "GRANT USAGE ON SCHEMA wamp and GRANT EXECUTE ON FUNCTION wamp.backlog() to it"
+        )
+        return [Finding("events", problem, level="advice")]
+
+
+async def check_queue(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether a session of any role fills the queue of notifications: NOTIFY needs no right."""
+    usage = await connection.fetchval("select pg_notification_queue_usage()")
+    if usage <= FULLEST_QUEUE:
+        return []
+    problem = (
+        f"the queue of notifications is {usage:.0%} full, so that writers do not wake the "
+        "sequencer any more: a session that listens, of any database of the server, does not end "
+        "its transaction; look for the oldest 'idle in transaction' in pg_stat_activity and end it"
+    )
+    return [Finding("events", problem)]
+
+
+def _judge(backlog: Backlog) -> Finding:
+    more = " or more" if backlog.events == MOST_COUNTED else ""
+    kept = (
+        f"kept since {backlog.kept_since[:19]} UTC, {backlog.bytes / 2**20:,.0f} MiB"
+        if backlog.kept_since
+        else "none kept"
+    )
+    state = f"{backlog.events:,}{more} waiting to be published, {kept}"
+    if backlog.oldest <= LONGEST_WAIT:
+        leader = "an instance publishes" if backlog.leader else "no instance runs"
+        return Finding("events", f"{leader}; {state}", level="fact")
+    cure = (
+        "look for errors in the log of the instance that publishes"
+        if backlog.leader
+        else "nobody publishes: start 'pgwamp run', or look why its log does not say 'publishing'"
+    )
+    return Finding("events", f"the oldest has waited for {backlog.oldest:,.0f} s; {state}; {cure}")
+
+
+_ROW_SECURITY = """
+select format(
+    '%I.%I has row level security, which does not hold for topics: let the router''s configuration '
+    'say who may subscribe to its changes, or watch it with eligible_authid or eligible_authrole',
+    w.relation_schema, w.relation_name) as problem
+from wamp.watched as w
+join pg_class as c on c.oid = w.relation
+where c.relrowsecurity and not w.options ?| '{eligible_authid,eligible_authrole}'
+order by 1
+"""

@@ -1,0 +1,78 @@
+"""What the machine itself has to have ready: files and ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import stat
+
+from pgwamp.checks.finding import Finding
+from pgwamp.errors import SettingsError
+from pgwamp.settings import Settings
+
+#: Seconds that whoever answers at the port of the metrics has.
+_ANSWER_SECONDS = 3.0
+#: Names of what metrics of pgwamp begin with.
+_OURS = b"pgwamp_"
+
+
+async def check_settings(settings: Settings) -> list[Finding]:
+    """Whether a database is named, and something of it exposed."""
+    findings = []
+    for require in (settings.require_database, settings.require_exposure):
+        try:
+            require()
+        except SettingsError as error:
+            findings.append(Finding("settings", str(error)))
+    return findings
+
+
+async def check_secret_files(settings: Settings) -> list[Finding]:
+    """Whether files that hold secrets are closed to the other users of the machine."""
+    findings = []
+    for path in settings.secret_files():
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            continue  # whoever needs it says so
+        if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+            problem = (
+                f"{path} holds a secret, and other users of this machine may read it "
+                f"({stat.filemode(mode)}): chmod 600 {shlex.quote(str(path))}"
+            )
+            findings.append(Finding("settings", problem))
+    return findings
+
+
+async def check_metrics_port(settings: Settings) -> list[Finding]:
+    """Whether the port of the metrics is free, or an instance serves them there."""
+    host, port = settings.metrics.host, settings.metrics.port
+    if not port:
+        return []
+    try:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), host, port)
+    except OSError as error:
+        if await _serves_metrics(host, port):
+            return [Finding("metrics", f"an instance serves them at {host}:{port}", level="fact")]
+        problem = (
+            f"metrics.port: cannot listen at {host}:{port} ({error.strerror}): "
+            "stop what uses it, or correct metrics.host and metrics.port"
+        )
+        return [Finding("metrics", problem)]
+    server.close()
+    return []
+
+
+async def _serves_metrics(host: str, port: int) -> bool:
+    """Whether what listens at a port is another instance of pgwamp."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+                return _OURS in await reader.read(65_536)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False

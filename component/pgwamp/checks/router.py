@@ -1,0 +1,128 @@
+"""Whether the router lets the component in, and do what it has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwamp.checks.finding import Finding
+from pgwamp.errors import StartError, printable
+from pgwamp.session import Link, Lost, Rights
+from pgwamp.settings import Settings
+
+#: Topics of watched tables that are tried.
+MOST_TOPICS = 50
+#: Sizes are looked for between these, in octets, when the router does not take the largest.
+SMALLEST_MESSAGE = 65_536
+
+
+async def check_router(settings: Settings, topics: Sequence[str]) -> list[Finding]:
+    """Join, and try what a component does, with names of its own.
+
+    :param topics: of watched tables.
+    """
+    # A slow login, as by SCRAM, is no failure; what fails says so at once.
+    link = _link(settings, patience=30.0)
+    try:
+        await link.start()
+        findings = await ask_router(settings, link, topics)
+        findings += await _check_size(settings, link)
+    except StartError as error:
+        return [Finding("router", str(error), stops=True)]
+    except (Lost, TimeoutError):
+        return [Finding("router", _ENDED)]
+    finally:
+        await link.stop()
+    return findings
+
+
+async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> list[Finding]:
+    """Try what a component has to be allowed, in a session that has joined.
+
+    :raises Lost: the session ended meanwhile.
+    """
+    rights, prefix = Rights(link, settings.expose.prefix), settings.expose.prefix
+    findings = []
+    refused = await rights.register()
+    if refused is not None:
+        findings.append(
+            Finding(
+                "router",
+                f"the router refuses to register below {prefix}. ({refused}): give the "
+                f"component's role `register` for the prefix {prefix}. in the router's "
+                "configuration, or correct expose.prefix",
+                stops=not link.registered,
+            )
+        )
+    tried = topics[:MOST_TOPICS] or [rights.own]
+    for topic, reason in (await rights.publish(tried)).items():
+        where = f"to {topic}" if topics else f"below {prefix}."
+        findings.append(
+            Finding(
+                "router",
+                f"the router refuses to publish {where} ({reason}), and events are lost: give the "
+                f"component's role `publish` for the prefix {prefix}.",
+                stops=bool(topics),
+            )
+        )
+    if refused is None and settings.access.roles:
+        findings += await _disclosure(rights, prefix)
+    for feature, use in rights.lacking():
+        problem = f"the router does not announce {feature}, which is needed for {use}"
+        findings.append(Finding("router", problem, level="advice"))
+    return [finding._replace(problem=printable(finding.problem)) for finding in findings]
+
+
+async def _disclosure(rights: Rights, prefix: str) -> list[Finding]:
+    disclosed = await rights.disclosed()
+    if disclosed is True:
+        return []
+    if disclosed is False:
+        problem = (
+            "the router does not tell who calls, so that access.roles refuses every call: set "
+            f"`disclose: caller: true` for the prefix {prefix}. in each role that calls, and in "
+            "the component's"
+        )
+        return [Finding("router", problem)]
+    problem = (
+        f"whether the router tells who calls cannot be tried ({disclosed}): give the component's "
+        f"role `call` for the prefix {prefix}."
+    )
+    return [Finding("router", problem, level="advice")]
+
+
+async def _check_size(settings: Settings, link: Link) -> list[Finding]:
+    """Whether the router takes messages as large as the component sends."""
+    most = settings.limits.max_bytes
+    if (said := link.accepted) is not None and said < most:
+        return [_too_small(said, most)]
+    if await Rights(link, settings.expose.prefix).accepts(most):
+        return []
+    size = SMALLEST_MESSAGE
+    while size * 2 < most and await _accepts(settings, size * 2):
+        size *= 2
+    return [_too_small(size, most)]
+
+
+async def _accepts(settings: Settings, octets: int) -> bool:
+    link = _link(settings, patience=30.0)
+    try:
+        await link.start()
+        return await Rights(link, settings.expose.prefix).accepts(octets)
+    finally:
+        await link.stop()
+
+
+def _too_small(accepted: int, most: int) -> Finding:
+    return Finding(
+        "router",
+        f"the router takes messages of about {accepted} octets only, and limits.max_bytes is "
+        f"{most}: larger answers fail, and larger events lose their values; raise max_message_size "
+        "in the router's configuration, or lower limits.max_bytes",
+    )
+
+
+def _link(settings: Settings, patience: float) -> Link:
+    return Link(settings.router, max_bytes=settings.limits.max_bytes, patience=patience, once=True)
+
+
+_ENDED = "the router ended the session while its rights were tried: look at its log"

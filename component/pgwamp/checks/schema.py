@@ -1,0 +1,160 @@
+"""Whether the server and the schema ``wamp`` are those that this version of pgwamp needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from pgwamp import migrations
+from pgwamp.checks.finding import Finding
+from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
+from pgwamp.dependents import dependents_of_strangers
+from pgwamp.errors import StartError
+from pgwamp.ownership import schema_problem
+from pgwamp.settings import Settings
+
+OLDEST_VERSION = 140000
+
+
+async def require_schema(connection: asyncpg.Connection[Any]) -> None:
+    """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it.
+
+    :param connection: with a search path that others cannot write to.
+    """
+    if problem := await _obstacle(connection):
+        raise StartError(problem)
+
+
+async def missing_schemas(settings: Settings, connection: asyncpg.Connection[Any]) -> list[str]:
+    """Return a line for each exposed schema that is not there, or that we may not use."""
+    rows = await connection.fetch(_SCHEMAS, list(settings.expose.schemas))
+    return [f"expose.schemas: {row['problem']}" for row in rows]
+
+
+async def check_server(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the server is of a version that is served, and can be written to."""
+    version = int(await connection.fetchval("select current_setting('server_version_num')"))
+    if version < OLDEST_VERSION:
+        return [Finding("database", f"PostgreSQL {version // 10000} is too old: 14 is the oldest")]
+    if await connection.fetchval("select pg_is_in_recovery()"):
+        problem = (
+            "the server is a standby, where no event can be written: name the primary in "
+            "DATABASE_URL and database.events_url, and this one in database.replica_url"
+        )
+        return [Finding("database", problem)]
+    return []
+
+
+async def check_schema(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the ``wamp`` schema is there, and nobody else's."""
+    problem = await _obstacle(connection)
+    return [Finding("schema", problem)] if problem else []
+
+
+async def check_revision(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the ``wamp`` schema is at the revision that this version reads and writes."""
+    found = await connection.fetchval("select version_num from wamp.alembic_version")
+    if found == migrations.head():
+        return []
+    known = {revision.revision for revision in migrations.history()}
+    if found is None or found in known:
+        problem = (
+            f"the wamp schema is at revision {found}, this pgwamp needs {migrations.head()}: "
+            "run 'pgwamp db upgrade'"
+        )
+    else:
+        problem = migrations.unknown(found)
+    return [Finding("schema", problem)]
+
+
+async def check_exposed_schemas(
+    settings: Settings, connection: asyncpg.Connection[Any]
+) -> list[Finding]:
+    """Whether the exposed schemas are there."""
+    return [Finding("database", line) for line in await missing_schemas(settings, connection)]
+
+
+async def check_privileged_parts(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the parts of the schema are there that take more rights to make."""
+    findings = []
+    for question in (_FOLLOWS_DDL, _EVALUATES):
+        if advice := await connection.fetchval(question):
+            findings.append(Finding("schema", advice, level="advice"))
+    for problem in await dependents_of_strangers(connection):
+        findings.append(Finding("schema", problem, level="advice"))
+    return findings
+
+
+async def _obstacle(connection: asyncpg.Connection[Any]) -> str | None:
+    if problem := encoding_problem(await connection.fetchval(SERVER_ENCODING)):
+        return problem
+    found = await connection.fetchval(_FOUND)
+    if found is None:
+        return "the database has no wamp schema: run 'pgwamp db upgrade'"
+    if found == "event":
+        return (
+            "the wamp schema is one of before its revisions began anew: run 'pgwamp db upgrade', "
+            "which says what to do"
+        )
+    if problem := await schema_problem(connection):
+        return problem
+    lacking: str | None = await connection.fetchval(_MAY_NOT_PUBLISH)
+    return lacking
+
+
+# Only the old schema has a table of this name.
+_FOUND = """
+select min(c.relname::text)
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = 'wamp' and c.relname in ('log', 'event')
+"""
+# Without USAGE a table cannot even be named.
+_MAY_NOT_PUBLISH = """
+select format(
+    'the user %I may not read wamp.log: name the owner of the schema wamp, %I, in '
+    'database.events_url, or GRANT %2$I TO %1$I',
+    current_user, r.rolname)
+from pg_namespace as n
+join pg_roles as r on r.oid = n.nspowner
+where n.nspname = 'wamp' and case when has_schema_privilege(n.oid, 'usage') then
+    not has_table_privilege('wamp.log', 'select')
+    or not has_table_privilege('wamp.lease', 'update')
+    or not has_table_privilege('wamp.alembic_version', 'select')
+else true end
+"""
+_FOLLOWS_DDL = """
+select case
+    when count(*) <> 2 then
+        'the API follows DDL only on NOTIFY pgwamp, ''reload'': end migrations with it, or '
+        'run ''pgwamp db upgrade'' once as a superuser, who may create event triggers'
+    when not bool_and(p.prosecdef) then
+        'watched tables do not follow DDL by others than the owner of the wamp schema: '
+        'run ''pgwamp db upgrade'' once more as a superuser'
+end
+from pg_event_trigger as e
+join pg_proc as p on p.oid = e.evtfoid
+where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
+"""
+_EVALUATES = """
+select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
+    'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as '
+    'a role with CREATEROLE'
+from wamp.watch as w
+join pg_proc as p on p.oid = 'wamp.evaluate(text, json)'::regprocedure
+join pg_roles as r on r.oid = p.proowner and r.rolname <> 'pgwamp_evaluator'
+where w.options ? 'when'
+limit 1
+"""
+_SCHEMAS = """
+select case
+        when n.oid is null then format(
+            'the database has no schema "%s"; create it, or correct the setting', s)
+        else format(
+            'the user lacks USAGE on schema "%s": GRANT USAGE ON SCHEMA %1$I TO %2$I', s,
+            current_user)
+    end as problem
+from unnest($1::text[]) as s
+left join pg_namespace as n on n.nspname = s
+where n.oid is null or not has_schema_privilege(n.oid, 'usage')
+"""

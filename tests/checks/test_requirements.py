@@ -1,0 +1,316 @@
+"""Each requirement, broken on purpose: check and the start tell the same, and its cure cures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgwamp import migrations
+from pgwamp.settings import Settings
+from tests.checks.conftest import Answers, ask
+from tests.conftest import Database, MakeSettings
+from tests.servers import CALLS, EVENTS, TEMPLATE, Addresses, execute
+
+Sections = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def mapped(database: Database, addresses: Addresses, roles: list[str], own_login: str) -> Sections:
+    """Callers are the first of two roles, with a login of calls of the test's own."""
+    return {
+        "access": {"roles": {"anonymous": roles[0]}},
+        "database": {"url": addresses.database(database.name, own_login)},
+    }
+
+
+def statement(line: str, begin: str) -> str:
+    """The statement that a line prints as its cure."""
+    found = re.search(rf"{begin}[^,:]*(?=$|,|:)", line)
+    assert found is not None, line
+    return found[0]
+
+
+async def cured(settings: Settings, text: str) -> Answers:
+    """Nothing that was wrong is said any more."""
+    answers = await ask(settings)
+    assert not any(text in line for line in [*answers.check, *answers.logged]), answers
+    return answers
+
+
+async def test_nothing_is_said_where_nothing_is_wrong(
+    make_settings: MakeSettings, mapped: Sections
+) -> None:
+    answers = await ask(make_settings(**mapped))
+    assert (answers.check, answers.start, answers.logged) == ([], None, [])
+
+
+#: Name -> statements that break it, what is said, and how the printed cure begins.
+BROKEN = {
+    "a mapped role is not granted": (
+        ["revoke {anna} from {login}"],
+        'access.roles: may not SET ROLE "{anna}"',
+        "GRANT ",
+    ),
+    "a login of calls may do too much": (
+        ["alter role {login} bypassrls"],
+        "the login of calls, {login}, is a superuser, passes row level security or creates",
+        "ALTER ROLE ",
+    ),
+    "a login of calls may become another role": (
+        ["grant {ben} to {login}"],
+        "the login {login} may also become the role {ben}",
+        "REVOKE ",
+    ),
+    "a mapped role may do too much": (
+        ["alter role {anna} createrole"],
+        "the role {anna} of access.roles is a superuser, passes row level security or creates",
+        "ALTER ROLE ",
+    ),
+    "the owner of wamp may not see an exposed schema": (
+        ["create schema shop", "revoke all on schema shop from pgwamp_events"],
+        'expose.schemas: the user lacks USAGE on schema "shop"',
+        "GRANT ",
+    ),
+    "a trigger of a watched table is disabled": (
+        [
+            "create table item (id int primary key)",
+            "select wamp.watch('item')",
+            "alter table item disable trigger user",
+        ],
+        "item is watched, but",
+        "select ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_what_is_wrong_in_the_database_has_a_statement_that_cures_it(
+    make_settings: MakeSettings,
+    mapped: Sections,
+    database: Database,
+    roles: list[str],
+    own_login: str,
+    name: str,
+) -> None:
+    names = {"anna": roles[0], "ben": roles[1], "login": own_login}
+    broken, said, begin = BROKEN[name]
+    if "shop" in said:
+        mapped["expose"] = {"schemas": ["public", "shop"]}
+    database.execute(*(text.format(**names) for text in broken))
+    said = said.format(**names)
+    line = (await ask(make_settings(**mapped))).said(said)
+    database.execute(statement(line, begin))
+    await cured(make_settings(**mapped), said)
+
+
+async def test_a_mapped_role_that_is_not_there_is_to_be_created(
+    make_settings: MakeSettings, mapped: Sections, database: Database, own_login: str
+) -> None:
+    name = f"nobody_{uuid.uuid4().hex[:8]}"
+    mapped["access"]["roles"]["staff"] = name
+    line = (await ask(make_settings(**mapped))).said(f'there is no role "{name}"')
+    database.execute(statement(line, "CREATE ROLE "))
+    try:
+        line = (await ask(make_settings(**mapped))).said(f'may not SET ROLE "{name}"')
+        database.execute(statement(line, "GRANT "))
+        await cured(make_settings(**mapped), name)
+    finally:
+        database.execute(f"drop role {name}")
+
+
+async def test_the_function_before_each_call_is_there_and_for_all(
+    make_settings: MakeSettings, mapped: Sections, database: Database, roles: list[str]
+) -> None:
+    mapped["access"]["before"] = "app.checked"
+    (await ask(make_settings(**mapped))).said('access.before: there is no function "app"."checked"')
+    database.execute(
+        "create schema app",
+        "create function app.checked() returns void language sql as ''",
+        "revoke execute on function app.checked() from public",
+    )
+    line = (await ask(make_settings(**mapped))).said(f"the role {roles[0]} may not call")
+    for cure in statement(line, "GRANT USAGE").split("; "):
+        database.execute(cure)
+    await cured(make_settings(**mapped), "access.before")
+
+
+async def test_the_schema_is_there_and_of_the_right_revision(
+    make_settings: MakeSettings, database: Database, addresses: Addresses
+) -> None:
+    settings = make_settings()
+    database.execute("update wamp.alembic_version set version_num = '0999'")
+    (await ask(settings)).said("at revision 0999, which this version of pgwamp does not know")
+    database.execute("delete from wamp.alembic_version")
+    (await ask(settings)).said("run 'pgwamp db upgrade'")
+    database.execute("drop schema wamp cascade")
+    (await ask(settings)).said("the database has no wamp schema: run 'pgwamp db upgrade'")
+    migrations.upgrade(addresses.database(database.name, EVENTS))
+    migrations.upgrade(database.url)
+    await cured(settings, "wamp")
+
+
+async def test_the_login_of_events_has_the_rights_of_the_owner(
+    make_settings: MakeSettings, database: Database, addresses: Addresses, own_login: str
+) -> None:
+    url = addresses.database(database.name, own_login)
+    settings = make_settings(database={"url": url, "events_url": url})
+    line = (await ask(settings)).said(f"the user {own_login} may not read wamp.log")
+    database.execute(f"alter role {own_login} inherit", statement(line, "GRANT "))
+    await cured(settings, "wamp.log")
+
+
+async def test_an_exposed_schema_is_there(make_settings: MakeSettings, database: Database) -> None:
+    settings = make_settings(expose={"schemas": ["public", "shop"]})
+    (await ask(settings)).said('the database has no schema "shop"; create it')
+    database.execute("create schema shop")
+    await cured(settings, "shop")
+
+
+async def test_roles_that_may_publish_are_there(
+    make_settings: MakeSettings, database: Database
+) -> None:
+    name = f"writer_{uuid.uuid4().hex[:8]}"
+    settings = make_settings(events={"publish_roles": [name]})
+    (await ask(settings)).said(f'the database has no role "{name}": create it')
+    database.execute(f"create role {name}")
+    try:
+        await cured(settings, name)
+    finally:
+        database.execute(f"drop owned by {name}", f"drop role {name}")
+
+
+@pytest.fixture
+def other_database(addresses: Addresses) -> Iterator[str]:
+    """Another database of the same server, with a schema ``wamp`` of its own."""
+    name = f"other_{uuid.uuid4().hex[:8]}"
+    admin = addresses.database("postgres")
+    execute(admin, f"create database {name} template {TEMPLATE} owner {EVENTS}")
+    yield name
+    execute(admin, f"drop database {name} with (force)")
+
+
+@pytest.mark.parametrize("setting", ["replica_url", "listen_url", "events_url"])
+async def test_every_address_is_of_the_same_database(
+    make_settings: MakeSettings, addresses: Addresses, other_database: str, setting: str
+) -> None:
+    ours: dict[str, Any] = {"events_url": ""} if setting == "listen_url" else {}
+    user = CALLS if setting == "replica_url" else EVENTS
+    ours[setting] = addresses.database(other_database, user)
+    settings = make_settings(database=ours)
+    (await ask(settings)).said(f"database.{setting} is another database than DATABASE_URL")
+    name = settings.database.dsn().rpartition("/")[2]
+    ours[setting] = addresses.database(name, user)
+    await cured(make_settings(database=ours), "another database")
+
+
+async def test_a_login_has_a_connection_left(
+    make_settings: MakeSettings, mapped: Sections, database: Database, own_login: str
+) -> None:
+    database.execute(f"alter role {own_login} connection limit 0")
+    (await ask(make_settings(**mapped))).said("has no connection left for DATABASE_URL: raise")
+    database.execute(f"alter role {own_login} connection limit -1")
+    await cured(make_settings(**mapped), "connection")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("not_there", 'has no database "not_there": create it with'),
+        ("?sslmode=require", "speaks no TLS: switch ssl on there, or take sslmode=require out"),
+    ],
+)
+async def test_a_refused_connection_names_its_own_cause(
+    make_settings: MakeSettings, addresses: Addresses, database: Database, change: str, said: str
+) -> None:
+    name = database.name + change if change[0] == "?" else change
+    settings = make_settings(database={"url": addresses.database(name, CALLS)})
+    answers = await ask(settings)
+    line = answers.said(said)
+    assert "DATABASE_URL" in line
+
+
+async def test_a_login_that_may_not_log_in_is_told_from_a_wrong_password(
+    make_settings: MakeSettings, mapped: Sections, database: Database, own_login: str
+) -> None:
+    database.execute(f"alter role {own_login} nologin")
+    line = (await ask(make_settings(**mapped))).said(f'the role "{own_login}" may not log in')
+    database.execute(statement(line, "ALTER ROLE "))
+    await cured(make_settings(**mapped), "log in")
+
+
+async def test_files_with_secrets_are_closed_to_others(
+    make_settings: MakeSettings,
+    addresses: Addresses,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = tmp_path / "database url"
+    secret.write_text(addresses.database(database.name, CALLS).replace("@", ":s3cret@") + "\n")
+    secret.chmod(0o644)
+    configuration = tmp_path / "pgwamp.toml"
+    configuration.write_text(f'[database]\nurl = "{secret.read_text().strip()}"\n')
+    configuration.chmod(0o640)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(secret))
+    monkeypatch.setenv("PGWAMP_CONFIG", str(configuration))
+    base = make_settings().model_dump(exclude={"database"}, exclude_unset=True)
+    events = addresses.database(database.name, EVENTS)
+    settings = Settings.load(None, **base, database={"events_url": events, "pool_min": 1})
+    answers = await ask(settings)
+    for path in (secret, configuration):
+        line = answers.said(f"{path} holds a secret, and other users of this machine may read it")
+        assert "s3cret" not in line
+        cure = line[line.index("chmod 600") :]
+        process = await asyncio.create_subprocess_shell(cure)
+        assert await process.wait() == 0
+    await cured(settings, "secret")
+
+
+async def test_the_port_of_the_metrics_is_free(make_settings: MakeSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = make_settings(metrics={"port": taken.getsockname()[1]})
+        (await ask(settings)).said("metrics.port: cannot listen at 127.0.0.1:")
+    await cured(settings, "metrics")
+
+
+@pytest.mark.parametrize(
+    ("expose", "said"),
+    [
+        ({"queries": "missing"}, "expose.queries: there is no folder"),
+        ({"queries": "."}, "broken"),
+        ({"procedures": ["no_module_of_this_name"]}, "expose.procedures: no_module_of_this_name: "),
+    ],
+    ids=["no folder", "a wrong query", "no module"],
+)
+async def test_queries_and_modules_can_be_served(
+    make_settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    expose: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.sql").write_text("-- name: broken\nselect nothing from nowhere\n")
+    (await ask(make_settings(expose=expose))).said(said)
+    shutil.rmtree(tmp_path / "missing", ignore_errors=True)
+    (tmp_path / "missing").mkdir()
+    (tmp_path / "q.sql").write_text("-- name: broken\nselect 1 as one\n")
+    (tmp_path / "no_module_of_this_name.py").write_text("")
+    await cured(make_settings(expose=expose), said)
+
+
+async def test_tables_of_migration_tools_are_not_exposed_by_accident(
+    make_settings: MakeSettings, database: Database
+) -> None:
+    database.execute("create table alembic_version (version_num text primary key)")
+    await cured(make_settings(), "alembic_version")
+    named = make_settings(expose={"include": ["*", "alembic_version"]})
+    (await ask(named)).said("expose.include names public.alembic_version")

@@ -1,0 +1,137 @@
+"""Settings from the environment, from files and from ``pgwamp.toml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgwamp.errors import SettingsError
+from pgwamp.settings import Settings
+
+SECRET = "s3cr3t-word"
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Load the settings of variables, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(toml: str = "", **variables: str) -> Settings:
+        if toml:
+            (tmp_path / "pgwamp.toml").write_text(toml)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Settings.load(None)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("text", "schemas"),
+    [
+        ("public", ("public",)),
+        ("public,sales", ("public", "sales")),
+        (" public , sales ,", ("public", "sales")),
+        ('["public", "sales"]', ("public", "sales")),
+        ("", ()),
+    ],
+)
+def test_a_list_is_written_with_commas_or_as_json(
+    load: Any, text: str, schemas: tuple[str, ...]
+) -> None:
+    assert load(PGWAMP_EXPOSE__SCHEMAS=text).expose.schemas == schemas
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("PGWAMP_EXPOSE__SCHEMAS", f'["{SECRET}"', 'expected a,b or ["a", "b"]'),
+        ("PGWAMP_EXPOSE__SCHEMAS", f'{{"{SECRET}": 1}}', 'expected a,b or ["a", "b"]'),
+        ("PGWAMP_ACCESS__ROLES", f"anonymous={SECRET}", 'expected {"a": "b"}'),
+        ("PGWAMP_ACCESS__ROLES", f'["{SECRET}"]', 'expected {"a": "b"}'),
+        ("PGWAMP_DATABASE__LOGINS", f'{{"r": "mysql://u:{SECRET}@h/d"}}', "expected postgres://"),
+        ("PGWAMP_ROUTER__AUTH", SECRET, 'expected {"a": "b"}'),
+        ("PGWAMP_ROUTER__TLS__KEY", "key.pem", "key needs certificate"),
+    ],
+)
+def test_a_value_of_another_form_is_one_line_without_the_value(
+    load: Any, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: text})
+    line = str(caught.value)
+    assert said in line
+    assert name.rpartition("__")[0] in line
+    assert SECRET not in line
+    assert "\n" not in line
+
+
+def test_tables_take_keys_one_by_one_or_as_json(load: Any) -> None:
+    settings = load(
+        PGWAMP_ACCESS__ROLES='{"anonymous": "web_anon"}',
+        PGWAMP_ROUTER__AUTH='{"method": "ticket", "authid": "me", "secret": "x"}',
+    )
+    assert settings.access.roles == {"anonymous": "web_anon"}
+    assert settings.router.auth.authid == "me"
+    settings = load(PGWAMP_ACCESS__ROLES__STAFF="web_staff")
+    assert settings.access.roles == {"anonymous": "web_anon", "staff": "web_staff"}
+    with pytest.raises(SettingsError, match="expose__schemas is set as a whole too"):
+        load(PGWAMP_EXPOSE__SCHEMAS="public", PGWAMP_EXPOSE__SCHEMAS__0="public")
+
+
+def test_a_key_of_a_table_joins_those_of_the_file(load: Any) -> None:
+    settings = load(
+        '[access.roles]\nanonymous = "web_anon"\n[expose]\nschemas = ["public"]\n',
+        PGWAMP_ACCESS__ROLES__STAFF="web_staff",
+    )
+    assert settings.access.roles == {"anonymous": "web_anon", "staff": "web_staff"}
+    assert settings.expose.schemas == ("public",)
+
+
+def test_secrets_come_from_files(load: Any, tmp_path: Path) -> None:
+    url, ticket = tmp_path / "url", tmp_path / "ticket"
+    url.write_text(f"postgresql://app:{SECRET}@db/app\n")
+    ticket.write_text("right\r\n")
+    settings = load(
+        DATABASE_URL_FILE=str(url),
+        PGWAMP_ROUTER__AUTH__SECRET_FILE=str(ticket),
+        PGWAMP_ROUTER__AUTH__METHOD="ticket",
+        PGWAMP_ROUTER__AUTH__AUTHID="me",
+    )
+    assert settings.database.dsn() == f"postgresql://app:{SECRET}@db/app"
+    assert settings.router.auth.secret.get_secret_value() == "right"
+    assert set(settings.secret_files()) == {url, ticket}
+
+
+def test_a_secret_is_given_once_and_readable(load: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"_FILE: .*missing cannot be read: No such"):
+        load(DATABASE_URL_FILE=str(tmp_path / "missing"))
+    (tmp_path / "url").write_text(f"postgresql://app:{SECRET}@db/app")
+    with pytest.raises(SettingsError, match="DATABASE_URL is set too; set one of them") as caught:
+        load(DATABASE_URL_FILE=str(tmp_path / "url"), DATABASE_URL="postgresql://app@db/app")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["folder", "_read_from"])
+def test_what_is_no_setting_is_refused_in_the_file_too(load: Any, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: unknown setting"):
+        load(f'{name} = "/tmp"\n')
+
+
+@pytest.mark.parametrize(
+    ("toml", "holds"),
+    [
+        ('[database]\nurl = "postgresql://app:word@db/app"\n', True),
+        ('[database]\nurl = "postgresql://app@db/app?password=word"\n', True),
+        ('[database.logins]\nweb = "postgresql://web:word@db/app"\n', True),
+        ('[router.auth]\nmethod = "ticket"\nauthid = "me"\nsecret = "word"\n', True),
+        ('[database]\nurl = "postgresql://app@db/app"\n', False),
+        ('[expose]\nschemas = ["public"]\n', False),
+    ],
+)
+def test_a_file_with_a_secret_in_it_is_known(
+    load: Any, tmp_path: Path, toml: str, holds: bool
+) -> None:
+    assert (Path("pgwamp.toml") in load(toml).secret_files()) is holds
