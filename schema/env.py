@@ -13,9 +13,10 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 
+from pgwamp.database_url import parse_database_url
 from pgwamp.ownership import require_own_schema
 from pgwamp.schema.models import METADATA, TYPES
-from pgwamp.settings import Settings, parse_database_url
+from pgwamp.settings import Settings
 
 SCHEMA = "wamp"
 # Partitions are no tables of their own; everything else in the schema is ours.

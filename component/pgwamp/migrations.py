@@ -28,12 +28,12 @@ from sqlalchemy.exc import DBAPIError
 
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
+from pgwamp.database_url import parse_database_url
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.old_schema import OLD_REVISIONS, old_schema, old_watches, watch_again
 from pgwamp.ownership import become_owner, require_own_schema
-from pgwamp.settings import parse_database_url
 
 SCHEMA_PACKAGE = "pgwamp.schema"
 #: Holds the version table; nothing of the application's is in it.

@@ -26,9 +26,9 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
+from pgwamp.database_url import as_dsn, parse_database_url, place_of
 from pgwamp.errors import SettingsError
 from pgwamp.formats import Channel, Duration, Prefix, RouterUrl, Topic, Topics
 from pgwamp.variables import ENV_PREFIX, nested, with_files
@@ -50,23 +50,6 @@ def _database_url(value: SecretStr) -> SecretStr:
 #: A cryptosign key, or seed, as it is written.
 HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
-
-
-def parse_database_url(value: str) -> URL:
-    """Any accepted form of a database URL as an SQLAlchemy URL.
-
-    ``postgres://`` and ``postgresql://`` (Heroku, libpq) and
-    ``postgresql+driver://`` (SQLAlchemy) are the same thing here.
-
-    Raises ``ValueError`` without repeating the value, which may hold a password.
-    """
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
-        raise ValueError("expected postgres://user:password@host:port/database")
-    return url.set(drivername="postgresql")
 
 
 class _Section(BaseModel):
@@ -122,7 +105,7 @@ class DatabaseSettings(_Section):
 
     def user_of(self, role: str) -> str:
         """The user that logs in for the calls of a role in ``logins``."""
-        return make_url(_dsn(self.logins[role])).username or ""
+        return _url(self.logins[role]).username or ""
 
     def login_dsn(self, role: str, *, read_only: bool = False) -> str:
         """The database for the calls of a role in ``logins``; on the replica as the same user."""
@@ -130,9 +113,9 @@ class DatabaseSettings(_Section):
         replica = _dsn(self.replica_url)
         if not (read_only and replica):
             return own
-        user = make_url(own)
-        url = make_url(replica).set(username=user.username, password=user.password)
-        return url.render_as_string(hide_password=False)
+        user = _url(self.logins[role])
+        url = _url(self.replica_url).set(username=user.username, password=user.password)
+        return as_dsn(url)
 
     def local(self) -> DatabaseSettings:
         """The same with two addresses alone, as ``pgwamp dev`` serves a server of its own."""
@@ -141,8 +124,8 @@ class DatabaseSettings(_Section):
 
     def places(self) -> str:
         """Host and port of every address, as logs name them."""
-        urls = (make_url(dsn) for dsn in (self.dsn(), self.events_dsn(), self.read_dsn()))
-        return ", ".join(dict.fromkeys(f"{u.host or 'localhost'}:{u.port or 5432}" for u in urls))
+        dsns = (self.dsn(), self.events_dsn(), self.read_dsn())
+        return ", ".join(dict.fromkeys(place_of(dsn) for dsn in dsns))
 
     @property
     def pooled(self) -> bool:
@@ -150,9 +133,12 @@ class DatabaseSettings(_Section):
         return self.pooler or bool(self.listen_url.get_secret_value())
 
 
+def _url(secret: SecretStr) -> URL:
+    return parse_database_url(secret.get_secret_value())
+
+
 def _dsn(secret: SecretStr) -> str:
-    value = secret.get_secret_value()
-    return parse_database_url(value).render_as_string(hide_password=False) if value else ""
+    return as_dsn(_url(secret)) if secret.get_secret_value() else ""
 
 
 class RouterAuth(_Section):

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 
 from pgwamp.database.driver import repair_errors
+from pgwamp.database_url import for_asyncpg, place_of
 from pgwamp.errors import StartError
 
 repair_errors()
@@ -83,7 +84,7 @@ async def connect_directly(
     It starts with settings that let it do so, whatever its login has set.
     """
     connection = await asyncpg.connect(
-        dsn,
+        for_asyncpg(dsn),
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
         statement_cache_size=statement_cache_size,
@@ -109,7 +110,7 @@ async def connect_through_pooler(dsn: str) -> asyncpg.Connection[Any]:
     PgBouncer takes no settings at the start, and gives only a transaction one connection.
     """
     connection = await asyncpg.connect(
-        dsn, timeout=CONNECT_TIMEOUT, command_timeout=60, statement_cache_size=0
+        for_asyncpg(dsn), timeout=CONNECT_TIMEOUT, command_timeout=60, statement_cache_size=0
     )
     path = f"set local search_path = {OWN_SEARCH_PATH}"
     try:
@@ -146,7 +147,7 @@ def connection_problem(
     :returns: the line, and whether trying again may help, as while the server restarts.
     """
     parts = urlsplit(dsn)
-    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    where = place_of(dsn)
     if cure := _refusal(error, where, parts, setting):
         return StartError(cure), False
     reason = str(error) or type(error).__name__
@@ -207,7 +208,7 @@ def _refusal(error: BaseException, where: str, parts: SplitResult, setting: str)
             f'"{database}"; GRANT CONNECT ON DATABASE "{database}" TO "{parts.username}"'
         )
     if isinstance(error, socket.gaierror):
-        return f'no host "{parts.hostname}": correct the host in {setting}'
+        return f"no host {where}: correct the host in {setting}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate of PostgreSQL at {where} is not trusted "

@@ -32,6 +32,7 @@ from pgwamp.database.meter import Meter
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.database.replica import Replica
+from pgwamp.database_url import for_asyncpg
 from pgwamp.errors import OutcomeUnknown, PayloadTooLarge, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
@@ -201,7 +202,7 @@ class Pools:
         pooled = self._settings.pooled and not own
         least = min(1, self._settings.pool_min) if own else self._settings.pool_min
         return await asyncpg.create_pool(
-            dsn,
+            for_asyncpg(dsn, reading=kind == "read"),
             min_size=0 if login else least,
             max_size=self._own_size if own else self._settings.pool_max,
             timeout=CONNECT_TIMEOUT,

@@ -1,0 +1,83 @@
+"""Database URLs as providers hand them out, by both drivers."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgwamp import migrations
+from pgwamp.database.connect import connect_through_pooler
+from pgwamp.database_url import as_dsn, for_asyncpg, parse_database_url, place_of
+from tests.checks.conftest import ask
+from tests.conftest import Database, MakeSettings
+from tests.servers import CALLS, EVENTS, Addresses
+
+#: Of libpq; the first two are Neon's.
+PARAMETERS = (
+    "sslmode=prefer&channel_binding=prefer&connect_timeout=5&keepalives=1&keepalives_idle=30"
+    "&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=9000&gssencmode=disable"
+)
+
+
+async def test_every_parameter_of_libpq_is_accepted(
+    make_settings: MakeSettings, addresses: Addresses, database: Database
+) -> None:
+    settings = make_settings(
+        database={
+            "url": f"{addresses.database(database.name, CALLS)}?{PARAMETERS}",
+            "events_url": f"{addresses.database(database.name, EVENTS)}?{PARAMETERS}",
+        }
+    )
+    answers = await ask(settings)
+    assert (answers.check, answers.start) == ([], None)
+    assert migrations.current(settings.database.events_dsn()) == migrations.head()
+    connection = await connect_through_pooler(settings.database.dsn())
+    await connection.close()
+
+
+async def test_several_hosts_are_tried_for_one_that_can_be_written_to(
+    make_settings: MakeSettings, addresses: Addresses, database: Database
+) -> None:
+    def several(user: str) -> str:
+        one = addresses.database(database.name, user)
+        return one.replace("@", "@127.0.0.1:1,") + "?target_session_attrs=read-write"
+
+    settings = make_settings(database={"url": several(CALLS), "events_url": several(EVENTS)})
+    answers = await ask(settings)
+    assert (answers.check, answers.start) == ([], None)
+    assert migrations.current(settings.database.events_dsn()) == migrations.head()
+
+
+async def test_all_hosts_are_named_when_none_answers(make_settings: MakeSettings) -> None:
+    url = "postgresql://app:s3cret@127.0.0.1:1,127.0.0.1:2/app"
+    answers = await ask(make_settings(database={"url": url}))
+    line = answers.said("no PostgreSQL answers at 127.0.0.1:1,127.0.0.1:2: start it")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:p%40%2F@h:1/d",
+        "postgresql://u:p@h1:1,h2:2/d?target_session_attrs=read-write",
+        "postgresql://u@h1,h2/d",
+        "postgresql:///d?host=%2Ftmp",
+    ],
+)
+def test_a_url_is_the_same_after_it_was_read(dsn: str) -> None:
+    once = as_dsn(parse_database_url(dsn))
+    assert as_dsn(parse_database_url(once)) == once
+    again = parse_database_url(dsn.replace("postgresql:", "postgresql+asyncpg:"))
+    assert as_dsn(again) == once
+    assert for_asyncpg(once) == once
+    assert "p%40" not in place_of(dsn)
+
+
+def test_what_asyncpg_cannot_do_is_not_passed_over_in_silence() -> None:
+    assert "gssencmode=require" in for_asyncpg("postgresql://u@h/d?gssencmode=require")
+
+
+@pytest.mark.parametrize("value", ["mysql://u:word@a,b/d", "nothing", ","])
+def test_what_is_no_url_is_refused_without_repeating_it(value: str) -> None:
+    with pytest.raises(ValueError, match="expected postgres://user:password@host") as caught:
+        parse_database_url(value)
+    assert "word@" not in str(caught.value).replace("password@", "")
