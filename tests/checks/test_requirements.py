@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from pgwamp import migrations
+from pgwamp.checks import check_all
+from pgwamp.component import Component
+from pgwamp.dev.postgres import Postgres
+from pgwamp.errors import StartError
 from pgwamp.settings import Settings
 from tests.checks.conftest import Answers, ask
 from tests.conftest import Database, MakeSettings
@@ -314,3 +318,20 @@ async def test_tables_of_migration_tools_are_not_exposed_by_accident(
     await cured(make_settings(), "alembic_version")
     named = make_settings(expose={"include": ["*", "alembic_version"]})
     (await ask(named)).said("expose.include names public.alembic_version")
+
+
+async def test_a_standby_is_told_from_the_primary(own_postgres: Postgres, prefix: str) -> None:
+    url = own_postgres.url()
+    migrations.upgrade(url)
+    settings = Settings.load(
+        None, database={"url": url}, expose={"schemas": ["public"], "prefix": prefix}
+    )
+    own_postgres.stop()
+    (own_postgres.data / "standby.signal").touch()
+    own_postgres.start()
+    problems = [f.problem for f in await check_all(settings) if f.stops and f.part == "database"]
+    (line,) = problems
+    assert line.startswith("the server is a standby, where no event can be written: name the")
+    with pytest.raises(StartError, match="the server is a standby"):
+        async with Component(settings, patience=0):
+            pass

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ import typer
 from pgwamp.checks import Finding, check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
-from pgwamp.errors import PgwampError, SettingsError
+from pgwamp.errors import PgwampError, SettingsError, StartError, printable
 from pgwamp.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CLIENT_PORT = 8080
 POSTGRES_PORT = 54320
+#: Seconds between two tries of `dev` to start the component.
+TRY_AGAIN_SECONDS = 2.0
 
 
 def run() -> None:
@@ -96,12 +99,31 @@ def dev(
             )
             served = served.model_copy(update={"database": served.database.local()})
             typer.echo("Starting the component ...")
-            run_async(
-                _serve(served, lambda component: typer.echo(_banner(served, component, stack)))
-            )
+            _serve_when_it_can(served, stack)
     except KeyboardInterrupt:
         pass  # asked for: everything is stopped
     typer.echo("Stopped.")
+
+
+def _serve_when_it_can(settings: Settings, stack: Stack) -> None:
+    """Serve; the servers stay while something keeps the component from starting.
+
+    A named query that does not fit the database yet must not stop the migration that makes it fit.
+    """
+    said = ""
+    while True:
+        try:
+            run_async(
+                _serve(settings, lambda component: typer.echo(_banner(settings, component, stack)))
+            )
+        except StartError as error:
+            if str(error) != said:
+                said = str(error)
+                typer.echo(f"The component does not start: {printable(said)}")
+                typer.echo(f"Trying again until it does; the database is there: {stack.psql()}")
+            time.sleep(TRY_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -147,14 +169,20 @@ def _example(component: Component) -> tuple[str, str] | None:
         path = component.naming.exposed_path(relation.schema, relation.name)
         if path is None or (relation.schema, relation.name) not in watched:
             continue
-        key = relation.primary_key[0]
-        column = next((c.name for c in relation.columns if c.name != key and not c.generated), key)
-        update = (
-            f'update "{relation.schema}"."{relation.name}" set "{column}" = "{column}" '
-            f'where "{key}" = (select min("{key}") from "{relation.schema}"."{relation.name}")'
-        )
-        return path, update
+        key = relation.primary_key
+        names = [c.name for c in relation.columns if not c.generated]
+        column = next((name for name in names if name not in key), None) or next(iter(names), None)
+        if column is None:
+            continue
+        table, value = f"{_quoted(relation.schema)}.{_quoted(relation.name)}", _quoted(column)
+        row = ", ".join(map(_quoted, key)) or "ctid"
+        update = f"update {table} set {value} = {value} where ({row}) = "
+        return path, f"{update}(select {row} from {table} limit 1)"
     return None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _own_command() -> str:
