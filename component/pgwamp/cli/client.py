@@ -126,6 +126,7 @@ def tail(
             count,
             emit=lambda event: typer.echo(dumps(event)),
             listening=lambda: typer.echo(f"listening to {topic} ({how.value})", err=True),
+            hint=lambda line: typer.echo(line, err=True),
         )
     )
 

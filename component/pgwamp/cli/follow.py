@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from pgwamp.errors import CallError, SettingsError, Unavailable
 from pgwamp.naming import EVENT_SUFFIX
 from pgwamp.session import Client
 from pgwamp.settings import Settings
+from pgwamp.tasks import end
 
 _REMEMBERED = 10_000
 #: Seconds between tries while the component is away.
@@ -26,12 +28,13 @@ async def follow(
     count: int | None,
     emit: Emit,
     listening: Callable[[], None],
+    hint: Callable[[str], None],
 ) -> None:
     """Give every event to ``emit``, until cancelled or ``count`` were given.
 
     ``listening`` is called once the subscription stands. With ``since``, and after each rejoin,
     changes of a table are read with its procedure ``changes`` from the last cursor on; an event
-    that came both ways is given once.
+    that came both ways is given once. ``hint`` is told if no watched table publishes to the topic.
 
     :raises SettingsError: ``since`` with a topic that is not the changes of one table.
     """
@@ -43,7 +46,43 @@ async def follow(
         )
     follower = _Follower(topic, relation, since, count, emit)
     async with Client(settings.router, follower.on_rejoin) as client:
-        await follower.run(client, match, listening)
+
+        async def look() -> None:
+            if line := await why_silent(settings, topic, match, client):
+                hint(line)
+
+        # Beside the events: they do not wait for it.
+        looking = asyncio.create_task(look())
+        try:
+            await follower.run(client, match, listening)
+        finally:
+            await end(looking)
+
+
+async def why_silent(settings: Settings, topic: str, match: str, client: Client) -> str | None:
+    """Say that nothing comes, if that is known: a router takes a subscription to any topic."""
+    head = f"{settings.expose.prefix}."
+    if match == "wildcard" or not topic.startswith(head):
+        return None
+    try:
+        api = await client.call(f"{head}describe")
+    except CallError:
+        return None  # nobody serves it now, or it is not for us
+    topics = [entry["topic"].partition("{") for entry in api["topics"]]
+    if any(_covers(topic, match, known, bool(place)) for known, place, _ in topics):
+        return None
+    names = [known.removeprefix(head) for known, _, _ in topics]
+    tables = [name.rpartition(".")[0] + "." for name in names]
+    close = difflib.get_close_matches(topic.removeprefix(head), {*names, *tables}, 1)
+    cure = f"did you mean {head}{close[0]}?" if close else "'pgwamp watch add' watches a table"
+    return f"no watched table publishes to {topic}; {cure}"
+
+
+def _covers(topic: str, match: str, known: str, is_template: bool) -> bool:
+    """Whether a subscription may get events of a topic, or of one that begins so."""
+    if is_template and topic.startswith(known):
+        return True
+    return known.startswith(topic) if match == "prefix" else known == topic
 
 
 class _Follower:
