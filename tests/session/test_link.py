@@ -22,6 +22,7 @@ from pgwamp.session import (
     transports,
 )
 from pgwamp.session import link as link_module
+from pgwamp.session.wamp import WampSession
 from pgwamp.settings import LimitSettings, RouterAuth, RouterSettings
 from tests.servers import Addresses
 from tests.session.conftest import Callee
@@ -702,3 +703,38 @@ async def test_a_cancelled_call_tells_the_router(fake_router: FakeRouter) -> Non
         request = (await fake_router.until(CALL))[1]
         reply.cancel()
         assert await fake_router.until(49) == [49, request, {"mode": "kill"}]
+
+
+async def test_a_router_behind_a_rawsocket_that_falls_silent_is_noticed(
+    addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "LIFE_INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(link_module, "LIFE_TIMEOUT_SECONDS", 0.5)
+    async with Proxy(addresses.component) as proxy, _link(proxy.url) as link, asyncio.timeout(15):
+        await link.start()
+        proxy.stall()
+        lost = await link.down()
+        assert lost.reason == "wamp.close.transport_lost"
+        proxy.flow()
+        await link.up()
+
+
+async def test_a_router_that_answers_is_left_alone(
+    addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "LIFE_INTERVAL_SECONDS", 0.01)
+    answered = asyncio.Semaphore(0)
+    ask_for_life = WampSession.ask_for_life
+
+    async def counted(session: WampSession) -> None:
+        await ask_for_life(session)
+        answered.release()
+
+    monkeypatch.setattr(WampSession, "ask_for_life", counted)
+    async with _link(addresses.component) as link, asyncio.timeout(10):
+        await link.start()
+        session = link.session
+        for _ in range(20):
+            await answered.acquire()
+        assert link.session is session
+        assert link.is_up

@@ -33,6 +33,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 #: A router that just starts may refuse a realm it is about to open; believe it the third time.
 REFUSALS = 3
 _REGISTERING = 64
+#: Seconds between two questions whether a router behind a RawSocket lives, and for the answer.
+LIFE_INTERVAL_SECONDS, LIFE_TIMEOUT_SECONDS = 10.0, 10.0
 _CLOSE_TIMEOUT = 3.0
 
 OnJoin = Callable[[], Awaitable[None]]
@@ -187,6 +189,7 @@ class Link:
         authenticator = authenticator_of(self._settings.auth)
         if authenticator is not None:
             session.add_authenticator(authenticator)  # type: ignore[no-untyped-call]
+        heart: asyncio.Task[None] | None = None
         transport = await open_transport(self._settings, session, self._max_values)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -200,8 +203,12 @@ class Link:
             self._up.set()
             self._obstacle = None
             log.info("joined", realm=self._settings.realm, session=self.details.session)
+            if self._settings.url.startswith("rs"):
+                heart = asyncio.create_task(_abort_if_silent(session, transport))
             return await asyncio.shield(session.closed)
         finally:
+            if heart is not None:
+                await end(heart)
             self._up.clear()
             self._learn(session)
             if not session.closed.done():
@@ -345,6 +352,21 @@ class Link:
         if self._session is None or self._session.closed.done():
             raise Lost("wamp.close.transport_lost")
         return self._session
+
+
+async def _abort_if_silent(session: WampSession, transport: asyncio.Transport) -> None:
+    """Abort the connection when the router answers no more, as a WebSocket's pings do."""
+    while True:
+        await asyncio.sleep(LIFE_INTERVAL_SECONDS)
+        try:
+            async with asyncio.timeout(LIFE_TIMEOUT_SECONDS):
+                await session.ask_for_life()
+        except TimeoutError:
+            log.warning("the router answers no more", seconds=LIFE_TIMEOUT_SECONDS)
+            transport.abort()
+            return
+        except TransportLost:
+            return
 
 
 async def acknowledged(reply: asyncio.Future[Any]) -> None:

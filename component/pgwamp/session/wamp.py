@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from autobahn.asyncio.wamp import Session
 from autobahn.wamp import message
 from autobahn.wamp.exception import ApplicationError, ProtocolError, TransportLost
-from autobahn.wamp.request import CallRequest, PublishRequest
+from autobahn.wamp.request import CallRequest, PublishRequest, UnregisterRequest
 from autobahn.wamp.types import CallOptions, CloseDetails, PublishOptions, SessionDetails
 
 from pgwamp import logs
@@ -21,6 +22,8 @@ from pgwamp.session.codec import Unreadable
 from pgwamp.session.sending import error_message, guarded
 
 log = logs.get(__name__)
+#: The largest number of WAMP; routers give out random ones.
+_NO_REGISTRATION = 2**53
 
 
 class Lost(Exception):
@@ -297,6 +300,22 @@ class WampSession(Session):
             del self._call_reqs[request]
             raise
         return reply
+
+    async def ask_for_life(self) -> None:
+        """Return when the router has answered: that there is no such registration.
+
+        Every router does, and nobody is asked whether we may. RawSocket has no pings in Autobahn.
+
+        :raises TransportLost: the connection is gone.
+        """
+        if not self._transport:
+            raise TransportLost()
+        request = self._request_id_gen.next()
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._unregister_reqs[request] = UnregisterRequest(request, reply, _NO_REGISTRATION)
+        self._transport.send(message.Unregister(request, _NO_REGISTRATION))
+        with suppress(ApplicationError):
+            await reply
 
     def _cancel_call(self, request: int, reply: asyncio.Future[Any]) -> None:
         if reply.cancelled() and self._transport and request in self._call_reqs:
