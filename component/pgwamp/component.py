@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from pgwamp import logs
+from pgwamp import __version__, logs
 from pgwamp.backlog import read_backlog
 from pgwamp.catalog import Catalog
 from pgwamp.checks import (
@@ -69,7 +69,7 @@ class Component:
         self.feed, self.live = reader.feed, reader.live
         self._serving: Serving | None = None
         self.advice: asyncio.Task[None] | None = None
-        self.metrics = Metrics()
+        self.metrics = Metrics(__version__)
         self.exporter = Exporter(settings.metrics, self._page)
         self.catalog = Catalog(0)
         self.exposure = Exposure({}, {})
@@ -99,6 +99,7 @@ class Component:
             realm=settings.router.realm,
             max_bytes=settings.limits.max_bytes,
         )
+        self.metrics.watch_joined(lambda: self.link.is_up)
         self.metrics.watch_leading(self.publisher.leading.is_set)
         self.reloader = Reloader(self.listener, self.reload)
         try:

@@ -19,6 +19,8 @@ from pgwamp.backlog import Backlog
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 #: Seconds from sending an event until the router has taken it.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+#: Of a call: limits.call_timeout is 30 seconds, and a follow lasts for as long as it likes.
+_CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class _Calls(NamedTuple):
@@ -27,12 +29,13 @@ class _Calls(NamedTuple):
     in_flight: Gauge
     answered: Counter
     failed: Counter
+    seconds: Histogram
 
 
 class Metrics:
     """The observations of one component; each has a registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "") -> None:
         registry = self._registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -60,6 +63,16 @@ class Metrics:
         self._calls = counter("calls", "Calls answered, by kind of procedure", "kind")
         self._failed = counter("calls_failed", "Calls answered with an error", "kind")
         self._in_flight = gauge("calls_in_flight", "Calls under way or waiting their turn", "kind")
+        self._seconds = Histogram(
+            "pgwamp_call_seconds",
+            "From the arrival of a call until its answer, its wait for a turn included",
+            ["kind"],
+            buckets=_CALL_SECONDS,
+            registry=registry,
+        )
+        self._joined = gauge("joined", "Whether this instance is in the realm, and serves")
+        build = gauge("build_info", "The version, as a label; always 1", "version")
+        build.labels(version).set(1)
         self._kinds: dict[str, _Calls] = {}
         self._pool_used = gauge("pool_connections_in_use", "Connections that calls have", "pool")
         self._pool_size = gauge("pool_connections", "Connections that are open", "pool")
@@ -87,6 +100,10 @@ class Metrics:
         """Ask ``leading`` whenever somebody looks."""
         self._leading.set_function(leading)
 
+    def watch_joined(self, joined: Callable[[], bool]) -> None:
+        """Ask ``joined`` whenever somebody looks."""
+        self._joined.set_function(joined)
+
     def backlog(self, backlog: Backlog | None) -> None:
         """How publishing stands; None if nobody can tell now."""
         unknown = math.nan
@@ -101,11 +118,12 @@ class Metrics:
         """A call arrived; ``kind`` is its procedure's, as ``describe`` says."""
         self._of(kind).in_flight.inc()
 
-    def call_ended(self, kind: str, *, failed: bool) -> None:
-        """It was answered."""
+    def call_ended(self, kind: str, seconds: float, *, failed: bool) -> None:
+        """It was answered, so long after it arrived."""
         calls = self._of(kind)
         calls.in_flight.dec()
         calls.answered.inc()
+        calls.seconds.observe(seconds)
         if failed:
             calls.failed.inc()
 
@@ -113,7 +131,9 @@ class Metrics:
         calls = self._kinds.get(kind)
         if calls is None:
             series = (self._in_flight.labels(kind), self._calls.labels(kind))
-            calls = self._kinds[kind] = _Calls(*series, self._failed.labels(kind))
+            calls = self._kinds[kind] = _Calls(
+                *series, self._failed.labels(kind), self._seconds.labels(kind)
+            )
         return calls
 
     def pools(self, pools: Mapping[str, tuple[int, int]]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pgwamp import __version__
 from pgwamp.dev import ports
 from pgwamp.errors import CallError, StartError
 from tests.conftest import Connect, Database, Events, Serve
@@ -205,3 +206,21 @@ async def test_with_roles_the_status_is_for_who_is_granted_it(
     database.execute(*grants(web))
     answer = await client.call(f"{prefix}.describe", [True])
     assert answer["events"]["leader"] in (True, False)
+
+
+async def test_the_page_tells_how_long_calls_take_and_whether_it_serves(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    port = ports.any_free()
+    database.execute("create table item (id int primary key)")
+    component = await serve(metrics={"port": port})
+    client = await connect()
+    for _ in range(3):
+        await client.call(f"{prefix}.item.count")
+    page = await scrape(port)
+    assert page['call_seconds_count{kind="relation"}'] == 3
+    assert 0 < page['call_seconds_sum{kind="relation"}'] < 30
+    assert page[f'build_info{{version="{__version__}"}}'] == 1
+    assert page["joined"] == 1
+    await component.link.stop()
+    assert (await scrape(port))["joined"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -120,6 +121,7 @@ class Serving:
             known = self.procedures.get(uri)
             kind = known.kind if known else "gone"
             self._metrics.call_began(kind)
+            began = time.perf_counter()
             failed = True
             try:
                 result = await self._serve(
@@ -139,7 +141,7 @@ class Serving:
             finally:
                 self._running.discard(task)
                 self._endless.discard(task)
-                self._metrics.call_ended(kind, failed=failed)
+                self._metrics.call_ended(kind, time.perf_counter() - began, failed=failed)
 
         return endpoint
 
