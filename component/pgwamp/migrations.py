@@ -75,7 +75,7 @@ def upgrade(
 
 
 def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = None) -> None:
-    """Migrate down to ``revision``; ``base`` removes everything but the version table.
+    """Migrate down to ``revision``; ``base`` removes the schema with everything in it.
 
     :param report: told each revision as it is undone.
     """
@@ -207,7 +207,13 @@ def _apply(
         connection.execute(text("insert into wamp.alembic_version values ('0101')"))
     elif found is not None and found not in {known.revision for known in history()}:
         raise StartError(unknown(found))
+    if action is command.downgrade and found is None:
+        raise StartError("the database has no wamp schema: there is nothing to undo")
     action(config, target)
+    if action is command.downgrade and _current(connection) is None:
+        # Without CASCADE: what somebody else has put there is not ours to remove.
+        _run(connection, f"DROP TABLE {SCHEMA}.alembic_version")
+        _run(connection, f"DROP SCHEMA {SCHEMA}")
     if action is command.upgrade and _current(connection) == head():
         connection.execute(text("reset role"))
         if watches is not None and replaced is not None:
