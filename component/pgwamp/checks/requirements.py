@@ -136,7 +136,10 @@ async def _in_part(part: str, asking: Awaitable[list[Finding]]) -> list[Finding]
     except CONNECTION_ERRORS:
         raise
     except asyncpg.LockNotAvailableError:
-        problem = "another session keeps locked what is to be checked: try again when it has ended"
+        problem = (
+            "another session keeps locked what is to be checked: end it, or try again when it has "
+            "ended; 'select * from pg_locks where granted' has its process"
+        )
     except asyncpg.PostgresError as error:
         problem = f"it cannot be checked: {error}"
     return [Finding(part, problem)]
