@@ -77,7 +77,7 @@ WRONG = [
     ({"DATABASE_URL": f"postgres://u:{SECRET}@127.0.0.1:1/d"}, "no PostgreSQL answers at"),
     ({"PGWAMP_ROUTER__AUTH__METHOD": "ticket"}, 'router.auth: method "ticket" needs authid'),
     ({"PGWAMP_ROUTER__REALM": "nowhere"}, 'has no realm "nowhere": correct router.realm'),
-    ({"PGWAMP_EXPOSE__PREFIX": "org.elsewhere"}, "refused to register org.elsewhere."),
+    ({"PGWAMP_EXPOSE__PREFIX": "org.elsewhere"}, "refuses to register below org.elsewhere."),
     ({"PGWAMP_EXPOSE__QUERIES": "missing"}, "expose.queries: there is no folder"),
     ({"PGWAMP_EXPOSE__PROCEDURES": '["no_module"]'}, "expose.procedures: no_module: "),
 ]

@@ -53,7 +53,8 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
                 stops=not link.registered,
             )
         )
-    tried = topics[:MOST_TOPICS] or [rights.own]
+    # Where neither is allowed, one line says that the prefix is not ours.
+    tried = topics[:MOST_TOPICS] or ([rights.own] if refused is None else [])
     for topic, reason in (await rights.publish(tried)).items():
         where = f"to {topic}" if topics else f"below {prefix}."
         findings.append(
