@@ -342,7 +342,7 @@ async def test_a_locked_table_is_named_and_all_others_are_looked_at(
 async def test_a_locked_partition_hides_no_finding(
     database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "LONGEST_LOCK", "100ms")
+    monkeypatch.setattr(addresses, "LONGEST_LOCK", "100ms")
     database.execute(
         *WITHOUT_TRIGGERS,
         "create table item (id int primary key) partition by list (id)",
