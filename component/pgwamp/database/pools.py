@@ -418,7 +418,8 @@ class Pools:
         while True:
             connection = await self._free(pool, key)
             left = connection.needs_reset(clean=clean or bool(prelude))
-            if not prelude and not left:
+            # Behind a pooler nothing stays: each call ends its transaction, and what it has set.
+            if not prelude and (pooled or not left):
                 return connection
             meter = connection.meter
             # The function of access.before may say anything.
