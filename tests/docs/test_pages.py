@@ -60,10 +60,14 @@ async def test_commands_and_sql_of_the_pages_work(stack: Stack) -> None:
     commands = blocks("sh")
     assert commands
     # The reader's own database is not the shop's, and neither is its configuration.
+    (socket,) = (stack.folder / ".pgwamp").rglob("*.sock")
     (stack.folder / "own.toml").write_text('[expose]\nschemas = ["public"]\n')
     for page, _, text in commands:
         if "db.example.com" in text:
-            text = f"export PGWAMP_CONFIG=own.toml\n{text.replace('db.example.com', server)}"
+            text = text.replace("db.example.com", server)
+            # As the component it comes in over the socket.
+            router = f"export PGWAMP_ROUTER__URL=rs+unix://{socket}"
+            text = f"export PGWAMP_CONFIG=own.toml\n{router}\n{text}"
         code, output = await stack.shell(f"set -e\n{text}")
         assert code == 0, f"{page}:\n{text}\n{output}"
     for block in blocks("sql"):

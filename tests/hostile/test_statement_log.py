@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +174,21 @@ PLACES = [
 ]
 
 
-async def _sink(_: Any) -> None:
-    pass
+async def _tell(told: asyncio.Event, _: Any) -> None:
+    told.set()
+
+
+async def _first(answer: asyncio.Future[Any], told: asyncio.Event) -> None:
+    """Wait until a call has answered, or sent its first progressive result."""
+    telling = asyncio.ensure_future(told.wait())
+    await asyncio.wait({answer, telling}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    if answer.done():
+        answer.result()
+        return
+    answer.cancel()
+    with suppress(asyncio.CancelledError):
+        await answer
 
 
 class Bench:
@@ -187,7 +202,8 @@ class Bench:
         return self._runner.run(self._call(name, dict(kwargs), who))
 
     async def _call(self, name: str, kwargs: dict[str, Any], who: str) -> CallError | None:
-        progress = _sink if kwargs.pop("progress", False) else None
+        told = asyncio.Event()
+        progress = partial(_tell, told) if kwargs.pop("progress", False) else None
         uri = f"com.example.{name}"
         caller = Caller(f"realm1{who}", f"{uri}{who}", 7, who, who)
         handler = self._component.exposure.procedures[uri].handler
@@ -199,7 +215,7 @@ class Bench:
                     await anext(answer, None)
                     await answer.aclose()  # type: ignore[attr-defined]
                 else:
-                    await answer
+                    await _first(asyncio.ensure_future(answer), told)
         except CallError as error:
             return error
         return None
