@@ -13,6 +13,7 @@ import pytest
 
 from pgwamp.checks.captures import stale_captures
 from pgwamp.eventlog import sequencing as module
+from pgwamp.eventlog import subjects
 from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.sequencer import connect_for_conditions
 from tests.eventlog.conftest import Log
@@ -401,6 +402,141 @@ async def test_a_lock_of_an_owner_keeps_no_sequencer_from_its_start(
     await log.take()
     await other.execute("insert into whole values (1)")
     assert (await values(log))[-1] == {"id": 1, "v": 2}
+
+
+# --- composites that change again and again -------------------------------------------------------
+
+
+@pytest.fixture
+def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The layouts that are made anew because of composites."""
+    found: list[str] = []
+    make = subjects.with_composites
+
+    def spy(text: str, told: Any) -> str:
+        found.append(text)
+        return make(text, told)
+
+    monkeypatch.setattr(subjects, "with_composites", spy)
+    return found
+
+
+@pytest.fixture
+async def composed(log: Log, owners: tuple[Owner, Owner]) -> Owner:
+    """The owner of a watched table ``t`` with a composite, and of another watched table."""
+    owner, _ = owners
+    await owner.execute(
+        "create type tiny as (x int)",
+        "create table t (id int primary key, v tiny)",
+        "create table plain (id int primary key)",
+    )
+    await watch(log, f"{owner.name}.t", f"{owner.name}.plain")
+    await log.take()
+    return owner
+
+
+@pytest.mark.parametrize("most_rows", [3, 2000])
+async def test_a_layout_is_made_anew_once_for_many_changes_of_a_type(
+    log: Log,
+    composed: Owner,
+    rebuilt: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    most_rows: int,
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", most_rows)
+    await composed.execute(
+        "do $$ begin for i in 1..20 loop alter type tiny rename attribute x to y; "
+        "alter type tiny rename attribute y to x; insert into plain values (i); end loop; "
+        "alter type tiny rename attribute x to z; insert into t values (1, row(7)); end $$"
+    )
+    told = await values(log)
+    assert told == [*({"id": number} for number in range(1, 21)), {"id": 1, "v": {"z": 7}}]
+    assert len(rebuilt) == 1
+
+
+@pytest.mark.parametrize("most_rows", [3, 2000])
+async def test_each_row_reads_by_its_type_as_it_was(
+    log: Log, composed: Owner, monkeypatch: pytest.MonkeyPatch, most_rows: int
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", most_rows)
+    await composed.execute(
+        "create type within as (a int)",
+        "begin",
+        "insert into t values (1, row(1))",
+        "alter type tiny rename attribute x to y",
+        "insert into t values (2, row(2))",
+        # A type that the table has had for no row yet.
+        "alter type tiny add attribute w within",
+        "alter type within rename attribute a to b",
+        "insert into t values (3, row(3, row(4)))",
+        "alter type within rename attribute b to c",
+        "alter type tiny drop attribute y",
+        "insert into t values (4, row(row(5)))",
+        "alter type tiny drop attribute w, add attribute x int",
+        "alter type within rename attribute c to d",
+        "insert into t values (5, row(6))",
+        "alter type within add attribute e int",
+        "alter type tiny add attribute w within",
+        "insert into t values (6, row(7, row(8, 9)))",
+        "commit",
+    )
+    assert [row["v"] for row in await values(log)] == [
+        {"x": 1},
+        {"y": 2},
+        {"y": 3, "w": {"b": 4}},
+        {"w": {"c": 5}},
+        {"x": 6},
+        {"x": 7, "w": {"d": 8, "e": 9}},
+    ]
+    assert await stale(log) == []
+
+
+async def test_a_table_whose_layouts_take_too_long_is_told_of_without_values(
+    log: Log, composed: Owner, rebuilt: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(subjects, "BUDGET_SECONDS", 0.0)
+        await composed.execute(
+            "do $$ begin for i in 1..9 loop "
+            "execute format('alter type tiny add attribute a%s int', i); "
+            "execute 'insert into t values ($1)' using i; insert into plain values (i); "
+            "end loop; end $$"
+        )
+        first, *others = await values(log)
+    assert first["id"] == 1
+    assert others == [
+        {"id": 1},
+        *(row for number in range(2, 10) for row in (MARKED, {"id": number})),
+    ]
+    assert len(rebuilt) == 1
+    await log.execute(f"select wamp.refresh('{composed.name}.t')")
+    await composed.execute("insert into t values (10, row(1, 2, 3, 4, 5, 6, 7, 8, 9, 10))")
+    assert (await values(log))[-1]["v"]["a9"] == 10
+    assert await stale(log) == []
+
+
+async def test_types_that_grow_after_the_watch_are_not_kept(log: Log, composed: Owner) -> None:
+    grown = [f"t{number}" for number in range(13)]
+    await composed.execute(
+        *(f"create type {name} as (x int)" for name in grown),
+        f"alter type tiny {', '.join(f'add attribute {name} {name}' for name in grown)}",
+    )
+    await log.take()
+    for name in grown:
+        await composed.execute(
+            f"do $$ begin execute (select 'alter type {name} ' || string_agg("
+            "'add attribute a' || n || ' int', ',') from generate_series(1, 1590) as n); end $$"
+        )
+    await composed.execute("insert into t values (1)", "insert into plain values (1)")
+    assert await values(log) == [MARKED, {"id": 1}]
+    kept = await log.connection.fetchval("select max(length(layout)) from wamp.layout")
+    assert kept < 10_000
+    (finding,) = await stale(log)
+    assert "too many columns" in finding
+    await composed.execute("alter type tiny drop attribute t0", "alter table t add n int")
+    await composed.execute("insert into t values (2)")
+    assert (await values(log))[-1]["id"] == 2
+    assert await stale(log) == []
 
 
 # --- keys -----------------------------------------------------------------------------------------

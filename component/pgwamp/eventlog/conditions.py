@@ -21,6 +21,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.database.connect import CONNECTION_ERRORS
+from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.making import Making, Row
 from pgwamp.pgtypes import record_texts
 
@@ -31,8 +32,8 @@ AT_ONCE, SECONDS = 500, 5.0
 MOST_FAILURES = 3
 #: Seconds that a condition is not tried again which took too long, or ended its session.
 REST_SECONDS = 60.0
-#: Seconds that the conditions of a table may take in so many: all others wait meanwhile.
-BUDGET_SECONDS, BUDGET_PERIOD_SECONDS = 10.0, 60.0
+#: Seconds that the conditions of a table may take of a period: all others wait meanwhile.
+BUDGET_SECONDS = 10.0
 _EVALUATE = """
 select wamp.evaluate(
     wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
@@ -58,8 +59,7 @@ class Conditions:
         self._own: asyncpg.Connection[Any] | None = None
         #: Tables whose conditions rest, and until when.
         self._resting: dict[int, float] = {}
-        #: When the period of a table began, and what was taken of its budget.
-        self._taken: dict[int, tuple[float, float]] = {}
+        self._budgets = Budgets(BUDGET_SECONDS)
         #: Until when nothing is logged of a table.
         self._told: dict[int, float] = {}
 
@@ -122,7 +122,7 @@ class Conditions:
             return []
         relation = making.layout.relation
         started = asyncio.get_running_loop().time()
-        if self._resting.get(relation, 0.0) > started:
+        if self._resting.get(relation, 0.0) > started or self._budgets.is_spent(relation, started):
             return None
         names = making.layout.reads
         records = "[" + ",".join(_record(row, names) for row in rows) + "]"
@@ -143,26 +143,16 @@ class Conditions:
         if answer is None:
             self._tell(making, started, problem)
             self._resting[relation] = started + rests
-        self._take(relation, started)
+        now = asyncio.get_running_loop().time()
+        self._budgets.take(relation, now - started, now)
+        if self._budgets.is_spent(relation, now):
+            log.warning("the conditions of a watched table took too long", relation=relation)
         if answer is None:
             return None
         return [
             _with(row, making, visible, virtual)
             for row, (visible, virtual) in zip(rows, json.loads(answer), strict=True)
         ]
-
-    def _take(self, relation: int, started: float) -> None:
-        """Count the time since then; have the table rest if it is too much."""
-        now = asyncio.get_running_loop().time()
-        begun, taken = self._taken.get(relation, (started, 0.0))
-        if started >= begun + BUDGET_PERIOD_SECONDS:
-            begun, taken = started, 0.0
-        taken += now - started
-        self._taken[relation] = begun, taken
-        if taken > BUDGET_SECONDS:
-            until = begun + BUDGET_PERIOD_SECONDS
-            self._resting[relation] = max(self._resting.get(relation, 0.0), until)
-            log.warning("the conditions of a watched table took too long", relation=relation)
 
     def _tell(self, making: Making, now: float, problem: str) -> None:
         """Log it once a minute for each table."""

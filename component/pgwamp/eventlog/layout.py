@@ -10,6 +10,7 @@ from typing import Any
 
 from pgwamp.catalog.types import build_types
 from pgwamp.errors import PayloadTooLarge
+from pgwamp.eventlog.composites import Told
 from pgwamp.pgtypes import MOST_PARTS, TextReader, Type, record_texts, text_reader
 
 #: Members of a row of types that a layout leaves out.
@@ -28,6 +29,9 @@ _LEFT_OUT: Mapping[str, Any] = {
 
 #: Octets that the names of members may take in one value: text of composites does not have them.
 MOST_NAME_OCTETS = 16_000_000
+#: Types of a table and their attributes, as in ``wamp.layout``. As a name has at most 63 octets,
+#: this bounds the text, too.
+MOST_ATTRIBUTES = 20_000
 
 
 def _longest_name(kind: Type) -> int:
@@ -174,25 +178,52 @@ def unreadable(text: str) -> str:
     return json.dumps({**json.loads(text), **unknown})
 
 
-def with_composite(text: str, relation: int, told: str | None) -> str:
-    """A layout in which the rows of another relation read as that one's own layout says.
+def read_composite(text: str | None) -> Told:
+    """The layout of a relation whose rows are values of others; None if it is not known."""
+    told = json.loads(text or "{}")
+    if told.get("types") is None:
+        return None
+    composites = frozenset(row["relid"] for row in told["types"] if "relid" in row)
+    return {"types": told["types"], "columns": told["columns"] or {}, "composites": composites}
 
-    Of types that both have it keeps its own: each that changes is told of by itself.
+
+def with_composites(text: str, told: Mapping[int, Told]) -> str:
+    """A layout in which the rows of other relations read as their own layouts say.
+
+    Of types that both have it keeps its own: each that changes is told of by itself. Types can grow
+    after a table was watched: if they have become too many, it is unreadable.
+
+    :param told: by relation, in the order in which they were told.
     """
-    layout, other = json.loads(text), json.loads(told or "{}")
-    if layout["types"] is None or other.get("types") is None:
+    layout = json.loads(text)
+    types: dict[int, Mapping[str, Any]] = {row["oid"]: row for row in layout["types"] or ()}
+    by_relation = {row["relid"]: oid for oid, row in types.items() if "relid" in row}
+    for relation, other in told.items():
+        if other is None or layout["types"] is None:
+            return unreadable(text)
+        for row in other["types"]:
+            if types.setdefault(row["oid"], row) is row and "relid" in row:
+                by_relation[row["relid"]] = row["oid"]
+        if relation in by_relation:
+            oid = by_relation[relation]
+            types[oid] = {**types[oid], "fields": other["columns"].get(str(relation), [])}
+    types = _needed(types, layout["columns"].values())
+    if sum(1 + len(row.get("fields") or ()) for row in types.values()) > MOST_ATTRIBUTES:
         return unreadable(text)
-    types = {row["oid"]: row for row in [*other["types"], *layout["types"]]}
-    for row in types.values():
-        if row.get("relid") == relation:
-            row["fields"] = (other["columns"] or {}).get(str(relation), [])
-    needed: set[int] = set()
-    waiting = [kind for columns in layout["columns"].values() for _, kind in columns]
+    return json.dumps({**layout, "types": [types[oid] for oid in sorted(types)]})
+
+
+def _needed(
+    types: Mapping[int, Mapping[str, Any]], columns: Collection[Sequence[tuple[str, int]]]
+) -> dict[int, Mapping[str, Any]]:
+    """The types that columns are made of."""
+    needed: dict[int, Mapping[str, Any]] = {}
+    waiting = [kind for listed in columns for _, kind in listed]
     while waiting:
         oid = waiting.pop()
         row = types.get(oid)
         if row is not None and oid not in needed:
-            needed.add(oid)
+            needed[oid] = row
             waiting += [kind for _, kind in row.get("fields") or ()]
             waiting += [row[part] for part in ("base", "element") if part in row]
-    return json.dumps({**layout, "types": [types[oid] for oid in sorted(needed)]})
+    return needed

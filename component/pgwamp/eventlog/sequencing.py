@@ -129,12 +129,15 @@ class Sequencing:
             return
         entries: list[Entry] = []
         for part in parts:
-            for row in await self._subjects.outdated(part):
-                entries += await self._take_control(row)
             if part[0].op in CONTROL:
                 entries += await self._take_control(part[0])
-            else:
-                entries += await self.entries.of(await self._ordered(part))
+                continue
+            relations = {row.relation for row in part}
+            await self._subjects.settle(relations)
+            for row in await self._subjects.outdated(part):
+                entries += await self._take_control(row)
+                await self._subjects.settle(relations)
+            entries += await self.entries.of(await self._ordered(part))
         await self._store_with_control(Taken(look.snapshot), entries)
 
     async def _stream(self) -> int:
@@ -142,21 +145,27 @@ class Sequencing:
         begin = self.state.taken
         assert begin.taking is not None
         number, octets, changes, here = 0, 0, list[RawRow](), begin
+        entries, has_control = list[Entry](), False
         async with aclosing(self._changes(begin)) as found:
             async for change, after in found:
                 number += 1
                 if change.op in CONTROL:
-                    await self._store(here, await self.entries.of(changes))
-                    await self._store_with_control(after, await self._take_control(change))
-                    octets, changes = 0, []
+                    # Stored with what follows: layouts are made anew when rows need them.
+                    entries += await self.entries.of(changes)
+                    entries += await self._take_control(change)
+                    changes, has_control = [], True
                 else:
                     changes.append(change)
                     octets += change.size
                 here = after
-                if len(changes) >= AT_ONCE or octets >= OCTETS_AT_ONCE:
-                    await self._store(here, await self.entries.of(changes))
-                    octets, changes = 0, []
-        await self._store(Taken(begin.taking), await self.entries.of(changes))
+                if len(entries) + len(changes) >= AT_ONCE or octets >= OCTETS_AT_ONCE:
+                    entries += await self.entries.of(changes)
+                    store = self._store_with_control if has_control else self._store
+                    await store(here, entries)
+                    octets, changes, entries, has_control = 0, [], [], False
+        entries += await self.entries.of(changes)
+        store = self._store_with_control if has_control else self._store
+        await store(Taken(begin.taking), entries)
         return number
 
     async def _changes(self, begin: Taken) -> AsyncGenerator[tuple[RawRow, Taken]]:
@@ -214,6 +223,7 @@ class Sequencing:
         for row in rows:
             if row.op in CONTROL:
                 return found, row
+            await self._subjects.settle([row.relation])
             if not self._subjects.fits(row):
                 for control in await self._subjects.outdated([row]):
                     return found, control
@@ -252,6 +262,7 @@ class Sequencing:
 
         All of it is made before: a condition takes its time, and the transaction must not.
         """
+        await self._subjects.settle()
         async with self._connection.transaction():
             await self.state.fence()
             await self._subjects.store()

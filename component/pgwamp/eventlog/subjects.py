@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Hashable, Iterable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.layout import Columns, Layout, unreadable, with_composite
+from pgwamp.eventlog.budget import Budgets
+from pgwamp.eventlog.composites import Composites, Told
+from pgwamp.eventlog.layout import (
+    Columns,
+    Layout,
+    read_composite,
+    unreadable,
+    with_composites,
+)
 from pgwamp.eventlog.making import UNREADABLE, Making
 
 log = logs.get(__name__)
+_Result = TypeVar("_Result")
 _LOAD = "select relation::oid::bigint as relation, layout, options from wamp.layout"
 _KEEP = """
 insert into wamp.layout as k (relation, layout, options) values ($1::bigint::oid, $2, $3)
@@ -60,12 +70,18 @@ where relation = $1::bigint::oid and op <> 'forgotten'
 
 #: Characters of a layout that is read on the event loop; a longer one is read in a thread.
 MOST_ON_LOOP = 20_000
+#: Characters of layouts of composites that wait to be taken over.
+MOST_WAITING = 4_000_000
+#: Seconds that the layouts of a table may take of a period, of which a common one takes a
+#: thousandth: all other tables wait meanwhile.
+BUDGET_SECONDS = 2.0
 
 
 class Subjects:
     """Layouts and options by table; stored in the transaction that takes what changes them.
 
-    If that fails, they are to be loaded anew.
+    If that fails, they are to be loaded anew. A type that changes again and again changes layouts
+    of all tables that use it: they are made anew only when they are needed (:meth:`settle`).
     """
 
     def __init__(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool):
@@ -75,8 +91,10 @@ class Subjects:
         self._makings: dict[int, Making] = {}
         #: The watched table of each member, itself included.
         self._tables: dict[int, int] = {}
-        #: Statements that store what was noted, with their arguments.
-        self._unstored: list[tuple[str, *tuple[object, ...]]] = []
+        #: Arguments of statements that store what was noted, by statement and table.
+        self._unstored: dict[tuple[str, int], Sequence[object]] = {}
+        self._composites = Composites()
+        self._budgets = Budgets(BUDGET_SECONDS)
         #: Tables whose layout was asked for, with the stamps of the rows that wanted it.
         self._asked: set[tuple[int, int]] = set()
         #: Of partitions with columns in another order: where those of the table are.
@@ -86,9 +104,11 @@ class Subjects:
         """Read them; those that nobody has told of yet come with what is new."""
         await self._connection.execute(_TELL_AGAIN)
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
+        self._composites, self._unstored = Composites(), {}
         rows = await self._connection.fetch(_LOAD)
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
+        self._budgets = Budgets(BUDGET_SECONDS)
         lost = [row["relation"] for row in rows if not self._is_readable(row["relation"])]
         if lost:
             unknown = [relation for relation in lost if relation not in self._makings]
@@ -105,9 +125,10 @@ class Subjects:
 
     async def store(self) -> None:
         """Store what was noted; in the transaction that goes beyond it."""
-        for statement in self._unstored:
-            await self._connection.execute(*statement)
-        self._unstored = []
+        assert not self._composites, "settled before"
+        for (statement, relation), arguments in self._unstored.items():
+            await self._connection.execute(statement, relation, *arguments)
+        self._unstored = {}
 
     async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
         """Take over what a control row says.
@@ -118,20 +139,17 @@ class Subjects:
         before = self.making(relation)
         known, options = self._texts.get(relation, (None, "{}"))
         if row.op == "x":
-            self._unstored.append((_DROP, relation))
+            self._store_later(_DROP, relation)
             self._forget(relation)
         elif row.op == "w" and row.new:
             options = json.dumps(json.loads(row.new).get("options") or {})
             await self._keep(relation, row.new, options)
         elif row.op == "l":
             if known is not None:
-                await self._keep(relation, row.new or unreadable(known), options)
-            for table in self._made_of(relation):
-                text, options = self._texts[table]
-                text = await asyncio.to_thread(with_composite, text, relation, row.new)
-                await self._keep(table, text, options)
+                await self._change(relation, row.new)
+            await self._wait(relation, row.new)
         elif row.op == "f":
-            self._unstored.append((_FORGET, relation))
+            self._store_later(_FORGET, relation)
         after = self.making(relation)
         if row.op != "l" or before is None or after is None:
             return [], []
@@ -141,10 +159,23 @@ class Subjects:
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
 
+    async def settle(self, relations: Iterable[int] | None = None) -> None:
+        """Make the layouts anew that composites have changed: of some tables or partitions, or all.
+
+        Before, rows of these tables read as they were, and nothing can be stored.
+        """
+        if not self._composites:
+            return
+        tables = None if relations is None else set(map(self.table_of, relations))
+        for table, told in self._composites.waiting(tables):
+            await self._change(table, self._texts[table][0], told)
+            # Calls go on meanwhile.
+            await asyncio.sleep(0)
+
     def concerns(self, row: RawRow) -> bool:
         """Whether a control row says something of a table that is watched, or will be."""
         relation = row.relation
-        return row.op == "w" or relation in self._texts or bool(self._made_of(relation))
+        return row.op == "w" or relation in self._texts or bool(self._composites.tables(relation))
 
     def ask_again(self) -> None:
         """Ask for layouts that did not fit: they may have changed."""
@@ -224,37 +255,76 @@ class Subjects:
             return None
         return self._tables[relation], tuple(texts[place] for place in columns.key)
 
-    def _made_of(self, relation: int) -> list[int]:
-        """The watched tables with rows of a relation among their values."""
-        makings = self._makings.items()
-        return [table for table, making in makings if relation in making.layout.composites]
+    async def _wait(self, relation: int, text: str | None) -> None:
+        """Have the tables wait that are made of a relation."""
+        if not self._composites.tables(relation):
+            return
+        size = len(text or "")
+        if size > MOST_ON_LOOP:
+            told = await asyncio.to_thread(read_composite, text)
+        else:
+            told = read_composite(text)
+        self._composites.wait(relation, told, size)
+        if self._composites.size > MOST_WAITING:
+            await self.settle()
 
     def _is_readable(self, relation: int) -> bool:
         return relation in self._makings and self._makings[relation].layout.is_readable
 
+    async def _change(
+        self, relation: int, text: str | None, told: Mapping[int, Told] | None = None
+    ) -> None:
+        """Take over a layout, with what its composites are; as unknown if it takes too long."""
+        known, options = self._texts[relation]
+        is_spent = self._budgets.is_spent(relation, asyncio.get_running_loop().time())
+        if is_spent and self._is_readable(relation):
+            log.warning("the layouts of a watched table took too long", relation=relation)
+        if text is None or is_spent:
+            text = await self._spend(relation, len(text or known), unreadable, text or known)
+        elif told:
+            size = len(text) + self._composites.size
+            text = await self._spend(relation, size, with_composites, text, told)
+        await self._keep(relation, text, options)
+
     async def _keep(self, relation: int, layout: str, options: str) -> None:
         """Take over a layout, as far as it can be read, and store it."""
         if (layout, options) == self._texts.get(relation):
+            self._composites.know(relation, self._makings[relation].layout.composites)
             return
         await self._use(relation, layout, options)
         if relation in self._texts:
-            self._unstored.append((_KEEP, relation, *self._texts[relation]))
+            self._store_later(_KEEP, relation, *self._texts[relation])
+
+    def _store_later(self, statement: str, relation: int, *arguments: object) -> None:
+        """Store it after all others; once, however often."""
+        self._unstored.pop((statement, relation), None)
+        self._unstored[statement, relation] = arguments
 
     async def _use(self, relation: int, layout: str, options: str) -> None:
-        if len(layout) > MOST_ON_LOOP:
-            read = await asyncio.to_thread(self._read, relation, layout, options)
-        else:
-            read = self._read(relation, layout, options)
+        size = len(layout)
+        read = await self._spend(relation, size, self._read, relation, layout, options)
         self._forget(relation)
         if read is not None:
             text, making = read
             self._texts[relation] = text, options
             self._makings[relation] = making
+            self._composites.know(relation, making.layout.composites)
             names = list(making.layout.columns.names)
             for member, columns in making.layout.members.items():
                 self._tables[member] = relation
                 if list(columns.names) != names and sorted(columns.names) == sorted(names):
                     self._places[member] = [columns.names.index(name) for name in names]
+
+    async def _spend(
+        self, relation: int, size: int, work: Callable[..., _Result], *arguments: object
+    ) -> _Result:
+        """Do some work on a layout, off the event loop if it is long; its table pays for it."""
+        if size > MOST_ON_LOOP:
+            result, seconds = await asyncio.to_thread(_timed, work, *arguments)
+        else:
+            result, seconds = _timed(work, *arguments)
+        self._budgets.take(relation, seconds, asyncio.get_running_loop().time())
+        return result
 
     def _read(self, relation: int, layout: str, options: str) -> tuple[str, Making] | None:
         """What makes the events of a table: without values, if its columns cannot be read."""
@@ -278,6 +348,14 @@ class Subjects:
     def _forget(self, relation: int) -> None:
         self._texts.pop(relation, None)
         self._makings.pop(relation, None)
+        self._composites.forget(relation)
         for member in [m for m, table in self._tables.items() if table == relation]:
             del self._tables[member]
             self._places.pop(member, None)
+
+
+def _timed(work: Callable[..., _Result], *arguments: object) -> tuple[_Result, float]:
+    """What some work results in, and the seconds of this thread that it took."""
+    started = time.thread_time()
+    result = work(*arguments)
+    return result, time.thread_time() - started

@@ -9,6 +9,10 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- As in wamp.capture.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
 declare
     publish constant regprocedure := 'wamp.publish(text, jsonb, jsonb, jsonb)';

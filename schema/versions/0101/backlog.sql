@@ -18,6 +18,10 @@ language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+-- As in wamp.capture.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 -- Of a snapshot the planner knows nothing, and would take a third of the table to be new.
 set enable_seqscan = off
 as $$

@@ -26,7 +26,9 @@ set bytea_output = 'hex'
 set extra_float_digits = 1
 set lc_monetary = 'C'
 set quote_all_identifiers = off
--- It would tell the writer the columns that it may not read.
+-- They would tell the writer the columns that it may not read.
+set debug_print_parse = off
+set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 #variable_conflict use_variable

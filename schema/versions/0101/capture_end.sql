@@ -6,6 +6,10 @@ create or replace function wamp.capture_end() returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- As in wamp.capture.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
 declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);

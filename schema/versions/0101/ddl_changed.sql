@@ -21,6 +21,10 @@ begin
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    -- As in wamp.note_layouts.
+    set debug_print_parse = off
+    set debug_print_rewritten = off
+    set debug_print_plan = off
     -- Whoever keeps wamp.raw locked holds up no statement for long.
     set lock_timeout = '2s'
     as $$

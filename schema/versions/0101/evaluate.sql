@@ -7,6 +7,10 @@ create or replace function wamp.evaluate(statement text, records json) returns j
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- As in wamp.capture.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 set timezone = 'UTC'
 set datestyle = 'ISO, MDY'
 set intervalstyle = 'iso_8601'

@@ -8,6 +8,10 @@ create or replace function wamp.note_layouts(changed regclass[], altered regclas
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- They would show the caller the options of a watch.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
 declare
     noted regclass;

@@ -11,6 +11,10 @@ create or replace function wamp.publish(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- They would show the caller what others may publish.
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
 declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
