@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg2
@@ -21,6 +24,9 @@ from .watching import watch
 
 #: Run as the owner of the schema wamp, each of these would say so.
 EVIL = "create table if not exists public.proof as select current_user::text as who"
+
+#: Settings that have a statement tell its client how it is planned, with all constants.
+PRINTING = ("debug_print_parse", "debug_print_rewritten", "debug_print_plan")
 
 
 @pytest.fixture
@@ -198,6 +204,44 @@ def test_every_function_of_the_schema_fixes_its_search_path(followed: Database) 
         )
         == []
     )
+
+
+def test_every_function_with_rights_of_its_own_prints_no_plans(followed: Database) -> None:
+    functions = followed.query(
+        "select proname, proconfig from pg_proc "
+        "where pronamespace = 'wamp'::regnamespace and prosecdef"
+    )
+    assert {"capture", "ddl_changed", "note_layouts", "publish"} <= {name for name, _ in functions}
+    wanted = {f"{setting}=off" for setting in PRINTING}
+    assert [name for name, settings in functions if not wanted <= set(settings)] == []
+
+
+@pytest.mark.parametrize("statement", ["alter table parts drop column v", "update item set v = 1"])
+def test_plans_tell_a_stranger_nothing_that_they_may_not_read(
+    followed: Database, server: Server, statement: str
+) -> None:
+    secret = "hidden_4711"
+    followed.query("alter table item add column held text")
+    followed.query("insert into item values (1, null, %s)", secret)
+    followed.query(f"revoke select on item from {GUEST}")
+    with closing(connect(server.url(followed.name))) as administrator:
+        options = json.dumps({"topic": f"com.{secret}.{{v}}"})
+        query(administrator, "select wamp.watch('public.parts', %s)", options)
+    guest = followed.connect(GUEST)
+    query(guest, "set client_min_messages = log; set debug_pretty_print = off")
+    for setting in PRINTING:
+        query(guest, f"set {setting} = on")
+    # A list would keep the last fifty only.
+    printed = guest.notices = deque()
+    with suppress(psycopg2.Error):
+        query(guest, statement)
+    assert any("parse tree" in notice for notice in printed), "of the statement itself"
+    # Constants are printed as signed numbers of octets.
+    texts = [
+        notice + "".join(chr(int(number) % 256) for number in re.findall(r"-?\d+", notice))
+        for notice in printed
+    ]
+    assert [text for text in texts if secret in text] == []
 
 
 def test_a_restored_database_captures_on(
