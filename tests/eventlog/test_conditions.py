@@ -212,7 +212,12 @@ VIRTUAL = (
     "int generated always as (5) virtual",
     "date generated always as (null) virtual",
 )
-READERS = {"int": json.loads, "jsonb": json.loads, "boolean": {"t": True, "f": False}.get}
+READERS = {
+    "int": json.loads,
+    "jsonb": json.loads,
+    "boolean": {"t": True, "f": False}.get,
+    "timestamp(0)": lambda text: text.replace(" ", "T"),
+}
 
 
 async def test_virtual_columns_are_those_of_the_table(log: Log) -> None:
