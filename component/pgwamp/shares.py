@@ -83,13 +83,21 @@ class Shares:
 
         :raises Unavailable: there is none for this caller; the message says which bound is reached.
         """
-        person = _person(caller)
+        person = person_of(caller)
         if not self.take(caller.authrole, person):
             raise Unavailable(self._refusal(person))
         try:
             yield
         finally:
             self.give_back(caller.authrole, person)
+
+    def has_place(self, caller: Caller) -> bool:
+        """Whether a caller who asks for a place now has it at once."""
+        return not self._queues and self._has_room(caller.authrole, person_of(caller))
+
+    def is_used_up(self, caller: Caller) -> bool:
+        """Whether a caller has its whole share."""
+        return self._by_person.get(person_of(caller), 0) >= self.per_caller
 
     def _refusal(self, person: Person) -> str:
         if self._by_person.get(person, 0) >= self.per_caller:
@@ -220,7 +228,7 @@ class Place:
     ):
         self._shares = shares
         self._role = caller.authrole
-        self._person = _person(caller)
+        self._person = person_of(caller)
         self._seconds = seconds
         self._refusal = refusal
 
@@ -252,7 +260,7 @@ class Party:
 
     def join(self, caller: Caller) -> None:
         """Become a member."""
-        member = caller.authrole, _person(caller)
+        member = caller.authrole, person_of(caller)
         self.members[member] += 1
         if self.members[member] == 1:
             for place in self.awaited:
@@ -260,7 +268,7 @@ class Party:
 
     def leave(self, caller: Caller) -> None:
         """Be a member no longer, once it was left as often as joined."""
-        member = caller.authrole, _person(caller)
+        member = caller.authrole, person_of(caller)
         _decrease(self.members, member, 1)
         if member not in self.members:
             for place in self.awaited:
@@ -341,7 +349,7 @@ class Budget:
 
         :raises Unavailable: that would be too many.
         """
-        person = _person(caller)
+        person = person_of(caller)
         spent = self._by_person.get(person, 0) + octets
         total = self._spent + octets
         too_many = total > self._total or spent > self._per_caller
@@ -356,10 +364,11 @@ class Budget:
     def give_back(self, caller: Caller, octets: int) -> None:
         """Give back what was spent."""
         self._spent -= octets
-        _decrease(self._by_person, _person(caller), octets)
+        _decrease(self._by_person, person_of(caller), octets)
 
 
-def _person(caller: Caller) -> Person:
+def person_of(caller: Caller) -> Person:
+    """The one caller that a call counts to."""
     if caller.authid is not None:
         return "authid", caller.authid
     return "session", caller.session

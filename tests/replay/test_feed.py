@@ -135,7 +135,6 @@ async def test_who_does_not_read_lags_and_holds_nothing(
     component: Component, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "WAITING_EVENTS", 50)
-    monkeypatch.setattr(feed_module, "FULL_SECONDS", 0.2)
     async with component.feed.subscribe() as idle, component.feed.subscribe() as reading:
         for start in range(0, 200, 20):
             database.execute(

@@ -13,6 +13,7 @@ from pgwamp.errors import CallError
 from pgwamp.query import shape as shape_module
 from pgwamp.replay import feed as feed_module
 from pgwamp.replay import follow as follow_module
+from pgwamp.replay import patience as patience_module
 from pgwamp.replay import rights as rights_module
 from tests.conftest import Connect, Database, PausesOf, Serve
 from tests.replay.appending import until_logged
@@ -263,7 +264,6 @@ async def test_who_does_not_keep_up_misses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed_module, "WAITING_EVENTS", 50)
-    monkeypatch.setattr(feed_module, "FULL_SECONDS", 0.2)
     database.execute(*ITEM)
     component = await serve()
     client = await connect()
@@ -332,10 +332,12 @@ async def test_a_burst_sends_nobody_back_to_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed_module, "WAITING_EVENTS", 400)
+    # However slow the machine is.
+    monkeypatch.setattr(patience_module, "SAVED_SECONDS", 60.0)
+    monkeypatch.setattr(patience_module, "PAGE_SECONDS", 60.0)
     database.execute(*ITEM)
     component = await serve(database={"pool_max": 1})
-    client = await connect()
-    followers = [Follower(client, f"{prefix}.item.follow") for _ in range(8)]
+    followers = [Follower(await connect(), f"{prefix}.item.follow") for _ in range(8)]
     for follower in followers:
         await follower.begun()
     await until_subscribed(component, 8)

@@ -7,19 +7,25 @@ It reads on from its own position, which every page verifies. When that is lost,
 all subscriptions lag: a follower then reads by pages from its own position, and a live query
 evaluates anew. :class:`pgwamp.replay.handover.Handover` says how a subscription joins without a
 gap.
+
+It waits for a subscription that is full, so that a burst sends nobody back to pages, but makes all
+others late meanwhile: so only as :class:`pgwamp.replay.patience.Patience` allows, and never for a
+follower that waits for another of the same caller.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import LOGGED, Listener
@@ -28,9 +34,10 @@ from pgwamp.eventlog.log import PAGE_BYTES, Page, last_position, read_page
 from pgwamp.eventlog.position import START, Position
 from pgwamp.naming import Naming
 from pgwamp.replay.change import Change, complete, outlines
+from pgwamp.replay.patience import Patience
 from pgwamp.replay.tables import TableNow, read_tables
 from pgwamp.settings import LimitSettings
-from pgwamp.shares import Shares
+from pgwamp.shares import Person, Shares, person_of
 from pgwamp.tasks import end, is_ending
 
 log = logs.get(__name__)
@@ -40,8 +47,6 @@ _DDL = "reload"
 PAGE_EVENTS = 200
 #: Events and octets that may wait for one subscription. All share the same batches.
 WAITING_EVENTS, WAITING_OCTETS = 10 * PAGE_EVENTS, 8 * PAGE_BYTES
-#: Seconds that reading waits for a subscription that is full.
-FULL_SECONDS = 2.0
 #: Pages of events that followers have read and not sent yet: each is as large as a message.
 UNSENT_PAGES = 4
 #: Seconds between polls when nobody says that there is something.
@@ -73,10 +78,17 @@ class Batch:
 
 
 class Subscription:
-    """What the feed has for one follower; bounded, and dropped as a whole when it is too much."""
+    """What the feed has for one follower; bounded, and dropped as a whole when it is too much.
 
-    def __init__(self, taken: asyncio.Event) -> None:
+    :param taken: set when something was taken.
+    :ivar caller: who follows; None for the component itself.
+    :ivar awaits_place: whether what is next is only taken with a place to send it from.
+    """
+
+    def __init__(self, taken: asyncio.Event, caller: Caller | None = None) -> None:
         self._taken = taken
+        self.caller = caller
+        self.awaits_place = False
         self._batches: deque[Batch] = deque()
         self._waiting = 0
         self._octets = 0
@@ -92,25 +104,36 @@ class Subscription:
 
         A batch without changes says that the schema may have changed.
         """
-        await self.ready()
+        await self.peek()
         batch = self._batches.popleft()
         self._waiting -= len(batch.changes)
         self._octets -= batch.octets
         self._taken.set()
         return batch
 
-    async def ready(self) -> int:
-        """Wait for a batch, and answer its octets without taking it. Raises :class:`Lagged`."""
+    @contextmanager
+    def awaiting_place(self) -> Iterator[None]:
+        """Let the feed know that a place is awaited, until it has come."""
+        self.awaits_place = True
+        # If the feed waits for this one already, it looks again.
+        self._taken.set()
+        try:
+            yield
+        finally:
+            self.awaits_place = False
+
+    async def peek(self) -> Batch:
+        """As :meth:`batch`, without taking it: it stays among those that all share."""
         while not self._batches:
             if self._lagged:
                 raise Lagged
             self._signal.clear()
             await self._signal.wait()
-        return self._batches[0].octets
+        return self._batches[0]
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be put before something is taken."""
+        """Whether nothing more may be put before something is taken."""
         return self._waiting >= WAITING_EVENTS or self._octets >= WAITING_OCTETS
 
     def put(self, batch: Batch) -> None:
@@ -150,6 +173,7 @@ class Feed:
         self._subscriptions: set[Subscription] = set()
         self._signal = asyncio.Event()
         self._taken = asyncio.Event()
+        self._patience = Patience(time.monotonic())
         self._starting = asyncio.Lock()
         self._users = 0
         self._task: asyncio.Task[None] | None = None
@@ -158,12 +182,13 @@ class Feed:
         listener.add(self._hear)
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscription]:
+    async def subscribe(self, caller: Caller | None = None) -> AsyncIterator[Subscription]:
         """Take whatever is logged from now on, and perhaps some of what was just before.
 
+        :param caller: who follows; None for the component itself.
         :raises Unavailable: the database is away.
         """
-        subscription = Subscription(self._taken)
+        subscription = Subscription(self._taken, caller)
         self._users += 1
         try:
             await self._start()
@@ -272,17 +297,43 @@ class Feed:
         return Batch(changes, self._position, changes[-1].event.position, octets)
 
     async def _wait_for_full(self) -> None:
-        """Wait for those who are full, but not for long.
+        """Wait for those who are full, as long as that is worth it; the others of them lag.
 
         Reading is faster than sending: without a wait a burst would send everybody back to pages.
         """
-        deadline = asyncio.get_running_loop().time() + FULL_SECONDS
-        while full := [s for s in self._subscriptions if s.is_full]:
-            self._taken.clear()
-            try:
-                async with asyncio.timeout_at(deadline):
+        began = time.monotonic()
+        seconds = self._patience.seconds(began)
+        try:
+            async with asyncio.timeout(seconds):
+                while self._waited_for(began):
+                    self._taken.clear()
                     await self._taken.wait()
-            except TimeoutError:
-                self._subscriptions.difference_update(full)
-                for subscription in full:
-                    subscription.lag()
+        except TimeoutError:
+            now = time.monotonic()
+            full = [s for s in self._subscriptions if s.is_full]
+            for subscription in full:
+                self._patience.waited_in_vain(_key(subscription), seconds, now)
+            self._lag(full)
+        self._patience.spend(time.monotonic() - began)
+
+    def _waited_for(self, now: float) -> bool:
+        """Whether there is one that is full and worth a wait; all others that are full lag."""
+        full = [s for s in self._subscriptions if s.is_full]
+        vain = [s for s in full if self._awaits_own(s) or not self._patience.is_for(_key(s), now)]
+        self._lag(vain)
+        return len(vain) < len(full)
+
+    def _awaits_own(self, subscription: Subscription) -> bool:
+        """Whether its follower waits for another one of the same caller."""
+        caller = subscription.caller
+        return caller is not None and subscription.awaits_place and self.unsent.is_used_up(caller)
+
+    def _lag(self, subscriptions: Iterable[Subscription]) -> None:
+        for subscription in subscriptions:
+            self._subscriptions.discard(subscription)
+            subscription.lag()
+
+
+def _key(subscription: Subscription) -> Person | None:
+    """Whom a wait for a subscription counts to."""
+    return None if subscription.caller is None else person_of(subscription.caller)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from pgwamp.replay.event_filter import EventFilter
 from pgwamp.replay.feed import Feed, Lagged, Subscription
 from pgwamp.replay.handover import Handover
 from pgwamp.replay.initial_snapshot import InitialSnapshot, flush
-from pgwamp.replay.pages import PageReader, as_sent
+from pgwamp.replay.pages import PageReader, ReplayPage, as_sent
 from pgwamp.replay.rights import Rights
 from pgwamp.replay.subjects import Subject, TableSubject
 from pgwamp.session import Call, Procedure
@@ -36,8 +36,10 @@ from pgwamp.shares import Party
 
 #: Events of one item, and octets that several of them may have.
 ITEM_EVENTS, ITEM_OCTETS = 500, 1_000_000
-#: Octets of a batch of the feed that a follower takes without a place among those who send.
+#: Octets of events that a follower takes from the feed without a place among those who send.
 SMALL_OCTETS = 20_000
+#: Events looked at for one page while a place is held: others wait for it.
+HELD_LOOKED_AT = 2_000
 #: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
 QUIET_SECONDS = 60.0
 _SCHEMAS: dict[str, dict[str, Any]] = {
@@ -122,6 +124,7 @@ class _Follow:
         self._filter: EventFilter | None = None
         self._contained: Snapshot | None = None
         self._sent: Position | None = None
+        self._subscription: Subscription | None = None
         self._snapshot = request.get("snapshot", False)
         if not isinstance(self._snapshot, bool):
             raise InvalidArgument("snapshot", "expected true or false")
@@ -148,9 +151,11 @@ class _Follow:
         if self._since is None:
             await self._send([], position)
         while True:
+            self._subscription = None
             # Before subscribing, so that the queue need not hold what happens meanwhile.
             await self._catch_up()
-            async with common.feed.subscribe() as subscription:
+            async with common.feed.subscribe(self._caller) as subscription:
+                self._subscription = subscription
                 await self._catch_up()
                 handover = Handover(self._position)
                 try:
@@ -176,49 +181,87 @@ class _Follow:
 
         :raises CursorExpired: the position is not in the log any more.
         """
-        more = True
-        while more:
-            # The place is kept until the page was sent: there are never more pages than places.
-            async with self._common.feed.unsent.place(self._caller):
-                more = await self._send_page()
+        while await self._send_page():
+            pass
 
     async def _send_page(self) -> bool:
         """Whether there may be further events already."""
+        unsent = self._common.feed.unsent
+        # A place is only for what is sent, and not for looking for it.
+        page = await self._read_page()
+        if not page.changes:
+            self._position = page.end
+            return page.more
+        if unsent.has_place(self._caller):
+            async with unsent.place(self._caller):
+                return await self._send_read(page)
+        # It is dropped and read again: there are never more pages than places.
+        self._position = page.start
+        del page
+        async with self._place():
+            return await self._send_read(await self._read_page(HELD_LOOKED_AT))
+
+    async def _read_page(self, most: int | None = None) -> ReplayPage:
+        """The next page, of events that the caller may have before and after it was read.
+
+        :param most: events that are looked at.
+        """
         pages = self._common.pages
         async with self._connection() as connection:
             wanted = self._is_now(await self._ask(connection))
             batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
-            page = await pages.read(connection, self._position, wanted, batch)
+            page = await pages.read(connection, self._position, wanted, batch, most)
+            if not page.changes:
+                return page
+            # A right may have gone between the question and what was read after it.
+            wanted = self._is_now(await self._ask(connection))
+        return replace(page, changes=[change for change in page.changes if change in wanted])
+
+    async def _send_read(self, page: ReplayPage) -> bool:
+        """Send a page; whether there may be further events already."""
         self._position = page.end
         if page.changes:
-            # A right may have gone between the question and what was read after it.
-            wanted = await self._ask_again()
-            await self._send([c for c in page.changes if c in wanted], self._position)
+            await self._send(page.changes, page.end)
         return page.more
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for a place among those who send; the feed knows of the wait."""
+        async with AsyncExitStack() as place:
+            with self._subscription.awaiting_place() if self._subscription else nullcontext():
+                await place.enter_async_context(self._common.feed.unsent.place(self._caller))
+            yield
 
     async def _live(self, subscription: Subscription, handover: Handover) -> None:
         while True:
             try:
                 async with asyncio.timeout(QUIET_SECONDS):
-                    octets = await subscription.ready()
+                    await subscription.peek()
             except TimeoutError:
                 await self._ask_again()
                 if handover.position != self._sent:
                     await self._send([], handover.position)
                 continue
-            if octets <= SMALL_OCTETS:
-                await self._send_batch(subscription, handover)
-                continue
+            wanted = await self._ask_again()
+            unseen = handover.unseen(await subscription.peek())
+            octets = sum(change.octets for change in unseen if change in wanted)
             # What waits is shared by all; what was taken is each one's own until it was sent.
-            async with self._common.feed.unsent.place(self._caller):
-                await self._send_batch(subscription, handover)
+            del unseen
+            if octets <= SMALL_OCTETS:
+                await self._send_batch(subscription, handover, wanted)
+                continue
+            async with self._place():
+                await self._send_batch(subscription, handover, await self._ask_again())
 
-    async def _send_batch(self, subscription: Subscription, handover: Handover) -> None:
-        """Send what is next of a subscription that is ready."""
+    async def _send_batch(
+        self, subscription: Subscription, handover: Handover, wanted: EventFilter
+    ) -> None:
+        """Send what is wanted of the batch that is next."""
         pages = self._common.pages
-        wanted = await self._ask_again()
-        batch = await subscription.batch()
-        changes = [change for change in handover.take(batch) if change in wanted]
+        unseen = handover.take(await subscription.batch())
+        changes = [change for change in unseen if change in wanted]
+        # All others of the batch may go.
+        del unseen
         batches = list(pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS))
         for part in batches[:-1]:
             await self._send(part, part[-1].event.position)

@@ -24,6 +24,13 @@ class Handover:
         self.position = position
 
     def take(self, batch: Batch) -> Sequence[Change]:
+        """As :meth:`unseen`, and go on from the end of the batch."""
+        changes = self.unseen(batch)
+        if batch.end.number >= self.position.number:
+            self.position = batch.end
+        return changes
+
+    def unseen(self, batch: Batch) -> Sequence[Change]:
         """The changes of a batch that are new.
 
         :raises Lagged: the position is not where the feed is: the database may have lost it.
@@ -45,5 +52,4 @@ class Handover:
             found = batch.start
         if found != mine:
             raise Lagged
-        self.position = batch.end
         return changes

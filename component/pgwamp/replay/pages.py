@@ -26,10 +26,12 @@ MOST_LOOKED_AT = 20_000
 class ReplayPage:
     """Some events in order, and where to go on.
 
+    :ivar start: a position before the first, with nothing wanted in between.
     :ivar more: whether there may be further events already.
     """
 
     changes: list[Change]
+    start: Position
     end: Position
     more: bool
 
@@ -99,13 +101,18 @@ class PageReader:
         position: Position,
         wanted: EventFilter,
         batch: MessageBatch,
+        most: int | None = None,
     ) -> ReplayPage:
         """What is wanted after a position, until the message is full or there is no more.
 
+        :param most: events that are looked at; :data:`MOST_LOOKED_AT` when missing.
         :raises CursorExpired: the position is not in the log any more.
         """
-        looked_at = 0
+        looked_at, most = 0, most or MOST_LOOKED_AT
+        start = position
         while True:
+            if not batch.changes:
+                start = position
             page = await read_page(
                 connection, position, PAGE_EVENTS, wanted.relation, largest=self._most
             )
@@ -114,11 +121,11 @@ class PageReader:
             chosen = [change for change in outlined if change in wanted]
             async for change in complete(chosen):
                 if not batch.add(change):
-                    return ReplayPage(batch.changes, batch.changes[-1].event.position, True)
+                    return ReplayPage(batch.changes, start, batch.changes[-1].event.position, True)
             position = page.end
             looked_at += len(page.events)
-            if not page.more or looked_at >= MOST_LOOKED_AT:
-                return ReplayPage(batch.changes, position, page.more)
+            if not page.more or looked_at >= most:
+                return ReplayPage(batch.changes, start, position, page.more)
 
 
 def as_sent(changes: Iterable[Change]) -> list[Mapping[str, Any]]:
