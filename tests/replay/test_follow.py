@@ -13,7 +13,6 @@ from pgwamp.errors import CallError
 from pgwamp.query import shape as shape_module
 from pgwamp.replay import feed as feed_module
 from pgwamp.replay import follow as follow_module
-from pgwamp.replay import patience as patience_module
 from pgwamp.replay import rights as rights_module
 from tests.conftest import Connect, Database, PausesOf, Serve
 from tests.replay.appending import until_logged
@@ -322,33 +321,6 @@ async def until_subscribed(component: Component, number: int) -> None:
     async with asyncio.timeout(10):
         while len(component.feed._subscriptions) != number:  # noqa: ASYNC110 (nothing tells of it)
             await asyncio.sleep(0.01)
-
-
-async def test_a_burst_sends_nobody_back_to_pages(
-    serve: Serve,
-    connect: Connect,
-    database: Database,
-    prefix: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(feed_module, "WAITING_EVENTS", 400)
-    # However slow the machine is.
-    monkeypatch.setattr(patience_module, "SAVED_SECONDS", 60.0)
-    monkeypatch.setattr(patience_module, "PAGE_SECONDS", 60.0)
-    database.execute(*ITEM)
-    component = await serve(database={"pool_max": 1})
-    followers = [Follower(await connect(), f"{prefix}.item.follow") for _ in range(8)]
-    for follower in followers:
-        await follower.begun()
-    await until_subscribed(component, 8)
-    database.execute("insert into item values (0)")
-    for follower in followers:
-        await follower.keys(1)
-    subscribed = set(component.feed._subscriptions)
-    database.execute("insert into item select n from generate_series(1, 3000) as n")
-    for follower in followers:
-        assert await follower.keys(3001, 60) == list(range(3001))
-    assert component.feed._subscriptions == subscribed
 
 
 async def test_a_quiet_follower_gets_a_new_cursor_now_and_then(

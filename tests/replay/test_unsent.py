@@ -190,3 +190,27 @@ async def test_the_feed_waits_for_none_that_waits_for_another_of_its_caller(
         assert len(component.feed._subscriptions) == 2
     router.take(everything=True)
     await _until(lambda: sorted(router.keys["slow"]) == sorted([1, 2, 4, 5, 6] * 3))
+
+
+async def test_a_burst_sends_none_of_several_callers_back_to_pages(
+    load: Load, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "WAITING_EVENTS", 400)
+    # However slow the machine is.
+    monkeypatch.setattr(patience_module, "SAVED_SECONDS", 60.0)
+    monkeypatch.setattr(patience_module, "PAGE_SECONDS", 60.0)
+    database.execute(*ITEM)
+    component = await load(database={"pool_max": 1})
+    router = SlowRouter(component)
+    router.take(everything=True)
+    callers = [f"c{number}" for number in range(8)]
+    for caller in callers:
+        router.follow(caller)
+    await router.until_subscribed(8)
+    for number in (0, 1):  # the first may be read before they are live
+        database.execute(inserted(number), LOGGED)
+        await router.until_sent({caller: list(range(number + 1)) for caller in callers})
+    subscribed = set(component.feed._subscriptions)
+    database.execute(inserted(*range(2, 3000)), LOGGED)
+    await router.until_sent({caller: list(range(3000)) for caller in callers})
+    assert component.feed._subscriptions == subscribed
