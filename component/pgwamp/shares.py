@@ -96,8 +96,11 @@ class Shares:
         return not self._queues and self._has_room(caller.authrole, person_of(caller))
 
     def is_used_up(self, caller: Caller) -> bool:
-        """Whether a caller has its whole share."""
-        return self._by_person.get(person_of(caller), 0) >= self.per_caller
+        """Whether a caller has its whole share, and waits for more."""
+        person = person_of(caller)
+        # A place that has come counts before its call goes on.
+        waits = person in self._queues.get(caller.authrole, {})
+        return waits and self._by_person.get(person, 0) >= self.per_caller
 
     def _refusal(self, person: Person) -> str:
         if self._by_person.get(person, 0) >= self.per_caller:
