@@ -451,7 +451,7 @@ def test_settings_of_the_writer_do_not_change_what_is_stored(wamp_database: Data
 
     first, second = (kwargs["new"] for _, kwargs in wamp_database.events())
     assert {**second, "id": 1} == first
-    assert first["at"] == "2024-05-06 07:08:09.1+00"
+    assert first["at"] == "2024-05-06T07:08:09.1+00:00"
     assert first["lasts"] == "P1DT2H3M4S"
     assert first["data"] == b"\xde\xff"
     assert first["x"] == 0.30000000000000004
