@@ -1,4 +1,4 @@
-"""What a component needs, in one list with a cure for each entry.
+"""The requirements of a component, in one list with a cure for each entry.
 
 ``pgwamp check`` prints what is not as it should be. The start asks for the same: it ends with what
 would keep it from working, and logs the rest.

@@ -1,4 +1,4 @@
-"""What the requirements find."""
+"""Findings of the requirements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine itself has to have ready: files and ports."""
+"""Requirements of the machine itself: files and ports."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ where d.datname = pg_catalog.current_database()
 
 
 async def identity_of(connection: asyncpg.Connection[Any]) -> tuple[int, int] | None:
-    """What no other database has; None where a provider does not let us ask.
+    """A mark that no other database has; None where a provider does not let us ask.
 
     :param connection: with a search path that others cannot write to.
     """
