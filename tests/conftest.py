@@ -150,6 +150,7 @@ async def serve(make_settings: MakeSettings) -> AsyncIterator[Serve]:
 
 
 Connect = Callable[..., Awaitable[Client]]
+Observe = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture
@@ -200,6 +201,25 @@ class Events:
 def events() -> Events:
     """A handler for subscriptions."""
     return Events()
+
+
+@pytest.fixture
+async def observe(database: Database) -> AsyncIterator[Observe]:
+    """Wait until the database says that a condition holds; the server does the waiting."""
+    connection = await database.connect()
+
+    async def until(condition: str) -> None:
+        async with asyncio.timeout(10):
+            await connection.execute(
+                "do $do$ begin perform pg_stat_clear_snapshot(); "
+                f"while not ({condition}) loop perform pg_sleep(0.01); "
+                "perform pg_stat_clear_snapshot(); end loop; end $do$"
+            )
+
+    try:
+        yield until
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

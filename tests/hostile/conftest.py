@@ -9,7 +9,6 @@ import pytest
 from tests.database.conftest import roles as roles
 from tests.hostile.node import HostileNode
 from tests.servers import server_folder
-from tests.session.conftest import observe as observe
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ import pytest
 
 from pgwamp.session import Client
 from pgwamp.settings import RouterSettings
-from tests.conftest import Database, Serve
+from tests.conftest import Database, Observe, Serve
 from tests.hostile.node import HostileNode
 from tests.hostile.served import QUIET, SCHEMA, UNTOUCHED
 from tests.hostile.writing import write
 from tests.raw import ERROR, RESULT, RawClient
-from tests.session.conftest import Observe
 
 #: Connections of each pool, of those one caller's share, and what one authrole may have.
 POOL, SHARE, ROLE_SHARE = 5, 2, 3

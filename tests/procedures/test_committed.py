@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from pgwamp.access import Caller
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Pools
 from pgwamp.errors import OutcomeUnknown
+from pgwamp.neutral import most_octets
+from pgwamp.query.writes import SMALL_ROW_OCTETS
 from pgwamp.session import Call
-from tests.conftest import Database, Serve
+from tests.conftest import Database, Observe, Serve
 from tests.procedures.conftest import Start
 
 TOO_LARGE = "wamp.error.payload_size_exceeded"
@@ -203,10 +206,141 @@ async def test_a_write_whose_call_is_cancelled_while_it_commits_is_answered(
     monkeypatch.setattr(Pools, "_commit", wait_and_commit)
     uri = f"{prefix}.item.insert"
     answer: Any = component.exposure.procedures[uri].handler(
-        Call([{"id": 1}], {}, Caller("realm1", uri))
+        Call([[{"id": 1}, {"id": 2}]], {}, Caller("realm1", uri))
     )
     writing = asyncio.ensure_future(answer)
     await begun.wait()
     writing.cancel()
     released.set()
+    assert await writing == [{"id": 1}, {"id": 2}]
+
+
+async def test_a_write_that_commits_by_itself_is_answered_if_it_is_cancelled_too_late(
+    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("create table item (id int primary key)")
+    component = await serve()
+    committed, released = asyncio.Event(), asyncio.Event()
+    fetch = PooledConnection.fetch
+
+    async def fetch_and_wait(self: PooledConnection, query: str, *args: Any) -> Any:
+        records = await fetch(self, query, *args)
+        if query.startswith("INSERT"):
+            committed.set()
+            await released.wait()
+        return records
+
+    monkeypatch.setattr(PooledConnection, "fetch", fetch_and_wait)
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await committed.wait()
+    writing.cancel()
+    released.set()
     assert await writing == [{"id": 1}]
+
+
+async def test_a_write_that_waits_changes_nothing_if_it_is_cancelled(
+    serve: Serve, database: Database, prefix: str, observe: Observe
+) -> None:
+    database.execute("create table item (id int primary key)")
+    component = await serve()
+    uri = f"{prefix}.item.insert"
+    other, looking = await database.connect(), await database.connect()
+    holding = other.transaction()
+    await holding.start()
+    await other.execute("insert into item values (1)")
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await observe(
+        "exists (select from pg_stat_activity where datname = current_database() "
+        "and wait_event_type = 'Lock' and query like 'INSERT%')"
+    )
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await holding.rollback()
+    assert await looking.fetchval("select count(*) from item") == 0
+    await other.close()
+    await looking.close()
+
+
+async def test_a_row_made_large_by_the_database_is_measured_before_it_is_committed(
+    api: Start, database: Database
+) -> None:
+    call = await api(
+        "create table item (id int primary key, n int, name text default repeat('x', 20000))",
+        "create table huge (id int primary key, name text default repeat('x', 500000))",
+        "create table times (id serial)",
+        "create function note() returns trigger language plpgsql as "
+        "$$ begin insert into times default values; return null; end $$",
+        "create trigger note after insert or update on item for each row execute function note()",
+        limits=LIMITS | {"max_bytes": 400_000},
+    )
+    # The smaller statement has failed, and what it did is undone.
+    assert (await call("item.insert", {"id": 1}))[0]["name"] == "x" * 20_000
+    assert (await call("item.update", {"n": 5}, {"id": 1}))[0]["n"] == 5
+    assert await call("item.count") == 1
+    assert await call("times.count") == 2
+    await call("item.update", {"name": "x"}, {"id": 1})
+    assert await call("item.delete", {"id": 1}) == [{"id": 1, "n": 5, "name": "x"}]
+    await call.fails(TOO_LARGE, "huge.insert", {"id": 1})
+    assert await call("huge.count") == 0
+
+
+async def test_a_row_of_a_table_with_children_is_not_the_only_one_with_its_key(
+    api: Start, database: Database
+) -> None:
+    call = await api(
+        "create table item (id int primary key, name text)",
+        "create table child () inherits (item)",
+        "insert into child select 1, 'x' from generate_series(1, 11)",
+        limits=LIMITS,
+    )
+    async with unchanged(database):
+        await call.fails("pgwamp.error.too_many_rows", "item.update", {"name": "y"}, {"id": 1})
+        rows = [{"id": 1, "name": "y"}]
+        await call.fails("pgwamp.error.too_many_rows", "item.update", rows=rows)
+
+
+async def test_a_default_reads_who_calls(api: Start) -> None:
+    call = await api(
+        "create table item (id int, who text default current_setting('wamp.authrole', true))",
+    )
+    assert await call("item.insert", {"id": 1}) == [{"id": 1, "who": "anonymous"}]
+
+
+#: Values of many types whose texts take so many octets, and whose answers take the most for them.
+MOST_IN_A_MESSAGE = {
+    "text": "repeat(chr(1), {octets})",
+    "bytea": r"convert_to(repeat('x', {octets} / 2 - 1), 'UTF8')",
+    "int[]": "array_fill(1, array[{octets} / 2 - 1])",
+    "bool[]": "array_fill(true, array[{octets} / 2 - 1])",
+    "text[]": "array_fill(chr(1), array[{octets} / 2 - 1])",
+    "jsonb": "to_jsonb(array_fill(1, array[{octets} / 3 - 1]))",
+    "json": "concat('[', repeat('1,', {octets} / 2 - 2), '1]')::json",
+    "int4multirange": "(select range_agg(int4range(2 * n, 2 * n + 1)) from "
+    "generate_series(1, {octets} / 12) as n)",
+    "numeric": "repeat('1', {octets})::numeric",
+}
+
+
+@pytest.mark.parametrize("kind", MOST_IN_A_MESSAGE)
+async def test_the_answer_of_a_row_that_is_not_measured_is_never_too_large(
+    api: Start, database: Database, kind: str
+) -> None:
+    value = MOST_IN_A_MESSAGE[kind].format(octets=SMALL_ROW_OCTETS)
+    call = await api(
+        f"create function made() returns {kind} language sql as $$ select {value} $$",
+        f"create table item (id int, value {kind} default made())",
+    )
+    fits = most_octets(await call("item.insert", {"id": 1}))
+    assert fits <= 16 * SMALL_ROW_OCTETS + 200
+    connection = await database.connect()
+    octets = await connection.fetchval("select octet_length(concat(value)) from item")
+    await connection.close()
+    assert SMALL_ROW_OCTETS / 3 < octets <= SMALL_ROW_OCTETS

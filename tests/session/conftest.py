@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,7 +13,7 @@ import pytest
 from pgwamp.component import Component
 from pgwamp.session import Client, Link, Procedure, Serving
 from pgwamp.settings import LimitSettings, RouterSettings
-from tests.conftest import Database, MakeSettings
+from tests.conftest import MakeSettings
 from tests.servers import Addresses
 from tests.session.proxy import Proxy
 from tests.session.router import FakeRouter
@@ -22,7 +21,6 @@ from tests.session.router import FakeRouter
 Callee = Callable[..., Awaitable[Link]]
 ServeModule = Callable[..., Awaitable[Component]]
 MakeClient = Callable[[], Awaitable[Client]]
-Observe = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture
@@ -97,22 +95,3 @@ async def serve_module(make_settings: MakeSettings, tmp_path: Path) -> AsyncIter
             return await stack.enter_async_context(Component(settings, patience=5))
 
         yield start
-
-
-@pytest.fixture
-async def observe(database: Database) -> AsyncIterator[Observe]:
-    """Wait until the database says that a condition holds; the server does the waiting."""
-    connection = await database.connect()
-
-    async def until(condition: str) -> None:
-        async with asyncio.timeout(10):
-            await connection.execute(
-                "do $do$ begin perform pg_stat_clear_snapshot(); "
-                f"while not ({condition}) loop perform pg_sleep(0.01); "
-                "perform pg_stat_clear_snapshot(); end loop; end $do$"
-            )
-
-    try:
-        yield until
-    finally:
-        await connection.close()

@@ -14,9 +14,9 @@ import pytest
 from pgwamp.errors import CallError
 from pgwamp.session import Call, Client, Procedure, Result, Serving
 from pgwamp.settings import LimitSettings, RouterSettings
-from tests.conftest import Connect, Database, Serve
+from tests.conftest import Connect, Database, Observe, Serve
 from tests.servers import Addresses
-from tests.session.conftest import Callee, MakeClient, Observe, ServeModule
+from tests.session.conftest import Callee, MakeClient, ServeModule
 from tests.session.proxy import Proxy
 
 NAP = (

@@ -5,8 +5,8 @@
 -- in any schema.
 --
 -- Types, functions and operators of users are in pg_depend. PostgreSQL's own are not, and some of them
--- set settings or run SQL: those that are not harmless are found in the expression itself. JSON
--- constructors run casts that are in neither.
+-- set settings, read the claims of a call or run SQL: those that are not harmless are found in the
+-- expression itself. JSON constructors run casts that are in neither.
 --
 -- A table may have many children and many tables that refer to it. So no pairs of such tables are made:
 -- the query goes down to all tables that count, and up again from those that have such an expression.
@@ -64,8 +64,8 @@ harmless as materialized (
     where oid < 16384 and (
         provolatile = 'i'
         or proname in (
-            'clock_timestamp', 'current_setting', 'gen_random_uuid', 'nextval', 'now', 'random',
-            'statement_timestamp', 'timeofday', 'transaction_timestamp', 'uuidv4', 'uuidv7'
+            'clock_timestamp', 'gen_random_uuid', 'nextval', 'now', 'random', 'statement_timestamp',
+            'timeofday', 'transaction_timestamp', 'uuidv4', 'uuidv7'
         )
         -- Casts, such as of a date to a time with a zone.
         or exists (select from pg_cast where castfunc = pg_proc.oid and pg_cast.oid < 16384)

@@ -287,6 +287,7 @@ def _relation(
         comment=row["comment"],
         row_security=row["row_security"],
         has_rules=row["has_rules"],
+        has_children=row["has_children"],
         inserts_only=row["inserts_only"] and row["oid"] not in behind.expressions,
         plans_code=behind.expressions.get(row["oid"], False),
         origins=origins,

@@ -61,6 +61,8 @@ class Relation:
     row_security: bool = False
     #: Rules may rewrite its writes.
     has_rules: bool = False
+    #: Other tables inherit from it, whose rows are its rows too.
+    has_children: bool = False
     #: To insert a row runs no code of users.
     inserts_only: bool = False
     #: To plan a read may run code of users, as in the expression of an index.

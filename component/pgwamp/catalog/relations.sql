@@ -12,6 +12,8 @@ select
     exists (
         select from pg_rewrite as r where r.ev_class = c.oid and r.rulename <> '_RETURN'
     ) as has_rules,
+    -- No key is unique among its rows and those of its children; partitions are no such children.
+    c.relkind = 'r' and c.relhassubclass as has_children,
     -- To insert a row runs no trigger or rule, and has no value of a type of users; see expressions.sql.
     c.relkind = 'r' and not c.relhasrules and not c.relhassubclass
         and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
@@ -13,7 +14,10 @@ from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
+from pgwamp.errors import OutcomeUnknown
 
+#: Seconds that a connection has to become free of what a cancelled call has left it doing.
+LEAVING = 2.0
 #: The driver's statement that asks about types; one with a name has left ours alone.
 _NOT_ASKED = SimpleNamespace(name="none")
 
@@ -106,6 +110,34 @@ class PooledConnection(asyncpg.Connection):
     def settle(self, leaves: Leaves) -> None:
         """Note what a transaction has left whose settings have ended with it."""
         self.left = leaves
+
+    async def fetch_to_end(self, sql: str, *parameters: Any) -> list[asyncpg.Record]:
+        """Fetch what one statement answers that writes as its own transaction.
+
+        Where the call is cancelled meanwhile, the server is asked to cancel the statement, and says
+        whether it was committed: then the call is answered, for the cancel has come too late.
+
+        :raises OutcomeUnknown: the server did not say.
+        """
+        fetching = asyncio.ensure_future(self.fetch(sql, *parameters))
+        try:
+            try:
+                return await asyncio.shield(fetching)
+            except asyncio.CancelledError as cancelled:
+                driver: Any = self
+                # What asyncpg itself does, but that it forgets the answer.
+                driver._cancel_current_command(asyncio.get_running_loop().create_future())
+                async with asyncio.timeout(LEAVING):
+                    try:
+                        return await asyncio.shield(fetching)
+                    except asyncpg.QueryCanceledError:
+                        raise cancelled from None
+        except CONNECTION_ERRORS:
+            fetching.cancel()
+            # asyncpg takes a lost connection out of the hands of who has it.
+            with suppress(asyncpg.InterfaceError):
+                self.terminate()
+            raise OutcomeUnknown() from None
 
     @contextmanager
     def nesting(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ from pgwamp.database.connect import (
     undisturbed,
 )
 from pgwamp.database.meter import Meter
-from pgwamp.database.pooled import PooledConnection
+from pgwamp.database.pooled import LEAVING, PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.database.replica import Replica
 from pgwamp.database_url import for_asyncpg
@@ -58,8 +58,6 @@ PREPARED, PREPARED_BYTES = 150, 8_192
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 2.0
 #: Seconds that calls have to end when a pool is closed: at the end, and when reads go elsewhere.
 CLOSE_SECONDS, LEFT_SECONDS = 5.0, 60.0
-#: Seconds that a connection has to become free of what a cancelled call has left it doing.
-LEAVING = 2.0
 #: The kinds of pools of calls.
 CALLS: tuple[Kind, ...] = ("read", "write")
 
@@ -251,7 +249,7 @@ class Pools:
     @asynccontextmanager
     async def connection(
         self, key: Key, caller: Caller, prelude: str, *, leaves: Leaves
-    ) -> AsyncIterator[Connection]:
+    ) -> AsyncIterator[PooledConnection]:
         """A connection for one statement of a call, with ``prelude`` as its caller's.
 
         :param leaves: what the statement may leave on the connection.

@@ -34,6 +34,7 @@ from pgwamp.database.connect import (
     undisturbed,
 )
 from pgwamp.database.failures import call_error
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
 from pgwamp.errors import CallError, NotAuthorized, OutcomeUnknown, Unavailable
@@ -224,6 +225,27 @@ class Database:
                 raise self.explained(error) from None
         raise AssertionError("unreachable")
 
+    @property
+    def commits_each(self) -> bool:
+        """Whether a single statement is its own transaction here, as it is in no batch."""
+        return not self._explicit and _SHARED.get() is None
+
+    async def write(
+        self, sql: str, parameters: Sequence[Any], caller: Caller, *, leaves: Leaves
+    ) -> list[asyncpg.Record]:
+        """Run one statement that writes as its own transaction, which saves two round trips.
+
+        Nothing may keep the rows from being answered. Only where each statement commits.
+
+        :param leaves: what of it may stay on the connection.
+        :raises OutcomeUnknown: nobody knows whether it was committed.
+        """
+        # Triggers and policies read the claims, which are code of users.
+        lent = self._lent(caller, False, leaves, claims=leaves == "anything")
+        with self._call_errors():
+            async with lent as connection:
+                return await connection.fetch_to_end(sql, *parameters)
+
     async def call(
         self, sql: str, parameters: Sequence[Any], caller: Caller, types: Collection[int]
     ) -> list[Sequence[str | None]]:
@@ -235,7 +257,7 @@ class Database:
         :returns: what it answers, as PostgreSQL writes it: one row, or none.
         :raises CallError: it says so if something may be committed.
         """
-        alone = not self._explicit and _SHARED.get() is None
+        alone = self.commits_each
         begun = False
         try:
             async with self._for_one(caller, False, "anything", True) as connection:
@@ -271,6 +293,12 @@ class Database:
     ) -> AbstractAsyncContextManager[Connection]:
         if self._explicit or _SHARED.get() is not None:
             return self._measured_transaction(caller, read_only)
+        return self._lent(caller, read_only, leaves, claims=claims)
+
+    def _lent(
+        self, caller: Caller, read_only: bool, leaves: Leaves, *, claims: bool
+    ) -> AbstractAsyncContextManager[PooledConnection]:
+        """A connection for one statement that is its own transaction."""
         role = self.roles.of(caller)
         said = ""
         if role is not None or claims:

@@ -17,15 +17,19 @@ from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
-from pgwamp.query.bounds import TOO_MANY_RELATED, refusing_more
+from pgwamp.query.bounds import TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
-from pgwamp.query.statement import Bound
+from pgwamp.query.statement import Bound, Statement
+from pgwamp.query.writes import SMALL_ROW_OCTETS
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
 
 Request = dict[str, Any]
 _Verb = Callable[[Call, Request], Awaitable[Any]]
+#: Writes of one row that are measured before they are committed once a row was large: the next ones
+#: may be, and would be made twice.
+_MEASURED_WRITES = 100
 
 
 class RelationProcedures:
@@ -43,6 +47,7 @@ class RelationProcedures:
         big = settings.expose.bigint == "string"
         self._reads = reads.Reads(scope, max_rows=self._max_rows, bigint_as_string=big)
         self._writes = writes.Writes(scope, bigint_as_string=big)
+        self._measured = 0
 
     def procedures(self) -> Iterator[Procedure]:
         """One procedure for each verb that the relation can do."""
@@ -185,16 +190,46 @@ class RelationProcedures:
         )
         statement = bound.statement
         with refusing_more(self._refusal(most)), refusing_more(related, TOO_MANY_RELATED):
+            if alone := self._alone(call, bound, most):
+                try:
+                    records = await self._database.write(
+                        alone.sql, bound.parameters, call.caller, leaves=alone.leaves
+                    )
+                    return await self._answer(Bound(alone, bound.parameters), records)
+                except CallError as error:
+                    if TOO_LARGE_ROW not in error.message:
+                        raise
+                    self._measured = _MEASURED_WRITES
             async with self._database.transaction(
                 call.caller, read_only=False, leaves=statement.leaves
             ) as connection:
                 records = await self._written(connection, bound, most)
-                if statement.counts:
-                    count: int = records[0]["count"]
-                    return count
-                rows = await bound.rows(records)
-                await require_fitting(call, rows)
-                return rows
+                answer = await self._answer(bound, records)
+                await require_fitting(call, answer)
+                return answer
+
+    def _alone(self, call: Call, bound: Bound, most: int | None) -> Statement | None:
+        """The statement that may commit by itself: nothing refuses its answer afterwards."""
+        statement = bound.statement
+        if not self._database.commits_each:
+            return None
+        if statement.counts:
+            return statement if most is None else None
+        if statement.small is None or most == 0:
+            return None
+        if call.max_bytes is not None and call.max_bytes < statement.small_octets:
+            return None
+        if self._measured:
+            self._measured -= 1
+            return None
+        octets = sum(len(value) for value in bound.parameters if isinstance(value, str | bytes))
+        return statement.small if octets <= SMALL_ROW_OCTETS else None
+
+    async def _answer(self, bound: Bound, records: list[Any]) -> list[dict[str, Any]] | int:
+        if bound.statement.counts:
+            count: int = records[0]["count"]
+            return count
+        return await bound.rows(records)
 
     async def _written(self, connection: Connection, bound: Bound, most: int | None) -> list[Any]:
         """What a write answers, if it affects no more rows than the caller expects and may get.

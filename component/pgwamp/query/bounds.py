@@ -6,7 +6,7 @@ that it learns with each call only, it tends to plan for with each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ _USUAL = frozenset({0, 1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 100, 200, 250,
 #: The texts in the errors of statements that answer too many rows, or too many in a list.
 TOO_MANY_ROWS = "more rows than limits.max_rows"
 TOO_MANY_RELATED = "more related rows than limits.max_rows"
+#: The text in the error of a write that would answer a row too large for :func:`small_row`.
+TOO_LARGE_ROW = "a row that is measured before it is committed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +97,31 @@ def list_of_at_most(most: int) -> sa.ColumnElement[bool]:
     return sa.case((_count_exceeds(most), failure), else_=sa.true())
 
 
+def small_row(values: Sequence[sa.ColumnElement[Any]], most_octets: int) -> sa.ColumnElement[Any]:
+    """A value of a row that fails if the texts of ``values`` take more than ``most_octets``."""
+    # By their output functions alone, and without those that are null.
+    octets = builtin("octet_length", builtin("concat", *values))
+    failure = _unreadable(TOO_LARGE_ROW, "boolean", octets)
+    return sa.case((_exceeds(octets, most_octets), failure))
+
+
 def _count_exceeds(most: int) -> sa.ColumnElement[bool]:
-    return count().bool_op("OPERATOR(pg_catalog.>)")(sa.literal_column(str(most)))
+    return _exceeds(count(), most)
 
 
-def _unreadable(text: str, kind: str) -> sa.ColumnElement[Any]:
-    """A text that the server cannot read; it holds the count, so that no planner tries to."""
-    return sa.cast(builtin("concat", sa.literal_column(f"'{text}: '"), count()), PgType(kind))
+def _exceeds(number: sa.ColumnElement[Any], most: int) -> sa.ColumnElement[bool]:
+    return number.bool_op("OPERATOR(pg_catalog.>)")(sa.literal_column(str(most)))
+
+
+def _unreadable(
+    text: str, kind: str, number: sa.ColumnElement[Any] | None = None
+) -> sa.ColumnElement[Any]:
+    """A text that the server cannot read; it holds a number, so that no planner tries to.
+
+    :param number: the count of rows when missing.
+    """
+    number = count() if number is None else number
+    return sa.cast(builtin("concat", sa.literal_column(f"'{text}: '"), number), PgType(kind))
 
 
 @contextmanager

@@ -25,6 +25,11 @@ class Group:
     single: bool
     number: int = 0
 
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a single row."""
+        return self.single or self.number == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -36,6 +41,11 @@ class Rows:
 
     groups: tuple[Group, ...]
     values: tuple[tuple[list[Any], ...], ...]
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is a single row."""
+        return len(self.groups) == 1 and self.groups[0].is_one
 
     def named(self) -> dict[str, Any]:
         """The lists of values, or the values of a single row, by the names of their parameters."""

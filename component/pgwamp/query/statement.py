@@ -35,6 +35,9 @@ class Statement:
     :ivar labels: of an answer as CSV: the names of its columns, which stand in no statement.
     :ivar leaves: what it can leave on its connection.
     :ivar unbounded: it is a write that may answer more rows than ``limits.max_rows``.
+    :ivar small: the same write of one row at most, with the same parameters, which fails where its
+        answer may be larger than ``small_octets``, and which nothing else can keep from answering.
+    :ivar small_octets: of a message.
     """
 
     sql: str
@@ -45,6 +48,8 @@ class Statement:
     labels: tuple[str, ...] = ()
     leaves: Leaves = "anything"
     unbounded: bool = False
+    small: Statement | None = None
+    small_octets: int = 0
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument, below
+from pgwamp.neutral import most_octets
 from pgwamp.pgtypes import Type
-from pgwamp.query.bounds import at_most
+from pgwamp.query.bounds import at_most, small_row
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
@@ -25,6 +26,7 @@ from pgwamp.query.operators import Compare, Condition
 from pgwamp.query.rows import Group, Rows, parse_rows, writable_column
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser, needed_columns
+from pgwamp.query.shape import Shape
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.where import Junction, WhereParser
@@ -39,6 +41,20 @@ DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
 _STAGE = "pgwamp_csv"
 #: Octets of the first line of a CSV text: 1,600 names of 63 octets, each of them escaped.
 _LONGEST_HEADER = 256 * 1024
+#: Octets of the texts of a row that is not measured before it is committed: of so few, none is
+#: refused by what makes values of them.
+SMALL_ROW_OCTETS = 8_000
+#: Octets of a message that one of them takes at most, as a 1 in a list of integers.
+_MESSAGE_OCTETS = 16
+#: Types whose texts have few octets, and how many. Those of other types are measured.
+_SHORT_OCTETS = 100
+_SHORT_FORMS = ("integer", "float", "boolean")
+_SHORT_TYPES = (
+    "uuid", "date", "time without time zone", "time with time zone",
+    "timestamp without time zone", "timestamp with time zone", "interval",
+)  # fmt: skip
+#: Arguments that PostgreSQL's functions take at most.
+_MOST_ARGUMENTS = 100
 _COUNT = Selection((Item("count", None, Type(20, "bigint", "integer"), "count"),))
 
 
@@ -87,7 +103,10 @@ class Writes:
             values,
             ("insert", rows.groups, returning, few),
             lambda: self._finish(
-                [self._insert(i, group) for i, group in enumerate(rows.groups)], returning, few
+                [self._insert(i, group) for i, group in enumerate(rows.groups)],
+                returning,
+                few,
+                rows.is_one,
             ),
         ).bind(values, rows.named())
 
@@ -139,6 +158,7 @@ class Writes:
                 [self._upsert(i, group, conflict) for i, group in enumerate(rows.groups)],
                 returning,
                 few,
+                rows.is_one,
             ),
         ).bind(values, rows.named())
 
@@ -269,7 +289,8 @@ class Writes:
             .values({table.c[name]: value for name, value in values.items()})
             .where(condition(where, Source(self._scope, table), Names()))
         )
-        return self._finish([update], returning, self._is_about_one(where))
+        one = self._is_about_one(where)
+        return self._finish([update], returning, one, one)
 
     def _build_update_rows(
         self, group: Group, key: tuple[str, ...], returning: Selection | None, few: bool
@@ -282,12 +303,14 @@ class Writes:
             .values({table.c[name]: v for name, v in values.items() if name not in key})
             .where(*(equal(table.c[n], of, values[n], of) for n, of in types.items()))
         )
-        return self._finish([update], returning, few)
+        one = group.is_one and not self._relation.has_children
+        return self._finish([update], returning, few, one)
 
     def _build_delete(self, where: Condition, returning: Selection | None) -> Statement:
         table = table_of(self._relation)
         delete = sa.delete(table).where(condition(where, Source(self._scope, table), Names()))
-        return self._finish([delete], returning, self._is_about_one(where))
+        one = self._is_about_one(where)
+        return self._finish([delete], returning, one, one)
 
     def _is_few(self, rows: Rows) -> bool:
         """Whether rows to write, each of which is at most one of the answer, may be answered."""
@@ -298,7 +321,9 @@ class Writes:
         return number <= self._limits.max_rows
 
     def _is_about_one(self, where: Condition) -> bool:
-        """Whether a condition gives every column of a key."""
+        """Whether a condition gives every column of a key, which no two rows have."""
+        if self._relation.has_children:
+            return False
         parts = where.conditions if isinstance(where, Junction) else (where,)
         if isinstance(where, Junction) and where.kind == "or":
             return False
@@ -312,10 +337,13 @@ class Writes:
         }
         return any(given.issuperset(key) for key in self._relation.unique)
 
-    def _finish(self, writes: list[Any], returning: Selection | None, few: bool) -> Statement:
+    def _finish(
+        self, writes: list[Any], returning: Selection | None, few: bool, one: bool
+    ) -> Statement:
         """The statement that makes all ``writes`` and answers what is wanted of their rows.
 
         :param few: they cannot be more rows than may be answered.
+        :param one: they cannot be more rows than one, but for rules.
         """
         builder = Builder(bigint_as_string=self._big, writes=True)
         table = table_of(self._relation)
@@ -325,7 +353,12 @@ class Writes:
         if returning is not None and plain and len(writes) == 1:
             columns, shape = builder.columns(Source(self._scope, table), returning)
             write = writes[0].returning(*columns.values())
-            return compile_statement(write, shape, unbounded=not few)
+            statement = compile_statement(write, shape, unbounded=not few)
+            # Rules, and triggers of views, may write others.
+            if one and self._relation.kind == "table" and not self._relation.has_rules:
+                small = self._small(writes[0], columns, shape, returning)
+                statement = replace(statement, small=small, small_octets=_small_octets(columns))
+            return statement
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
             needed = [column.name for column in self._relation.complete.columns]
@@ -344,6 +377,26 @@ class Writes:
         if returning is not None and not few:
             query = query.limit(at_most(self._limits.max_rows, rows))
         return compile_statement(query, shape, counts=returning is None)
+
+    def _small(
+        self, write: Any, columns: Mapping[str, Any], shape: Shape, returning: Selection
+    ) -> Statement | None:
+        """The statement that fails where the row is large; None where it cannot be measured."""
+        fields = [item.field for item in returning.items if item.field and not item.cast]
+        kinds = {field.column: field.type for field in fields if field.is_column}
+        if len(kinds) < len(columns) or not all(map(_is_measurable, kinds.values())):
+            return None
+        table = table_of(self._relation)
+        long = [table.c[name] for name, kind in kinds.items() if not _is_short(kind)]
+        if len(long) > _MOST_ARGUMENTS:
+            return None
+        if not long:
+            return compile_statement(write.returning(*columns.values()), shape)
+        guard = unused("small", columns)
+        measured = small_row(long, SMALL_ROW_OCTETS).label(quoted(guard))
+        return compile_statement(
+            write.returning(*columns.values(), measured), shape, hidden=(guard,)
+        )
 
     # --- CSV -----------------------------------------------------------------------------------
 
@@ -409,6 +462,23 @@ class Writes:
         if conflict is not None:
             insert = conflict.resolved(insert, columns)
         return compile_statement(insert).sql
+
+
+def _is_short(of: Type) -> bool:
+    return of.form in _SHORT_FORMS or of.name in _SHORT_TYPES
+
+
+def _is_measurable(of: Type) -> bool:
+    """Whether the answer is as long as the text, about: not with the names of composites."""
+    if of.representation is not None or of.form == "composite":
+        return False
+    return of.element is None or _is_measurable(of.element)
+
+
+def _small_octets(labels: Iterable[str]) -> int:
+    """Octets of the message of a row with these names at most."""
+    names = sum(most_octets(label) + _SHORT_OCTETS for label in labels)
+    return names + _MESSAGE_OCTETS * SMALL_ROW_OCTETS
 
 
 def _is_plain(selection: Selection) -> bool:
