@@ -176,6 +176,7 @@ WATCH = _table(
     "Watched tables and the options that they are watched with",
     _needed("relation", REGCLASS),
     _needed("options", JSONB),
+    Column("condition", Text()),
     Column("condition_columns", ARRAY(Text())),
     PrimaryKeyConstraint("relation"),
 )

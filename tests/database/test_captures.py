@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
 from pgwamp.checks import Finding, addresses, check_all
 from pgwamp.checks.captures import stale_captures
-from pgwamp.eventlog.conditions import Conditions
-from pgwamp.eventlog.sequencer import connect_for_conditions
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.settings import Settings
 from tests.conftest import Database
 
@@ -22,12 +20,12 @@ WITHOUT_TRIGGERS = (
 
 async def stale(database: Database) -> list[str]:
     connection = await database.connect()
-    conditions = Conditions(connection, partial(connect_for_conditions, database.url))
+    evaluator = Evaluator(database.url)
     try:
         await connection.execute("set search_path = pg_catalog, pg_temp")
-        return await stale_captures(connection, conditions.failure)
+        return await stale_captures(connection, evaluator.failure)
     finally:
-        conditions.close()
+        evaluator.close()
         await connection.close()
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -15,10 +14,11 @@ import pytest
 from pgwamp.database.connect import connect_directly
 from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog.body import read_body
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import Leases
 from pgwamp.eventlog.log import LoggedEvent, read_page
 from pgwamp.eventlog.position import START, Position
-from pgwamp.eventlog.sequencer import BY_INDEX, NAME, connect_for_conditions
+from pgwamp.eventlog.sequencer import BY_INDEX, NAME
 from pgwamp.eventlog.sequencing import Sequencing
 from tests.conftest import Database
 from tests.eventlog.site import Site
@@ -51,15 +51,16 @@ class Log:
                 connection = await connect_directly(self.database.url, **BY_INDEX)
                 stack.callback(connection.terminate)
                 connections.append(connection)
+            evaluator = Evaluator(self.database.url)
+            stack.callback(evaluator.close)
             sequencing = Sequencing(
                 *connections,
                 lease,
                 RETAIN,
-                connect=partial(connect_for_conditions, self.database.url),
+                evaluator=evaluator,
                 bigint_as_string=False,
                 logged=lambda: None,
             )
-            stack.callback(sequencing.conditions.close)
             await sequencing.start()
             yield sequencing
 

@@ -345,3 +345,45 @@ async def test_computed_columns_have_a_bound(log: Log) -> None:
         {"key": {"id": 1}, "new": {"id": 1, "v": "", "long": ""}},
         {"key": {"id": 2}, "truncated": True},
     ]
+
+
+async def test_a_date_in_a_condition_says_the_same_for_ever(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, v timestamptz)",
+        "set datestyle = 'SQL, DMY'; set timezone = 'America/New_York'",
+    )
+    for condition in ("v > 'now'", "v > '05/02/2020 00:00'", "v > 'today' or v < 'yesterday'"):
+        await log.execute(_watch(condition))
+        written = await log.connection.fetchval("select condition from wamp.watch")
+        assert not {"now", "day", "05/02"} & set(written.replace("'", " ").split())
+    await log.execute(
+        "reset datestyle; reset timezone",
+        _watch("v >= '05/02/2020 00:00'"),
+        "set datestyle = 'SQL, DMY'; set timezone = 'America/New_York'",
+        "insert into item values (1, '2020-05-02 00:00+00'), (2, '2020-05-01 23:59:59+00')",
+    )
+    assert [body["key"]["id"] for _, body in await log.told()] == [1]
+
+
+async def test_options_stay_as_they_were_given(log: Log) -> None:
+    await log.execute("create table item (id int primary key, v date)", _watch("v > '2020-01-01'"))
+    options = await log.connection.fetchval("select options ->> 'when' from wamp.watch")
+    assert options == "v > '2020-01-01'"
+
+
+async def test_a_session_that_quotes_all_names_changes_nothing(log: Log) -> None:
+    options = {"topic": "com.example.{v}.{op}", "eligible_authid": "v", "eligible_authrole": "w"}
+    await log.execute(
+        "create table item (id int primary key, v char(8), w char(4)[])",
+        "set quote_all_identifiers = on",
+        f"select wamp.watch('item', '{json.dumps(options)}')",
+        "alter table item add column more int",
+        "insert into item values (1, 'bob', '{al,joe}')",
+    )
+    await log.take()
+    (event,) = await log.events()
+    assert event.topic == "com.example.bob.inserted"
+    assert json.loads(event.options or "") == {
+        "eligible_authid": ["bob"],
+        "eligible_authrole": ["al", "joe"],
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -14,8 +13,7 @@ import pytest
 from pgwamp.checks.captures import stale_captures
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog import subjects
-from pgwamp.eventlog.conditions import Conditions
-from pgwamp.eventlog.sequencer import connect_for_conditions
+from pgwamp.eventlog.evaluator import Evaluator
 from tests.eventlog.conftest import Log
 from tests.eventlog.test_sequencing import ITEM, STAMPS
 
@@ -82,12 +80,12 @@ async def values(log: Log) -> list[Any]:
 async def stale(log: Log) -> list[str]:
     """What the check says of watched tables."""
     connection = await log.database.connect()
-    conditions = Conditions(connection, partial(connect_for_conditions, log.database.url))
+    evaluator = Evaluator(log.database.url)
     try:
         await connection.execute("set search_path = pg_catalog, pg_temp")
-        return await stale_captures(connection, conditions.failure)
+        return await stale_captures(connection, evaluator.failure)
     finally:
-        conditions.close()
+        evaluator.close()
         await connection.close()
 
 

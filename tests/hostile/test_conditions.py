@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgwamp.eventlog import conditions
+from pgwamp.eventlog import evaluator
 from pgwamp.eventlog import sequencer as sequencer_module
 from pgwamp.eventlog.sequencer import Sequencer
 from tests.conftest import Database
@@ -84,7 +84,7 @@ async def test_a_condition_gains_nothing_and_stops_nobody(
     monkeypatch: pytest.MonkeyPatch,
     attack: str,
 ) -> None:
-    monkeypatch.setattr(conditions, "SECONDS", 0.5)
+    monkeypatch.setattr(evaluator, "SECONDS", 0.5)
     logged = asyncio.Event()
     url = database.url.replace("//postgres@", f"//{EVENTS}@")
     sequencer = Sequencer(url, timedelta(hours=1), logged=logged.set)

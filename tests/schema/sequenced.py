@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 
 from pgwamp.database.connect import connect_directly
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import Leases
-from pgwamp.eventlog.sequencer import BY_INDEX, NAME, connect_for_conditions
+from pgwamp.eventlog.sequencer import BY_INDEX, NAME
 from pgwamp.eventlog.sequencing import Sequencing
 
 
@@ -20,11 +20,12 @@ def sequence(url: str) -> None:
 async def _sequence(url: str) -> None:
     async with Leases(url, NAME).held() as lease:
         connections = [await connect_directly(url, **BY_INDEX) for _ in range(2)]
+        evaluator = Evaluator(url)
         sequencing = Sequencing(
             *connections,
             lease,
             timedelta(hours=1),
-            connect=partial(connect_for_conditions, url),
+            evaluator=evaluator,
             bigint_as_string=False,
             logged=lambda: None,
         )
@@ -33,6 +34,6 @@ async def _sequence(url: str) -> None:
             while await sequencing.look():
                 pass
         finally:
-            sequencing.conditions.close()
+            evaluator.close()
             for connection in connections:
                 connection.terminate()

@@ -1,7 +1,7 @@
 -- The watched tables, and what is wrong with how each is captured, with the cure; null if nothing is. For a
 -- search path of pg_catalog, pg_temp.
 with recursive watched as (
-    select w.relation::oid as oid, c.relispartition, c.relkind, w.options,
+    select w.relation::oid as oid, c.relispartition, c.relkind, w.options, w.condition,
         format('%I.%I', n.nspname, c.relname) as relation,
         quote_literal(format('%I.%I', n.nspname, c.relname)) as literal
     from wamp.watch as w
@@ -46,7 +46,7 @@ kin as (
     join pg_inherits as i on w.relkind = 'r' and not w.relispartition and w.oid in (i.inhrelid, i.inhparent)
     order by w.oid, i.inhrelid
 )
-select w.oid, w.relation, w.literal, w.options ->> 'when' as condition,
+select w.oid, w.relation, w.literal, w.condition,
     (select p.proowner::regrole::text from pg_proc as p where p.oid = 'wamp.evaluate(text,json)'::regprocedure)
         as evaluator,
     case

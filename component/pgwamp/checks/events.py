@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -11,8 +10,7 @@ from pgwamp.backlog import MOST_COUNTED, Backlog, read_backlog
 from pgwamp.checks.captures import stale_captures
 from pgwamp.checks.finding import Finding
 from pgwamp.checks.strangers import locks_of_strangers
-from pgwamp.eventlog.conditions import Conditions
-from pgwamp.eventlog.sequencer import connect_for_conditions
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.events import publish_obstacle
 from pgwamp.settings import Settings
 
@@ -37,12 +35,11 @@ async def check_locks(_: Settings, connection: asyncpg.Connection[Any]) -> list[
 
 async def check_captures(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
     """Whether the changes of watched tables are captured as they should be."""
-    events = settings.database.events_dsn()
-    conditions = Conditions(connection, partial(connect_for_conditions, events))
+    evaluator = Evaluator(settings.database.events_dsn())
     try:
-        found = await stale_captures(connection, conditions.failure)
+        found = await stale_captures(connection, evaluator.failure)
     finally:
-        conditions.close()
+        evaluator.close()
     return [Finding("events", problem) for problem in found]
 
 

@@ -251,6 +251,11 @@ def _plain(row: Row, column: str) -> str | None:
         return None
     if kind.form == "boolean":
         return "true" if text == "t" else "false"
+    return _stripped(text, kind)
+
+
+def _stripped(text: str, kind: Type) -> str:
+    """Without the blanks that fill a ``char(n)``."""
     return text.rstrip(" ") if kind.name == "bpchar" else text
 
 
@@ -260,7 +265,8 @@ def _listed(row: Row, column: str) -> list[str]:
     text, kind = row.texts[place], row.columns.types[place]
     if text is not None and kind.form == "array":
         delimited = Type(0, kind.name, "array", element=TEXT_TYPE, delimiter=kind.delimiter)
-        return list(_names(text_reader(delimited)(text)))
+        names = _names(text_reader(delimited)(text))
+        return [_stripped(name, kind.element or kind) for name in names]
     plain = _plain(row, column)
     return [] if plain is None else [plain]
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -14,6 +13,7 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.capture import Signal
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import LEASE_SECONDS, LeaseLost, Leases
 from pgwamp.eventlog.sequencing import Sequencing
 from pgwamp.tasks import end, race
@@ -95,17 +95,18 @@ class Sequencer:
 
     async def _lead(self) -> None:
         async with self._leases.held() as lease, AsyncExitStack() as stack:
+            evaluator = Evaluator(self._dsn)
+            stack.callback(evaluator.close)
             sequencing = Sequencing(
                 # A transaction that stands still would keep another process from taking over.
                 await self._connect(stack, seconds=LEASE_SECONDS - 1),
                 await self._connect(stack, seconds=0),
                 lease,
                 self._retain,
-                connect=partial(connect_for_conditions, self._dsn),
+                evaluator=evaluator,
                 bigint_as_string=self._big,
                 logged=self._logged,
             )
-            stack.callback(sequencing.conditions.close)
             self._signal = sequencing.signal
             await sequencing.start()
             self.leading.set()
@@ -127,15 +128,3 @@ class Sequencer:
         )
         stack.callback(connection.terminate)
         return connection
-
-
-async def connect_for_conditions(dsn: str) -> asyncpg.Connection[Any]:
-    """A connection on which nobody's condition finds a statement of ours."""
-    return await connect_directly(
-        dsn,
-        application_name="pgwamp conditions",
-        statement_cache_size=0,
-        # PostgreSQL sees in time that nobody waits for a condition any more.
-        client_connection_check_interval="1s",
-        jit="off",
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -22,6 +22,7 @@ from pgwamp.capture import CONTROL, Look, RawRow, Signal, TriggerCapture, Turns
 from pgwamp.eventlog.conditions import Conditions
 from pgwamp.eventlog.entries import Entries
 from pgwamp.eventlog.era import begin_era
+from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import Lease
 from pgwamp.eventlog.long_texts import LongTexts
 from pgwamp.eventlog.retention import Retention
@@ -50,7 +51,6 @@ class Sequencing:
     """The sequencer at work.
 
     :param connection: for all statements; :param streaming: for a long answer beside them.
-    :param connect: opens a connection for conditions, without a cache of statements.
     :param logged: called when events were appended.
     """
 
@@ -61,7 +61,7 @@ class Sequencing:
         lease: Lease,
         retain: timedelta,
         *,
-        connect: Callable[[], Awaitable[asyncpg.Connection[Any]]],
+        evaluator: Evaluator,
         bigint_as_string: bool,
         logged: Callable[[], None],
     ):
@@ -70,8 +70,8 @@ class Sequencing:
         self._capture = TriggerCapture(connection, streaming)
         self._subjects = Subjects(connection, bigint_as_string=bigint_as_string)
         self._long = LongTexts(self._capture, self._subjects)
-        self.conditions = Conditions(connection, connect)
-        self.entries = Entries(self._long, self.conditions, self._subjects)
+        self._evaluator = evaluator
+        self.entries = Entries(self._long, Conditions(evaluator), self._subjects)
         self.signal = Signal(connection)
         self.state = State(connection, lease)
         self._turns = Turns(connection, self.signal)
@@ -86,7 +86,7 @@ class Sequencing:
         await begin_era(self._connection, self.state)
         await self._subjects.load()
         # Opened now: later, when no connection is left, events would come without values.
-        await self.conditions.open()
+        await self._evaluator.open()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make events of what is written, until stopped; then of what was written before."""

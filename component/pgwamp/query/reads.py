@@ -12,8 +12,8 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import bindable
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
-from pgwamp.query.dialect import count, equal
-from pgwamp.query.expressions import parameter
+from pgwamp.query.dialect import count, equal, quoted
+from pgwamp.query.expressions import as_written, parameter
 from pgwamp.query.involved import hides_rows
 from pgwamp.query.keyset import (
     Key,
@@ -28,7 +28,7 @@ from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.shape import Row
-from pgwamp.query.source import Source
+from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 
 SELECT_ARGUMENTS = (
@@ -104,21 +104,21 @@ class Reads:
         return Page(statement.bind(values), limit or 0, keyset, counted)
 
     def stream(
-        self, request: Mapping[str, Any], *, plain: bool = False, condition: str = ""
+        self, request: Mapping[str, Any], *, plain: bool = False, texts: tuple[str, ...] = ()
     ) -> Bound:
         """All rows that match, for a reader that takes them bit by bit.
 
         :param plain: the values as PostgreSQL writes them, for CSV.
-        :param condition: SQL of the schema's owner, over the relation's columns.
+        :param texts: columns whose texts come too, in hidden columns; exposed or not.
         """
         values = Values(self._scope.limits)
         selection = SelectionParser(self._scope, values).parse(request)
         bounds, _ = parse_bounds(request, values)
         return self._cache.get(
             values,
-            ("copy" if plain else "select", selection, bounds, False, None, False, condition),
+            ("copy" if plain else "select", selection, bounds, False, None, False, texts),
             lambda: self._build_select(
-                selection, bounds, False, None, False, plain=plain, condition=condition
+                selection, bounds, False, None, False, plain=plain, texts=texts
             ),
         ).bind(values)
 
@@ -191,14 +191,16 @@ class Reads:
         counted: bool,
         *,
         plain: bool = False,
-        condition: str = "",
+        texts: tuple[str, ...] = (),
     ) -> Statement:
         builder = Builder(bigint_as_string=self._big, plain=plain)
         source = Source(self._scope, builder.names.alias(self._relation))
         query, shape = builder.select(source, selection)
-        if condition:
-            query = query.where(sa.literal_column(f"({condition})", sa.Boolean).is_(sa.true()))
-        hidden = []
+        hidden: list[str] = []
+        for position, name in enumerate(texts):
+            hidden.append(unused(f"text{position}", (*selection.labels(), *hidden)))
+            text = as_written(source.column(name), self._relation.types[name])
+            query = query.add_columns(text.label(quoted(hidden[-1])))
         if keyset:
             values = builder.order_values(source, selection)
             query = query.add_columns(key_values(values).label(_KEY))

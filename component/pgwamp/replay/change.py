@@ -12,7 +12,7 @@ from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.naming import Naming
-from pgwamp.neutral import most_octets
+from pgwamp.neutral import Size, most_octets
 from pgwamp.pgtypes import loads
 from pgwamp.replay.tables import TableNow
 
@@ -49,6 +49,7 @@ class Change:
     :ivar octets: of its text.
     :ivar kwargs: as they are answered; empty until :func:`complete` has read them.
     :ivar weight: the octets that it takes in a message at most; None of a light one.
+    :ivar memory: octets that its text and the kwargs take in memory, about.
     """
 
     event: LoggedEvent
@@ -61,6 +62,7 @@ class Change:
     shown_topic: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     weight: int | None = None
+    memory: int = 0
 
     @property
     def estimate(self) -> int:
@@ -137,9 +139,13 @@ async def complete(changes: Iterable[Change]) -> AsyncIterator[Change]:
 
 def _completed(change: Change) -> Change:
     kwargs = _kwargs(change)
-    if change.event.size <= _LIGHT_OCTETS:
-        return replace(change, kwargs=kwargs)
-    return replace(change, kwargs=kwargs, weight=min(change.estimate, most_octets(kwargs)))
+    size = Size()
+    size.add(kwargs)
+    weight = None
+    if change.event.size > _LIGHT_OCTETS:
+        weight = min(change.estimate, most_octets(kwargs))
+    # The text is kept, too.
+    return replace(change, kwargs=kwargs, weight=weight, memory=change.event.size + size.memory)
 
 
 def _kwargs(change: Change) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ log = logs.get(__name__)
 _DDL = "reload"
 #: Events of a page at most.
 PAGE_EVENTS = 200
-#: Events and octets that may wait for one subscription. All share the same batches.
+#: Events, and octets of memory, that may wait for one subscription. All share the same batches.
 WAITING_EVENTS, WAITING_OCTETS = 10 * PAGE_EVENTS, 8 * PAGE_BYTES
 #: Pages of events that followers have read and not sent yet: each is as large as a message.
 UNSENT_PAGES = 4
@@ -69,6 +69,7 @@ class Batch:
 
     :ivar start: the position before the first.
     :ivar end: the position after the last.
+    :ivar octets: of memory.
     """
 
     changes: Sequence[Change]
@@ -292,8 +293,9 @@ class Feed:
 
     async def _batch(self, page: Page, tables: Mapping[int, TableNow]) -> Batch:
         outlined = await outlines(page.events, self._naming, tables)
-        octets = sum(change.octets for change in outlined)
         changes = [change async for change in complete(outlined)]
+        # An element of a list takes 2 octets of its text, and many more of memory.
+        octets = sum(change.memory for change in changes)
         return Batch(changes, self._position, changes[-1].event.position, octets)
 
     async def _wait_for_full(self) -> None:

@@ -29,7 +29,7 @@ from pgwamp.replay.handover import Handover
 from pgwamp.replay.initial_snapshot import InitialSnapshot, flush
 from pgwamp.replay.pages import PageReader, ReplayPage, as_sent
 from pgwamp.replay.rights import Rights
-from pgwamp.replay.subjects import Subject, TableSubject
+from pgwamp.replay.subjects import Subject, TableSubject, Watched
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Party
@@ -139,15 +139,15 @@ class _Follow:
         position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
             self._is_now(await self._ask(connection))
-            options: Mapping[str, Any] = {}
-            if isinstance(self._subject, TableSubject):
-                options = await self._subject.options(connection)
+            watched = None
+            if self._snapshot and isinstance(self._subject, TableSubject):
+                watched = await self._subject.watched(connection)
             if position is None:
                 # Before the rows are read: what was logged until then is in them.
                 position = await last_position(connection)
         self._position = position
-        if self._snapshot:
-            await self._send_rows(options)
+        if watched is not None:
+            await self._send_rows(watched)
         if self._since is None:
             await self._send([], position)
         while True:
@@ -163,16 +163,16 @@ class _Follow:
                 except Lagged:
                     self._position = handover.position
 
-    async def _send_rows(self, options: Mapping[str, Any]) -> None:
+    async def _send_rows(self, watched: Watched) -> None:
         """Send the rows of the table, as the events that it is watched for would make them."""
         common = self._common
         assert self._relation is not None
-        initial = common.initial.rows(common.database, self._caller, self._relation, options)
-        async with initial as (rows, self._contained):
-            async for chunk in rows:
-                await self._progress({"rows": chunk})
+        initial = common.initial.rows(common.database, self._caller, self._relation, watched)
+        async with initial as (items, self._contained):
+            async for item in items:
+                await self._progress(item)
                 # The next may be long in coming.
-                del chunk
+                del item
         async with self._connection() as connection:
             await flush(connection)
 

@@ -26,7 +26,8 @@ def replay_procedures(
     pages = PageReader(naming, max_bytes=limits.max_bytes)
     big = settings.expose.bigint == "string"
     scopes = Scopes(catalog, Graph(Catalog(0), ()))
-    initial = InitialSnapshot(scopes, naming, bigint_as_string=big)
+    dsn = settings.database.events_dsn()
+    initial = InitialSnapshot(scopes, naming, dsn, bigint_as_string=big)
     following = Following(database, pages, feed, initial, limits)
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)

@@ -11,23 +11,37 @@ import asyncpg
 from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, NotWatched
+from pgwamp.eventlog.layout import Layout
 from pgwamp.naming import Naming
 from pgwamp.pgtypes import loads
 from pgwamp.replay.event_filter import EventFilter
 
 _TABLE = """
-select c.oid::bigint as oid, w.options::text as options
+select c.oid::bigint as oid, w.options::text as options, w.condition
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 left join wamp.watch as w on w.relation = c.oid
 where n.nspname = $1 and c.relname = $2
 """
+_LAYOUT = "select wamp.layout($1::bigint::oid)::text"
 _TABLES = """
 select c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p')
 """
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a table is watched.
+
+    :ivar layout: of its rows now; None without a condition.
+    """
+
+    options: Mapping[str, Any]
+    condition: str | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +81,16 @@ class TableSubject:
             raise self._not_watched()
         return EventFilter(caller, relation=row["oid"])
 
-    async def options(self, connection: asyncpg.Connection[Any]) -> Mapping[str, Any]:
-        """The options that the table is watched with. Raises :class:`NotWatched`."""
-        options = (await self._find(connection))["options"]
-        if options is None:
+    async def watched(self, connection: asyncpg.Connection[Any]) -> Watched:
+        """How the table is watched. Raises :class:`NotWatched`."""
+        row = await self._find(connection)
+        if row["options"] is None:
             raise self._not_watched()
-        return dict(loads(options))
+        layout = None
+        if row["condition"] is not None:
+            told = await connection.fetchval(_LAYOUT, row["oid"])
+            layout = Layout.parse(row["oid"], told)
+        return Watched(loads(row["options"]), row["condition"], layout)
 
     async def _find(self, connection: asyncpg.Connection[Any]) -> Any:
         row = await connection.fetchrow(_TABLE, self.schema, self.name)

@@ -17,6 +17,8 @@ set intervalstyle = 'iso_8601'
 set bytea_output = 'hex'
 set extra_float_digits = 1
 set lc_monetary = 'C'
+set standard_conforming_strings = on
+set transform_null_equals = off
 as $$
 declare
     answer json;

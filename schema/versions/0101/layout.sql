@@ -17,6 +17,7 @@ create or replace function wamp.layout(relation regclass) returns jsonb
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $$
 with recursive member as (
     select relation::oid as oid

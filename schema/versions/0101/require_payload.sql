@@ -7,9 +7,12 @@ as $$
 declare
     -- The default of limits.max_bytes; the router ends the session of whoever sends more than 16 MiB.
     most constant integer := 15000000;
-    -- The component reads no more elements and members at once; commas in texts count too.
-    most_parts constant integer := 200000;
+    -- The component reads no more at once: elements and members, and what takes as long as one, which are 20
+    -- digits of a long number and 160 backslashes. Commas, brackets and digits in texts count too.
+    most_parts constant integer := 60000;
     size bigint;
+    whole text;
+    parts bigint;
     -- Readers in some languages give up at a few hundred levels. The root is level 0.
     deep constant jsonpath := 'strict $.**{100} ? (@.type() == "array" || @.type() == "object")';
 begin
@@ -37,13 +40,17 @@ begin
             using errcode = 'program_limit_exceeded',
                 hint = 'Send less, or only where it is to be found.';
     end if;
-    if size > most_parts and (
-        length(args::text) - length(translate(args::text, ',[{', '')) > most_parts
-        or length(kwargs::text) - length(translate(kwargs::text, ',[{', '')) > most_parts
-    ) then
-        raise exception 'args or kwargs have more than % elements and members', most_parts
-            using errcode = 'program_limit_exceeded',
-                hint = 'Send less, or the values as one text.';
+    if size > most_parts then
+        whole := args::text || kwargs::text;
+        parts := length(whole) - length(translate(whole, ',[{', ''))
+            + (length(whole) - length(replace(whole, e'\\', ''))) / 160
+            + case when whole ~ '\d{20}' then regexp_count(whole, '\d{20}') else 0 end;
+        if parts > most_parts then
+            raise exception 'args and kwargs have more than % elements and members', most_parts
+                using errcode = 'program_limit_exceeded',
+                    hint = 'Send less, or the values as one text. Long numbers and many backslashes count as '
+                        'several.';
+        end if;
     end if;
 end
 $$;

@@ -1,7 +1,9 @@
--- The watched tables, as wamp.watch was called last; with the columns that the condition of each names.
+-- The watched tables, as wamp.watch was called last; with the condition of each as PostgreSQL has understood it,
+-- and the columns that it names.
 create table wamp.watch (
     relation regclass not null,
     options jsonb not null,
+    condition text,
     condition_columns text[],
     constraint watch_pkey primary key (relation)
 );

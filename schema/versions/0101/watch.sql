@@ -13,6 +13,7 @@ set lock_timeout = '10s'
 as $$
 declare
     its constant pg_class := (select c from pg_class as c where c.oid = relation);
+    understood text;
     named text[];
     layout jsonb;
     part regclass;
@@ -64,7 +65,8 @@ begin
     end if;
     options := wamp.watch_options(relation, options);
     if options ? 'when' then
-        named := wamp.require_condition(relation, options ->> 'when');
+        select c.condition, c.columns into understood, named
+        from wamp.require_condition(relation, options ->> 'when') as c;
     end if;
     perform wamp.create_triggers(relation);
     -- A table that was watched before it became a partition belongs to the whole from now on.
@@ -76,12 +78,16 @@ begin
     loop
         perform wamp.note(part, 'x', null);
     end loop;
-    insert into wamp.watch as w (relation, options, condition_columns)
-    values (watch.relation, watch.options, named)
+    insert into wamp.watch as w (relation, options, condition, condition_columns)
+    values (watch.relation, watch.options, understood, named)
     on conflict on constraint watch_pkey do update
-    set options = excluded.options, condition_columns = excluded.condition_columns;
+    set options = excluded.options, condition = excluded.condition,
+        condition_columns = excluded.condition_columns;
     layout := wamp.layout(relation);
-    perform wamp.require_evaluation(layout, options ->> 'when');
+    perform wamp.require_evaluation(layout, understood);
+    if understood is not null then
+        options := jsonb_set(options, '{when}', to_jsonb(understood));
+    end if;
     perform wamp.note(relation, 'w', layout || jsonb_build_object('options', options));
 end
 $$;

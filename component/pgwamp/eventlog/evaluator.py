@@ -1,0 +1,145 @@
+"""The session in which conditions of watched tables and computed columns are evaluated.
+
+They run in ``wamp.evaluate``, as a role without rights, over the texts of the rows: so it does not
+matter what the table looks like by now, or whether it is there.
+
+What a condition calls may be anybody's, and can leave things in its session: settings, prepared
+statements, cursors, deferred triggers. So it has a connection of its own, on which nothing else
+runs; its transaction is always rolled back, and no statement of it has a name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+
+#: Rows of one evaluation, and seconds that it may take.
+AT_ONCE, SECONDS = 500, 5.0
+_EVALUATE = """
+select wamp.evaluate(
+    wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
+    $3::pg_catalog.text::pg_catalog.json)::pg_catalog.text
+"""
+_TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where pid = $1"
+
+#: Whether the condition holds for a row, and the text of a record of its computed columns.
+Evaluated = tuple[bool, str | None]
+
+
+class Evaluator:
+    """Evaluates in a session of its own, which is opened when it is needed.
+
+    :param dsn: a direct connection, of a login that may do what the owner of ``wamp`` may.
+    """
+
+    def __init__(self, dsn: str):
+        self._dsn = dsn
+        self._own: asyncpg.Connection[Any] | None = None
+
+    async def open(self) -> None:
+        """Begin the session.
+
+        :raises OSError, asyncpg.PostgresError: the database cannot be reached.
+        """
+        self._own = await self._connect()
+
+    def close(self) -> None:
+        """End the session."""
+        if self._own is not None:
+            self._own.terminate()
+            self._own = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the session is there: what was raised last is no loss of it."""
+        return self._own is not None and not self._own.is_closed()
+
+    async def of(
+        self, evaluation: str, condition: str | None, records: Sequence[str]
+    ) -> list[Evaluated]:
+        """What is evaluated of each record.
+
+        :param evaluation: of a layout.
+        :param records: JSON objects of the texts of columns, as :func:`record` makes them.
+        :raises TimeoutError: it takes too long; the session is ended.
+        :raises Exception: whatever a condition raises: it can choose any SQLSTATE, also one of a
+            lost connection.
+        """
+        try:
+            async with asyncio.timeout(SECONDS + 1):
+                answer = await self._answer(evaluation, condition, f"[{','.join(records)}]")
+        except asyncpg.QueryCanceledError:
+            raise TimeoutError("it takes too long") from None
+        except TimeoutError:
+            await self._end_session()
+            raise TimeoutError("it takes too long") from None
+        return [(visible, virtual) for visible, virtual in json.loads(answer)]
+
+    async def failure(self, evaluation: str, condition: str) -> Exception | None:
+        """Why no row can be evaluated; None if nothing is wrong."""
+        try:
+            await self.of(evaluation, condition, ())
+        except Exception as error:
+            return error
+        return None
+
+    async def _answer(self, evaluation: str, condition: str | None, records: str) -> str:
+        own = await self._begun()
+        try:
+            answer: str = await own.fetchval(_EVALUATE, evaluation, condition, records)
+        except asyncio.CancelledError:
+            # It may take no cancel either: whoever has waited for it ends the session.
+            raise
+        except Exception:
+            if not own.is_closed():
+                await own.execute("rollback")
+            raise
+        # What is left behind, as deferred triggers, never runs.
+        await own.execute("rollback")
+        return answer or "[]"
+
+    async def _begun(self) -> asyncpg.Connection[Any]:
+        """The session within a transaction; a new one, if it was ended while it waited."""
+        begin = f"begin read write; set local statement_timeout = '{SECONDS:g}s'"
+        if self._own is not None and not self._own.is_closed():
+            with suppress(*CONNECTION_ERRORS):
+                await self._own.execute(begin)
+                return self._own
+        self.close()
+        self._own = await self._connect()
+        await self._own.execute(begin)
+        return self._own
+
+    async def _end_session(self) -> None:
+        """End a session that takes no cancel for an answer, from another one."""
+        if self._own is None:
+            return
+        pid = self._own.get_server_pid()
+        self.close()
+        # Without it, the server notices within a second that nobody waits any more.
+        with suppress(*CONNECTION_ERRORS, asyncpg.PostgresError):
+            await self.open()
+            assert self._own is not None
+            await self._own.execute(_TERMINATE, pid)
+
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        return await connect_directly(
+            self._dsn,
+            application_name="pgwamp conditions",
+            # Nobody's condition finds a statement of ours.
+            statement_cache_size=0,
+            client_connection_check_interval="1s",
+            jit="off",
+        )
+
+
+def record(texts: dict[str, str | None]) -> str:
+    """Some columns of a row as JSON: texts that the types' own input functions read."""
+    return json.dumps(texts, ensure_ascii=False)

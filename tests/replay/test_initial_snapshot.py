@@ -1,0 +1,130 @@
+"""The condition of a watch says which rows a snapshot has, and its code gains nothing there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from pgwamp.eventlog import evaluator
+from tests.conftest import Connect, Database, Serve
+from tests.replay.following import Follower
+
+
+@pytest.fixture
+def names(database: Database) -> Iterator[tuple[str, str, str]]:
+    """Roles: of anonymous callers, of users, and of somebody who owns a function."""
+    names = tuple(f"{kind}_{uuid.uuid4().hex[:8]}" for kind in ("anon", "user", "owner"))
+    anonymous, user, owner = names
+    database.execute(
+        *(f"create role {name} nologin" for name in names),
+        f"grant {anonymous}, {user} to pgwamp_calls",
+        f"grant usage on schema public to {anonymous}, {user}",
+    )
+    yield anonymous, user, owner
+    database.execute(
+        f"drop owned by {', '.join(names)} cascade", *(f"drop role {name}" for name in names)
+    )
+
+
+async def test_a_function_of_the_condition_does_not_run_as_the_caller(
+    serve: Serve, connect: Connect, database: Database, prefix: str, names: tuple[str, str, str]
+) -> None:
+    anonymous, user, owner = names
+    database.execute(
+        "create table item (id int primary key, state varchar)",
+        f"grant select on item to {anonymous}",
+        "create table orders (id int primary key)",
+        f"grant select, delete on orders to {user}",
+        "insert into orders values (1)",
+        "create schema lib",
+        "grant usage on schema lib to public",
+        f"grant create on schema lib to {owner}",
+        f"set role {owner}; create function lib.is_open(varchar) returns boolean immutable "
+        "language plpgsql as $$ begin return $1 = 'open'; end $$; reset role",
+        """select wamp.watch('item', '{"when": "lib.is_open(state)"}')""",
+        "insert into item values (1, 'open'), (2, 'closed')",
+        # Its owner replaces it when nobody looks.
+        f"set role {owner}; create or replace function lib.is_open(varchar) returns boolean "
+        "volatile language plpgsql as $$ begin "
+        f"begin set role none; set role {user}; delete from public.orders; "
+        "exception when others then null; end; return $1 = 'open'; end $$; reset role",
+        "revoke execute on function lib.is_open(varchar) from public",
+        "grant execute on function lib.is_open(varchar) to pgwamp_evaluator",
+    )
+    await serve(access={"roles": {"anonymous": anonymous, "user": user}})
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert follower.rows == [{"id": 1, "state": "open"}]
+    connection = await database.connect()
+    assert await connection.fetchval("select count(*) from orders") == 1
+    await connection.close()
+
+
+async def test_a_function_of_a_stranger_does_not_stand_in_for_a_builtin(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key, state varchar)",
+        """select wamp.watch('item', $${"when": "lower(state) = 'open'"}$$)""",
+        "create function public.lower(varchar) returns text immutable language plpgsql as "
+        "$$ begin raise exception 'caught %', $1; end $$",
+        "insert into item values (1, 'OPEN'), (2, 'closed')",
+    )
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert follower.rows == [{"id": 1, "state": "OPEN"}]
+
+
+async def test_a_row_whose_condition_fails_comes_as_its_key_alone(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key, name text, note text)",
+        """select wamp.watch('item', $${"when": "note::int < 10"}$$)""",
+        "insert into item select n, 'x', n from generate_series(1, 700) as n",
+        "update item set note = 'my secret: 4711' where id in (5, 650)",
+    )
+    await serve(expose={"exclude": ["public.item.note"]})
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert sorted(row["id"] for row in follower.rows) == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert follower.rows[0] == {"id": 1, "name": "x"}
+    truncated = [key for item in follower.items for key in item.get("truncated", ())]
+    assert sorted(truncated, key=lambda key: key["id"]) == [{"id": 5}, {"id": 650}]
+    assert "secret" not in str(follower.items)
+
+
+async def test_after_some_rows_whose_condition_fails_no_other_is_tried_alone(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key, amount int)",
+        """select wamp.watch('item', $${"when": "10 / amount > 1"}$$)""",
+        "insert into item select n, 0 from generate_series(1, 50) as n",
+    )
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    truncated = [key["id"] for item in follower.items for key in item.get("truncated", ())]
+    assert follower.rows == []
+    assert truncated == list(range(1, 51))
+
+
+async def test_a_condition_that_takes_too_long_ends_the_snapshot(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(evaluator, "SECONDS", 0.2)
+    database.execute(
+        "create function slow(int) returns boolean immutable language plpgsql as $$ begin "
+        "perform pg_sleep(60); return true; end $$",
+        "create table item (id int primary key)",
+        """select wamp.watch('item', '{"when": "public.slow(id)"}')""",
+        "insert into item values (1)",
+    )
+    await serve()
+    error = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).error()
+    assert error.uri == "pgwamp.error.unavailable"
+    assert error.message == "the condition that item is watched with takes too long"
