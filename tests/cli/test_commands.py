@@ -319,7 +319,7 @@ async def test_call_tail_and_describe_against_a_running_component(
         code, out, _ = await run(
             "call", f"{prefix}.item.select", "-k", 'where={"id": 2}', **clients
         )
-        assert (code, json.loads(out)) == (0, [{"id": 2, "name": "ink"}])
+        assert (code, json.loads(out)) == (0, {"id": 2, "name": "ink"})
         code, _, err = await run("call", f"{prefix}.item.selekt", **clients)
         assert code == 1
         assert f"did you mean {prefix}.item.select?" in one_line(err)

@@ -1,4 +1,4 @@
-"""Every command in README and the tutorial is run, with the example that ``pgwamp dev`` serves."""
+"""The commands of README and the tutorial work beside ``pgwamp dev``, and print what they show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ SHOP = ROOT / "examples" / "shop"
 ELSEWHERE = (
     "make run",
     "make test",
-    "pip install pgwamp",
+    "pip install ",
+    "pgwamp dev",
     "cd examples/shop",
     "export ",
     "pgwamp db upgrade",
@@ -36,19 +37,38 @@ ELSEWHERE = (
 BANNER_DATABASE = "postgresql://postgres@127.0.0.1:54320/shop"
 #: Has the password; in the example's folder.
 PASSFILE = ".pgwamp/postgres.pgpass"
+#: The beginning of the title of README's first section.
+EMPTY = "Try it in an empty folder"
 _BLOCK = re.compile(r"```(sh|console)\n(.*?)```", re.DOTALL)
 
 
-def commands(page: str) -> list[str]:
-    """The commands of a page: lines of sh blocks, and lines after ``$`` in console blocks."""
-    found = []
-    for kind, block in _BLOCK.findall((ROOT / page).read_text()):
-        for line in block.splitlines():
-            if kind == "sh":
-                found.append(line.split("  #")[0].rstrip())
-            elif line.startswith("$ "):
-                found.append(line[2:])
-    return [line for line in found if line and not line.startswith(ELSEWHERE)]
+def commands(page: str, *, empty: bool = False) -> list[tuple[str, list[str]]]:
+    """The commands of a page, and what each is said to print.
+
+    They are the lines of sh blocks, of which nothing is said, and those after ``$`` in console
+    blocks.
+
+    :param empty: those of the section about an empty folder, and not the others.
+    """
+    found: list[tuple[str, list[str]]] = []
+    for section in re.split(r"^## ", (ROOT / page).read_text(), flags=re.MULTILINE):
+        if section.startswith(EMPTY) is not empty:
+            continue
+        for kind, block in _BLOCK.findall(section):
+            for line in block.splitlines():
+                if kind == "sh":
+                    found.append((line.split("  #")[0].rstrip(), []))
+                elif line.startswith("$ "):
+                    found.append((line[2:], []))
+                else:
+                    found[-1][1].append(line)
+    return [(line, said) for line, said in found if line and not line.startswith(ELSEWHERE)]
+
+
+def require_printed(command: str, said: list[str], output: str) -> None:
+    """Compare what a command has printed with the page, where ``...`` stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in "\n".join(said).split("..."))
+    assert re.fullmatch(pattern, output.rstrip("\n")), f"{command}\n{output}"
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +80,14 @@ def shop() -> Iterator[Path]:
 
 
 class Stack:
-    """The example under ``pgwamp dev``, and a shell beside it."""
+    """An application under ``pgwamp dev``, and a shell beside it.
 
-    def __init__(self, folder: Path):
+    :param database: its name.
+    """
+
+    def __init__(self, folder: Path, database: str = "shop"):
         self.folder = folder
+        self._name = database
         self._port = ports.any_free()
         arguments = ("--port", str(self._port), "--postgres-port", str(ports.any_free()))
         self.dev = Pgwamp("dev", *arguments, environment={}, folder=folder)
@@ -73,7 +97,7 @@ class Stack:
         seen = len(self.dev.lines)
         await self.dev.start("Ctrl-C stops", seconds=110)
         banner = "\n".join(self.dev.lines[seen:])
-        match = re.search(r"postgresql://postgres@127\.0\.0\.1:(\d+)/shop", banner)
+        match = re.search(rf"postgresql://postgres@127\.0\.0\.1:(\d+)/{self._name}", banner)
         assert match is not None, banner
         assert f"PGPASSFILE={self.folder / PASSFILE} " in banner
         self._database = match[0]
@@ -85,12 +109,13 @@ class Stack:
 
     @property
     def _environment(self) -> dict[str, str]:
+        """That of a reader, who has exported what the tutorial says."""
         folders = (str(Path(sys.executable).parent), str(programs()), os.environ["PATH"])
+        exported = {"DATABASE_URL": self._database, "PGPASSFILE": str(self.folder / PASSFILE)}
         return {
             **os.environ,
             "PATH": os.pathsep.join(folders),
-            "DATABASE_URL": self._database,
-            "PGPASSFILE": str(self.folder / PASSFILE),
+            **(exported if self._name == "shop" else {}),
             "PGWAMP_ROUTER__URL": f"ws://127.0.0.1:{self._port}/ws",
         }
 
@@ -138,7 +163,7 @@ async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path
     assert f'export PGPASSFILE="$PWD/{PASSFILE}"\n' in tutorial
     tail: Pgwamp | None = None
     for page in ("README.md", "docs/tutorial.md"):
-        for command in commands(page):
+        for command, said in commands(page):
             if " tail " in command:
                 tail = await stack.tail(command)
                 continue
@@ -146,6 +171,8 @@ async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path
                 add_a_column(shop)
             code, output = await stack.shell(command)
             assert code == 0, f"{page}: {command}\n{output}\n{stack.dev.output}"
+            if said:
+                require_printed(command, said, output)
             if command.startswith("psql"):
                 assert tail is not None
                 assert await tail.ended() == 0, tail.output
@@ -154,6 +181,28 @@ async def test_the_commands_of_readme_and_tutorial_work(stack: Stack, shop: Path
     await the_rights_of_callers(stack)
     assert await stack.dev.interrupt() == 0, stack.dev.output
     assert "Traceback" not in stack.dev.output
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_the_commands_for_an_empty_folder_work() -> None:
+    with server_folder() as folder:
+        stack = Stack(folder, "app")
+        await stack.start()
+        try:
+            tail: Pgwamp | None = None
+            for command, said in commands("README.md", empty=True):
+                if " tail " in command:
+                    tail = await stack.tail(command)
+                    continue
+                code, output = await stack.shell(command)
+                assert code == 0, f"{command}\n{output}\n{stack.dev.output}"
+                require_printed(command, said, output)
+            assert tail is not None
+            assert await tail.ended() == 0, tail.output
+            assert '"new": {"id": 1, "text": "hello"}' in tail.output
+        finally:
+            await stack.dev.interrupt()
 
 
 async def the_rights_of_callers(stack: Stack) -> None:

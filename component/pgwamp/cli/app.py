@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pgwamp import __version__, logs
-from pgwamp.cli import client, db, serve, watch
+from pgwamp.cli import client, db, psql, serve, watch
 from pgwamp.cli.context import CONFIG
 from pgwamp.errors import CallError, PgwampError, printable
 
@@ -30,6 +30,7 @@ app.command()(serve.check)
 app.command()(client.call)
 app.command()(client.tail)
 app.command()(client.describe)
+app.command(context_settings=psql.PASSES_ON)(psql.psql)
 
 
 def _version(wanted: bool) -> None:

@@ -53,7 +53,7 @@ def call(
         typer.Option("-k", "--keyword", help="name=value; the value is JSON, or else a string."),
     ] = None,
 ) -> None:
-    """Call a procedure and print its result as JSON, progressive results a line each.
+    """Call a procedure and print its result as JSON; of progressive results each row on a line.
 
     Keyword results, such as the next cursor of changes, go to standard error.
     """
@@ -77,7 +77,10 @@ async def _call(
     def on_progress(*parts: Any, **_: Any) -> None:
         nonlocal streamed
         streamed = True
-        typer.echo(dumps(parts[0] if len(parts) == 1 else list(parts)))
+        part = parts[0] if len(parts) == 1 else list(parts)
+        # How many rows come together says nothing to a reader.
+        for line in part if isinstance(part, list) else [part]:
+            typer.echo(dumps(line))
 
     async with Client(settings.router) as client:
         try:

@@ -15,6 +15,7 @@ import typer
 from pgwamp import logs
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
+from pgwamp.dev_folder import database_url
 from pgwamp.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -30,13 +31,21 @@ class _Config:
 CONFIG = _Config()
 
 
-def load_settings(*, database: bool = False, quiet: bool = False, **overrides: Any) -> Settings:
+def load_settings(
+    *, database: bool = False, own: bool = False, quiet: bool = False, **overrides: Any
+) -> Settings:
     """The settings of this run, with logging set up.
 
-    :param database: whether the command needs one.
+    :param database: whether the command needs one: without a setting, that of the ``pgwamp dev``
+        which runs here.
+    :param own: only one of the settings.
     :param quiet: for commands with output of their own: log what is wrong only.
     """
     settings = Settings.load(CONFIG.path, **overrides)
+    if database and not own and not settings.database.url.get_secret_value():
+        url = database_url(settings.folder, settings.dev.database)
+        if url is not None:
+            settings = Settings.load(CONFIG.path, database={"url": url}, **overrides)
     log = settings.log
     if quiet and log.level == "info":
         log = log.model_copy(update={"level": "warning"})

@@ -32,7 +32,7 @@ TRY_AGAIN_SECONDS = 2.0
 
 def run() -> None:
     """Run the component against the configured database and router, until stopped."""
-    settings = load_settings(database=True)
+    settings = load_settings(database=True, own=True)
     run_async(
         _serve(settings, lambda component: typer.echo(_ready_line(settings, component), err=True))
     )

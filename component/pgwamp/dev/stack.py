@@ -21,11 +21,10 @@ from pgwamp import migrations, provisioning
 from pgwamp.dev.embedded import programs
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
+from pgwamp.dev_folder import STATE
 from pgwamp.errors import StartError
 from pgwamp.settings import Settings
 
-#: Below the application's folder; its data stays between runs.
-STATE = ".pgwamp"
 #: The login of calls that ``pgwamp dev`` makes where roles are mapped.
 CALLS_LOGIN = "pgwamp_calls"
 Say = Callable[[str], None]

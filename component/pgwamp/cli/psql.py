@@ -1,0 +1,38 @@
+"""``pgwamp psql``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import typer
+from sqlalchemy import make_url
+
+from pgwamp.cli.context import load_settings
+from pgwamp.errors import StartError
+
+#: For typer: what it does not know is for psql.
+PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def psql(context: typer.Context) -> None:
+    """Open psql on the database, that of `pgwamp dev` where one runs here; ARGS are for psql."""
+    settings = load_settings(database=True, quiet=True)
+    url = make_url(settings.database.url.get_secret_value()).set(drivername="postgresql")
+    environment = dict(os.environ)
+    if url.password:
+        # In the command line every user of the machine could read it.
+        environment["PGPASSWORD"] = str(url.password)
+        url = url._replace(password=None)
+    program = shutil.which("psql") or _embedded()
+    os.execve(program, ["psql", url.render_as_string(), *context.args], environment)
+
+
+def _embedded() -> str:
+    try:
+        from pgwamp.dev.embedded import programs
+    except StartError:
+        raise StartError(
+            "no psql is on the path: install PostgreSQL's client, or pip install 'pgwamp[dev]'"
+        ) from None
+    return str(programs() / "psql")
