@@ -6,6 +6,7 @@ Only this package imports Autobahn.
 from pgwamp.session.client import Client
 from pgwamp.session.gathered import Gathered
 from pgwamp.session.link import Link, acknowledged
+from pgwamp.session.marking import register
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.session.rights import Rights
 from pgwamp.session.serving import Serving
@@ -23,4 +24,5 @@ __all__ = [
     "Rights",
     "Serving",
     "acknowledged",
+    "register",
 ]

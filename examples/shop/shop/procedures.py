@@ -6,16 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
-from autobahn import wamp
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pgwamp.errors import InvalidArgument
+from pgwamp import InvalidArgument, register
 
 from .models import Product
 
 
-@wamp.register("restock")  # type: ignore[untyped-decorator]
+@register("restock")
 async def restock(sku: str, quantity: int, connection: asyncpg.Connection[Any]) -> dict[str, Any]:
     """Add to the stock of a product, in the transaction of the call."""
     if quantity <= 0:
@@ -28,7 +27,7 @@ async def restock(sku: str, quantity: int, connection: asyncpg.Connection[Any]) 
     return {"sku": sku, "stock": stock}
 
 
-@wamp.register("reprice")  # type: ignore[untyped-decorator]
+@register("reprice")
 async def reprice(sku: str, price: Decimal, session: AsyncSession) -> dict[str, Any]:
     """Give a product another price, with the application's own models."""
     product = await session.scalar(select(Product).where(Product.sku == sku).with_for_update())
