@@ -56,7 +56,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("vault.insert", ({"mood": "nope"},), {}),
     ("vault.insert", ([{"nope": 1}, {}],), {"missing": "null"}),
     ("vault.insert", (), {"csv": "nope\n1\n"}),
-    ("vault.update", ({"home": {"nope": 1}}, {}), {}),
+    ("vault.update", ({"home": {"nope": 1}}, "all"), {}),
     ("vault.update", (), {"rows": [{"code": ""}]}),
     ("vault.upsert", ({"vault_id": 1},), {"conflict": ["nope"]}),
     ("vault.delete", ({"nope": 1},), {}),

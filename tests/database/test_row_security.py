@@ -152,6 +152,8 @@ class Server:
 
     def _step(self, operation: Operation) -> dict[str, Any]:
         table, where = operation.table, self._named(operation.condition.where)
+        # A write says that it means every row.
+        written = "all" if not where or {} in where.get("or", ()) else where
         rows = [
             {"id": key, "owner": self.names[owner], "body": body}
             for key, owner, body in operation.rows
@@ -164,8 +166,8 @@ class Server:
             "count": (f"{table}.count", {"where": where}),
             "read": (f"read_{table}", {}),
             "scrub": (f"scrub_{table}", {"body": operation.body}),
-            "update": (f"{table}.update", {"values": values, "where": where}),
-            "delete": (f"{table}.delete", {"where": where}),
+            "update": (f"{table}.update", {"values": values, "where": written}),
+            "delete": (f"{table}.delete", {"where": written}),
             "insert": (f"{table}.insert", {"rows": rows}),
             "upsert": (f"{table}.upsert", {"rows": rows}),
         }[operation.verb]

@@ -84,6 +84,7 @@ GOOD: Mapping[str, Sequence[_Good]] = {
     ),
     "delete": (
         _Good("thing.delete", [{"id": {"gt": 100000}}], {"returning": ["id"], "max_affected": 2}),
+        _Good("part.delete", ["all"], {"max_affected": 0}),
         _Good("part.delete", [{"label": "gone"}], {"include": {"thing": {}}, "order": ["number"]}),
     ),
     "changes": (_Good("thing.changes", (), {"limit": 5}), _Good("changes", [None, 3])),

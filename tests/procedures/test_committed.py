@@ -78,16 +78,16 @@ async def foreign(connection: asyncpg.Connection) -> int:
     return 2**70
 """
 LARGE: list[tuple[str, list[Any], dict[str, Any]]] = [
-    ("item.update", [{"n": 1}, {}], {}),
-    ("item.update", [{"n": 1}, {}], {"max_affected": 3}),
+    ("item.update", [{"n": 1}, "all"], {}),
+    ("item.update", [{"n": 1}, "all"], {"max_affected": 3}),
     ("item.update", [], {"rows": [{"id": n, "n": 1} for n in (1, 2, 3)]}),
     ("item.update", [{"name": CONTROLS}, {"id": 1}], {}),
     ("item.insert", [{"id": 9, "name": "y" * MOST}], {}),
     ("item.insert", [{"id": 9, "name": CONTROLS}], {}),
     ("item.upsert", [{"id": 1, "name": "y" * MOST}], {}),
-    ("item.delete", [{}], {}),
-    ("item.delete", [{}], {"order": ["id"]}),
-    ("batch", [[{"procedure": "item.delete", "args": [{}]}]], {}),
+    ("item.delete", ["all"], {}),
+    ("item.delete", ["all"], {"order": ["id"]}),
+    ("batch", [[{"procedure": "item.delete", "args": ["all"]}]], {}),
     ("batch", [[{"procedure": "item.update", "args": [{"name": CONTROLS}, {"id": 1}]}]], {}),
     ("large", [], {}),
     ("large", [], {"format": "csv"}),

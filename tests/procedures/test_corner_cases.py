@@ -116,7 +116,7 @@ async def test_rows_are_updated_by_a_key_that_is_generated_always(api: Start) ->
     )
     rows = [{"id": 1, "v": "x"}, {"id": 2, "v": "y"}]
     assert await call("ident.update", rows=rows, order=["id"]) == rows
-    assert await call("ident.update", {"v": "z"}, {}, False) == 2
+    assert await call("ident.update", {"v": "z"}, "all", False) == 2
     error = await call.fails(INVALID, "ident.update", rows=[{"id": 1, "v": "x"}, {"id": 2}])
     assert "missing" not in error.message
 

@@ -178,10 +178,10 @@ async def test_csv_follows_the_rules_of_a_table_as_rows_do(api: Start) -> None:
     ]:  # fmt: skip
         assert await call(f"{name}.insert", csv="id\n1\n2\n") == written, name
         assert await call(f"{name}.count") == stays, name
-        assert len(await call("noted.delete", {})) == noted, name
+        assert len(await call("noted.delete", "all")) == noted, name
     for name in ("copied", "parted", "turned"):
         await call(f"{name}.insert", [{"id": 3}, {"id": 4}])
-        assert len(await call("noted.delete", {})) == 2, name
+        assert len(await call("noted.delete", "all")) == 2, name
     # ON CONFLICT goes with no rules.
     for rows in ({"csv": "id\n1\n"}, {"rows": {"id": 1}}):
         await call.fails("pgwamp.error.feature_not_supported", "copied.upsert", **rows)
@@ -213,7 +213,7 @@ async def test_a_text_of_any_length_is_written_as_copy_writes_it(api: Start) -> 
     assert lines[1] == '1,"\\.","x\r"'
     assert lines[2] == f"2,{LONG_TEXTS['plain']},x"
     # It can be written as it was read.
-    await call("long.delete", {}, returning=False)
+    await call("long.delete", "all", returning=False)
     assert await call("long.insert", csv=text) == len(rows)
 
 

@@ -52,7 +52,7 @@ async def test_an_excluded_column_is_nowhere(api: Start) -> None:
         ("player.insert", {"rows": {"id": 3, "tenant": 7}}),
         ("player.insert", {"csv": "id,tenant\n3,7\n"}),
         ("player.insert", {"rows": {"id": 3}, "returning": ["tenant"]}),
-        ("player.update", {"values": {"code": "y"}, "where": {}}),
+        ("player.update", {"values": {"code": "y"}, "where": "all"}),
         ("player.upsert", {"rows": {"id": 1}, "conflict": ["code"]}),
         ("all_players", {"columns": ["tenant"]}),
     ):
@@ -120,7 +120,7 @@ BY_EXCLUDED: list[tuple[str, dict[str, Any]]] = [
     ("ord.select", {"include": {"cust!ord_cust_code_fkey": {}}}),
     ("ord.select", {"where": {"cust!secret_cust": {"id": 2}}}),
     ("ord.select", {"order": ["cust!secret_cust(id)"]}),
-    ("ord.update", {"values": {"cust_id": 1}, "where": {}, "include": {"secret_cust": {}}}),
+    ("ord.update", {"values": {"cust_id": 1}, "where": "all", "include": {"secret_cust": {}}}),
     ("cust.select", {"include": {"ord!secret_cust": {}}}),
     ("cust.select", {"include": {"ord!ord_cust_code_fkey": {}}}),
     ("cust.select", {"where": {"ord!secret_cust": {"id": 10}}}),

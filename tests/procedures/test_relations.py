@@ -105,13 +105,13 @@ async def test_update_sets_values_where_it_is_told_to(api: Start) -> None:
     call = await api(*ITEM)
     rows = await call("item.update", {"price": 3}, {"id": [1, 2]}, returning=["doubled"])
     assert rows == [{"doubled": "6.00"}, {"doubled": "6.00"}]
-    assert await call("item.update", {"price": None}, {}, returning=False) == 3
+    assert await call("item.update", {"price": None}, "all", returning=False) == 3
     error = await call.fails(INVALID, "item.update", {"price": 3})
     assert error.details["argument"] == "where"
-    assert "{}" in error.message
-    assert await call("item.update", {}, {}, returning=False) == 0
-    await call.fails(INVALID, "item.update", {"doubled": 3}, {})
-    await call.fails("pgwamp.error.not_null_violation", "item.update", {"name": None}, {})
+    assert 'give "all"' in error.message
+    assert await call("item.update", {}, "all", returning=False) == 0
+    await call.fails(INVALID, "item.update", {"doubled": 3}, "all")
+    await call.fails("pgwamp.error.not_null_violation", "item.update", {"name": None}, "all")
 
 
 async def test_upsert_merges_ignores_and_updates_the_columns_it_is_told_to(api: Start) -> None:
@@ -136,7 +136,7 @@ async def test_delete_needs_a_where(api: Start) -> None:
     call = await api(*ITEM)
     assert await call("item.delete", {"id": 1}, returning=["name"]) == [{"name": "pen"}]
     assert (await call.fails(INVALID, "item.delete")).details["argument"] == "where"
-    assert await call("item.delete", {}, returning=False) == 2
+    assert await call("item.delete", "all", returning=False) == 2
 
 
 async def test_an_updatable_view_has_write_verbs_and_others_have_none(api: Start) -> None:
@@ -257,7 +257,7 @@ async def test_roles_decide_what_a_call_may_do(api: Start, prefix: str) -> None:
     await call("note.insert", {"id": 3, "owner": "anonymous"})
     denied = "wamp.error.not_authorized"
     await call.fails(denied, "note.insert", {"id": 4, "owner": "user"})
-    await call.fails(denied, "note.delete", {})
+    await call.fails(denied, "note.delete", "all")
     error = await call.fails(denied, "private.select")
     assert error.details["sqlstate"] == "42501"
 

@@ -25,7 +25,7 @@ KNOWN = [{"id": n, "name": "new"} for n in range(1, MOST + 2)]
 LARGE: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("item.delete", [{"id": {"lte": MOST + 1}}], {}),
     ("item.delete", [{"id": {"lte": MOST + 1}}], {"order": ["id"]}),
-    ("item.delete", [{}], {"returning": ["id"]}),
+    ("item.delete", ["all"], {"returning": ["id"]}),
     ("item.delete", [{"or": [{"id": 1}, {"id": {"gt": 1}}]}], {}),
     ("item.delete", [{"name": {"like": "old%"}, "kind": {"lte": MOST + 1}}], {}),
     ("item.update", [{"name": "new"}, {"id": {"lte": MOST + 1}}], {}),
@@ -77,15 +77,16 @@ async def test_a_write_may_answer_as_many_rows_as_are_allowed(api: Start) -> Non
 async def test_a_write_of_any_number_of_rows_may_answer_their_number(api: Start) -> None:
     call = await api(*ITEMS, limits=LIMITS)
     assert await call("item.insert", NEW, returning=False) == len(NEW)
-    assert await call("item.delete", {}, returning=False) == len(NEW) + MOST + 2
+    assert await call("item.delete", "all", returning=False) == len(NEW) + MOST + 2
 
 
 async def test_max_affected_is_told_first(api: Start, database: Database) -> None:
     call = await api(*ITEMS, limits=LIMITS)
     async with unchanged(database):
-        await call.fails(TOO_MANY_AFFECTED, "item.delete", {}, max_affected=MOST)
-        await call.fails(TOO_MANY, "item.delete", {}, max_affected=1000)
-        await call.fails(TOO_MANY_AFFECTED, "item.delete", {}, max_affected=MOST, returning=False)
+        await call.fails(TOO_MANY_AFFECTED, "item.delete", "all", max_affected=MOST)
+        await call.fails(TOO_MANY, "item.delete", "all", max_affected=1000)
+        counted = {"max_affected": MOST, "returning": False}
+        await call.fails(TOO_MANY_AFFECTED, "item.delete", "all", **counted)
 
 
 async def test_a_table_with_rules_has_the_same_bound(api: Start, database: Database) -> None:
@@ -96,8 +97,8 @@ async def test_a_table_with_rules_has_the_same_bound(api: Start, database: Datab
         limits=LIMITS,
     )
     async with unchanged(database):
-        await call.fails(TOO_MANY, "item.delete", {})
-        await call.fails(TOO_MANY_AFFECTED, "item.delete", {}, max_affected=MOST)
+        await call.fails(TOO_MANY, "item.delete", "all")
+        await call.fails(TOO_MANY_AFFECTED, "item.delete", "all", max_affected=MOST)
     assert await call("log.count") == 0
     assert len(await call("item.delete", {"id": {"lte": MOST}})) == MOST
     assert await call("log.count") == MOST
@@ -113,8 +114,8 @@ async def test_a_view_has_the_same_bound(api: Start, database: Database) -> None
         limits=LIMITS,
     )
     async with unchanged(database):
-        await call.fails(TOO_MANY, "shown.delete", {})
-        await call.fails(TOO_MANY, "ruled.delete", {})
+        await call.fails(TOO_MANY, "shown.delete", "all")
+        await call.fails(TOO_MANY, "ruled.delete", "all")
     assert len(await call("shown.delete", {"id": {"lte": MOST}})) == MOST
 
 
@@ -170,7 +171,7 @@ ITEMS_OF_IT: dict[str, Any] = {"item": {"order": ["id"]}}
 #: Writes whose answer would have a list of related rows that is one too long.
 LONG: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("kind.update", [{"name": "new"}, {"id": 1}], {"include": ITEMS_OF_IT}),
-    ("kind.update", [{"name": "new"}, {}], {"include": ITEMS_OF_IT}),
+    ("kind.update", [{"name": "new"}, "all"], {"include": ITEMS_OF_IT}),
     ("kind.update", [{"name": "new"}, {"id": 1}], {"include": ITEMS_OF_IT, "max_affected": 1}),
     ("kind.update", [], {"rows": [{"id": 1, "name": "new"}], "include": ["item"]}),
     ("kind.update", [{"name": "new"}, {"id": 1}], {"include": {"item": {"limit": 5000}}}),
@@ -224,5 +225,5 @@ async def test_a_write_may_answer_as_many_related_rows_as_are_allowed(api: Start
         )
         assert len(kind["item"]) == limit
     await call("item.delete", {"id": 1}, returning=False)
-    kinds = await call("kind.update", {"name": "new"}, {}, include=["item"], order=["id"])
+    kinds = await call("kind.update", {"name": "new"}, "all", include=["item"], order=["id"])
     assert [len(kind["item"]) for kind in kinds] == [MOST, 1] + [0] * (MOST - 2)

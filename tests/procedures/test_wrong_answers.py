@@ -26,7 +26,7 @@ EMPTY = (
         ("item.upsert", {"rows": []}),
         ("item.update", {"rows": []}),
         ("item.update", {"rows": [{"id": 1}]}),
-        ("item.update", {"values": {}, "where": {}}),
+        ("item.update", {"values": {}, "where": "all"}),
         ("shown.insert", {"rows": []}),
         ("shown.upsert", {"rows": [], "missing": "default"}),
     ],
@@ -210,7 +210,7 @@ async def test_a_star_stands_for_the_columns_of_the_relation(api: Start) -> None
     assert await call("part.get", 1, columns=[], include={"item": {"columns": "*"}}) == {
         "item": whole
     }
-    assert await call("item.update", {"name": "b"}, {}, returning=["*", "loud"]) == [
+    assert await call("item.update", {"name": "b"}, "all", returning=["*", "loud"]) == [
         {"id": 1, "name": "b", "loud": "b!"}
     ]
     assert await call("odd.select", columns=["*"]) == [{"*": 1}]

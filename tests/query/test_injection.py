@@ -55,7 +55,7 @@ POSITIONS: list[Any] = [
     lambda reads, writes, text: writes.insert({"rows": {text: 1}}),
     lambda reads, writes, text: writes.insert({"rows": text}),
     lambda reads, writes, text: writes.insert({"rows": {"id": 3}, "returning": [text]}),
-    lambda reads, writes, text: writes.update({"values": {text: 1}, "where": {}}),
+    lambda reads, writes, text: writes.update({"values": {text: 1}, "where": "all"}),
     lambda reads, writes, text: writes.update({"values": {"id": 1}, "where": {text: 1}}),
     lambda reads, writes, text: writes.upsert({"rows": {"id": 1}, "conflict": [text]}),
     lambda reads, writes, text: writes.upsert({"rows": {"id": 1}, "update": [text]}),
@@ -63,8 +63,8 @@ POSITIONS: list[Any] = [
     lambda reads, writes, text: writes.delete({"where": {text: 1}}),
     lambda reads, writes, text: bind(("where",), (), {text: 1}),
 ]
-MEANT = {"id", "id::text", "name", "and", "or", "not", "where", "null", "unknown", "asc", "desc",
-         "merge", "ignore", "nullsfirst", "nullslast"}  # fmt: skip
+MEANT = {"id", "id::text", "*", "name", "and", "or", "not", "where", "null", "unknown", "asc",
+         "desc", "merge", "ignore", "nullsfirst", "nullslast"}  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)

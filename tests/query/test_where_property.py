@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgwamp.errors import InvalidArgument
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
@@ -234,6 +235,9 @@ def test_a_filter_chooses_the_same_rows_for_a_delete(
     try:
         bound = Writes(thing).delete({"where": where, "returning": ["id"]})
         assert sorted(row["id"] for row in bench.rows(bound)) == expected
+    except InvalidArgument:
+        # It holds for every row.
+        assert expected == ids(bench, "select id from thing order by id")
     finally:
         bench.execute("rollback")
     ran["deletes"] += 1

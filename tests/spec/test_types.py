@@ -55,10 +55,10 @@ WAYS: dict[str, Any] = {
     "counted": lambda desk: desk.call("wide.select", order="id", count="exact")[0],
     "got": lambda desk: [desk.call("wide.get", key) for key in (1, 2, 3)],
     "returned by a write": lambda desk: desk.tried(
-        "wide.update", {"small": None}, {}, order="id", returning=[*COLUMNS]
+        "wide.update", {"small": None}, "all", order="id", returning=[*COLUMNS]
     ),
     "returned by a plain write": lambda desk: sorted(
-        desk.tried("wide.update", {"item": 1}, {}), key=lambda row: row["id"]
+        desk.tried("wide.update", {"item": 1}, "all"), key=lambda row: row["id"]
     ),
     "embedded in what a write returns": lambda desk: desk.tried(
         "item.update", {"title": "x"}, {"id": 1}, returning=[], include={"wide": {"order": "id"}}

@@ -8,7 +8,7 @@ from typing import Any
 
 from pgwamp.catalog import Column, Relation, Routine
 from pgwamp.pgtypes import Type
-from pgwamp.query.writes import UPDATE_ARGUMENTS
+from pgwamp.query.writes import DELETE_ARGUMENTS, EVERY_ROW, UPDATE_ARGUMENTS
 from pgwamp.session import Procedure
 
 #: Whether a column may be named, by schema, relation and name.
@@ -39,6 +39,11 @@ _INCLUDE = {
     "type": "object",
     "description": "related rows by relation, alias:relation or relation!hint; each with "
     "columns, where, order, limit, offset, include, inner, spread",
+}
+#: A write takes no condition that holds for every row.
+_WHERE_OF_WRITES = {
+    "oneOf": [{"const": EVERY_ROW}, {"type": "object", "minProperties": 1}],
+    "description": f'conditions on columns, and, or, not; "{EVERY_ROW}" for every row',
 }
 #: Keyword results of a select that asks for count or after.
 _PAGE = {
@@ -161,6 +166,10 @@ def argument_schemas(
     }
     if names == UPDATE_ARGUMENTS:
         own["rows"] = {"type": "array", "items": rows}
+    if names in (UPDATE_ARGUMENTS, DELETE_ARGUMENTS):
+        own["where"] = _WHERE_OF_WRITES
+    if names == DELETE_ARGUMENTS:
+        required = 1
     return [
         {"name": name, "required": position < required, "schema": own.get(name) or _COMMON[name]}
         for position, name in enumerate(names)

@@ -35,6 +35,20 @@ class Related:
     condition: Any
 
 
+def constant(where: Condition) -> bool | None:
+    """Return whether a condition holds for every row, or for none; None if a row decides."""
+    if isinstance(where, Not):
+        inner = constant(where.condition)
+        return None if inner is None else not inner
+    if not isinstance(where, Junction):
+        return None
+    parts = [constant(part) for part in where.conditions]
+    decisive = where.kind == "or"
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive
+
+
 class WhereParser:
     """Parses one ``where``, appending its values to ``values``."""
 

@@ -29,7 +29,7 @@ from pgwamp.query.selection import Selection, SelectionParser, needed_columns
 from pgwamp.query.shape import Shape
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
-from pgwamp.query.where import Junction, WhereParser
+from pgwamp.query.where import Junction, WhereParser, constant
 
 INSERT_ARGUMENTS = ("rows", "returning", "missing", "include", "order", "csv")
 UPDATE_ARGUMENTS = ("values", "where", "returning", "max_affected", "rows", "include", "order")
@@ -37,6 +37,9 @@ UPSERT_ARGUMENTS = (
     "rows", "conflict", "resolution", "update", "returning", "missing", "include", "order", "csv",
 )  # fmt: skip
 DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
+#: The ``where`` of an update or delete of every row.
+EVERY_ROW = "all"
+_CURE = f'give "{EVERY_ROW}" to mean every row'
 #: The temporary table that CSV goes through; each session has its own.
 _STAGE = "pgwamp_csv"
 #: Octets of the first line of a CSV text: 1,600 names of 63 octets, each of them escaped.
@@ -179,10 +182,19 @@ class Writes:
     # --- arguments -----------------------------------------------------------------------------
 
     def _required_where(self, request: Mapping[str, Any], values: Values) -> Condition:
-        where = request.get("where")
-        if where is None:
-            raise InvalidArgument("where", "missing; to mean every row, give an empty dict {}")
-        return WhereParser(self._scope, values).parse(where)
+        """Parse the condition of a write; every row only by a word of its own.
+
+        A condition that says nothing may be an accident: in JSON, ``{id: undefined}`` is ``{}``.
+        """
+        given = request.get("where")
+        if given is None:
+            raise InvalidArgument("where", f'missing; give a dict such as {{"id": 1}}, or {_CURE}')
+        if given == EVERY_ROW:
+            return Junction("and", ())
+        where = WhereParser(self._scope, values).parse(given)
+        if constant(where):
+            raise InvalidArgument("where", f"holds for every row; name a column, or {_CURE}")
+        return where
 
     def _returning(self, request: Mapping[str, Any], values: Values) -> Selection | None:
         returning = request.get("returning", True)

@@ -101,13 +101,19 @@ async function main(session: autobahn.Session) {
   live.cancel();
   const reason: string = await ended;
 
+  await call(session, "com.example.products.update", [{ stock: 2 }, "all"], { max_affected: 9 });
+  const gone: number = await call(session, "com.example.products.delete", [], {
+    where: { sku: "none" },
+    returning: false,
+  });
+
   const nasty = await call(session, `${NASTY}insert` as const, [
     { id: 1, feeling: "so 'so'", "two words": "two", "li\nne": "line", at: { x: 1, "y*/": "y" } },
   ]);
   const word: string | null = nasty[0]!["two words"];
   const upper: string | null | undefined = nasty[0]!.span?.upper;
 
-  void [maybe, again, total, nothing, counted, status, upper, stock];
+  void [maybe, again, total, nothing, counted, status, upper, stock, gone];
   return {
     inserted,
     names,

@@ -12,6 +12,8 @@ export async function main(session: Session) {
   await call(session, "com.example.products.insert", [{ price: 5 }]); // wrong: numeric is a string
   await call(session, "com.example.products.insert", [{ sku: "P", skuu: "P" }]); // wrong: no column
   await call(session, "com.example.products.insert", [], { rows: { sku: "P", skuu: "" } }); // wrong
+  await call(session, "com.example.products.delete"); // wrong: rows are not named
+  await call(session, "com.example.products.delete", ["every"]); // wrong: the word is "all"
   await call(session, "com.example.orders.insert", [{ status: "lost" }]); // wrong: no such label
   await call(session, "com.example.ping", [1]); // wrong: takes nothing
   await call(session, "com.example.ping", [], { loud: true }); // wrong: takes nothing
