@@ -44,6 +44,20 @@ class _TooManyValues(Exception):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class NotPortable:
+    """Stands for a value that was read from one format, and that the others cannot hold.
+
+    :ivar kind: of value, as in ``a set``.
+    """
+
+    kind: str
+    cure: str
+
+    def __str__(self) -> str:
+        return self.kind
+
+
 def find_foreign(value: Any, depth: int = MAX_DEPTH) -> str | None:
     """Say where ``value`` holds something that is not portable, or None if it is portable.
 
@@ -266,6 +280,8 @@ def _find(value: Any, path: str, depth: int) -> tuple[str, str] | None:
         if value - value == 0:
             return None
         return path, f'{value}; write it as the string "{_NONFINITE[str(value)]}"'
+    if isinstance(value, NotPortable):
+        return path, f"{value.kind}; {value.cure}"
     if not isinstance(value, list | tuple | dict):
         return path, f"of the type {type(value).__name__}; write it as a string"
     if depth == 0:

@@ -85,4 +85,5 @@ def dumps(value: Any) -> str:
 def _encode(value: Any) -> Any:
     if isinstance(value, bytes):
         return "\\x" + value.hex()
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    # Other values of CBOR and msgpack, in the events and results of others.
+    return str(value)

@@ -7,8 +7,8 @@ answered. Reading is bounded in time: a message of more than :data:`AT_ONCE_BYTE
 time for one hostile INVOCATION, measured with 50,000 values allowed:
 
 - msgpack, the default: at most 30 ms, whatever its size, the check of its values included.
-- CBOR: likewise. Every tag but that of a large integer is refused, so that shared references do
-  not multiply, and no key is anything but text, so that no keys collide.
+- CBOR: likewise. Shared references are refused, so that they do not multiply, and no key is
+  anything but text, so that no keys collide.
 - JSON: 20 ns for each byte beside that, 0.4 s for 16 MiB, where it holds many commas in texts.
 
 A full run of Python's garbage collector, which any 700 new lists can bring about, comes on top.
@@ -19,7 +19,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -32,6 +32,7 @@ from autobahn.wamp.serializer import Serializer
 
 from pgwamp.neutral import MAX_DEPTH, may_hold_large
 from pgwamp.session import scanning
+from pgwamp.session.extensions import MOST_EXTENSIONS, Extensions
 from pgwamp.session.scanning import TooManyValues
 
 #: A message of this size is read at once: so many empty lists take 15 ms.
@@ -41,8 +42,8 @@ _HEAD_BYTES = 32
 #: Values of an INVOCATION that are none of its arguments: ids, details and their keys.
 _ENVELOPE_VALUES = 64
 CURE = (
-    f"nest at most {MAX_DEPTH} levels, have text as the keys of a dict, and write dates, decimals, "
-    "UUIDs and integers beyond 64 bits as strings"
+    f"nest at most {MAX_DEPTH} levels, have text as the keys of a dict, and write dates and the "
+    f"like as strings beyond {MOST_EXTENSIONS}"
 )
 
 
@@ -94,11 +95,15 @@ class Msgpack(Codec):
         | ormsgpack.OPT_PASSTHROUGH_UUID
     )
 
+    def __init__(self) -> None:
+        self._extensions = Extensions()
+
     def serialize(self, value: Any) -> bytes:
         return ormsgpack.packb(value, option=self._OPTIONS)
 
     def read(self, payload: bytes) -> Any:
-        return ormsgpack.unpackb(payload)
+        self._extensions.left = MOST_EXTENSIONS
+        return ormsgpack.unpackb(payload, ext_hook=self._extensions.read)
 
     def count(self, payload: bytes, most: int) -> None:
         scanning.count_values(payload, scanning.MSGPACK, most)
@@ -115,13 +120,15 @@ class Cbor(Codec):
 
     NAME, RAWSOCKET_ID = "cbor", 3
 
+    def __init__(self) -> None:
+        self._extensions = Extensions()
+
     def serialize(self, value: Any) -> bytes:
         return cbor2.dumps(value)
 
     def read(self, payload: bytes) -> Any:
-        return cbor2.loads(
-            payload, semantic_decoders=_TAGS, tag_hook=_refuse_tag, strict_hashable_types=True
-        )
+        self._extensions.left = MOST_EXTENSIONS
+        return cbor2.loads(payload, semantic_decoders=self._extensions, strict_hashable_types=True)
 
     def count(self, payload: bytes, most: int) -> None:
         scanning.count_values(payload, scanning.CBOR, most)
@@ -221,28 +228,6 @@ def _integers(read: Callable[[], Any], length: int) -> tuple[int, ...]:
             break
         numbers.append(value)
     return tuple(numbers)
-
-
-def _refuse_tag(*_: object) -> Any:
-    raise ValueError("a CBOR tag")
-
-
-class _Tags(Mapping[int, Callable[..., Any]]):
-    """Refuses every tag but 2 and 3, large integers, which serving refuses and names."""
-
-    def __getitem__(self, tag: int) -> Callable[..., Any]:
-        if tag in (2, 3):
-            raise KeyError(tag)
-        return _refuse_tag
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-_TAGS = _Tags()
 
 
 def _bytes_as_text(value: Any) -> str:

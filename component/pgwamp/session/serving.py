@@ -19,6 +19,7 @@ from pgwamp.errors import (
     CallError,
     Canceled,
     Internal,
+    InvalidArgument,
     NoSuchProcedure,
     SchemaChanged,
     Timeout,
@@ -27,6 +28,7 @@ from pgwamp.errors import (
 )
 from pgwamp.metrics import Metrics
 from pgwamp.neutral import check_arguments
+from pgwamp.session.extensions import leave_out_undefined
 from pgwamp.session.gathered import Gathered
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
@@ -154,7 +156,7 @@ class Serving:
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
-        octets = check_arguments(call.args, call.kwargs, self._limits.max_values)
+        octets = self._check(call)
         self._arguments.spend(call.caller, octets)
         try:
             result = await self._answer(procedure, call, progress, room)
@@ -164,6 +166,15 @@ class Serving:
             result = Result(result)
         procedure.require_portable(result)
         return CallResult(result.value, **result.kwargs) if result.kwargs else result.value
+
+    def _check(self, call: Call) -> int:
+        """Refuse arguments that are not portable; return how much memory they take."""
+        try:
+            return check_arguments(call.args, call.kwargs, self._limits.max_values)
+        except InvalidArgument:
+            if not leave_out_undefined([call.args, call.kwargs]):
+                raise
+        return check_arguments(call.args, call.kwargs, self._limits.max_values)
 
     async def _answer(
         self, procedure: Procedure, call: Call, progress: Send | None, room: Room
