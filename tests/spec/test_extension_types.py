@@ -32,6 +32,7 @@ create function ext.citext_cmp(ext.citext, ext.citext) returns int language sql 
     as $$ select bttextcmp(lower($1::text), lower($2::text)) $$;
 """
 COMPARISONS = {"=": "= 0", "<>": "<> 0", "<": "< 0", "<=": "<= 0", ">": "> 0", ">=": ">= 0"}
+AGGREGATES = {"min": "<", "max": ">"}
 PATTERNS = {"~~": "like", "~~*": "ilike", "~": "~", "~*": "~*"}
 TABLES = """
 create domain nick as ext.citext check (length(value::text) > 0);
@@ -64,6 +65,16 @@ def homemade() -> Iterator[str]:
             f"create operator ext.{sign} (function = ext.citext_p{number}, leftarg = ext.citext, "
             "rightarg = text)"
         )
+    for name, sign in AGGREGATES.items():
+        yield (
+            f"create function ext.citext_{name}(ext.citext, ext.citext) returns ext.citext "
+            "language sql immutable strict as "
+            f"'select case when ext.citext_cmp($1, $2) {sign} 0 then $1 else $2 end'"
+        )
+        yield (
+            f"create aggregate ext.{name}(ext.citext) "
+            f"(sfunc = ext.citext_{name}, stype = ext.citext)"
+        )
     yield (
         "create operator class ext.citext_ops default for type ext.citext using btree as "
         "operator 1 ext.<, operator 2 ext.<=, operator 3 ext.=, operator 4 ext.>=, "
@@ -72,7 +83,12 @@ def homemade() -> Iterator[str]:
 
 
 def traps() -> Iterator[str]:
-    """Operators of another role, for the domain and for types that the column could become."""
+    """Functions of another role, for the domain and for types that the column could become."""
+    yield f"create function ext.trap(int, nick) returns int {TRAP}"
+    yield f"create function ext.trap(int, text) returns int {TRAP}"
+    for name in AGGREGATES:
+        for of in ("nick", "text"):
+            yield f"create aggregate ext.{name}({of}) (sfunc = ext.trap, stype = int)"
     for sign in (*COMPARISONS, *PATTERNS):
         for left, right in (("nick", "nick"), ("nick", "text"), ("nick", "ext.citext"),
                             ("ext.citext", "varchar"), ("ext.citext", "nick"),
@@ -127,6 +143,10 @@ CASES = [
     found({"nick": {"like": "A%"}}, "Ada"),
     found({"tags": {"contains": ["x"]}}, "Ada"),
     found({"name::text": "ADA"}),
+    Case("login.select", {"columns": ["name.min()", "name.max()"]}, [{"min": "Ada", "max": "CYD"}]),
+    Case("login.select", {"columns": ["nick.min()", "nick.max()"]}, [{"min": "AA", "max": "bb"}]),
+    Case("login.select", {"columns": ["low:name.min()::text"]}, [{"low": "Ada"}]),
+    Case("badge.select", {"columns": ["owner.max()"], "where": {"login": {}}}, [{"max": "Bob"}]),
     Case("login.get", {"key": "cyd", "columns": ["name"]}, {"name": "CYD"}),
     Case("badge.select", {"include": {"o:owner": {"columns": ["name"]}}, "columns": ["id"],
          "order": "id"}, [{"id": 1, "o": {"name": "Ada"}}, {"id": 2, "o": {"name": "bob"}}]),

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Literal, Protocol, TypeVar
 
 from pgwamp.catalog.model import (
+    Aggregate,
     Argument,
     Catalog,
     Column,
@@ -140,7 +141,10 @@ async def _load(
         watched=await _each(watches, lambda row: _watched(row, types)),
         foreign_keys=await _each(keys, _foreign_key),
         types=types,
-        aggregates={(row["name"], row["argument"]): types[row["result"]] for row in aggregates},
+        aggregates={
+            (row["name"], row["argument"]): Aggregate(row["schema"], types[row["result"]])
+            for row in aggregates
+        },
         castable=_castable(castable, types),
         searches=_searches(searches),
     )

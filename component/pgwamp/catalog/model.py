@@ -172,11 +172,22 @@ class WatchedRelation:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregate of values of one type, and the type of its result.
+
+    :ivar result: a polymorphic type stands for that of the values.
+    """
+
+    schema: str
+    result: Type
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Relations and routines of the exposed schemas, and the watched tables of all schemas.
 
-    :ivar aggregates: result type of an aggregate, by its name and the oid of its argument's type.
+    :ivar aggregates: by name, and the oid of the type that they take or that is cast to it.
     :ivar castable: types that a value can be cast to, by each of their names.
     :ivar searches: text search configurations as SQL spells them, by each of their names.
     :ivar updatable: what may be written to relations that are no tables, by oid.
@@ -189,7 +200,7 @@ class Catalog:
     watched: tuple[WatchedRelation, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     types: Mapping[int, Type] = field(default_factory=dict, repr=False, compare=False)
-    aggregates: Mapping[tuple[str, int], Type] = field(
+    aggregates: Mapping[tuple[str, int], Aggregate] = field(
         default_factory=dict, repr=False, compare=False
     )
     castable: Mapping[str, Type] = field(default_factory=dict, repr=False, compare=False)

@@ -112,6 +112,8 @@ def _build(
         delimiter=row["delimiter"],
         casts=row["casts"],
         operators=operators.get(oid, {}),
+        # Layouts of events do not tell: nothing is ordered by their types.
+        ordered=row.get("ordered", True) and all(types[part].ordered for part in _parts(row)),
     )
     return kind, size
 

@@ -57,7 +57,21 @@ select
                 select from pg_depend as d
                 where d.classid = 'pg_proc'::regclass and d.objid = c.castfunc and d.deptype = 'e'
             )
-    ) as casts
+    ) as casts,
+    -- Whether PostgreSQL sorts its values; those that are made of others it sorts by these.
+    t.typtype in ('e', 'r', 'm', 'c') or t.typcategory = 'A' or exists (
+        select from pg_opclass as o
+        join pg_am as m on m.oid = o.opcmethod
+        where m.amname = 'btree'
+            and o.opcdefault
+            and (o.opcintype = t.oid or exists (
+                select from pg_cast as c
+                where c.castsource = t.oid
+                    and c.casttarget = o.opcintype
+                    and c.castmethod = 'b'
+                    and c.castcontext = 'i'
+            ))
+    ) as ordered
 from wanted as w
 join pg_type as t on t.oid = w.oid
 join pg_namespace as n on n.oid = t.typnamespace

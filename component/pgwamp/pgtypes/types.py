@@ -47,6 +47,7 @@ class Type:
     :ivar output: schema and name of its output function; None for types that no catalog has given.
     :ivar delimiter: between the elements of an array in its text.
     :ivar casts: a cast of it runs a function of users.
+    :ivar ordered: PostgreSQL sorts its values.
     :ivar operators: the schemas of the type's own operators, by the operator and the name of the
         type on its right; none for types that PostgreSQL itself compares.
     """
@@ -64,6 +65,7 @@ class Type:
     delimiter: str = ","
     casts: bool = False
     base: int = 0
+    ordered: bool = True
     operators: Mapping[tuple[str, str], str] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -16,7 +16,7 @@ from pgwamp.pgtypes import Converter, Type
 from pgwamp.query.bounds import list_of_at_most
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
-from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, builtin, count, quoted
+from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, aggregate, builtin, count, quoted
 from pgwamp.query.expressions import as_written, output
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
@@ -145,7 +145,7 @@ class Builder:
         else:
             value = source.value(item.field)
             if item.aggregate:
-                value = builtin(item.aggregate, value)
+                value = aggregate((item.schema, item.aggregate), value, item.field.type)
         return sa.cast(value, PgType(item.cast)) if item.cast else value
 
     def output(

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pgwamp.catalog.model import Aggregate
 from pgwamp.errors import InvalidArgument, excerpt
 from pgwamp.pgtypes import Type
 from pgwamp.query.fields import Field, parse_field
@@ -23,7 +24,7 @@ _AGGREGATE = re.compile(
 )
 #: All real columns that are not named before.
 _ALL = "*"
-_BIGINT = Type(20, "bigint", "integer")
+_COUNT = Aggregate("pg_catalog", Type(20, "bigint", "integer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Item:
 
     :ivar field: None for ``count()``.
     :ivar kind: the type of the value.
+    :ivar schema: of the aggregate.
     """
 
     label: str
@@ -39,9 +41,10 @@ class Item:
     kind: Type
     aggregate: str = ""
     cast: str = ""
+    schema: str = ""
 
     def __hash__(self) -> int:
-        # Without the type, which the rest decides: it is asked for every column of every call.
+        # Without what the rest decides: it is asked for every column of every call.
         return hash((self.label, self.aggregate, self.cast, self.field))
 
 
@@ -96,22 +99,22 @@ def _value(scope: Scope, text: str, path: str, values: Values, label: str | None
         return Item(label or _label(field, text), field, field.type)
     name = match["name"]
     inner = parse_field(scope, match["field"], path, values) if match["field"] else None
-    kind = _aggregated(scope, name, inner, path)
-    cast = ""
+    found = _aggregate(scope, name, inner, path)
+    kind, cast = found.result, ""
     if match["cast"]:
         kind, cast = scope.castable(match["cast"].strip(), path)
-    return Item(label or name, inner, kind, name, cast)
+    return Item(label or name, inner, kind, name, cast, found.schema)
 
 
-def _aggregated(scope: Scope, name: str, field: Field | None, path: str) -> Type:
+def _aggregate(scope: Scope, name: str, field: Field | None, path: str) -> Aggregate:
     if name == "count":
-        return _BIGINT
+        return _COUNT
     if field is None:
         raise InvalidArgument(path, f"of which column? write it as column.{name}()")
-    kind = scope.aggregate(name, field.type)
-    if kind is None:
+    found = scope.aggregate(name, field.type)
+    if found is None:
         raise InvalidArgument(path, f"there is no {name} of type {field.type.describe()}")
-    return kind
+    return found
 
 
 def _label(field: Field, text: str) -> str:

@@ -162,6 +162,17 @@ def count() -> Call:
     return builtin("count", sa.literal_column("*"))
 
 
+def aggregate(name: tuple[str, str], value: sa.ColumnElement[Any], of: Type) -> Call:
+    """An aggregate of values of type ``of``, by schema and name.
+
+    One of an extension takes exactly its type, for the reason that :func:`operate` gives, and
+    PostgreSQL takes no domain for an enum.
+    """
+    if of.domain:
+        value = sa.cast(value, PgType(of.name, checks=False))
+    return builtin(name[1], value) if name[0] == "pg_catalog" else function(name, value)
+
+
 def operate(
     value: sa.ColumnElement[Any], of: Type, operator: str, operand: Any, operand_type: str = ""
 ) -> sa.ColumnElement[Any]:

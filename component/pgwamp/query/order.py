@@ -58,12 +58,25 @@ def parse_order(
     answered = {item.label: item for item in items}
     names = string_list(given, path, values.limits.max_columns)
     values.ask_for("columns", len(names), path)
-    return tuple(
+    terms = tuple(
         OrderTerm(parse_field(scope, text, path, values))
         if text in scope.relation.by_name or (text in scope.columns and text not in answered)
         else _parse(scope, text, f"{path}[{index}]", values, answered)
         for index, text in enumerate(names)
     )
+    for index, term in enumerate(terms):
+        _require_order(scope, term, f"{path}[{index}]")
+    return terms
+
+
+def _require_order(scope: Scope, term: OrderTerm, path: str) -> None:
+    field = term.field
+    if field is None or field.type.ordered:
+        return
+    relation = scope.relation if term.relationship is None else term.relationship.target
+    raise InvalidArgument(
+        path, f"values of type {field.type.describe()} have no order; order by a part or a cast"
+    ).about(relation.key, *field.needed)
 
 
 def _parse(

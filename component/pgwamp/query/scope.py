@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 from pgwamp.catalog.graph import Graph, Relationship
-from pgwamp.catalog.model import Catalog, Column, Relation, Routine
+from pgwamp.catalog.model import Aggregate, Catalog, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import TEXT_TYPE, Type
+from pgwamp.pgtypes import Form, Type
 from pgwamp.query.cache import Cache
 from pgwamp.query.limits import check_name
 from pgwamp.query.request import suggest
@@ -25,6 +26,10 @@ _KEY = re.compile(r"(?:(?P<alias>[^:!]+):(?!:))?(?P<name>[^!]+)(?:!(?P<hint>.+))
 _MODIFIED = re.compile(r"(?P<name>[a-z][\w ]*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)", re.ASCII)
 #: As SQL has it, these are of one character when nothing else is said.
 _CHARACTER = ("char", "character")
+#: The types of any enum, array, record, range and multirange.
+_POLYMORPHIC: Mapping[Form, int] = {
+    "enum": 3500, "array": 2277, "composite": 2249, "range": 3831, "multirange": 4537,
+}  # fmt: skip
 #: Octets of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
 _LONGEST_NAME = 63
 
@@ -126,17 +131,18 @@ class Scope:
             )
         return spelled
 
-    def aggregate(self, name: str, of: Type) -> Type | None:
-        """What an aggregate of values of type ``of`` gives, or None if it takes none such."""
-        if name in ("min", "max") and of.form in ("enum", "array"):
-            return of
-        results = self._scopes.catalog.aggregates
-        found = results.get((name, _base_oid(of, self._scopes.catalog)))
-        if found is None and of.form == "text":
-            # varchar and the like are taken as text.
-            found = results.get((name, TEXT_TYPE.oid))
-        # The least and the greatest value of a domain belong to it.
-        return of if found is not None and of.domain and name in ("min", "max") else found
+    def aggregate(self, name: str, of: Type) -> Aggregate | None:
+        """Return an aggregate of values of type ``of``, or None if there is none."""
+        aggregates, base = self._scopes.catalog.aggregates, of.base or of.oid
+        found = aggregates.get((name, base))
+        # The aggregates of any array or record fail where the elements have no order.
+        if found is None and of.form in _POLYMORPHIC and of.ordered:
+            base = _POLYMORPHIC[of.form]
+            found = aggregates.get((name, base))
+        if found is not None and found.result.oid == base and name in ("min", "max"):
+            # The least and the greatest value of a domain belong to it.
+            return replace(found, result=of)
+        return found
 
     def relationship(self, key: str, path: str) -> tuple[str, Relationship]:
         """The label and the relationship that a key of ``include`` means.
@@ -266,11 +272,3 @@ def _suggest_type(name: str, types: Mapping[str, Type]) -> str:
     known = [word for word, kind in types.items() if "." not in (kind.domain or kind.name)]
     close = suggest(name, known)
     return close if "did you mean" in close else "; write it as text, integer, numeric(10,2), ..."
-
-
-def _base_oid(of: Type, catalog: Catalog) -> int:
-    """The oid of the type itself, or of the one below a domain."""
-    if not of.domain:
-        return of.oid
-    base = catalog.castable.get(of.name)
-    return base.oid if base is not None else of.oid
