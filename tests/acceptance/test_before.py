@@ -120,3 +120,48 @@ async def test_a_function_before_each_call_refuses_every_kind_of_procedure(
         assert served.exposure.procedures
     finally:
         database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "condition"),
+    [
+        ("08006", "connection_failure"),
+        ("57P01", "admin_shutdown"),
+        ("53300", "too_many_connections"),
+        ("01000", "warning"),
+    ],
+)
+async def test_the_error_of_the_function_is_its_own_whatever_its_sqlstate(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    module: str,
+    tmp_path: Path,
+    sqlstate: str,
+    condition: str,
+) -> None:
+    """Those that mean a lost connection are the server's only if the server says so."""
+    database.execute(
+        "create table gate (open boolean)",
+        "insert into gate values (true)",
+        "create function checked() returns void language plpgsql as $$ begin "
+        f"if not (select open from gate) then raise 'mine' using errcode = '{sqlstate}'; end if; "
+        "end $$",
+        "create function shown() returns int language sql stable as 'select 1'",
+        "create table item (id int primary key)",
+        "insert into item values (1)",
+        "select wamp.watch('item')",
+    )
+    await serve(
+        access={"before": "checked"},
+        expose={"queries": str(tmp_path), "procedures": [module], "exclude": ["gate"]},
+    )
+    client = await connect()
+    database.execute("update gate set open = false")
+    for calls in CALLS_OF.values():
+        for procedure, kwargs in calls:
+            with pytest.raises(CallError) as error:
+                await client.call(f"{prefix}.{procedure}", [], kwargs, lambda _: None)
+            told = (error.value.uri, error.value.message.removeprefix("batch[0]: "))
+            assert told == (f"pgwamp.error.{condition}", "mine"), procedure

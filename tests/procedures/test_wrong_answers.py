@@ -140,6 +140,7 @@ async def test_large_rows_come_as_progressive_results(api: Start) -> None:
         ("57P01", "admin_shutdown"),
         ("08006", "connection_failure"),
         ("08P01", "protocol_violation"),
+        ("53300", "too_many_connections"),
     ],
 )
 async def test_an_error_of_a_function_is_its_own_whatever_its_sqlstate(

@@ -7,8 +7,9 @@ from typing import Any
 
 import asyncpg
 
-#: Classes of SQLSTATE that the driver takes for warnings, and for the end of a connection.
-_MISTAKEN = ("00", "01", "02", "03", "08", "57P")
+#: Beginnings of SQLSTATEs that the driver takes for warnings, and that mean the end of a connection
+#: or that there is none: connections, shutdowns, and too many connections.
+_MISTAKEN = ("00", "01", "02", "03", "08", "57P", "53300")
 
 
 def repair_errors() -> None:
