@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -15,16 +16,22 @@ _LARGEST = 2**63 - 1
 _LONGEST_GUESSED, _MOST_GUESSED = 63, 100
 #: Names that an error lists.
 _MOST_LISTED = 50
-#: invalid_text_representation, invalid_datetime_format, datetime_field_overflow.
-_BAD_TEXT = ("22P02", "22007", "22008")
+#: invalid_text_representation, numeric_value_out_of_range, and those of dates, zones and intervals.
+_BAD_TEXT = ("22P02", "22003", "22007", "22008", "22009", "22015")
 #: program_limit_exceeded, as a list of related rows that is too large raises it.
 _LIMIT_EXCEEDED = "54000"
 _BAD_SEARCH = (
     "syntax error in tsquery",
     "no operand in tsquery",
+    "syntax error in tsvector",
+    "wrong position info in tsvector",
     "there is no escaped character",
     "text search configuration ",
 )
+#: Of data_exception; it quotes nothing.
+_BAD_RANGE = "range lower bound must be less than or equal to range upper bound"
+#: Two ends of a range, or of the first of a multirange, in a text.
+_RANGE = re.compile(r"\s*(?:\{\s*)?[\[(][^,]+,[^,]+[\])]")
 #: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
 _BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
 
@@ -102,33 +109,54 @@ def string_list(value: Any, path: str, most: int) -> list[str]:
 def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
     """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
 
-    The server's message quotes the text it could not read, or says of what kind it was; if there
-    is exactly one such argument, it is the one.
+    The server's message quotes the text it could not read, or says of what kind it was. If there
+    is exactly one such value, it is the one; several patterns or ranges are named by the argument
+    that holds all of them, or as the arguments.
     """
     try:
         yield
     except CallError as error:
         sqlstate, problem = error.details.get("sqlstate"), error.message
+        place = _place_of(problem, sqlstate, request)
+        if place is not None:
+            raise InvalidArgument(place, problem, sqlstate=sqlstate) from None
         if sqlstate == _LIMIT_EXCEEDED and request.get("include"):
             raise PayloadTooLarge(
                 "include: the related rows are larger than limits.max_bytes; give limits, "
                 "or fewer columns"
             ) from None
-        matching = (
-            place for place, text in _texts(request) if _is_about(problem, sqlstate, place, text)
-        )
-        # A second one says that it cannot be told.
-        places = list(islice(matching, 2))
-        # The texts of a keyset are packed in its cursor.
-        if not places and sqlstate in _BAD_TEXT and request.get("after"):
-            places = ["after"]
-        if len(places) == 1:
-            raise InvalidArgument(places[0], problem, sqlstate=sqlstate) from None
         raise
 
 
-def _is_about(problem: str, sqlstate: Any, place: str, text: str) -> bool:
-    """Whether the server means the string ``text`` at ``place``."""
+def _place_of(problem: str, sqlstate: Any, request: Mapping[str, Any]) -> str | None:
+    """Return the place of the value that the server means, if it can be told."""
+    matching = (
+        place for place, value in _values(request) if _is_about(problem, sqlstate, place, value)
+    )
+    # A second one says that it cannot be told.
+    places = list(islice(matching, 2))
+    if len(places) == 1:
+        return places[0]
+    if not places:
+        # The texts of a keyset are packed in its cursor.
+        packed = sqlstate in _BAD_TEXT or problem == _BAD_RANGE
+        return "after" if packed and request.get("after") else None
+    if sqlstate not in _BAD_PATTERN and problem != _BAD_RANGE:
+        return None
+    holding = [
+        name
+        for name, argument in request.items()
+        if any(_is_about(problem, sqlstate, *found) for found in _values({name: argument}))
+    ]
+    return excerpt(holding[0]) if len(holding) == 1 else "arguments"
+
+
+def _is_about(problem: str, sqlstate: Any, place: str, value: Any) -> bool:
+    """Whether the server means the ``value`` at ``place``."""
+    if problem == _BAD_RANGE:
+        return _is_range(value)
+    if not isinstance(value, str):
+        return False
     if sqlstate in _BAD_PATTERN:
         # Found in the whole place: to take one apart for each text takes long.
         return any(
@@ -138,18 +166,27 @@ def _is_about(problem: str, sqlstate: Any, place: str, text: str) -> bool:
     if sqlstate not in _BAD_TEXT and not problem.startswith(_BAD_SEARCH):
         return False
     if problem.endswith("…"):
-        return text.startswith(problem.partition(': "')[2][:-1])
-    return problem.endswith((f': "{text}"', f'configuration "{text}" does not exist'))
+        return value.startswith(problem.partition(': "')[2][:-1])
+    quoted = (f': "{value}"', f'configuration "{value}" does not exist')
+    return problem.endswith(quoted) or problem.startswith(f'value "{value}" is out of range')
 
 
-def _texts(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every string in the arguments of a call, with its place."""
+def _is_range(value: Any) -> bool:
+    """Whether a value may be a range with two ends."""
+    if isinstance(value, str):
+        return _RANGE.match(value) is not None
+    return isinstance(value, Mapping) and None not in (value.get("lower"), value.get("upper"))
+
+
+def _values(request: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every string and dict in the arguments of a call, with its place."""
     rest: list[tuple[str, Any]] = [(excerpt(name), value) for name, value in request.items()]
     while rest:
         path, value = rest.pop()
         if isinstance(value, str):
             yield path, value
         elif isinstance(value, Mapping):
+            yield path, value
             rest += [(below(path, key), item) for key, item in value.items()]
         elif isinstance(value, list | tuple):
             rest += [(at(path, index), item) for index, item in enumerate(value)]
