@@ -11,7 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 import asyncpg
@@ -106,8 +106,8 @@ async def build_exposure(
     # A query that cannot be served now keeps its name.
     ours = {*found, describe_uri(expose.prefix), *(f"{expose.prefix}.{name}" for name in locked)}
     scopes = await _scopes(settings, naming, exposed)
-    theirs = chain(of_tables, _from_catalog(settings, naming, scopes, database))
-    made = await _unambiguous(theirs, ours)
+    theirs = [*of_tables, *await _from_catalog(settings, naming, scopes, database)]
+    made = _unambiguous(theirs, ours)
     found.update(made)
     description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
     functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
@@ -119,9 +119,7 @@ async def build_exposure(
     return Exposure(found, description, {query.definition for query in queries}, locked)
 
 
-async def _unambiguous(
-    procedures: Iterable[Procedure], ours: Collection[str]
-) -> dict[str, Procedure]:
+def _unambiguous(procedures: Iterable[Procedure], ours: Collection[str]) -> dict[str, Procedure]:
     """Procedures of the database by URI, without those whose URI is taken.
 
     Roles that may create in an exposed schema choose names there: they take none of ours, and where
@@ -130,15 +128,13 @@ async def _unambiguous(
     taken = set(ours)
     made: dict[str, Procedure] = {}
     left_out: set[str] = set()
-    for number, procedure in enumerate(procedures):
+    for procedure in procedures:
         if procedure.uri in taken:
             left_out.add(procedure.uri)
             made.pop(procedure.uri, None)
         else:
             made[procedure.uri] = procedure
             taken.add(procedure.uri)
-        if number % BREATH == 0:
-            await asyncio.sleep(0)
     if left_out:
         log.warning(
             "left out: other things have these names",
@@ -155,20 +151,67 @@ async def _scopes(settings: Settings, naming: Naming, catalog: Catalog) -> Scope
     return Scopes(catalog, await Graph.build(catalog, reachable, callable_), settings.limits)
 
 
-def _from_catalog(
+async def _from_catalog(
     settings: Settings, naming: Naming, scopes: Scopes, database: Database
-) -> Iterator[Procedure]:
+) -> list[Procedure]:
+    """The procedures of relations and functions, without those of a thing that cannot be built.
+
+    Roles that may create in an exposed schema end no start or reload by it.
+    """
+    made: list[Procedure] = []
+    for name, procedures in _built_each(settings, naming, scopes, database):
+        own: list[Procedure] = []
+        try:
+            for procedure in procedures:
+                own.append(procedure)
+                if (len(made) + len(own)) % BREATH == 0:
+                    await asyncio.sleep(0)
+        except Exception:
+            _log_defect(name)
+        else:
+            made += own
+    return made
+
+
+def _built_each(
+    settings: Settings, naming: Naming, scopes: Scopes, database: Database
+) -> Iterator[tuple[str, Iterator[Procedure]]]:
+    """The name of each relation and function, and its procedures, built as they are taken."""
     catalog = scopes.catalog
     for relation in catalog.relations:
         path = naming.exposed_path(relation.schema, relation.name)
         if path is not None:
-            scope = scopes.of(relation)
-            yield from RelationProcedures(scope, path, database, settings).procedures()
+            yield (
+                f"{relation.schema}.{relation.name}",
+                _of_relation(relation, path, settings, scopes, database),
+            )
     for (schema, name), overloads in groupby(catalog.routines, key=lambda r: (r.schema, r.name)):
         path = naming.exposed_path(schema, name)
         if path is not None:
-            routine = RoutineProcedure(path, list(overloads), scopes, database, settings)
-            yield routine.procedure()
+            yield f"{schema}.{name}", _of_routine(list(overloads), path, settings, scopes, database)
+
+
+def _of_relation(
+    relation: Relation, path: str, settings: Settings, scopes: Scopes, database: Database
+) -> Iterator[Procedure]:
+    yield from RelationProcedures(scopes.of(relation), path, database, settings).procedures()
+
+
+def _of_routine(
+    overloads: Sequence[Routine], path: str, settings: Settings, scopes: Scopes, database: Database
+) -> Iterator[Procedure]:
+    yield RoutineProcedure(path, overloads, scopes, database, settings).procedure()
+
+
+def _log_defect(name: str) -> None:
+    """Say that a relation or function is left out, and where pgwamp failed on it."""
+    log.warning(
+        "left out: it cannot be described",
+        name=name,
+        cure="this is a defect of pgwamp: report it with these lines; until it is mended, "
+        "expose.exclude keeps this warning away",
+        exc_info=True,
+    )
 
 
 async def _exposed_columns(naming: Naming, catalog: Catalog) -> Catalog:
@@ -254,7 +297,11 @@ def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
         ]
         names = {column.name for column in exposed}
         watched = options.get("columns") or names
-        row = row_schema([c for c in exposed if c.name in watched], naming.shows_column)
+        try:
+            row = row_schema([c for c in exposed if c.name in watched], naming.shows_column)
+        except Exception:
+            _log_defect(f"{relation.schema}.{relation.name}")
+            continue
         for operation, suffix in EVENT_SUFFIX.items():
             # All rows go together: their values name no topic.
             template = options.get("topic") if operation != "truncate" else None

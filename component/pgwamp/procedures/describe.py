@@ -170,8 +170,9 @@ def argument_schemas(
         own["where"] = _WHERE_OF_WRITES
     if names == DELETE_ARGUMENTS:
         required = 1
+    schemas = {**_COMMON, **own}
     return [
-        {"name": name, "required": position < required, "schema": own.get(name) or _COMMON[name]}
+        {"name": name, "required": position < required, "schema": schemas[name]}
         for position, name in enumerate(names)
     ]
 
