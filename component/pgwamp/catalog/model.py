@@ -24,6 +24,8 @@ class Column:
     #: Computed by the server: a value for it cannot be written.
     generated: bool = False
     comment: str | None = None
+    #: As SQL spells it, where texts that differ may be equal by it.
+    collation: str | None = None
 
 
 @dataclass(frozen=True)

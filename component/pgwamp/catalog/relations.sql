@@ -46,7 +46,14 @@ select
             'nullable', not a.attnotnull,
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '' or a.attidentity = 'a',
-            'comment', substring(d.description, 1, 5000)
+            'comment', substring(d.description, 1, 5000),
+            -- Others tell texts apart as their octets do.
+            'collation', (
+                select format('%I.%I', s.nspname, l.collname)
+                from pg_collation as l
+                join pg_namespace as s on s.oid = l.collnamespace
+                where l.oid = a.attcollation and not l.collisdeterministic
+            )
         ) order by a.attnum)
         from pg_attribute as a
         left join pg_description as d

@@ -17,7 +17,7 @@ from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
-from pgwamp.query.bounds import TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
+from pgwamp.query.bounds import SAME_KEY, TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound, Statement
@@ -189,7 +189,11 @@ class RelationProcedures:
             "(limits.max_rows); nothing was changed: give it a limit"
         )
         statement = bound.statement
-        with refusing_more(self._refusal(most)), refusing_more(related, TOO_MANY_RELATED):
+        with (
+            refusing_more(self._refusal(most)),
+            refusing_more(related, TOO_MANY_RELATED),
+            refusing_more(InvalidArgument("rows", SAME_KEY), SAME_KEY),
+        ):
             if alone := self._alone(call, bound, most):
                 try:
                     records = await self._database.write(

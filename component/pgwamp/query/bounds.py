@@ -22,6 +22,8 @@ _USUAL = frozenset({0, 1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 100, 200, 250,
 #: The texts in the errors of statements that answer too many rows, or too many in a list.
 TOO_MANY_ROWS = "more rows than limits.max_rows"
 TOO_MANY_RELATED = "more related rows than limits.max_rows"
+#: The text in the error of an update whose rows give one key twice.
+SAME_KEY = "two rows have the same key"
 #: The text in the error of a write that would answer a row too large for :func:`small_row`.
 TOO_LARGE_ROW = "a row that is measured before it is committed"
 
@@ -105,6 +107,12 @@ def small_row(values: Sequence[sa.ColumnElement[Any]], most_octets: int) -> sa.C
     return sa.case((_exceeds(octets, most_octets), failure))
 
 
+def only_one(number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """A condition that fails if a key is given more often than once."""
+    failure = _unreadable(SAME_KEY, "boolean", number)
+    return sa.case((_exceeds(number, 1), failure), else_=sa.true())
+
+
 def _count_exceeds(most: int) -> sa.ColumnElement[bool]:
     return _exceeds(count(), most)
 
@@ -128,7 +136,7 @@ def _unreadable(
 def refusing_more(refusal: CallError, text: str = TOO_MANY_ROWS) -> Iterator[None]:
     """Raise ``refusal`` in the place of the failure of :func:`at_most`.
 
-    :param text: or of :func:`list_of_at_most`, with ``TOO_MANY_RELATED``.
+    :param text: or of another one here, by its text.
     """
     try:
         yield

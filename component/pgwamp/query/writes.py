@@ -14,12 +14,12 @@ from sqlalchemy.dialects import postgresql
 from pgwamp.errors import InvalidArgument, below
 from pgwamp.neutral import most_octets
 from pgwamp.pgtypes import Type
-from pgwamp.query.bounds import at_most, small_row
+from pgwamp.query.bounds import at_most, only_one, small_row
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
 from pgwamp.query.conflict import Conflict, parse_conflict
-from pgwamp.query.dialect import builtin, equal, quoted
+from pgwamp.query.dialect import builtin, count, equal, quoted
 from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
 from pgwamp.query.limits import Values
 from pgwamp.query.operators import Compare, Condition
@@ -229,11 +229,8 @@ class Writes:
             raise InvalidArgument(
                 "rows", f"each row gives its key ({', '.join(key)}) and columns to set"
             )
-        keys = list(zip(*(lists[columns.index(name)] for name in key), strict=True))
-        if any(None in given for given in keys):
+        if any(None in lists[columns.index(name)] for name in key):
             raise InvalidArgument("rows", "a key is never null")
-        if len(set(keys)) < len(keys):
-            raise InvalidArgument("rows", "two rows have the same key")
         returning = self._returning(request, values)
         if len(columns) == len(key):
             return None
@@ -308,15 +305,35 @@ class Writes:
         self, group: Group, key: tuple[str, ...], returning: Selection | None, few: bool
     ) -> Statement:
         table = table_of(self._relation)
-        _, values = self._source(0, group)
+        rows, values = self._source(0, group)
         types = {name: self._relation.by_name[name].type for name in key}
+        given: list[Any] = []
+        if rows is not None:
+            values, number = self._numbered(rows, values, key)
+            given = [only_one(number)]
         update = (
             sa.update(table)
             .values({table.c[name]: v for name, v in values.items() if name not in key})
-            .where(*(equal(table.c[n], of, values[n], of) for n, of in types.items()))
+            .where(*(equal(table.c[n], of, values[n], of) for n, of in types.items()), *given)
         )
         one = group.is_one and not self._relation.has_children
         return self._finish([update], returning, few, one)
+
+    def _numbered(
+        self, rows: Any, values: Mapping[str, Any], key: tuple[str, ...]
+    ) -> tuple[dict[str, Any], Any]:
+        """The values of rows to write, and how many of the rows have the same key.
+
+        The server counts: only it knows which texts are one value of the key's type. UPDATE would
+        take one of these rows, and lose the others.
+        """
+        alike = [_compared(values[name], self._relation.by_name[name].collation) for name in key]
+        labels = {name: value.label(quoted(name)) for name, value in values.items()}
+        number = unused("number", labels)
+        counted = count().over(partition_by=alike)
+        source = sa.select(*labels.values(), counted.label(quoted(number))).select_from(rows)
+        given = source.subquery(unused("r", {self._relation.name, *labels}))
+        return {name: given.c[name] for name in labels}, given.c[number]
 
     def _build_delete(self, where: Condition, returning: Selection | None) -> Statement:
         table = table_of(self._relation)
@@ -474,6 +491,13 @@ class Writes:
         if conflict is not None:
             insert = conflict.resolved(insert, columns)
         return compile_statement(insert).sql
+
+
+def _compared(value: Any, collation: str | None) -> Any:
+    """A value that compares as those of its column do, with their collation."""
+    if collation is None:
+        return value
+    return value.op("COLLATE")(sa.literal_column(collation))
 
 
 def _is_short(of: Type) -> bool:
