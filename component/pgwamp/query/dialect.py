@@ -185,10 +185,9 @@ def operate(
         of ``value`` when missing.
     """
     schema = of.operators.get((operator, operand_type or of.name))
+    value = without_domain(value, of)
     if schema is None:
         return value.bool_op(operator)(operand)
-    if of.domain:
-        value = sa.cast(value, PgType(of.name))
     preparer = DIALECT.identifier_preparer
     return value.bool_op(f"OPERATOR({preparer.quote(quoted(schema))}.{operator})")(operand)
 
@@ -197,6 +196,11 @@ def equal(
     left: sa.ColumnElement[Any], left_type: Type, right: sa.ColumnElement[Any], right_type: Type
 ) -> sa.ColumnElement[bool]:
     """The equality of two columns."""
-    if right_type.domain and left_type.operators:
-        right = sa.cast(right, PgType(right_type.name))
-    return operate(left, left_type, "=", right, right_type.name)
+    return operate(left, left_type, "=", without_domain(right, right_type), right_type.name)
+
+
+def without_domain(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
+    """A value of a domain as one of the type below, where the operators take no domain."""
+    if of.domain and (of.operators or of.form == "enum"):
+        return sa.cast(value, PgType(of.name, checks=False))
+    return value

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.access import Leaves
 from pgwamp.catalog.model import Column, Relation
@@ -203,6 +204,21 @@ def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     # Who makes a type with functions of its own is a superuser.
     written.runs_code = False
     return builtin("textin", written)
+
+
+def as_read(text: sa.ColumnElement[Any], of: Type, spelled: str = "") -> sa.ColumnElement[Any]:
+    """The value that its type's input function reads from ``text``, which a cast may not do.
+
+    :param spelled: the type as SQL spells it, where it has a modifier.
+    """
+    kind = PgType(spelled or of.name)
+    # Casts of text to PostgreSQL's own types, and to arrays, are its own.
+    if not kind.runs_code or of.form == "array" or of.delimiter != ",":
+        return sa.cast(text, kind)
+    # The input function of an array asks that of its elements, and no cast of users.
+    written = builtin("textin", builtin("array_out", postgresql.array([text])))
+    array = Grouping(sa.cast(written, PgType(f"{kind.name}[]")))
+    return sa.type_coerce(array, postgresql.ARRAY(sa.Text))[sa.literal_column("1")]
 
 
 def _is_cast_as_written(of: Type) -> bool:

@@ -20,7 +20,8 @@ from sqlalchemy.dialects import postgresql
 from pgwamp.errors import InvalidArgument
 from pgwamp.pgtypes import Budget, bindable
 from pgwamp.pgtypes.scalars import check_text, literal
-from pgwamp.query.dialect import TEXT, PgType, operate
+from pgwamp.query.dialect import TEXT, operate, without_domain
+from pgwamp.query.expressions import as_read, as_written
 from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
@@ -161,9 +162,14 @@ def _check_value(term: OrderTerm, value: str) -> None:
         literal(of, value, "after")
 
 
-def key_values(values: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[Any]:
+def key_values(
+    order: Sequence[OrderTerm], values: Sequence[sa.ColumnElement[Any]]
+) -> sa.ColumnElement[Any]:
     """The values that a row is ordered by, as one array of text."""
-    return postgresql.array([sa.cast(value, TEXT) for value in values])
+    kinds = [term.field.type for term in order if term.field is not None]
+    return postgresql.array(
+        [as_written(value, of) for value, of in zip(values, kinds, strict=True)]
+    )
 
 
 def behind(
@@ -180,7 +186,7 @@ def behind(
     alike = len({term.descending for term in terms}) == 1
     if alike and all(t.simple and not t.of.operators for t in terms):
         # One comparison of rows is what an index serves best.
-        row = sa.tuple_(*(t.value for t in terms))
+        row = sa.tuple_(*(without_domain(t.value, t.of) for t in terms))
         last = sa.tuple_(*(t.bound for t in terms))
         compared: sa.ColumnElement[bool] = row.bool_op("<" if terms[0].descending else ">")(last)
         return compared
@@ -237,7 +243,7 @@ def _bound(term: OrderTerm, position: int | None) -> Any:
         return None
     text = sa.cast(sa.bindparam(f"p{position}"), TEXT)
     assert term.field is not None
-    return sa.cast(text, PgType(term.field.cast or term.field.type.name))
+    return as_read(text, term.field.type, term.field.cast)
 
 
 def _nullable(scope: Scope, term: OrderTerm) -> bool:

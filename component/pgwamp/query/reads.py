@@ -203,7 +203,7 @@ class Reads:
             query = query.add_columns(text.label(quoted(hidden[-1])))
         if keyset:
             values = builder.order_values(source, selection)
-            query = query.add_columns(key_values(values).label(_KEY))
+            query = query.add_columns(key_values(selection.order, values).label(_KEY))
             hidden.append(_KEY)
             if key is not None:
                 query = query.where(behind(self._scope, selection.order, values, key))

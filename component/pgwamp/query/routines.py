@@ -18,7 +18,7 @@ from pgwamp.pgtypes import bindable, record_reader
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, quoted
-from pgwamp.query.expressions import is_null, output, parameter
+from pgwamp.query.expressions import as_read, is_null, output, parameter
 from pgwamp.query.limits import Values
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
@@ -397,7 +397,7 @@ def represented(columns: Sequence[Column]) -> Statement:
     conversions = []
     for index, column in enumerate(columns):
         text = sa.cast(sa.bindparam(f"p{index}"), TEXT)
-        value, convert = output(sa.cast(text, PgType(column.type.name)), column.type)
+        value, convert = output(as_read(text, column.type), column.type)
         selected.append(value.label(quoted(column.name)))
         if convert is not None:
             conversions.append((column.name, convert))
