@@ -11,9 +11,8 @@ Integers end at -2^63 and 2^64-1, which are msgpack's, the narrowest of the thre
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from json.encoder import encode_basestring
 from sys import getsizeof
 from typing import Any
 
@@ -38,6 +37,11 @@ _LONG = 1_000
 #: Fewer characters take less time than a call: such texts are joined. To join longer ones would
 #: take much memory, if one has wide characters.
 _SHORT = 100
+#: Values, and characters of long texts, that are measured in one part: some milliseconds.
+PART_VALUES, PART_CHARACTERS = 20_000, 1_000_000
+#: What JSON writes as six octets, and all that it writes as more than it is.
+_CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\f\r"))
+_ESCAPED = bytes(range(32)) + b'"\\'
 
 
 class _TooManyValues(Exception):
@@ -347,35 +351,63 @@ def may_hold_large(document: bytes) -> bool:
 
 def most_octets(value: Any) -> int:
     """How much a portable value takes in a message at most, in octets, whatever the serializer."""
-    octets = 0
+    return sum(octets for _, octets in measured_parts(value))
+
+
+def measured_parts(value: Any) -> Iterator[tuple[int, int]]:
+    """How many values there are within a portable value, and :func:`most_octets` of it, in parts.
+
+    It takes some milliseconds to each next part: who reads them can stop, or do something else.
+    """
+    values, octets = 1, 0
+    left = PART_VALUES
     short: list[str] = []
-    level: list[Any] = [value]
-    while level:
-        deeper: list[Any] = []
-        for item in level:
+    rest: list[Any] = [value]
+    while rest:
+        some = rest[-PART_VALUES:]
+        del rest[-PART_VALUES:]
+        left -= len(some)
+        for item in some:
             if isinstance(item, str):
                 octets += 4
                 if len(item) < _SHORT:
                     short.append(item)
-                else:
-                    octets += _octets_in_json(item)
+                    continue
+                for start in range(0, len(item), PART_CHARACTERS):
+                    part = item[start : start + PART_CHARACTERS]
+                    octets += _octets_in_json(part)
+                    left -= len(part) * PART_VALUES // PART_CHARACTERS
+                    if left <= 0:
+                        yield values, octets
+                        values, octets, left = 0, 0, PART_VALUES
             elif isinstance(item, bytes):
                 # As base64, with the NUL before it escaped.
                 octets += 8 + (len(item) + 2) // 3 * 4
             elif isinstance(item, list | tuple):
                 octets += 9 + 2 * len(item)
-                deeper += item
+                values += len(item)
+                rest += item
             elif isinstance(item, dict):
                 octets += 9 + 4 * len(item)
-                deeper += item
-                deeper += item.values()
+                values += len(item)
+                rest += item
+                rest += item.values()
             else:
                 octets += 25
-        level = deeper
-    # At once, which takes a fifth of the time of one by one.
-    return octets + _octets_in_json("".join(short))
+        if left <= 0 or not rest:
+            # At once, which takes a fifth of the time of one by one.
+            octets += _octets_in_json("".join(short))
+            short.clear()
+            yield values, octets
+            values, octets, left = 0, 0, PART_VALUES
 
 
 def _octets_in_json(text: str) -> int:
     """The octets of a text in JSON without its quotes."""
-    return len(encode_basestring(text).encode()) - 2
+    octets = text.encode()
+    escaped = len(octets) - len(octets.translate(None, _ESCAPED))
+    if not escaped:
+        return len(octets)
+    # As \u0001; the others take two.
+    controls = len(octets) - len(octets.translate(None, _CONTROLS))
+    return len(octets) + escaped + 4 * controls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from pgwamp.access import Caller
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Pools
-from pgwamp.errors import OutcomeUnknown
+from pgwamp.errors import CallError, OutcomeUnknown
 from pgwamp.neutral import most_octets
 from pgwamp.query.writes import SMALL_ROW_OCTETS
 from pgwamp.session import Call
@@ -131,6 +131,84 @@ async def test_an_answer_that_may_be_too_large_has_changed_nothing(
     for name, args, kwargs in LARGE:
         async with unchanged(database):
             await call.fails(TOO_LARGE, name, *args, **kwargs)
+
+
+GROWING = (
+    "create table item (id int generated always as identity, n int)",
+    "create function grow(n int) returns setof text language sql as "
+    "$$ insert into item (n) values (n); select repeat('x', n) $$",
+    "create function grown(n int) returns text language sql as "
+    "$$ insert into item (n) values (n); select repeat('x', n) $$",
+)
+MADE_BY_PYTHON = """
+import asyncpg
+from autobahn import wamp
+
+@wamp.register("made")
+async def made(connection: asyncpg.Connection, n: int) -> str:
+    for part in (n // 2, n - n // 2):
+        await connection.execute("insert into item (n) values ($1)", part)
+        yield "x" * part
+"""
+
+
+async def serve_growing(
+    api: Start, folder: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """Serve what writes, and answers a text of any length."""
+    module = "growing_" + prefix.rpartition(".")[2]
+    (folder / f"{module}.py").write_text(MADE_BY_PYTHON)
+    monkeypatch.syspath_prepend(str(folder))
+    return await api(*GROWING, limits=LIMITS, expose={"procedures": [module]})
+
+
+def growing(name: str, octets: int) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call that answers about so much."""
+    if name == "batch":
+        return [[{"procedure": "grown", "args": [octets]}]], {}
+    return [octets], {"format": "csv"} if name == "grow" else {}
+
+
+@pytest.mark.parametrize("name", ["batch", "grow", "made"])
+async def test_an_answer_that_is_refused_by_a_few_octets_has_changed_nothing(
+    api: Start,
+    database: Database,
+    tmp_path: Path,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    call = await serve_growing(api, tmp_path, prefix, monkeypatch)
+    connection = await database.connect()
+    refused = 0
+    for octets in range(MOST - 120, MOST + 3):
+        before = await connection.fetchval("select count(*) from item")
+        args, kwargs = growing(name, octets)
+        try:
+            await call(name, *args, **kwargs)
+        except CallError as error:
+            assert error.uri == TOO_LARGE
+            assert await connection.fetchval("select count(*) from item") == before
+            refused += 1
+    assert 3 <= refused < 120
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", ["batch", "grow"])
+async def test_an_answer_fits_in_what_the_router_accepts_or_has_changed_nothing(
+    serve: Serve, database: Database, prefix: str, name: str
+) -> None:
+    database.execute(*GROWING)
+    served = await serve(limits=LIMITS)
+    args, kwargs = growing(name, 2_000)
+    uri = f"{prefix}.{name}"
+    small = Call(args, kwargs, Caller("realm1", uri), max_bytes=1_000)
+    answer = served.exposure.procedures[uri].handler(small)
+    assert isinstance(answer, Awaitable)
+    async with unchanged(database):
+        with pytest.raises(CallError, match="or less if the router says so") as caught:
+            await answer
+    assert caught.value.uri == TOO_LARGE
 
 
 async def test_too_many_rows_of_a_function_have_changed_nothing(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgwamp import neutral as neutral_module
 from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import START
 from pgwamp.neutral import most_octets
@@ -49,12 +50,13 @@ def test_no_serializer_takes_more(value: Any) -> None:
 
 def test_short_texts_are_measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
+    octets = neutral_module._octets_in_json
 
-    def encode(text: str) -> str:
+    def measure(text: str) -> int:
         written.append(text)
-        return json.dumps(text, ensure_ascii=False)
+        return octets(text)
 
-    monkeypatch.setattr("pgwamp.neutral.encode_basestring", encode)
+    monkeypatch.setattr(neutral_module, "_octets_in_json", measure)
     alone = sum(most_octets(text) for text in ("k€", '"'))
     written.clear()
     assert most_octets([{"k€": '"'}] * 1_000) == 9 + 1_000 * (2 + 9 + 4 + alone)

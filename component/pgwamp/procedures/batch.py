@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pgwamp.access import Caller
 from pgwamp.database import ISOLATION_LEVELS, Database
 from pgwamp.errors import STALE, CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
 from pgwamp.neutral import Size, check_arguments
@@ -61,7 +60,7 @@ def batch_procedure(
         while True:
             try:
                 async with database.together(call.caller, isolation):
-                    return await _run(steps, call.caller, limits)
+                    return await _run(steps, call, limits)
             except CallError as error:
                 sqlstate = error.details.get("sqlstate")
                 if sqlstate not in _RETRIED or attempt == _ATTEMPTS:
@@ -73,20 +72,21 @@ def batch_procedure(
     return Procedure(uri, handler, description=_description(uri))
 
 
-async def _run(steps: Sequence[_Step], caller: Caller, limits: LimitSettings) -> list[Any]:
-    gathered = Gathered(limits.max_bytes, "ask for fewer rows or columns, or make several batches")
+async def _run(steps: Sequence[_Step], batch: Call, limits: LimitSettings) -> list[Any]:
+    cure = "ask for fewer rows or columns, or make several batches"
+    gathered = Gathered(batch, limits, cure)
     resolver = Resolver(gathered.results, limits)
     for index, step in enumerate(steps):
         try:
             args, kwargs = await resolver.arguments(step)
-            call = Call(args, kwargs, replace(caller, procedure=step.procedure.uri))
+            call = Call(args, kwargs, replace(batch.caller, procedure=step.procedure.uri))
             answer = step.procedure.handler(call)
             if isinstance(answer, AsyncIterator):
                 raise InvalidArgument(f"{step.place}.procedure", "answers in parts; call it alone")
             result = _plain(await answer)
             # To make, to measure and to check the largest result takes up to 40 ms each.
             await asyncio.sleep(0)
-            gathered.add(result)
+            await gathered.add(result)
             if not step.procedure.neutral:
                 await asyncio.sleep(0)
                 step.procedure.require_portable(result)

@@ -13,11 +13,10 @@ import asyncpg
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
-from pgwamp.neutral import most_octets
 from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
 from pgwamp.query.statement import Bound
 from pgwamp.query.writes import Load
-from pgwamp.session import Call
+from pgwamp.session import OF_A_MESSAGE, Call, measured
 
 #: Octets of a progressive result, and of one write into COPY.
 _CHUNK = 128 * 1024
@@ -33,17 +32,22 @@ async def copy_out(
 ) -> str:
     """The rows of a statement as one CSV text with a header.
 
+    :param max_bytes: of a call that is part of another one.
     :raises PayloadTooLarge: it is larger than one message may be.
     """
     parts, size = [], 0
+    most = max_bytes if call.max_bytes is None else call.max_bytes
     async with aclosing(copy_chunks(database, call, bound, read_only=read_only)) as chunks:
         async for part in chunks:
             parts.append(part)
             # Of a write it is too late once the last part has come.
-            size += len(part) if read_only else most_octets(part)
-            if size > max_bytes:
+            if read_only:
+                size += len(part)
+            else:
+                size += sum([octets async for _, octets in measured(part)])
+            if size > most:
                 raise PayloadTooLarge(
-                    f"the CSV text is larger than limits.max_bytes ({max_bytes}); "
+                    f"the CSV text is larger than the {most} {OF_A_MESSAGE}; "
                     "ask for fewer rows, or for progressive results"
                 )
     return "".join(parts)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import most_octets
-from pgwamp.session import Call, Result
-
-#: Rows that are measured without a break.
-_ROWS_AT_ONCE = 200
+from pgwamp.session import OF_A_MESSAGE, Call, Result, measured
 
 
 async def require_fitting(call: Call, answer: Any) -> None:
@@ -23,32 +18,32 @@ async def require_fitting(call: Call, answer: Any) -> None:
     """
     if call.max_bytes is None:
         return
-    values = [answer.value, dict(answer.kwargs)] if isinstance(answer, Result) else [answer]
-    octets = 0
-    for value in values:
-        rows = value if isinstance(value, list) else [value]
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            octets += most_octets(rows[start : start + _ROWS_AT_ONCE])
-            if octets > call.max_bytes:
-                raise PayloadTooLarge(
-                    f"the answer may take more than the {call.max_bytes} octets that a message "
-                    "holds (limits.max_bytes, or less if the router says so); nothing was changed: "
-                    "ask for fewer rows or columns, or write with returning=false"
-                )
+    if isinstance(answer, Result):
+        answer = [answer.value, dict(answer.kwargs)]
+    whole = 0
+    async for _, octets in measured(answer):
+        whole += octets
+        if whole > call.max_bytes:
+            raise PayloadTooLarge(
+                f"the answer may take more than the {call.max_bytes} {OF_A_MESSAGE}; nothing was "
+                "changed: ask for fewer rows or columns, or write with returning=false"
+            )
 
 
-def fitting_parts(call: Call, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+async def fitting_parts(call: Call, rows: Sequence[Any]) -> AsyncIterator[Sequence[Any]]:
     """Rows in messages that fit; a single row that does not is one of them."""
     if call.max_bytes is None:
         yield rows
         return
-    start = octets = 0
+    start = whole = 0
     for index, row in enumerate(rows):
-        size = most_octets(row)
-        if octets + size > call.max_bytes and index > start:
+        size = 0
+        async for _, octets in measured(row):
+            size += octets
+            if size > call.max_bytes:
+                break
+        if whole + size > call.max_bytes and index > start:
             yield rows[start:index]
-            start, octets = index, 0
-        octets += size
+            start, whole = index, 0
+        whole += size
     yield rows[start:]

@@ -21,5 +21,5 @@ async def stream_rows(
     async with database.transaction(call.caller, read_only=read_only) as connection:
         chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
         async for records in chunks:
-            for part in fitting_parts(call, await bound.rows(records)):
+            async for part in fitting_parts(call, await bound.rows(records)):
                 yield list(part)

@@ -4,7 +4,7 @@ Only this package imports Autobahn.
 """
 
 from pgwamp.session.client import Client
-from pgwamp.session.gathered import Gathered
+from pgwamp.session.gathered import OF_A_MESSAGE, Gathered, measured
 from pgwamp.session.link import Link, acknowledged
 from pgwamp.session.marking import register
 from pgwamp.session.procedure import Call, Procedure, Result
@@ -13,6 +13,7 @@ from pgwamp.session.serving import Serving
 from pgwamp.session.wamp import Lost, PublishRefused
 
 __all__ = [
+    "OF_A_MESSAGE",
     "Call",
     "Client",
     "Gathered",
@@ -24,5 +25,6 @@ __all__ = [
     "Rights",
     "Serving",
     "acknowledged",
+    "measured",
     "register",
 ]

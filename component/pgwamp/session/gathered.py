@@ -1,46 +1,68 @@
-"""Results that come one by one and are answered in one message."""
+"""Answers that are measured before they are sent, and before what they tell of is committed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import Size, most_octets
+from pgwamp.neutral import measured_parts, most_octets
 from pgwamp.pgtypes import MOST_PARTS
+from pgwamp.session.procedure import Call
+from pgwamp.settings import LimitSettings
+
+#: Ends what an error says of the octets of a message.
+OF_A_MESSAGE = "octets that a message holds (limits.max_bytes, or less if the router says so)"
+
+#: Octets between two results in any serializer, at most.
+_SEPARATOR_OCTETS = 2
+
+
+async def measured(value: Any) -> AsyncIterator[tuple[int, int]]:
+    """As :func:`pgwamp.neutral.measured_parts`; others have their turn between two parts."""
+    first = True
+    for part in measured_parts(value):
+        if not first:
+            await asyncio.sleep(0)
+        first = False
+        yield part
 
 
 class Gathered:
     """The results so far, bounded as one answer is, in the serializer that takes the most.
 
-    :param max_bytes: octets of a message.
+    :param call: the answer is its own.
+    :param limits: bound a call that is part of another one.
     :param cure: ends the message of the error.
     """
 
-    def __init__(self, max_bytes: int, cure: str):
+    def __init__(self, call: Call, limits: LimitSettings, cure: str):
         self.results: list[Any] = []
-        self._size = Size()
-        self._octets = 0
-        self._max_bytes = max_bytes
+        self._values = 0
+        self._octets = most_octets([])
+        self._max_bytes = limits.max_bytes if call.max_bytes is None else call.max_bytes
         self._cure = cure
 
-    def add(self, result: Any) -> None:
+    async def add(self, result: Any) -> None:
         """Keep a further result.
 
         :raises PayloadTooLarge: all together no message can hold, or writing it would hold the
             event loop.
         """
-        self.measure(result)
+        self._octets += _SEPARATOR_OCTETS
+        await self.measure(result)
         self.results.append(result)
 
-    def measure(self, result: Any) -> None:
+    async def measure(self, result: Any) -> None:
         """Count what is answered beside the results. Raises as :meth:`add`."""
-        self._size.add(result, MOST_PARTS, self._max_bytes)
-        if self._size.values > MOST_PARTS:
-            raise self._refusal(f"{MOST_PARTS} values, elements and members counted")
-        if self._size.octets <= self._max_bytes:
-            self._octets += most_octets(result)
-        if max(self._size.octets, self._octets) > self._max_bytes:
-            raise self._refusal(f"{self._max_bytes} octets (limits.max_bytes)")
+        async for values, octets in measured(result):
+            self._values += values
+            self._octets += octets
+            if self._values > MOST_PARTS:
+                raise self._refusal(f"{MOST_PARTS} values, elements and members counted")
+            if self._octets > self._max_bytes:
+                raise self._refusal(f"the {self._max_bytes} {OF_A_MESSAGE}")
 
     def _refusal(self, most: str) -> PayloadTooLarge:
         return PayloadTooLarge(f"the results come to more than {most}; {self._cure}")

@@ -239,9 +239,8 @@ class Serving:
 
         Given to Autobahn as it is, an async generator ends the whole session.
         """
-        gathered = Gathered(
-            self._limits.max_bytes, "ask for fewer rows, or for progressive results"
-        )
+        cure = "ask for fewer rows, or for progressive results"
+        gathered = Gathered(call, self._limits, cure)
         collected = gathered.results
         async with _closing(items):
             async for item in items:
@@ -249,14 +248,14 @@ class Serving:
                     if call.progress:
                         return item
                     # While the generator, and its transaction, are still open.
-                    gathered.measure(dict(item.kwargs))
+                    await gathered.measure(dict(item.kwargs))
                     return Result(collected, item.kwargs)
                 if call.progress is not None:
                     await call.progress(item)
                     # The next may be long in coming.
                     del item
                     continue
-                gathered.add(item)
+                await gathered.add(item)
                 if len(collected) > self._limits.max_rows:
                     raise TooManyRows(
                         f"more than {self._limits.max_rows} results (limits.max_rows); "
