@@ -91,6 +91,11 @@ class CallError(Exception):
         self.details["may_be_committed"] = True
         return self
 
+    @property
+    def may_be_committed(self) -> bool:
+        """Whether what the call has done may be committed in spite of it."""
+        return "may_be_committed" in self.details
+
 
 class InvalidArgument(CallError):
     """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``.
@@ -179,6 +184,16 @@ class Unavailable(CallError):
 
 class SchemaChanged(Unavailable):
     """A statement was prepared before a change of the schema, and not a second time."""
+
+    _PROBLEM = "the schema has just changed"
+
+    def __init__(self) -> None:
+        super().__init__(f"{self._PROBLEM}; try again", sqlstate=STALE)
+
+    def after_commit(self) -> Self:
+        """As for any error; and to try again would do it twice."""
+        self.message = self._PROBLEM
+        return super().after_commit()
 
 
 class OutcomeUnknown(CallError):

@@ -1,4 +1,4 @@
-"""Large answers are measured in parts: others have their turn, and one too large takes no longer."""
+"""Large answers are measured in parts; others have their turn, and one too large ends it early."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from psycopg2 import errorcodes
 
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import (
-    STALE,
     CallError,
     InvalidArgument,
     SchemaChanged,
@@ -33,7 +32,7 @@ def call_error(error: BaseException) -> CallError | None:
     if isinstance(error, asyncpg.DataError) and getattr(error, "severity", None) is None:
         return InvalidArgument("arguments", "a value cannot be sent to PostgreSQL as its type")
     if isinstance(error, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
-        return SchemaChanged("the schema has just changed; try again", sqlstate=STALE)
+        return SchemaChanged()
     # Python 3.11's TimeoutError is an OSError; a call's own deadline is not a lost connection.
     if isinstance(error, asyncio.TimeoutError):
         return None

@@ -265,10 +265,12 @@ class Serving:
 
 
 async def _answered(procedure: Procedure, call: Call, answer: Awaitable[Any]) -> Any:
-    """The answer; what met a change of the schema has changed nothing, and is done once more."""
+    """The answer; what met a change of the schema is done once more, if it has changed nothing."""
     try:
         return await answer
-    except SchemaChanged:
+    except SchemaChanged as error:
+        if error.may_be_committed:
+            raise
         again = procedure.handler(call)
         if not procedure.neutral or isinstance(again, AsyncIterator):
             raise
