@@ -130,6 +130,32 @@ async def test_a_bad_line_is_named_and_nothing_stays(api: Start) -> None:
     assert await call("item.count") == 3
 
 
+@pytest.mark.parametrize("verb", ["insert", "upsert"])
+async def test_a_quote_that_the_first_line_leaves_open_takes_no_lines(
+    api: Start, verb: str
+) -> None:
+    call = await api("create table item (name text primary key)")
+    for header in ('"name', 'name"', '"na""me'):
+        error = await call.fails(INVALID, f"item.{verb}", csv=f'{header}\nlost\n"\nkept\n')
+        assert error.message == "csv: line 1: a quote is not closed on the line"
+    assert await call(f"item.{verb}", csv='"name"\nkept\n') == 1
+
+
+@pytest.mark.parametrize("verb", ["insert", "upsert"])
+async def test_a_line_that_some_servers_take_for_the_end_loses_no_lines(
+    api: Start, verb: str
+) -> None:
+    call = await api("create table item (name text primary key)")
+    for text in ("name\na\n\\.\nlost\n", "name\r\n\\.\r\nlost\r\n", 'name\n"a\n\\.\n"\n\\.\nb\n'):
+        error = await call.fails(INVALID, f"item.{verb}", csv=text)
+        assert "\\. alone ends the data" in error.message
+        assert error.details["line"] == text[: text.rindex("\\.")].count("\n") + 1
+    values = ["\\.", "a\n\\.\nb", "a\\.", "\\.b"]
+    lines = ['"\\."', '"a\n\\.\nb"', "a\\.", "\\.b", ""]
+    assert await call(f"item.{verb}", csv="name\n" + "\n".join(lines)) == 4
+    assert {row["name"] for row in await call("item.select")} == set(values)
+
+
 async def test_wrong_csv_arguments_are_named(api: Start) -> None:
     call = await api(*ITEM)
     for text, argument in [

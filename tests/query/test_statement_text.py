@@ -23,11 +23,12 @@ from pgwamp.catalog import Graph, load_catalog
 from pgwamp.errors import InvalidArgument
 from pgwamp.query.bounds import TOO_MANY_ROWS
 from pgwamp.query.keyset import fingerprint
+from pgwamp.query.loads import Load
 from pgwamp.query.reads import Page, Reads
 from pgwamp.query.routines import RoutineCall, RoutineCalls
 from pgwamp.query.scope import Scopes
 from pgwamp.query.statement import Bound
-from pgwamp.query.writes import Load, Writes
+from pgwamp.query.writes import Writes
 from tests.query.conftest import Bench
 from tests.query.test_injection import hostile
 

@@ -13,15 +13,18 @@ import asyncpg
 from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
+from pgwamp.query.loads import Load
 from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
 from pgwamp.query.statement import Bound
-from pgwamp.query.writes import Load
 from pgwamp.session import OF_A_MESSAGE, Call, measured
 
 #: Octets of a progressive result, and of one write into COPY.
 _CHUNK = 128 * 1024
 #: COPY takes it for the end unless it stands in quotes.
 _END_OF_DATA = "\\."
+_LINE_OF_END = b"\n" + _END_OF_DATA.encode()
+#: Such lines, within quotes, that are looked at without a break.
+_ENDS_AT_ONCE = 1_000
 #: Characters of an error's context that its last line may take.
 _CONTEXT = 1_000
 _PLACE = re.compile(r"COPY .*, line (?P<line>\d+)(?:, column (?P<column>.+?))?(?::|$)")
@@ -148,6 +151,7 @@ async def copy_in(database: Database, call: Call, load: Load) -> int:
 
     :raises InvalidArgument: a line cannot be read; ``line`` and ``column`` say which.
     """
+    await _refuse_end_of_data(load.text)
     async with _metered(database, call) as connection:
         if load.stage is not None:
             await connection.execute(load.stage)
@@ -176,6 +180,27 @@ async def _metered(database: Database, call: Call) -> AsyncIterator[asyncpg.Conn
     async with database.transaction(call.caller, read_only=False) as connection:
         with database.measured(connection):
             yield connection
+
+
+async def _refuse_end_of_data(text: bytes) -> None:
+    r"""Refuse a line with ``\.`` alone, where PostgreSQL before 18 ends, and loses the lines behind.
+
+    :raises InvalidArgument: there is one outside of quotes.
+    """
+    counted = quotes = number = 0
+    at = text.find(_LINE_OF_END)
+    while at >= 0:
+        quotes += text.count(b'"', counted, at)
+        counted = at
+        end = at + len(_LINE_OF_END)
+        if quotes % 2 == 0 and text.startswith((b"\n", b"\r\n"), end):
+            line = text.count(b"\n", 0, end) + 1
+            problem = rf'line {line}: \. alone ends the data for PostgreSQL before 18; write "\."'
+            raise InvalidArgument("csv", problem, line=line)
+        number += 1
+        if number % _ENDS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        at = text.find(_LINE_OF_END, end)
 
 
 async def _pieces(text: bytes) -> AsyncIterator[bytes]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from pgwamp.errors import InvalidArgument, below
+from pgwamp.errors import InvalidArgument
 from pgwamp.neutral import most_octets
 from pgwamp.pgtypes import Type
 from pgwamp.query.bounds import at_most, only_one, small_row
@@ -22,8 +20,9 @@ from pgwamp.query.conflict import Conflict, parse_conflict
 from pgwamp.query.dialect import builtin, count, equal, quoted
 from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
 from pgwamp.query.limits import Values
+from pgwamp.query.loads import Load, csv_load
 from pgwamp.query.operators import Compare, Condition
-from pgwamp.query.rows import Group, Rows, parse_rows, writable_column
+from pgwamp.query.rows import Group, Rows, parse_rows
 from pgwamp.query.scope import Scope
 from pgwamp.query.selection import Selection, SelectionParser, needed_columns
 from pgwamp.query.shape import Shape
@@ -40,10 +39,6 @@ DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
 #: The ``where`` of an update or delete of every row.
 EVERY_ROW = "all"
 _CURE = f'give "{EVERY_ROW}" to mean every row'
-#: The temporary table that CSV goes through; each session has its own.
-_STAGE = "pgwamp_csv"
-#: Octets of the first line of a CSV text: 1,600 names of 63 octets, each of them escaped.
-_LONGEST_HEADER = 256 * 1024
 #: Octets of the texts of a row that is not measured before it is committed: of so few, none is
 #: refused by what makes values of them.
 SMALL_ROW_OCTETS = 8_000
@@ -59,24 +54,6 @@ _SHORT_TYPES = (
 #: Arguments that PostgreSQL's functions take at most.
 _MOST_ARGUMENTS = 100
 _COUNT = Selection((Item("count", None, Type(20, "bigint", "integer"), "count"),))
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A CSV text for COPY.
-
-    :ivar stage: makes the temporary table ``table``, if it goes there first.
-    :ivar merge: takes the rows from there.
-    :ivar clear: drops that table, for the next CSV text of the same transaction.
-    """
-
-    text: bytes
-    schema: str
-    table: str
-    columns: tuple[str, ...]
-    stage: str | None = None
-    merge: str | None = None
-    clear: str | None = None
 
 
 class Writes:
@@ -427,70 +404,9 @@ class Writes:
             write.returning(*columns.values(), measured), shape, hidden=(guard,)
         )
 
-    # --- CSV -----------------------------------------------------------------------------------
-
     def load(self, request: Mapping[str, Any], *, upsert: bool = False) -> Load:
-        """A CSV text to write through COPY: into the table, or by way of a temporary one."""
-        for name in ("rows", "returning", "missing", "include", "order"):
-            if request.get(name) not in (None, False):
-                raise InvalidArgument(name, "csv answers the number of rows; leave it out")
-        text = request["csv"]
-        try:
-            data = text.encode() if isinstance(text, str) else text
-        except UnicodeEncodeError:
-            raise InvalidArgument("csv", "holds half a character") from None
-        if not isinstance(data, bytes):
-            raise InvalidArgument("csv", "expected a text whose first line names the columns")
-        # Spreadsheets write it.
-        data = data.removeprefix(codecs.BOM_UTF8)
-        columns = self._csv_columns(data)
-        relation = self._relation
-        # COPY refuses tables with row level security, and passes by rules.
-        straight = not (upsert or relation.row_security or relation.has_rules)
-        if straight and relation.kind == "table":
-            return Load(data, relation.schema, relation.name, columns)
-        conflict = parse_conflict(relation, request, [columns], self._limits) if upsert else None
-        return Load(
-            data,
-            "pg_temp",
-            _STAGE,
-            columns,
-            self._build_stage(columns),
-            self._build_merge(columns, conflict),
-            f"DROP TABLE pg_temp.{_STAGE}",
-        )
-
-    def _csv_columns(self, data: bytes) -> tuple[str, ...]:
-        end = data.find(b"\n", 0, _LONGEST_HEADER)
-        try:
-            header = next(csv.reader([data[: _LONGEST_HEADER if end < 0 else end].decode()]), [])
-        except (UnicodeDecodeError, csv.Error):
-            header = []
-        names = tuple(name.strip() for name in header)
-        if not names:
-            raise InvalidArgument("csv", "the first line names the columns, as in id,name")
-        for name in dict.fromkeys(names):
-            writable_column(self._relation, name, below("csv.line 1", name))
-        if len(set(names)) < len(names):
-            raise InvalidArgument("csv", "line 1: a column is named twice")
-        return names
-
-    def _build_stage(self, columns: tuple[str, ...]) -> str:
-        """An empty temporary table with the columns of the text."""
-        table = table_of(self._relation)
-        shown = sa.select(*(table.c[name] for name in columns))
-        prefix = f"CREATE TEMPORARY TABLE {_STAGE} AS "
-        return f"{prefix}{compile_statement(shown).sql} WITH NO DATA"
-
-    def _build_merge(self, columns: tuple[str, ...], conflict: Conflict | None) -> str:
-        """From the temporary table into the relation; rules allow no WITH around it."""
-        staged = sa.table(_STAGE, *(sa.column(quoted(name)) for name in columns), schema="pg_temp")
-        insert = postgresql.insert(table_of(self._relation)).from_select(
-            list(columns), sa.select(*staged.c), include_defaults=False
-        )
-        if conflict is not None:
-            insert = conflict.resolved(insert, columns)
-        return compile_statement(insert).sql
+        """A CSV text to write through COPY."""
+        return csv_load(self._relation, request, self._limits, upsert=upsert)
 
 
 def _compared(value: Any, collation: str | None) -> Any:
