@@ -191,3 +191,18 @@ async def test_views_that_are_too_much_for_the_server_may_be_read_only(
     catalog, watched = await load(database)
     assert [r.name for r in catalog.relations if not r.insertable] == ["too_deep"]
     assert len(watched.questions) > 1
+
+
+async def test_foreign_tables_that_cannot_be_opened_may_be_read_only(database: Database) -> None:
+    broken = [f"broken_{number}" for number in range(5)]
+    database.execute(
+        "create foreign data wrapper without_handler",
+        "create server nowhere foreign data wrapper without_handler",
+        *(f"create foreign table {name} (a int) server nowhere" for name in broken),
+        "create table t (id int primary key)",
+        *(f"create view shown_{number} as table t" for number in range(5)),
+        "create view above as table broken_0",
+    )
+    catalog, _ = await load(database)
+    assert {r.name for r in catalog.relations if not r.insertable} == {*broken, "above"}
+    assert catalog.locked == ()

@@ -1,4 +1,4 @@
-"""Views that may be written to.
+"""Views and foreign tables that may be written to.
 
 PostgreSQL opens each to tell. One that cannot be opened must not stop all.
 """
@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, Protocol
 _INSERT, _UPDATE, _DELETE = 8, 4, 16
 #: SQLSTATEs of a lock that did not come in time, and of a statement that took too long.
 _LOCK_NOT_AVAILABLE, _CANCELED = "55P03", "57014"
-#: SQLSTATEs of too small a stack, or too little memory for locks.
-_TOO_MUCH = ("54001", "53200")
 #: Seconds to ask about the views of one owner, and about all. Whoever sees the question in pg_locks
 #: can lock one view after the other, each time they are asked about.
 OWNER_SECONDS, ALL_SECONDS = 3.0, 15.0
@@ -64,7 +62,7 @@ class Updatable(NamedTuple):
 
 
 TABLE = Updatable(_INSERT | _UPDATE | _DELETE)
-#: Of a view of which nothing is known: it is locked, or stands on too many others.
+#: Of a view of which nothing is known: it is locked, stands on too many others, or fails to open.
 UNKNOWN = Updatable(0)
 
 
@@ -150,9 +148,11 @@ class _Asking:
                 rows = await self._connection.fetch(self._sql["updatable"], views)
         except Exception as error:
             state: str | None = getattr(error, "sqlstate", None)
-            if state in (_LOCK_NOT_AVAILABLE, _CANCELED, *_TOO_MUCH):
-                return state
-            raise
+            if state is None:
+                # The connection is lost.
+                raise
+            # Also of too many views below one, and of a wrapper that has no handler.
+            return state
         for row in rows:
             self.known[row["oid"]] = Updatable(row["events"], row["simple"])
         return None

@@ -183,7 +183,7 @@ async def _metered(database: Database, call: Call) -> AsyncIterator[asyncpg.Conn
 
 
 async def _refuse_end_of_data(text: bytes) -> None:
-    r"""Refuse a line with ``\.`` alone, where PostgreSQL before 18 ends, and loses the lines behind.
+    r"""Refuse a line with ``\.`` alone: PostgreSQL before 18 ends there, and loses those behind.
 
     :raises InvalidArgument: there is one outside of quotes.
     """
