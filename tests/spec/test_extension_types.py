@@ -6,6 +6,7 @@ Another role may create operators in their schema, and has done so.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,22 +104,27 @@ def traps() -> Iterator[str]:
 @pytest.fixture(scope="module", params=["homemade", "extension"])
 def desk(request: Any, addresses: Addresses) -> Iterator[Desk]:
     with fresh_database(addresses) as url:
+        # Modules run beside each other.
+        mallory = f"mallory_{uuid.uuid4().hex[:8]}"
         execute(
-            url, "create schema ext", "create role mallory", "grant all on schema ext to mallory"
+            url,
+            "create schema ext",
+            f"create role {mallory}",
+            f"grant all on schema ext to {mallory}",
         )
         try:
             if request.param == "homemade":
                 execute(url, *homemade())
             else:
                 execute(url, "create extension citext schema ext")
-            execute(url, TABLES, "set role mallory; " + "; ".join(traps()))
+            execute(url, TABLES, f"set role {mallory}; " + "; ".join(traps()))
             opened = Desk(url)
             yield opened
             opened.close()
         except psycopg2.errors.FeatureNotSupported:
             pytest.skip("this server has no citext")
         finally:
-            execute(url, "drop owned by mallory", "drop role mallory")
+            execute(url, f"drop owned by {mallory}", f"drop role {mallory}")
 
 
 def found(where: Any, *names: str) -> Case:

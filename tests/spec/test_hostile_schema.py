@@ -6,6 +6,7 @@ operators and functions there that fit better than PostgreSQL's own. All calls r
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -76,15 +77,17 @@ def traps() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def desk(addresses: Addresses) -> Iterator[Desk]:
     with fresh_database(addresses) as url:
-        execute(url, "create role mallory", "grant create on schema public to mallory")
+        # Modules run beside each other.
+        mallory = f"mallory_{uuid.uuid4().hex[:8]}"
+        execute(url, f"create role {mallory}", f"grant create on schema public to {mallory}")
         for name in UNSAFE:
             execute(url, f"alter function {name} set search_path = pg_catalog")
         opened = Desk(url)
         laid = "; ".join(traps())
-        execute(url, f"set role mallory; {laid}")
+        execute(url, f"set role {mallory}; {laid}")
         yield opened
         opened.close()
-        execute(url, "drop owned by mallory", "drop role mallory")
+        execute(url, f"drop owned by {mallory}", f"drop role {mallory}")
 
 
 @pytest.mark.parametrize(
