@@ -128,7 +128,7 @@ class Component:
         self._look_again()
         self._serving.procedures = self.exposure.procedures
         await self.sequencer.start()
-        with _told("the router", settings.router.url):
+        with _told("the router", settings.router.place):
             await self.link.start()
             await self._require_router()
         await self.publisher.start()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+#: The scheme, what may hold user and password, and the query. A password may hold "/" and "?".
+_PARTS = re.compile(r"([^/?]*://)(.*?)(\?\w+=.*|\?)?", re.DOTALL)
 #: Several hosts, as libpq takes them; SQLAlchemy has them in the query.
-_SEVERAL_HOSTS = re.compile(r"([^/?]*://(?:[^/?]*@)?)([^/?@]*,[^/?@]*)(.*)", re.DOTALL)
+_SEVERAL_HOSTS = re.compile(r"([^/]*,[^/]*)(.*)", re.DOTALL)
+_EXPECTED = "expected postgres://user:password@host:port/database"
+_HIGHEST_PORT = 65_535
 _PLACE_OF_HOSTS = "several.hosts.invalid"
 #: Parameters that libpq knows and asyncpg would send to the server, which refuses them.
 _OF_LIBPQ_ALONE = frozenset(
@@ -30,18 +34,63 @@ def parse_database_url(value: str) -> URL:
 
     :raises ValueError: it is none; the value is not repeated, which may hold a password.
     """
+    parts = _PARTS.fullmatch(value)
+    if parts is None:
+        raise ValueError(_EXPECTED)
+    scheme, place, query = parts[1], parts[2], parts[3] or ""
+    login, place = _split(place)
     hosts: list[str] = []
-    if match := _SEVERAL_HOSTS.fullmatch(value):
-        hosts, value = match[2].split(","), match[1] + match[3]
+    if match := _SEVERAL_HOSTS.fullmatch(place):
+        hosts, place = match[1].split(","), match[2]
     try:
-        url = make_url(value)
+        # SQLAlchemy takes what is before any "@" for the login.
+        url = make_url(scheme + place + query.replace("@", "%40"))
     except (ArgumentError, ValueError):
         url = None
     if url is None or url.get_backend_name() not in ("postgres", "postgresql"):
-        raise ValueError("expected postgres://user:password@host:port/database")
+        raise ValueError(_EXPECTED)
+    if login is not None:
+        user, colon, password = login.partition(":")
+        url = url.set(username=unquote(user), password=unquote(password) if colon else None)
     if hosts:
         url = url.update_query_dict({"host": hosts})
-    return url.set(drivername="postgresql")
+    url = url.set(drivername="postgresql")
+    _require_ports(url)
+    try:
+        urlsplit(as_dsn(url))
+    except ValueError:  # brackets around something else than an address
+        raise ValueError(_EXPECTED) from None
+    return url
+
+
+def _split(place: str) -> tuple[str | None, str]:
+    """Return user and password as they are written, or None, and the rest.
+
+    :raises ValueError: it is not plain where the password ends.
+    """
+    authority = re.match(r"[^/?]*", place)
+    assert authority is not None
+    if "@" in authority[0] and "@" in place[authority.end() :]:
+        raise ValueError(
+            f"{_EXPECTED}; write @ as %40 and / as %2F in the password and the name of the database"
+        )
+    login, at, rest = place.rpartition("@")
+    return (login if at else None), rest
+
+
+def _require_ports(url: URL) -> None:
+    """Raise ValueError unless every port is one, wherever the URL names it."""
+    hosts = [host for host in _listed(url, "host") if not host.startswith("/")]
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    ports += [*_listed(url, "port"), "" if url.port is None else str(url.port)]
+    if not all(re.fullmatch(r"[0-9]{1,5}", p) and 0 < int(p) <= _HIGHEST_PORT for p in ports if p):
+        raise ValueError(f"{_EXPECTED}, with a port between 1 and {_HIGHEST_PORT}")
+
+
+def _listed(url: URL, name: str) -> list[str]:
+    """The values of a parameter, which may be given more than once, and with commas."""
+    given = url.query.get(name, ())
+    return [v for text in ((given,) if isinstance(given, str) else given) for v in text.split(",")]
 
 
 def as_dsn(url: URL) -> str:

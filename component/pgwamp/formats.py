@@ -1,6 +1,7 @@
 """What the values of settings look like: durations, URIs, channels.
 
 Each is a type for pydantic, whose error says what was expected; the caller adds the key's name.
+No error repeats the value: a URL with a password may have been given for it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -35,7 +37,7 @@ def _prefix(value: str) -> str:
     if not all(URI_PART.fullmatch(part) for part in value.split(".")):
         raise ValueError(
             'expected dot-separated lower-case parts, such as "com.example", '
-            f"without a dot at the end; got {value!r}"
+            "without a dot at the end"
         )
     if value.split(".")[0] == "wamp":
         raise ValueError('a prefix that begins with "wamp." belongs to the router')
@@ -43,17 +45,33 @@ def _prefix(value: str) -> str:
 
 
 def _router_url(value: str) -> str:
-    if not re.match(r"(wss?|rss?)://[^/]|rs\+unix:///", value):
-        raise ValueError(
-            "expected ws://host:port/path, wss://..., rs://host:port, rss://... "
-            f"or rs+unix:///path/of/socket; got {value!r}"
-        )
+    problem = "expected ws://host:port/path, wss://..., rs://host:port, rss://... "
+    problem += "or rs+unix:///path/of/socket"
+    if not re.match(r"(wss?|rss?)://[^/?#]|rs\+unix:///", value):
+        raise ValueError(problem)
+    if value.startswith("rs+unix:"):
+        return value
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:  # what is no number, or beyond 65535
+        port = 0
+    if port == 0 or not url.hostname or url.fragment:
+        raise ValueError(f"{problem}, with a port between 1 and 65535")
+    if "@" in url.netloc:
+        raise ValueError("a router takes no user and password in its URL: set router.auth instead")
+    return value
+
+
+def _role_name(value: str) -> str:
+    if "://" in value:
+        raise ValueError("expected the name of a PostgreSQL role, not a URL")
     return value
 
 
 def _topic(value: str) -> str:
     if not URI.fullmatch(value):
-        raise ValueError(f'expected a topic such as "com.example.news"; got {value!r}')
+        raise ValueError('expected a topic such as "com.example.news"')
     if value.split(".")[0] == "wamp":
         raise ValueError('topics that begin with "wamp." belong to the router')
     return value
@@ -68,7 +86,7 @@ def _topics(value: str) -> str:
 def _channel(value: str) -> str:
     if not 0 < len(value.encode()) <= 63 or "\0" in value:
         raise ValueError(
-            f"{value!r} is no name of a channel: PostgreSQL takes 1 to 63 bytes, and cuts the rest"
+            "this is no name of a channel: PostgreSQL takes 1 to 63 bytes, and cuts the rest"
         )
     if value == OWN_CHANNEL:
         raise ValueError(f'the channel "{value}" is pgwamp\'s own')
@@ -77,6 +95,7 @@ def _channel(value: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
+RoleName = Annotated[str, AfterValidator(_role_name)]
 RouterUrl = Annotated[str, AfterValidator(_router_url)]
 Topic = Annotated[str, AfterValidator(_topic)]
 #: A topic, or with a dot at the end all below it.

@@ -8,6 +8,7 @@ the place it came from.
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 import tomllib
@@ -30,13 +31,15 @@ from sqlalchemy.engine import URL
 
 from pgwamp.database_url import as_dsn, parse_database_url, place_of
 from pgwamp.errors import SettingsError
-from pgwamp.formats import Channel, Duration, Prefix, RouterUrl, Topic, Topics
+from pgwamp.formats import Channel, Duration, Prefix, RoleName, RouterUrl, Topic, Topics
 from pgwamp.variables import ENV_PREFIX, nested, with_files
 
 #: A URL with a password.
 _PASSWORD = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
+#: A key of a setting as a variable can name it: no position in a list, no URL.
+_VARIABLE_PART = re.compile(r"[A-Za-z_]\w*")
 #: What the settings know beside settings.
 _NO_SETTINGS = {"folder"}
 
@@ -65,7 +68,7 @@ class DatabaseSettings(_Section):
     events_url: DatabaseUrl = SecretStr("")
     listen_url: DatabaseUrl = SecretStr("")
     #: PostgreSQL role of access.roles -> the login of its calls, which may become no other role.
-    logins: Mapping[str, DatabaseUrl] = Field(default_factory=dict)
+    logins: Mapping[RoleName, DatabaseUrl] = Field(default_factory=dict)
     #: ``url`` goes through a transaction pooler; so it does where ``listen_url`` is set.
     pooler: bool = False
     replica_url: DatabaseUrl = SecretStr("")
@@ -193,6 +196,11 @@ class RouterSettings(_Section):
     auth: RouterAuth = RouterAuth()
     tls: RouterTls = RouterTls()
 
+    @property
+    def place(self) -> str:
+        """The URL as errors and logs name it: its query may hold a token."""
+        return self.url.partition("?")[0]
+
 
 class ExposeSettings(_Section):
     """``[expose]``: what of the database becomes procedures, under which prefix."""
@@ -215,7 +223,7 @@ class ExposeSettings(_Section):
 class AccessSettings(_Section):
     """``[access]``: WAMP authrole -> PostgreSQL role of each call."""
 
-    roles: Mapping[str, str] = Field(default_factory=dict)
+    roles: Mapping[str, RoleName] = Field(default_factory=dict)
     before: str = ""
 
 
@@ -225,7 +233,7 @@ class EventSettings(_Section):
     #: Beside what is below the prefix: topics, or with a dot at the end all below one.
     publish_topics: tuple[Topics, ...] = ()
     #: PostgreSQL roles that get EXECUTE.
-    publish_roles: tuple[str, ...] = ()
+    publish_roles: tuple[RoleName, ...] = ()
     channels: Mapping[Channel, Topic] = Field(default_factory=dict)
     retain: Duration = timedelta(hours=72)
     #: Seconds between two evaluations of one live query.
@@ -442,18 +450,24 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     return [name for name in model.model_fields if name not in _NO_SETTINGS]
 
 
+def _named(part: int | str) -> str:
+    """A part of a location: a URL that is given for a key may hold a password."""
+    return "(a URL)" if "://" in str(part) else str(part)
+
+
 def _explain(error: ValidationError, file: Path | None) -> str:
     """One line for each wrong key, never with the value of a secret."""
     lines = []
     for item in error.errors():
         location = item["loc"]
-        key = ".".join(str(part) for part in location)
+        key = ".".join(_named(part) for part in location if part != "[key]")
         if item["type"] == "extra_forbidden":
             known = _known_keys(location[:-1])
             lines.append(f"{key}: unknown setting{_suggest(str(location[-1]), known)}")
         else:
             message = item["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {message[:1].lower()}{message[1:]}")
-    variable = ENV_PREFIX + "__".join(str(p) for p in error.errors()[0]["loc"]).upper()
+    path = itertools.takewhile(_VARIABLE_PART.fullmatch, map(str, error.errors()[0]["loc"]))
+    variable = ENV_PREFIX + "__".join(path).upper()
     place = f"{file} or {variable}" if file else variable
     return "; ".join(lines) + f" (set in {place})"

@@ -42,7 +42,8 @@ def with_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Path]]:
             values[setting] = path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise SettingsError(f"{name}: {path} cannot be read: {reason}") from None
+            # The value is not repeated: it may be the secret itself.
+            raise SettingsError(f"{name}: the file cannot be read: {reason}") from None
         named.append(path)
     return values, named
 

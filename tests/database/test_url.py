@@ -61,6 +61,8 @@ async def test_all_hosts_are_named_when_none_answers(make_settings: MakeSettings
         "postgresql://u:p@h1:1,h2:2/d?target_session_attrs=read-write",
         "postgresql://u@h1,h2/d",
         "postgresql:///d?host=%2Ftmp",
+        "postgresql://u:p%2Cw@h1:1,h2:2/d",
+        "postgresql://h:1/d?application_name=a%40b",
     ],
 )
 def test_a_url_is_the_same_after_it_was_read(dsn: str) -> None:
@@ -81,3 +83,36 @@ def test_what_is_no_url_is_refused_without_repeating_it(value: str) -> None:
     with pytest.raises(ValueError, match="expected postgres://user:password@host") as caught:
         parse_database_url(value)
     assert "word@" not in str(caught.value).replace("password@", "")
+
+
+@pytest.mark.parametrize("password", ["4711,S3cret", "S3,cret", "S3/cret", "S3@cret", "S3?cret#,"])
+@pytest.mark.parametrize("hosts", ["h:1", "h1:1,h2:2"])
+def test_a_password_that_is_not_encoded_is_no_part_of_the_hosts(password: str, hosts: str) -> None:
+    url = parse_database_url(f"postgresql://app:{password}@{hosts}/d")
+    assert (url.username, url.password, url.database) == ("app", password, "d")
+    assert place_of(as_dsn(url)) == hosts
+
+
+@pytest.mark.parametrize("value", ["postgresql://u:s3@cret/x@h/d", "postgresql://u:p@h/d@s3"])
+def test_a_url_whose_password_may_end_in_two_places_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="write @ as %40") as caught:
+        parse_database_url(value)
+    assert "s3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgresql://u:word@h:65536/d",
+        "postgresql://u:word@h:0/d",
+        "postgresql://u:word@h:1,h:65536/d",
+        "postgresql://u:word@h:1,h:word/d",
+        "postgresql:///d?host=h:99999&password=word",
+        "postgresql:///d?host=h&port=99999&password=word",
+        "postgresql://u:word@[h/d",
+    ],
+)
+def test_what_is_no_host_with_a_port_is_refused_with_the_settings(value: str) -> None:
+    with pytest.raises(ValueError, match=r"expected postgres://.*@host:port") as caught:
+        parse_database_url(value)
+    assert "word" not in str(caught.value).replace("password@", "")

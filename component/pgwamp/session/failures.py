@@ -21,7 +21,7 @@ _HELPER_MISSING = ("wamp.error.no_such_procedure", "wamp.error.authorization_fai
 
 def unreachable(settings: RouterSettings, error: OSError) -> StartError:
     """The line for a connection that was not made."""
-    url = settings.url
+    url = settings.place
     if isinstance(error, ssl.SSLCertVerificationError):
         return StartError(
             f"the certificate of the router at {url} is not trusted ({error.verify_message}): "
@@ -50,7 +50,7 @@ def unreachable(settings: RouterSettings, error: OSError) -> StartError:
 
 def not_joined(settings: RouterSettings, lost: Lost) -> StartError:
     """The line for a connection that became no session."""
-    where = f"the router at {settings.url}"
+    where = f"the router at {settings.place}"
     reason, said = lost.reason, str(lost)
     if not lost.refused:
         return StartError(_handshake(settings, said))
@@ -79,7 +79,7 @@ def is_waiting_for_helper(lost: Lost) -> bool:
 
 def _handshake(settings: RouterSettings, said: str) -> str:
     """The line for a peer that closed the connection before it said WELCOME or ABORT."""
-    url = settings.url
+    url = settings.place
     if match := _HTTP_STATUS.search(said):
         status = match[1]
         cure = {
