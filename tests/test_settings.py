@@ -11,6 +11,7 @@ from pgwamp.errors import SettingsError
 from pgwamp.settings import Settings
 
 SECRET = "s3cr3t-word"
+KEY = "5a" * 32
 
 
 @pytest.fixture
@@ -137,6 +138,11 @@ def test_what_is_no_setting_is_refused_in_the_file_too(load: Any, name: str) -> 
         ('[database]\nurl = "postgresql://app@db/app?password=word"\n', True),
         ('[database.logins]\nweb = "postgresql://web:word@db/app"\n', True),
         ('[router.auth]\nmethod = "ticket"\nauthid = "me"\nsecret = "word"\n', True),
+        ('[database]\nurl = "postgresql://app:s/ecret@db/app"\n', True),
+        ('[database]\nurl = "postgresql://app:s@cret@db/app"\n', True),
+        ('[database]\nurl = "postgresql://app@db/app?sslpassword=word"\n', True),
+        ('[router]\nurl = "ws://proxy/ws?token=word"\n', True),
+        (f'[router.auth]\nmethod = "cryptosign"\nauthid = "me"\nprivate_key = "{KEY}"\n', True),
         ('[database]\nurl = "postgresql://app@db/app"\n', False),
         ('[expose]\nschemas = ["public"]\n', False),
     ],
@@ -145,3 +151,39 @@ def test_a_file_with_a_secret_in_it_is_known(
     load: Any, tmp_path: Path, toml: str, holds: bool
 ) -> None:
     assert (Path("pgwamp.toml") in load(toml).secret_files()) is holds
+
+
+def test_files_with_keys_are_known(load: Any, tmp_path: Path) -> None:
+    settings = load(
+        '[router.auth]\nmethod = "cryptosign"\nauthid = "me"\nprivate_key = "key.priv"\n'
+        '[router.tls]\ncertificate = "both.pem"\n',
+        DATABASE_URL="postgresql://app@db/app?sslkey=%2Fkeys%2Fapp.pem&passfile=%2Fkeys%2Fpass",
+    )
+    assert set(settings.secret_files()) == {
+        tmp_path / "key.priv",
+        tmp_path / "both.pem",
+        Path("/keys/app.pem"),
+        Path("/keys/pass"),
+    }
+    apart = load(PGWAMP_ROUTER__TLS__KEY="key.pem").secret_files()
+    assert tmp_path / "key.pem" in apart
+    assert tmp_path / "both.pem" not in apart, "a certificate alone is public"
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "app.toml").write_text(
+        '[router.auth]\nmethod = "cryptosign"\nauthid = "me"\nprivate_key = "key.priv"\n'
+        '[router.tls]\nca = "ca.pem"\ncertificate = "own.pem"\n[expose]\nqueries = "queries"\n'
+    )
+    monkeypatch.setenv("PGWAMP_ROUTER__TLS__KEY", "own.key")
+    settings = Settings.load(Path("../app.toml"))
+    tls = settings.router.tls
+    found = [settings.router.auth.key_file(), tls.ca, tls.certificate, tls.key]
+    names = ["key.priv", "ca.pem", "own.pem", "own.key", "queries"]
+    assert [*found, settings.expose.queries] == [tmp_path / name for name in names]
+    monkeypatch.setenv("PGWAMP_ROUTER__TLS__CA", "/etc/ca.pem")
+    assert Settings.load(Path("../app.toml")).router.tls.ca == Path("/etc/ca.pem")

@@ -7,8 +7,6 @@ the place it came from.
 
 from __future__ import annotations
 
-import difflib
-import itertools
 import os
 import re
 import tomllib
@@ -25,6 +23,8 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from sqlalchemy.engine import URL
@@ -32,14 +32,12 @@ from sqlalchemy.engine import URL
 from pgwamp.database_url import as_dsn, parse_database_url, place_of
 from pgwamp.errors import SettingsError
 from pgwamp.formats import Channel, Duration, Prefix, RoleName, RouterUrl, Topic, Topics
-from pgwamp.variables import ENV_PREFIX, nested, with_files
+from pgwamp.secret_values import HEX_KEY, files_of_urls, holds_secret
+from pgwamp.setting_errors import explain, refuse_unknown_variables
+from pgwamp.variables import nested, with_files
 
-#: A URL with a password.
-_PASSWORD = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=")
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
-#: A key of a setting as a variable can name it: no position in a list, no URL.
-_VARIABLE_PART = re.compile(r"[A-Za-z_]\w*")
 #: What the settings know beside settings.
 _NO_SETTINGS = {"folder"}
 
@@ -50,8 +48,12 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
-#: A cryptosign key, or seed, as it is written.
-HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+def _in_folder(path: Path, info: ValidationInfo) -> Path:
+    """A relative path starts at the folder of the configuration file."""
+    return Path(info.context["folder"], path) if info.context else path
+
+
+InFolder = Annotated[Path, AfterValidator(_in_folder)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
@@ -154,6 +156,14 @@ class RouterAuth(_Section):
     #: cryptosign: the private key in hex, or the path of a file that holds it.
     private_key: SecretStr = SecretStr("")
 
+    @field_validator("private_key")
+    @classmethod
+    def _in_folder(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        key = value.get_secret_value()
+        if not key or HEX_KEY.fullmatch(key):
+            return value
+        return SecretStr(str(_in_folder(Path(key), info)))
+
     @model_validator(mode="after")
     def _complete(self) -> RouterAuth:
         if self.method == "anonymous":
@@ -175,10 +185,10 @@ class RouterTls(_Section):
     """``[router.tls]``: certificates for ``wss://`` and ``rss://``, as files in PEM."""
 
     #: Authorities that are trusted instead of the machine's.
-    ca: Path | None = None
+    ca: InFolder | None = None
     #: The component's own certificate, and its key if that is not in the same file.
-    certificate: Path | None = None
-    key: Path | None = None
+    certificate: InFolder | None = None
+    key: InFolder | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> RouterTls:
@@ -212,8 +222,8 @@ class ExposeSettings(_Section):
     search_path: tuple[str, ...] = ()
     #: Relation or routine ("name" or "schema.name") -> its part of the URI.
     alias: Mapping[str, Annotated[str, Field(pattern=r"^[^\s.#]+$")]] = Field(default_factory=dict)
-    #: Folder of ``.sql`` files, relative to the configuration file.
-    queries: Path | None = None
+    #: Folder of ``.sql`` files.
+    queries: InFolder | None = None
     #: Python modules with procedures, importable from the configuration file's folder.
     procedures: tuple[str, ...] = ()
     #: ``"number"`` or, for callers in JavaScript, ``"string"``.
@@ -319,6 +329,8 @@ class Settings(_Section):
 
     #: Folder that relative paths start from: where ``pgwamp.toml`` lies.
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    #: The configuration file, if there is one.
+    _file: Path | None = PrivateAttr(None)
     #: Files that secrets were read from.
     _read_from: tuple[Path, ...] = PrivateAttr(())
 
@@ -339,17 +351,20 @@ class Settings(_Section):
         variables, named = with_files(
             {k: v for k, v in os.environ.items() if not _OTHER_VARIABLES.fullmatch(k)}
         )
-        _refuse_unknown_variables(variables)
+        refuse_unknown_variables(variables, cls, _NO_SETTINGS)
         given_here = _merge(_from_database_url(variables), nested(variables, cls))
         values = _merge(_merge(data, given_here), overrides)
         if wrong := _NO_SETTINGS & values.keys():
             raise SettingsError(f"{wrong.pop()}: unknown setting (set in {file})")
-        if _holds_secret(data):
+        if holds_secret(data):
             named.append(file)
+        folder = file.resolve().parent
         try:
-            settings = cls(**values, folder=file.resolve().parent)
+            settings = cls.model_validate({**values, "folder": folder}, context={"folder": folder})
         except ValidationError as error:
-            raise SettingsError(_explain(error, file if data else None)) from None
+            place = file if data else None
+            raise SettingsError(explain(error, place, cls, _NO_SETTINGS)) from None
+        settings._file = file if data else None
         settings._read_from = tuple(named)
         return settings
 
@@ -371,9 +386,19 @@ class Settings(_Section):
 
     def secret_files(self) -> list[Path]:
         """Files that secrets are read from."""
-        key = self.router.auth.key_file()
-        further = [self.router.tls.key] if self.router.tls.key else []
-        return [*self._read_from, *([key] if key else []), *further]
+        database, tls = self.database, self.router.tls
+        urls = [database.url, database.events_url, database.listen_url, database.replica_url]
+        urls += database.logins.values()
+        named = files_of_urls(url.get_secret_value() for url in urls)
+        # A certificate without a key of its own has it in the same file.
+        of_router = (self.router.auth.key_file(), tls.key or tls.certificate)
+        named += [path for path in of_router if path]
+        return list(dict.fromkeys([*self._read_from, *named]))
+
+    def trusted_files(self) -> list[Path]:
+        """Files and folders that say how the component behaves: who may write there commands it."""
+        named = (self._file, self.expose.queries, self.router.tls.ca)
+        return [path for path in named if path]
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -388,86 +413,9 @@ def _from_database_url(environ: Mapping[str, str]) -> dict[str, Any]:
     return {"database": {"url": url}} if url else {}
 
 
-def _holds_secret(data: Mapping[str, Any]) -> bool:
-    """Whether a file has a password, a ticket or a key in it."""
-    database, router = data.get("database"), data.get("router")
-    auth = router.get("auth") if isinstance(router, dict) else None
-    urls = list(database.values()) if isinstance(database, dict) else []
-    urls += [url for value in urls if isinstance(value, dict) for url in value.values()]
-    key = auth.get("private_key") if isinstance(auth, dict) else None
-    return (
-        any(isinstance(url, str) and _PASSWORD.search(url) for url in urls)
-        or bool(isinstance(auth, dict) and auth.get("secret"))
-        or bool(isinstance(key, str) and HEX_KEY.fullmatch(key))
-    )
-
-
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     merged = dict(low)
     for key, value in high.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
-
-
-def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """Refuse variables that set nothing: a typo must not be silent."""
-    sections = set(Settings.model_fields) - _NO_SETTINGS
-    for name in sorted(environ):
-        if not name.startswith(ENV_PREFIX):
-            continue
-        section, separator, _ = name[len(ENV_PREFIX) :].lower().partition("__")
-        if section not in sections:
-            raise SettingsError(f"{name}: unknown setting{_suggest(section, sections)}")
-        if not separator:
-            raise SettingsError(
-                f"{name}: a section needs a key after two underscores, "
-                f"such as {name}__{next(iter(_keys(section))).upper()}"
-            )
-
-
-def _keys(section: str) -> list[str]:
-    model = Settings.model_fields[section].annotation
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return list(model.model_fields)
-    return []
-
-
-def _suggest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, sorted(known), 1)
-    return f' (did you mean "{close[0]}"?)' if close else f" (known: {', '.join(sorted(known))})"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Settings
-    for part in location:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        if field is None or not (isinstance(field.annotation, type)):
-            return []
-        model = field.annotation
-        if not issubclass(model, BaseModel):
-            return []
-    return [name for name in model.model_fields if name not in _NO_SETTINGS]
-
-
-def _named(part: int | str) -> str:
-    """A part of a location: a URL that is given for a key may hold a password."""
-    return "(a URL)" if "://" in str(part) else str(part)
-
-
-def _explain(error: ValidationError, file: Path | None) -> str:
-    """One line for each wrong key, never with the value of a secret."""
-    lines = []
-    for item in error.errors():
-        location = item["loc"]
-        key = ".".join(_named(part) for part in location if part != "[key]")
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(location[:-1])
-            lines.append(f"{key}: unknown setting{_suggest(str(location[-1]), known)}")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message[:1].lower()}{message[1:]}")
-    path = itertools.takewhile(_VARIABLE_PART.fullmatch, map(str, error.errors()[0]["loc"]))
-    variable = ENV_PREFIX + "__".join(path).upper()
-    place = f"{file} or {variable}" if file else variable
-    return "; ".join(lines) + f" (set in {place})"

@@ -270,12 +270,31 @@ async def test_files_with_secrets_are_closed_to_others(
     settings = Settings.load(None, **base, database={"events_url": events, "pool_min": 1})
     answers = await ask(settings)
     for path in (secret, configuration):
-        line = answers.said(f"{path} holds a secret, and other users of this machine may read it")
+        line = answers.said(f"{path} holds a secret, and other users of this machine may read")
         assert "s3cret" not in line
         cure = line[line.index("chmod 600") :]
         process = await asyncio.create_subprocess_shell(cure)
         assert await process.wait() == 0
     await cured(settings, "secret")
+
+
+@pytest.mark.parametrize("mode", [0o622, 0o620])
+async def test_files_that_command_the_component_are_written_by_nobody_else(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    configuration, queries = tmp_path / "pgwamp.toml", tmp_path / "queries"
+    configuration.write_text('[expose]\nqueries = "queries"\n')
+    queries.mkdir()
+    configuration.chmod(mode)
+    queries.chmod(mode | 0o100)
+    monkeypatch.setenv("PGWAMP_CONFIG", str(configuration))
+    settings = make_settings()
+    answers = await ask(settings)
+    for path in (configuration, queries):
+        line = answers.said(f"other users of this machine may write to {path}")
+        process = await asyncio.create_subprocess_shell(line[line.index("chmod go-w") :])
+        assert await process.wait() == 0
+    await cured(settings, "may write")
 
 
 async def test_the_port_of_the_metrics_is_free(make_settings: MakeSettings) -> None:

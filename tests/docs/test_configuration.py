@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pgwamp.settings import ENV_PREFIX, Settings
+from pgwamp.settings import Settings
+from pgwamp.variables import ENV_PREFIX
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+Level = Literal["wrong", "advice", "fact"]
+
 
 class Finding(NamedTuple):
     """Something wrong: in which part, and one line that says what and names the cure.
@@ -15,5 +17,5 @@ class Finding(NamedTuple):
 
     part: str
     problem: str
-    level: Literal["wrong", "advice", "fact"] = "wrong"
+    level: Level = "wrong"
     stops: bool = False

@@ -6,11 +6,14 @@ import asyncio
 import os
 import shlex
 import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from pgwamp.checks.finding import Finding
+from pgwamp.checks.finding import Finding, Level
 from pgwamp.errors import SettingsError
 from pgwamp.settings import Settings
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 #: Seconds that whoever answers at the port of the metrics has.
 _ANSWER_SECONDS = 3.0
 #: Names of what metrics of pgwamp begin with.
@@ -28,21 +31,35 @@ async def check_settings(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def check_secret_files(settings: Settings) -> list[Finding]:
-    """Whether files that hold secrets are closed to the other users of the machine."""
+async def check_files(settings: Settings) -> list[Finding]:
+    """Whether other users of the machine may read secrets, or write what commands the component."""
     findings = []
-    for path in settings.secret_files():
-        try:
-            mode = os.stat(path).st_mode
-        except OSError:
-            continue  # whoever needs it says so
-        if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+    for path, mode in _modes(settings.secret_files()):
+        if mode & (stat.S_IRGRP | stat.S_IROTH | _OTHERS_WRITE):
             problem = (
-                f"{path} holds a secret, and other users of this machine may read it "
+                f"{path} holds a secret, and other users of this machine may read or write it "
                 f"({stat.filemode(mode)}): chmod 600 {shlex.quote(str(path))}"
             )
             findings.append(Finding("settings", problem))
+    for path, mode in _modes(settings.trusted_files()):
+        if mode & _OTHERS_WRITE:
+            problem = (
+                f"other users of this machine may write to {path} ({stat.filemode(mode)}), and so "
+                f"say what is exposed and executed: chmod go-w {shlex.quote(str(path))}"
+            )
+            # A group may be the user's own.
+            level: Level = "wrong" if mode & stat.S_IWOTH else "advice"
+            findings.append(Finding("settings", problem, level))
     return findings
+
+
+def _modes(paths: Iterable[Path]) -> Iterator[tuple[Path, int]]:
+    """The files with their modes; one that cannot be found is told by the part that needs it."""
+    for path in paths if os.name == "posix" else ():
+        try:
+            yield path, os.stat(path).st_mode
+        except OSError:
+            continue
 
 
 async def check_metrics_port(settings: Settings) -> list[Finding]:

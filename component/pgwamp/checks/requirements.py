@@ -38,7 +38,7 @@ class Requirement(NamedTuple):
 #: Asked of the settings and this machine.
 OF_SETTINGS = (
     Requirement("settings", local.check_settings, stops=True),
-    Requirement("settings", local.check_secret_files),
+    Requirement("settings", local.check_files),
 )
 #: Asked of the connections to all addresses.
 OF_ADDRESSES = (Requirement("database", addresses.check_same_database, stops=True),)

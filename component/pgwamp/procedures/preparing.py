@@ -50,7 +50,7 @@ async def prepare_queries(
     if settings.expose.queries is None:
         return [], []
     preparation = _Preparation(settings, database)
-    preparation.waiting.extend(read_queries(settings.folder / settings.expose.queries))
+    preparation.waiting.extend(read_queries(settings.expose.queries))
     for role in database.roles.all():
         await preparation.run(role)
     return preparation.ready, preparation.later()
