@@ -25,12 +25,15 @@ TOO_MUCH = {
         "the login {login} may also become the role pg_read_all_data",
     ),
     "attributes of a login": (
-        "alter role {login} createrole",
-        "the login of calls, {login}, is a superuser, passes row level security or creates roles",
+        "alter role {login} createrole replication",
+        "the login of calls, {login}, has CREATEROLE, REPLICATION: whatever goes wrong in a "
+        "function that callers may use goes wrong with these rights; "
+        "ALTER ROLE {login} NOCREATEROLE NOREPLICATION, or name another one in database.url",
     ),
     "attributes of a role": (
-        "alter role {anna} bypassrls",
-        "the role {anna} of access.roles is a superuser, passes row level security or creates",
+        "alter role {anna} bypassrls replication createdb",
+        "the role {anna} of access.roles has BYPASSRLS, CREATEDB, REPLICATION: "
+        "ALTER ROLE {anna} NOBYPASSRLS NOCREATEDB NOREPLICATION",
     ),
     "a role with the rights of the owner": (
         f"grant {EVENTS} to {{anna}}",
@@ -39,6 +42,53 @@ TOO_MUCH = {
     "a role that reads all data": (
         "grant pg_read_all_data to {anna}",
         "the role {anna} of access.roles has the rights of pg_read_all_data, which reaches files",
+    ),
+    "a role that ends sessions of others": (
+        "grant pg_signal_backend to {anna}",
+        "the role {anna} of access.roles has the rights of pg_signal_backend, which sees, steers",
+    ),
+    "a role that sees the statements of others": (
+        "grant pg_monitor to {anna}",
+        "the role {anna} of access.roles has the rights of pg_read_all_stats, which sees, steers",
+    ),
+    "the database": (
+        "alter database {database} owner to {anna}",
+        "the role {anna}, which calls run as or log in as, owns 1 object in this database, such as "
+        "the database {database}: ",
+    ),
+    "an exposed schema": (
+        "alter schema public owner to {anna}",
+        "the role {anna} of access.roles may create objects in the schema public, and so add to "
+        "the API: ALTER SCHEMA public OWNER TO another role",
+    ),
+    "creation in an exposed schema": (
+        "grant create on schema public to public",
+        "the role {anna} of access.roles may create objects in the schema public, and so add to "
+        "the API: REVOKE CREATE ON SCHEMA public FROM PUBLIC, {anna}",
+    ),
+    "a table": (
+        "alter table item owner to {anna}",
+        "the role {anna}, which calls run as or log in as, owns 1 object in this database, such as "
+        "the table public.item: ",
+    ),
+    "a table, by a login": (
+        "alter table item owner to {login}",
+        "the role {login}, which calls run as or log in as, owns 1 object in this database, such "
+        "as the table public.item: ",
+    ),
+    "a schema, by a login": (
+        "alter schema public owner to {login}",
+        "the role {login}, which calls run as or log in as, owns 1 object in this database, such "
+        "as the schema public: ",
+    ),
+    "a table with row level security": (
+        "alter table hidden owner to {anna}",
+        "the row level security of public.hidden does not hold for the role {anna} of "
+        "access.roles, which has the rights of its owner: ALTER TABLE public.hidden FORCE ROW",
+    ),
+    "the rights of the owner of a table with row level security": (
+        "alter table hidden owner to {ben}; grant {ben} to {anna}",
+        "the row level security of public.hidden does not hold for the role {anna} of access.roles",
     ),
 }
 
@@ -70,12 +120,28 @@ async def problems(settings: Any) -> list[str]:
 async def test_rights_that_are_too_many_are_found(
     configured: Any, database: Database, roles: list[str], own_login: str, name: str
 ) -> None:
-    names = {"login": own_login, "anna": roles[0], "ben": roles[1]}
+    database.execute(
+        "create table item (id int primary key)",
+        "create table hidden (id int primary key)",
+        "alter table hidden enable row level security",
+    )
+    names = {
+        "login": own_login,
+        "anna": roles[0],
+        "ben": roles[1],
+        "database": database.name,
+    }
     given, said = (text.format(**names) for text in TOO_MUCH[name])
     assert await problems(configured()) == []
-    database.execute(given)
-    found = await problems(configured())
-    assert any(problem.startswith(said) for problem in found), found
+    try:
+        database.execute(*given.split("; "))
+        found = await problems(configured())
+        assert any(problem.startswith(said) for problem in found), found
+    finally:
+        database.execute(
+            f"reassign owned by {own_login}, {roles[0]}, {roles[1]} to postgres",
+            f"revoke pg_signal_backend, pg_monitor from {roles[0]}",
+        )
 
 
 async def test_a_role_that_is_not_there_is_told_from_one_that_was_not_granted(

@@ -53,8 +53,14 @@ async def check_rights(
     setting = "database.url" if role is None else f"database.logins.{role}"
     findings += await _found(connection, _LOGIN, setting)
     findings += await _found(connection, _ROLES, roles)
+    exposed = [*settings.expose.schemas, *settings.expose.search_path]
+    findings += await _found(connection, _UNHIDDEN, roles, exposed)
+    findings += await _found(connection, _CREATING, roles, exposed)
+    owners = list(roles)
     if settings.database.events_dsn() != settings.database.dsn():
         findings += await _found(connection, _BEYOND, roles)
+        owners.append(await connection.fetchval("select session_user::text"))
+    findings += await _found(connection, _OWNING, owners)
     return findings
 
 
@@ -76,9 +82,9 @@ def _useless_logins(settings: Settings) -> list[Finding]:
 
 
 async def _found(
-    connection: asyncpg.Connection[Any], question: str, argument: object
+    connection: asyncpg.Connection[Any], question: str, *arguments: object
 ) -> list[Finding]:
-    rows = await connection.fetch(question, argument)
+    rows = await connection.fetch(question, *arguments)
     return [Finding("access", row["problem"], level=row["level"]) for row in rows]
 
 
@@ -106,7 +112,14 @@ where not (
 )
 order by 1
 """
-_LOGIN = """
+# What reaches beyond the rights that a role was granted: REPLICATION reads changes of all tables.
+_ATTRIBUTES = """
+select array_remove(array[
+    case when rolsuper then 'SUPERUSER' end, case when rolbypassrls then 'BYPASSRLS' end,
+    case when rolcreaterole then 'CREATEROLE' end, case when rolcreatedb then 'CREATEDB' end,
+    case when rolreplication then 'REPLICATION' end], null) as held
+"""
+_LOGIN = f"""
 with login as (
     select r.*, (
         select n.nspowner from pg_namespace as n where n.nspname = 'wamp'
@@ -114,11 +127,10 @@ with login as (
     from pg_roles as r where r.rolname = session_user
 )
 select 'wrong' as level, format(
-        'the login of calls, %I, is a superuser, passes row level security or creates roles: '
-        'whatever goes wrong in a function that callers may use goes wrong with these rights; '
-        'ALTER ROLE %1$I NOSUPERUSER NOBYPASSRLS NOCREATEROLE, or name another one in %2$s',
-        rolname, $1::text) as problem
-from login where rolsuper or rolbypassrls or rolcreaterole
+        'the login of calls, %I, has %s: whatever goes wrong in a function that callers may use '
+        'goes wrong with these rights; ALTER ROLE %1$I NO%3$s, or name another one in %4$s',
+        rolname, array_to_string(a.held, ', '), array_to_string(a.held, ' NO'), $1::text) as problem
+from login, lateral ({_ATTRIBUTES}) as a where a.held <> '{{}}'
 union all
 select 'advice', format(
         'the login of calls, %I, has the rights of the owner of the schema wamp: name one that has '
@@ -158,26 +170,79 @@ where r.oid is null or not pg_has_role(
 )
 order by name
 """
-_ROLES = """
+# pg_database_owner has the owner of the database for its member, whom no REVOKE takes out.
+_ROLES = f"""
 select 'wrong' as level, format(
-    'the role %I of access.roles is a superuser, passes row level security or creates roles: '
-    'ALTER ROLE %1$I NOSUPERUSER NOBYPASSRLS NOCREATEROLE', r.rolname) as problem
-from pg_roles as r
-where r.rolname = any ($1::text[]) and (r.rolsuper or r.rolbypassrls or r.rolcreaterole)
+    'the role %I of access.roles has %s: ALTER ROLE %1$I NO%3$s', rolname,
+    array_to_string(a.held, ', '), array_to_string(a.held, ' NO')) as problem
+from pg_roles as r, lateral ({_ATTRIBUTES}) as a
+where rolname = any ($1::text[]) and a.held <> '{{}}'
 union all
-select 'wrong', format(
+select case when d.reason is null then 'advice' else 'wrong' end, format(
     'the role %I of access.roles has the rights of %I, %s: REVOKE %2$I FROM %1$I', r.rolname,
-    o.rolname, case when o.rolsuper then 'a superuser' when o.oid = n.nspowner then
-        'the owner of the schema wamp' else 'which reaches files or all data' end)
+    o.rolname, coalesce(d.reason, 'which sees, steers or ends what other sessions do'))
 from pg_roles as r
 cross join pg_roles as o
 left join pg_namespace as n on n.nspname = 'wamp'
+cross join lateral (
+    select case
+        when o.rolsuper then 'a superuser'
+        when o.oid = n.nspowner then 'the owner of the schema wamp'
+        when o.rolname in (
+            'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
+            'pg_read_all_data', 'pg_write_all_data') then 'which reaches files or all data'
+    end as reason
+) as d
 where r.rolname = any ($1::text[]) and o.oid <> r.oid and not r.rolsuper
     and pg_has_role(r.oid, o.oid, 'member')
-    and (o.rolsuper or o.oid = n.nspowner or o.rolname in (
-        'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
-        'pg_read_all_data', 'pg_write_all_data'))
+    and (d.reason is not null or o.rolname like 'pg\\_%' and o.rolname <> 'pg_database_owner')
 order by problem
+"""
+# A role passes the policies of tables whose owner it has the rights of.
+_UNHIDDEN = """
+select 'wrong' as level, format(
+    'the row level security of %I.%I does not hold for the role %I of access.roles, which has the '
+    'rights of its owner: ALTER TABLE %1$I.%2$I FORCE ROW LEVEL SECURITY, or give it another owner',
+    n.nspname, c.relname, r.rolname) as problem
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace and n.nspname = any ($2::text[])
+join pg_roles as r on r.rolname = any ($1::text[])
+where c.relrowsecurity and not c.relforcerowsecurity and not (r.rolsuper or r.rolbypassrls)
+    and pg_has_role(r.oid, c.relowner, 'usage')
+order by problem
+"""
+_CREATING = """
+select 'advice' as level, format(
+    'the role %I of access.roles may create objects in the schema %I, and so add to the API: %s',
+    r.rolname, n.nspname, case when pg_has_role(r.oid, n.nspowner, 'usage')
+        then format('ALTER SCHEMA %I OWNER TO another role', n.nspname)
+        else format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, %I', n.nspname, r.rolname) end
+    ) as problem
+from pg_namespace as n
+join pg_roles as r on r.rolname = any ($1::text[])
+where n.nspname = any ($2::text[]) and not r.rolsuper
+    and has_schema_privilege(r.oid, n.oid, 'create')
+order by problem
+"""
+# Temporary objects end with their session.
+_OWNING = """
+select 'advice' as level, format(
+    'the role %I, which calls run as or log in as, owns %s in this database, such as the %s: '
+    'code in a call may change or drop it; ALTER ... OWNER TO another role, or all at once: '
+    'REASSIGN OWNED BY %1$I TO another role',
+    r.rolname, count(*) || case when count(*) = 1 then ' object' else ' objects' end,
+    min(o.type || ' ' || o.identity)) as problem
+from pg_roles as r
+join pg_shdepend as d on d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
+    and d.deptype = 'o' and d.dbid in (
+        0, (select oid from pg_database where datname = current_database()))
+    and (d.classid <> 'pg_database'::regclass
+        or d.objid = (select oid from pg_database where datname = current_database()))
+cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) as o
+where r.rolname = any ($1::text[]) and not r.rolsuper
+    and coalesce(o.schema, '') not like 'pg\\_temp%'
+group by r.rolname
+order by r.rolname
 """
 # A role may be granted others on purpose: what its login reaches through it is no finding here.
 _BEYOND = """
@@ -186,6 +251,7 @@ select 'wrong' as level, format(
     'REVOKE %2$I FROM %1$I', l.rolname, r.rolname) as problem
 from pg_roles as l
 join pg_roles as r on r.oid <> l.oid and pg_has_role(l.oid, r.oid, 'member')
+    and r.rolname <> 'pg_database_owner'
 where l.rolname = session_user and not l.rolsuper and r.rolname <> all ($1::text[])
     and not exists (
         select from pg_roles as own
