@@ -266,3 +266,22 @@ async def test_a_caller_whose_role_is_not_mapped_is_refused(api: Start) -> None:
     call = await api(*ITEM, access={"roles": {"user": CALLS}})
     error: CallError = await call.fails("wamp.error.not_authorized", "item.select")
     assert "anonymous" in error.message
+
+
+async def test_the_owner_of_a_type_decides_by_a_cast_from_text_what_enters(api: Start) -> None:
+    """As docs/calls.md has it: PostgreSQL takes the cast, but not where an input function reads."""
+    call = await api(
+        "create type mood as enum ('a', 'b', 'c')",
+        "create function sad(text) returns mood language sql immutable as $$ select mood 'c' $$",
+        "create cast (text as mood) with function sad(text)",
+        "create type page as (mood mood)",
+        "create table diary (id int primary key, mood mood, page page)",
+        "create function said(m mood) returns mood language sql stable as 'select m'",
+    )
+    row = {"id": 1, "mood": "a", "page": {"mood": "a"}}
+    entered = {**row, "mood": "c"}
+    assert await call("diary.insert", row) == [entered]
+    assert await call("diary.select", {"mood": "a"}) == [entered]
+    assert await call("said", "a") == "c"
+    await call("diary.insert", csv="id,mood\n2,a\n")
+    assert (await call("diary.get", 2))["mood"] == "a"
