@@ -4,12 +4,13 @@ A table is marked on its model,
 
     __table_args__ = {"info": {"pgwamp": {"watch": True}}}
     __table_args__ = {"info": {"pgwamp": {"watch": {"old": "full", "batch": True}}}}
+    __table_args__ = {"info": {"pgwamp": {"watch": False}}}
 
 and ``alembic revision --autogenerate`` compares the marks with the tables that are watched: it
 writes ``op.watch_table`` for a marked table that is not watched, or with other options, and
-``op.unwatch_table`` for a watched table whose model is not marked. A watched table without a model
-is left alone. A role that may not read the options of watched tables compares only which are
-watched.
+``op.unwatch_table`` for a watched table whose mark is False. A table without a mark or without a
+model is left alone: others watch it, as with ``pgwamp watch add``. A role that may not read the
+options of watched tables compares only which are watched.
 
 An application that compares all schemas (``include_schemas=True``) does not get to see the
 ``wamp`` schema, which has migrations of its own. ``autogenerate_plugins=["alembic.autogenerate.*",
@@ -20,14 +21,13 @@ Alembic loads this module in the middle of its own import, hence the imports ins
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, text
 
 from pgwamp.ownership import PROBLEM
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 #: In the namespace that ``env.py`` includes unless it names other plugins.
 COMPARISON = "alembic.autogenerate.pgwamp"
-_KEYS = ("watch",)
 _log = logging.getLogger(__name__)
 
 
@@ -86,6 +85,7 @@ def _compare_watched(
     from alembic.operations.ops import DropTableOp
     from alembic.util import PriorityDispatchResult
 
+    from .marks import marked
     from .operations import UnwatchTableOp, WatchTableOp
 
     watched = _watched(autogen_context)
@@ -93,14 +93,17 @@ def _compare_watched(
         if not autogen_context.run_object_filters(table, table.name, "table", False, None):
             continue
         schema, name = table.schema, str(table.name)
-        marked = marked_options(table)
+        options = marked(table)
         key = _key(autogen_context, schema, name)
         previous = watched.get(key)
-        if marked is None and key in watched:
-            upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema, options=previous))
-        elif marked is not None and (key not in watched or previous not in (None, marked)):
+        if options is None:
+            continue
+        if options is False:
+            if key in watched:
+                upgrade_ops.ops.append(UnwatchTableOp(name, schema=schema, options=previous))
+        elif key not in watched or previous not in (None, options):
             upgrade_ops.ops.append(
-                WatchTableOp(name, schema=schema, options=marked, former=previous)
+                WatchTableOp(name, schema=schema, options=options, former=previous)
             )
     # Dropping a table ends its watch; saying so lets the downgrade bring both back.
     dropped = [
@@ -169,34 +172,3 @@ join pg_namespace as n on n.oid = c.relnamespace
 
 def _key(autogen_context: AutogenContext, schema: str | None, name: str) -> tuple[str, str]:
     return (schema or autogen_context.inspector.default_schema_name or "public", str(name))
-
-
-def marked_options(table: Table) -> dict[str, Any] | None:
-    """The options in ``info={"pgwamp": {"watch": ...}}``; None for a table that is not marked.
-
-    Raises ``alembic.util.CommandError`` if ``info["pgwamp"]`` has any other key or value.
-    """
-    from alembic.util import CommandError
-
-    marks = table.info.get("pgwamp", {})
-    if not isinstance(marks, Mapping):
-        raise CommandError(
-            f'table {table.fullname}: info["pgwamp"] must be a dict, such as {{"watch": True}}'
-        )
-    for key in marks:
-        if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, 1)
-            hint = f'did you mean "{close[0]}"?' if close else f"known: {', '.join(_KEYS)}"
-            raise CommandError(
-                f'table {table.fullname}: unknown key "{key}" in info["pgwamp"] ({hint})'
-            )
-    watch = marks.get("watch", False)
-    if not isinstance(watch, bool | Mapping):
-        raise CommandError(
-            f'table {table.fullname}: info["pgwamp"]["watch"] must be True, False or a dict of '
-            f"options, not {watch!r}"
-        )
-    if isinstance(watch, bool):
-        return {} if watch else None
-    # As the database keeps them.
-    return {k: v for k, v in watch.items() if v is not None}

@@ -58,6 +58,7 @@ def downgrade():
     ${downgrades if downgrades else "pass"}
 '''
 WATCHED = '{"pgwamp": {"watch": True}}'
+UNWATCHED = '{"pgwamp": {"watch": False}}'
 
 
 class Application:
@@ -181,13 +182,12 @@ def test_a_mark_on_an_existing_table_is_a_difference(
     assert watched(wamp_database) == ["orders"]
 
 
-@pytest.mark.parametrize("mark", ["", ", info={'pgwamp': {'watch': False}}"])
-def test_a_model_without_its_mark_is_no_longer_watched(
-    application: Application, wamp_database: Database, mark: str
+def test_a_model_that_is_marked_as_not_watched_is_no_longer_watched(
+    application: Application, wamp_database: Database
 ) -> None:
     application.models(f"orders, info={WATCHED}")
     application.migrate()
-    application.models("orders" + mark)
+    application.models(f"orders, info={UNWATCHED}")
 
     assert application.migrate() == (["unwatch_table('orders')"], ["watch_table('orders')"])
     wamp_database.query("insert into orders values (1)")
@@ -195,6 +195,17 @@ def test_a_model_without_its_mark_is_no_longer_watched(
     application.downgrade()
     wamp_database.query("insert into orders values (2)")
     assert wamp_database.changes() == [("i", None, "(2,)")]
+
+
+def test_a_table_without_a_mark_stays_as_others_watch_it(
+    application: Application, wamp_database: Database
+) -> None:
+    application.models("orders", "carts, info={'pgwamp': {}}")
+    application.migrate()
+    wamp_database.query("select wamp.watch('orders'), wamp.watch('carts')")
+
+    application.check()
+    assert application.revise() == ([], [])
 
 
 def test_options_go_forth_and_back(application: Application, wamp_database: Database) -> None:
@@ -218,7 +229,7 @@ def test_options_go_forth_and_back(application: Application, wamp_database: Data
     assert wamp_database.value(options) == other
     application.check()
 
-    application.models("orders")
+    application.models(f"orders, info={UNWATCHED}")
     application.migrate()
     assert wamp_database.query(options) == []
     application.downgrade()
@@ -239,7 +250,7 @@ def test_a_role_without_a_right_in_wamp_compares_all_the_same(
     # Which options a watched table has it cannot know.
     application.models("orders, info={'pgwamp': {'watch': {'old': 'full'}}}")
     application.check()
-    application.models("orders, info={}")
+    application.models(f"orders, info={UNWATCHED}")
 
     assert application.revise()[0] == ["unwatch_table('orders')"]
 
@@ -387,6 +398,21 @@ def test_the_comparison_runs_once_and_can_be_turned_off(
         ('{"pgwamp": {"else": 1}}', 'unknown key "else".*known: watch'),
         ('{"pgwamp": {"watch": "yes"}}', "must be True, False or a dict of options, not 'yes'"),
         ('{"pgwamp": True}', "must be a dict"),
+        ('{"pgwmap": {"watch": True}}', 'unknown key "pgwmap" in info .did you mean "pgwamp"'),
+        (
+            '{"pgwamp": {"watch": {"collumns": ["id"]}}}',
+            'unknown option "collumns" .did you mean "columns"',
+        ),
+        ('{"pgwamp": {"watch": {"old": "ful"}}}', 'old cannot be "ful" .did you mean "full"'),
+        ('{"pgwamp": {"watch": {"batch": "yes"}}}', "batch must be True or False, not 'yes'"),
+        ('{"pgwamp": {"watch": {"when": 1}}}', "when must be a string, not 1"),
+        ('{"pgwamp": {"watch": {"columns": "id"}}}', "columns must be a list of names, not 'id'"),
+        (
+            '{"pgwamp": {"watch": {"columns": ["id", "noet"]}}}',
+            'columns names "noet", which is no column .did you mean "note"',
+        ),
+        ('{"pgwamp": {"watch": {"topic": "x.{zzz}"}}}', 'topic names "zzz".*known: id, note'),
+        ('{"pgwamp": {"watch": {"eligible_authid": "owner"}}}', 'eligible_authid names "owner"'),
     ],
 )
 def test_a_wrong_mark_is_an_error_that_names_the_table(
@@ -431,3 +457,23 @@ def test_other_databases_are_not_asked(tmp_path: Path) -> None:
     application.models(f"orders, info={WATCHED}")
 
     assert application.migrate()[0] == ["create_table('orders'"]
+
+
+def test_the_filter_of_the_docs_leaves_the_schema_wamp_out(
+    application: Application, wamp_database: Database
+) -> None:
+    """As where pgwamp is not installed, whose own filter is turned off here."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    found = re.search(r"```python\n(def include_name.*?)\n\ncontext", page, re.DOTALL)
+    assert found is not None
+    plugins = "'autogenerate_plugins': ['alembic.autogenerate.*', '~alembic.autogenerate.pgwamp']"
+    application.models(options=f"{{'include_schemas': True, {plugins}}}")
+    assert any("schema='wamp'" in operation for operation in application.revise()[0])
+
+    models = application.folder / "models.py"
+    application.models(
+        options=f"{{'include_schemas': True, {plugins}, 'include_name': include_name}}"
+    )
+    models.write_text(f"{found[1]}\n{models.read_text()}")
+    (application.folder / "versions" / "1_change.py").unlink()
+    assert application.revise() == ([], [])
