@@ -46,15 +46,20 @@ class Pgwamp:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reader = asyncio.create_task(self._read(self._process))
+        await self.until(until, seconds, seen)
+
+    async def until(self, text: str, seconds: float = 30, seen: int = 0) -> None:
+        """Wait until a line holds ``text``, after so many lines that have been seen."""
+        assert self._reader is not None
         try:
             async with asyncio.timeout(seconds):
-                while not any(until in line for line in self.lines[seen:]):
+                while not any(text in line for line in self.lines[seen:]):
                     if self._reader.done():
                         raise AssertionError(f"pgwamp ended:\n{self.output}")
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"no {until!r} within {seconds} s:\n{self.output}") from None
+            raise AssertionError(f"no {text!r} within {seconds} s:\n{self.output}") from None
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -95,6 +100,10 @@ class Pgwamp:
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         return await self._end(signal.SIGTERM)
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, without waiting for the end."""
+        os.kill(self.pid, signal.SIGTERM)
 
     async def interrupt(self) -> int:
         """SIGINT, as Ctrl-C; returns the exit code."""

@@ -42,8 +42,6 @@ PATIENCE = 30.0
 TOLD_SECONDS = 1.5
 #: Seconds that whoever asks for metrics waits for the database.
 LOOK = 2.0
-#: Seconds that calls under way get to finish when the component stops.
-DRAIN = 5.0
 #: Seconds until what was locked is looked at again, and names of it that are logged.
 LOOK_AGAIN, MOST_NAMED = 10, 10
 
@@ -173,11 +171,16 @@ class Component:
         await self.publisher.stop()
         if self.link.is_up:
             await self.link.unregister(self.link.registered)
-            await self._serving.drain(DRAIN)
+            await self._serving.drain(self._settings.limits.drain_seconds)
         await self.link.stop()
         await self.live.stop()
         await self.listener.stop()
         await self.database.stop()
+
+    def hurry(self) -> None:
+        """Let :meth:`stop` wait no longer for calls under way."""
+        if self._serving is not None:
+            self._serving.hurry()
 
     def _wake(self) -> None:
         """Have the events read that the sequencer has just logged, before PostgreSQL says so."""

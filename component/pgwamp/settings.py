@@ -261,6 +261,8 @@ class LimitSettings(_Section):
     call_timeout: float = Field(30, gt=0)
     #: Seconds that a call with progressive results may take in all.
     stream_timeout: float = Field(600, gt=0)
+    #: Seconds that calls under way have to end when the component stops; None: call_timeout.
+    drain_timeout: float | None = Field(None, ge=0)
 
     #: Values in the arguments of one call, those in lists and dicts included.
     max_values: int = Field(20_000, ge=100)
@@ -288,6 +290,11 @@ class LimitSettings(_Section):
     reserve: float = Field(0.25, ge=0, lt=1)
     #: Calls of one session that wait for their turn; further ones are refused.
     waiting: int = Field(256, ge=1)
+
+    @property
+    def drain_seconds(self) -> float:
+        """The longest that the component waits for calls when it stops."""
+        return self.call_timeout if self.drain_timeout is None else self.drain_timeout
 
 
 class MetricsSettings(_Section):

@@ -13,7 +13,8 @@ import pytest
 
 from pgwamp.cli.context import run_async
 from pgwamp.dev.postgres import Postgres
-from tests.conftest import Addresses, Database
+from pgwamp.errors import CallError
+from tests.conftest import Addresses, Connect, Database
 from tests.processes import Pgwamp, run_pgwamp
 from tests.replay.appending import append
 from tests.servers import execute
@@ -391,3 +392,24 @@ def test_no_name_in_a_line_of_the_log_steers_the_terminal() -> None:
     assert "name=a.b?[2J?" in ended.stderr
     assert "ValueError: c?[2J" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+async def test_a_second_signal_ends_the_calls_that_a_stop_waits_for(
+    environment: dict[str, str], database: Database, connect: Connect, prefix: str, tmp_path: Path
+) -> None:
+    database.execute(
+        "create function nap() returns int language sql volatile as 'select 1 from pg_sleep(600)'"
+    )
+    environment["PGWAMP_LIMITS__CALL_TIMEOUT"] = "600"
+    component = Pgwamp("run", environment=environment, folder=tmp_path)
+    await component.start()
+    client = await connect()
+    pending = asyncio.ensure_future(client.call(f"{prefix}.nap"))
+    # Behind the other, which has arrived.
+    assert await client.call(f"{prefix}.describe")
+    component.ask_to_stop()
+    await component.until("stopping after the calls under way")
+    assert not pending.done()
+    assert await component.stop() == 0
+    with pytest.raises(CallError, match="the component is stopping"):
+        await pending

@@ -228,6 +228,36 @@ async def test_stopping_answers_the_calls_under_way(
         await component.stop()
 
 
+@pytest.mark.parametrize("end", ["drain_timeout", "a second signal"])
+async def test_a_call_that_lasts_longer_than_the_stop_waits_is_answered(
+    database: Database,
+    serve: Serve,
+    connect: Connect,
+    prefix: str,
+    observe: Observe,
+    end: str,
+) -> None:
+    database.execute(NAP)
+    limits = {"call_timeout": 600.0}
+    component = await serve(limits={**limits, "drain_timeout": 0} if "_" in end else limits)
+    client = await connect()
+    pending = asyncio.ensure_future(client.call(f"{prefix}.nap", [600.0]))
+    await observe(NAPPING)
+    if end == "a second signal":
+        component.hurry()
+    async with asyncio.timeout(20):
+        await component.stop()
+    error = await _error(pending)
+    assert error.uri == "pgwamp.error.unavailable"
+    assert "the component is stopping" in error.message
+    await observe(AWAKE)
+
+
+def test_the_stop_waits_as_long_as_a_call_may_take() -> None:
+    assert LimitSettings(call_timeout=45).drain_seconds == 45
+    assert LimitSettings(call_timeout=45, drain_timeout=5).drain_seconds == 5
+
+
 # --- progressive results ------------------------------------------------------------------------
 
 STREAM = """

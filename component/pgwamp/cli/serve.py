@@ -39,12 +39,18 @@ def run() -> None:
 
 
 async def _serve(settings: Settings, announce: Callable[[Component], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then stop in order."""
+    """Serve until SIGINT or SIGTERM, then stop in order; a second one ends calls under way."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     component = Component(settings)
+
+    def asked() -> None:
+        if stop.is_set():
+            component.hurry()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
     starting = asyncio.ensure_future(component.__aenter__())
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -33,6 +40,7 @@ from pgwamp.session.gathered import Gathered
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Budget, Shares
+from pgwamp.tasks import race
 
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in.
@@ -42,6 +50,8 @@ DETAILS = "details"
 ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
 #: Bytes of a result's message beside its values.
 ENVELOPE_BYTES = 64
+#: Seconds that calls which the stop ends have to answer.
+LAST_ANSWERS_SECONDS = 2.0
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
@@ -92,14 +102,34 @@ class Serving:
         self._running: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
         self._draining = False
+        #: Calls that :meth:`drain` ended, and not their callers.
+        self._ended: set[asyncio.Task[Any]] = set()
+        self._hurried = asyncio.Event()
 
     async def drain(self, seconds: float) -> None:
-        """Wait for the calls under way, at most so long; those without an end are ended."""
+        """End the calls without an end, wait for the others, at most so long, and end these too.
+
+        Each of them is answered.
+        """
         self._draining = True
-        for task in self._endless:
-            task.cancel()
+        self._end(self._endless)
         if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
+            log.info("stopping after the calls under way", number=len(self._running), wait=seconds)
+            under_way = asyncio.wait(set(self._running), timeout=seconds)
+            await race(under_way, self._hurried.wait())
+        if self._running:
+            log.warning("calls ended by the stop", number=len(self._running))
+            self._end(self._running)
+            await asyncio.wait(self._running, timeout=LAST_ANSWERS_SECONDS)
+
+    def hurry(self) -> None:
+        """Let :meth:`drain` wait no longer."""
+        self._hurried.set()
+
+    def _end(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        for task in list(tasks):
+            self._ended.add(task)
+            task.cancel()
 
     def endpoint(self, uri: str, room: Room, message_bytes: int) -> Endpoint:
         """What to register for ``uri``.
@@ -135,21 +165,17 @@ class Serving:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
                 # Always answered: a callee that swallows an interrupt leaves its caller waiting.
-                end = Unavailable(_STOPPING) if self._ended(task) else Canceled(_CANCELED)
+                end = Unavailable(_STOPPING) if task in self._ended else Canceled(_CANCELED)
                 raise _application_error(end) from None
             except Exception:
                 log.exception("procedure failed", procedure=uri)
                 raise _application_error(Internal()) from None
             finally:
-                self._running.discard(task)
-                self._endless.discard(task)
+                for tasks in (self._running, self._endless, self._ended):
+                    tasks.discard(task)
                 self._metrics.call_ended(kind, time.perf_counter() - began, failed=failed)
 
         return endpoint
-
-    def _ended(self, task: asyncio.Task[Any]) -> bool:
-        """Whether :meth:`drain` ended it, and not its caller."""
-        return self._draining and task in self._endless
 
     async def _serve(self, uri: str, call: Call, progress: Send | None, room: Room) -> Any:
         procedure = self.procedures.get(uri)
