@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from pgwamp.settings import LogSettings
 
 
+#: The logger of how a process begins and ends, which is told at every level.
+LIFECYCLE = "pgwamp.lifecycle"
+
+
+def is_console(settings: LogSettings) -> bool:
+    """Whether people read the log lines, and not programs."""
+    return settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+
+
 def configure(settings: LogSettings) -> None:
     """Send every log line of this process to standard error in one form."""
-    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    console = is_console(settings)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,6 +57,7 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    logging.getLogger(LIFECYCLE).setLevel(logging.INFO)
     # They narrate every connect attempt, asyncpg's pool with tracebacks; ours is the line to read.
     for noisy in ("autobahn", "asyncio", "asyncpg", "alembic", "txaio"):
         logging.getLogger(noisy).setLevel(

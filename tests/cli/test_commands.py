@@ -413,3 +413,40 @@ async def test_a_second_signal_ends_the_calls_that_a_stop_waits_for(
     assert await component.stop() == 0
     with pytest.raises(CallError, match="the component is stopping"):
         await pending
+
+
+async def test_where_programs_read_every_line_of_run_is_json(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    component = Pgwamp(
+        "run", environment={**environment, "PGWAMP_LOG__LEVEL": "error"}, folder=tmp_path
+    )
+    await component.start()
+    assert await component.stop() == 0
+    (ready,) = [json.loads(line) for line in component.lines]
+    assert ready["event"] == "pgwamp is ready"
+    assert ready["prefix"] == environment["PGWAMP_EXPOSE__PREFIX"]
+
+    failing = {**environment, "PGWAMP_ROUTER__REALM": "nowhere"}
+    code, out, err = await run_pgwamp("run", environment=failing, folder=tmp_path)
+    assert (code, out) == (3, "")
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert lines[-1]["event"] == "pgwamp ended"
+    assert 'has no realm "nowhere"' in lines[-1]["problem"]
+
+
+async def test_people_read_a_plain_line_when_run_is_ready(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    console = {**environment, "PGWAMP_LOG__FORMAT": "console", "PGWAMP_LOG__LEVEL": "error"}
+    component = Pgwamp("run", environment=console, folder=tmp_path)
+    await component.start()
+    assert await component.stop() == 0
+    (line,) = component.lines
+    assert line.startswith("pgwamp is ready: ")
+
+
+async def test_describe_exposes_nothing_that_is_not_named(run: Run) -> None:
+    code, out, err = await run("describe", PGWAMP_EXPOSE__SCHEMAS="")
+    assert (code, out) == (2, "")
+    assert "nothing is exposed: name schemas in expose.schemas" in one_line(err)

@@ -79,6 +79,10 @@ def shop() -> Iterator[Path]:
         yield folder
 
 
+#: The banner is for people, who have a terminal.
+PEOPLE = {"PGWAMP_LOG__FORMAT": "console"}
+
+
 class Stack:
     """An application under ``pgwamp dev``, and a shell beside it.
 
@@ -90,7 +94,7 @@ class Stack:
         self._name = database
         self._port = ports.any_free()
         arguments = ("--port", str(self._port), "--postgres-port", str(ports.any_free()))
-        self.dev = Pgwamp("dev", *arguments, environment={}, folder=folder)
+        self.dev = Pgwamp("dev", *arguments, environment=PEOPLE, folder=folder)
 
     async def start(self) -> None:
         """Start, or start again with the same data."""

@@ -75,4 +75,8 @@ def main() -> None:
 
 
 def _complain(line: str) -> None:
-    typer.echo("pgwamp: " + printable(" ".join(line.split())), err=True)
+    line = printable(" ".join(line.split()))
+    if CONFIG.logs_alone:
+        logs.get(logs.LIFECYCLE).error("pgwamp ended", problem=line)
+    else:
+        typer.echo(f"pgwamp: {line}", err=True)

@@ -139,6 +139,7 @@ def describe(
 ) -> None:
     """Print the API that the configuration and the database make, without a router."""
     settings = load_settings(database=True, quiet=True)
+    settings.require_exposure()
     api = run_async(describe_database(settings))
     typer.echo(_FORMS[format](api), nl=False)
 

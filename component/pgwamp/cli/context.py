@@ -24,10 +24,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")
 
 @dataclass
 class _Config:
+    #: Of the global option --config.
     path: Path | None = None
+    #: Everything that the command says is a line of the log, which programs read.
+    logs_alone: bool = False
 
 
-#: Set by the global option --config.
 CONFIG = _Config()
 
 

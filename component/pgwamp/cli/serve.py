@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgwamp import logs
 from pgwamp.checks import Finding, check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
@@ -24,8 +25,11 @@ from pgwamp.settings import Settings
 if TYPE_CHECKING:
     from pgwamp.dev.stack import Stack  # its packages are an extra
 
+log = logs.get(logs.LIFECYCLE)
 CLIENT_PORT = 8080
 POSTGRES_PORT = 54320
+#: What `dev` exposes where nothing is named: what people try first is theirs alone.
+DEV_SCHEMAS = ("public",)
 #: Seconds between two tries of `dev` to start the component.
 TRY_AGAIN_SECONDS = 2.0
 
@@ -33,9 +37,15 @@ TRY_AGAIN_SECONDS = 2.0
 def run() -> None:
     """Run the component against the configured database and router, until stopped."""
     settings = load_settings(database=True, own=True)
-    run_async(
-        _serve(settings, lambda component: typer.echo(_ready_line(settings, component), err=True))
-    )
+    CONFIG.logs_alone = not logs.is_console(settings.log)
+
+    def announce(component: Component) -> None:
+        if CONFIG.logs_alone:
+            _log_ready(settings, component)
+        else:
+            typer.echo(_ready_line(settings, component), err=True)
+
+    run_async(_serve(settings, announce))
 
 
 async def _serve(settings: Settings, announce: Callable[[Component], None]) -> None:
@@ -79,6 +89,16 @@ def _ready_line(settings: Settings, component: Component) -> str:
     )
 
 
+def _log_ready(settings: Settings, component: Component, **further: str) -> None:
+    log.info(
+        "pgwamp is ready",
+        procedures=len(component.exposure.procedures),
+        prefix=settings.expose.prefix,
+        realm=settings.router.realm,
+        **further,
+    )
+
+
 def dev(
     port: Annotated[
         int, typer.Option(help="Port of the router's WebSocket.", min=1, max=65535)
@@ -93,10 +113,18 @@ def dev(
     # The point of `dev` is its own servers: what the environment names is not touched.
     os.environ.pop("DATABASE_URL", None)
     settings = load_settings()
-    exposed = settings.expose.schemas or ("public",)
+    CONFIG.logs_alone = not logs.is_console(settings.log)
+    exposed = settings.expose.schemas
+    if not exposed:
+        exposed = DEV_SCHEMAS
+        _say(
+            f"expose.schemas names none: dev exposes {', '.join(exposed)}. For run, check and "
+            f"describe set PGWAMP_EXPOSE__SCHEMAS={','.join(exposed)}, or expose.schemas in "
+            "pgwamp.toml."
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Stack(settings, port=port, postgres_port=postgres_port, say=typer.echo) as stack:
+        with Stack(settings, port=port, postgres_port=postgres_port, say=_say) as stack:
             served = Settings.load(
                 CONFIG.path,
                 database={"url": stack.calls_url, "events_url": stack.database_url},
@@ -104,11 +132,19 @@ def dev(
                 expose={"schemas": exposed},
             )
             served = served.model_copy(update={"database": served.database.local()})
-            typer.echo("Starting the component ...")
+            _say("Starting the component ...")
             _serve_when_it_can(served, stack)
     except KeyboardInterrupt:
         pass  # asked for: everything is stopped
-    typer.echo("Stopped.")
+    _say("Stopped.")
+
+
+def _say(line: str) -> None:
+    """Say a line to people, or log it where programs read."""
+    if CONFIG.logs_alone:
+        log.info(line)
+    else:
+        typer.echo(line)
 
 
 def _serve_when_it_can(settings: Settings, stack: Stack) -> None:
@@ -117,16 +153,21 @@ def _serve_when_it_can(settings: Settings, stack: Stack) -> None:
     A named query that does not fit the database yet must not stop the migration that makes it fit.
     """
     said = ""
+
+    def announce(component: Component) -> None:
+        if CONFIG.logs_alone:
+            _log_ready(settings, component, router=stack.router.url, database=stack.psql())
+        else:
+            typer.echo(_banner(settings, component, stack))
+
     while True:
         try:
-            run_async(
-                _serve(settings, lambda component: typer.echo(_banner(settings, component, stack)))
-            )
+            run_async(_serve(settings, announce))
         except StartError as error:
             if str(error) != said:
                 said = str(error)
-                typer.echo(f"The component does not start: {printable(said)}")
-                typer.echo(f"Trying again until it does; the database is there: {stack.psql()}")
+                _say(f"The component does not start: {printable(said)}")
+                _say(f"Trying again until it does; the database is there: {stack.psql()}")
             time.sleep(TRY_AGAIN_SECONDS)
         else:
             return
