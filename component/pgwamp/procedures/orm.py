@@ -8,7 +8,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 from sqlalchemy import NullPool
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
@@ -29,8 +31,11 @@ class Sessions:
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
         )
-        # See _Lent.set_type_codec.
-        self._engine.dialect.supports_native_json_deserialization = False
+        # See _Lent.set_type_codec: SQLAlchemy reads json from text, 2.1 by the first of these, and
+        # 2.0, whose types for asyncpg leave it to a codec, by the second.
+        dialect = self._engine.dialect
+        dialect.supports_native_json_deserialization = False
+        dialect.colspecs = {**dialect.colspecs, sa.JSON: JSON, JSONB: JSONB}
 
     @asynccontextmanager
     async def on(self, connection: asyncpg.Connection[Any]) -> AsyncIterator[AsyncSession]:
