@@ -256,6 +256,50 @@ async def test_tables_are_watched_listed_and_unwatched(run: Run, database: Datab
     assert (await run("watch", "list"))[1] == ""
 
 
+async def test_patterns_watch_what_they_match_and_each_refusal_is_told(
+    run: Run, database: Database
+) -> None:
+    database.execute(
+        "create schema shop",
+        *(f"create table {name} (id int primary key)" for name in ("item", "shop.item", "parts")),
+        "create table alembic_version (id int primary key)",
+        "create table bare (x int)",
+        "create table bald (x int)",
+        'create table "a*" (id int primary key)',
+    )
+
+    async def watched() -> list[str]:
+        return [line.partition(" ")[0] for line in (await run("watch", "list"))[1].splitlines()]
+
+    code, out, err = await run("watch", "add", "public.*", "nope", "none.*")
+    assert code == 1
+    assert out.splitlines() == [f"watching public.{name}" for name in ("a*", "item", "parts")]
+    said = err.splitlines()
+    assert [line.partition(": ")[2].partition(": ")[0] for line in said] == [
+        "nope",
+        "none.*",
+        "public.bald",
+        "public.bare",
+    ]
+    assert "there is no table" in said[0]
+    assert "no table matches" in said[1]
+    assert all("has no primary key. Add a primary key" in line for line in said[2:])
+
+    assert (await run("watch", "remove", "*.item", '"a*"'))[0] == 0
+    assert await watched() == ["public.parts"]
+    code, _, err = await run("watch", "remove", "i*")
+    assert (code, "no watched table matches" in one_line(err)) == (1, True)
+    assert (await run("watch", "add", "it??"))[1] == "watching public.item\n"
+    schemas = {"PGWAMP_EXPOSE__SCHEMAS": "shop", "PGWAMP_EXPOSE__EXCLUDE": "public.*"}
+    assert (await run("watch", "add", "--all", **schemas))[1] == "watching shop.item\n"
+    assert await watched() == ["public.item", "public.parts", "shop.item"]
+    assert (await run("watch", "remove", "--all"))[0] == 0
+    assert await watched() == []
+    for command in ("add", "remove"):
+        code, _, err = await run("watch", command)
+        assert (code, "or --all" in one_line(err)) == (2, True)
+
+
 async def test_tables_are_watched_with_options(run: Run, database: Database) -> None:
     database.execute("create table item (id int primary key, v text, who text, role text)")
     code, _, err = await run(

@@ -11,12 +11,18 @@ import typer
 
 from pgwamp.checks import require_schema
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
-from pgwamp.database.connect import session_settings
-from pgwamp.errors import PgwampError
+from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
+from pgwamp.errors import SettingsError, printable
 from pgwamp.settings import Settings
+from pgwamp.watching import Function, apply
 
 app = typer.Typer(help="Which tables publish their changes.", no_args_is_help=True)
-Tables = Annotated[list[str], typer.Argument(help="table, or schema.table")]
+Tables = Annotated[
+    list[str] | None,
+    typer.Argument(help="table, schema.table, or a pattern in quotes, such as 'public.*'"),
+]
+EveryExposed = Annotated[bool, typer.Option("--all", help="all tables that are exposed")]
+EveryWatched = Annotated[bool, typer.Option("--all", help="all tables that are watched")]
 
 
 class Old(StrEnum):
@@ -61,7 +67,8 @@ NoPublish = Annotated[
 
 @app.command()
 def add(
-    tables: Tables,
+    tables: Tables = None,
+    everything: EveryExposed = False,
     columns: Columns = None,
     old: OldRow = None,
     when: When = None,
@@ -72,7 +79,10 @@ def add(
     retain: Retain = False,
     no_publish: NoPublish = False,
 ) -> None:
-    """Publish the changes of these tables from now on; options replace those of before."""
+    """Publish the changes of these tables from now on; options replace those of before.
+
+    Each table is watched for itself: the exit code is 1 if one of them cannot be.
+    """
     given = {
         "columns": None if columns is None else [name.strip() for name in columns.split(",")],
         "old": old,
@@ -85,17 +95,13 @@ def add(
         "publish": False if no_publish else None,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    run_async(_apply("watch", tables, json.dumps(options)))
-    for table in tables:
-        typer.echo(f"watching {table}")
+    run_async(_apply("watch", "watching", tables, everything, json.dumps(options)))
 
 
 @app.command()
-def remove(tables: Tables) -> None:
-    """Publish the changes of these tables no longer."""
-    run_async(_apply("unwatch", tables))
-    for table in tables:
-        typer.echo(f"not watching {table}")
+def remove(tables: Tables = None, everything: EveryWatched = False) -> None:
+    """Publish the changes of these tables no longer; says so of each."""
+    run_async(_apply("unwatch", "not watching", tables, everything))
 
 
 @app.command("list")
@@ -121,56 +127,40 @@ async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
     return settings, connection
 
 
-async def _apply(function: str, tables: list[str], *arguments: str) -> None:
+async def _apply(
+    function: Function, done: str, tables: list[str] | None, everything: bool, *arguments: str
+) -> None:
+    """Watch or unwatch tables, and say of each what became of it.
+
+    :raises typer.Exit: with code 1, if one of them was refused.
+    """
+    if not tables and not everything:
+        raise SettingsError("name tables, patterns such as 'public.*', or --all")
     settings, connection = await _open()
+    failed = False
     try:
-        async with connection.transaction():
-            for table, relation in (await _resolve(settings, connection, tables)).items():
-                await _call(connection, function, table, relation, *arguments)
+        outcomes = apply(
+            connection,
+            settings.expose,
+            function,
+            tables or [],
+            *arguments,
+            everything=everything,
+        )
+        async for table, problem in outcomes:
+            if problem is None:
+                typer.echo(printable(f"{done} {table}"))
+            else:
+                failed = True
+                typer.echo(printable(f"pgwamp: {table}: {' '.join(problem.split())}"), err=True)
+    except CONNECTION_ERRORS as error:
+        database = settings.database
+        line, _ = connection_problem(error, database.events_dsn(), database.events_setting)
+        raise line from None
     finally:
         await connection.close()
-
-
-async def _resolve(
-    settings: Settings, connection: asyncpg.Connection[Any], tables: list[str]
-) -> dict[str, int]:
-    """The tables by name, as the search path of the exposed schemas finds them."""
-    schemas = [*settings.expose.schemas, *settings.expose.search_path] or ["public"]
-    path = session_settings(schemas)["search_path"]
-    found = {}
-    for table in tables:
-        # Others may write to these schemas: nothing but the name is looked up in them.
-        await connection.execute(f"set local search_path = {path}")
-        try:
-            found[table] = await connection.fetchval(
-                "select $1::pg_catalog.text::pg_catalog.regclass::pg_catalog.oid", table
-            )
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-            raise PgwampError(
-                f'there is no table "{table}": name it as table or schema.table'
-            ) from None
-        except asyncpg.PostgresError as error:
-            raise PgwampError(f"{table}: {error.args[0]}") from None
-    await connection.execute("set local search_path = pg_catalog, pg_temp")
-    return found
-
-
-async def _call(
-    connection: asyncpg.Connection[Any], function: str, table: str, relation: int, *arguments: str
-) -> None:
-    places = "".join(f", ${number}" for number, _ in enumerate(arguments, 2))
-    try:
-        await connection.execute(
-            f"select wamp.{function}($1::oid::regclass{places})", relation, *arguments
-        )
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise PgwampError(
-            f"{table}: {error.args[0]}. Tables are watched by those who own them, or may create "
-            "triggers on them, and are members of the owner of the schema wamp."
-        ) from None
-    except asyncpg.PostgresError as error:
-        hint = f" {error.hint}" if error.hint else ""
-        raise PgwampError(f"{table}: {error.args[0]}.{hint}") from None
+    if failed:
+        raise typer.Exit(1)
 
 
 async def _list() -> list[dict[str, Any]]:
