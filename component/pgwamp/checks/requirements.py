@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from pgwamp.checks import access, addresses, events, local, schema
+from pgwamp.checks import access, addresses, events, local, schema, topics
 from pgwamp.checks.addresses import connected
 from pgwamp.checks.api import check_api
 from pgwamp.checks.finding import Finding
@@ -60,6 +60,7 @@ OF_DATABASE = (
     Requirement("events", events.check_captures),
     Requirement("events", events.check_queue),
     Requirement("events", events.check_row_security),
+    Requirement("events", topics.check_templates),
 )
 #: Asked by ``check`` alone: the start does the same by itself, and is the cure of a backlog.
 OF_THIS_MACHINE = (Requirement("metrics", local.check_metrics_port, stops=True),)
@@ -69,14 +70,14 @@ OF_THE_BACKLOG = (Requirement("events", events.check_backlog),)
 async def check_all(settings: Settings) -> list[Finding]:
     """Look at everything; a component would start and work if nothing of it is wrong."""
     findings = await ask_settings(settings)
-    topics: list[str] = []
+    published: list[str] = []
     if settings.database.url.get_secret_value():
         findings += await ask_database(settings, backlog=True)
         if not any(finding.stops for finding in findings):
-            of_api, topics = await check_api(settings)
+            of_api, published = await check_api(settings)
             findings += of_api
     findings += await _answers(OF_THIS_MACHINE, settings)
-    findings += await check_router(settings, topics)
+    findings += await check_router(settings, published)
     return _told(findings)
 
 
