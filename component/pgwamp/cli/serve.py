@@ -21,6 +21,7 @@ from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
 from pgwamp.errors import PgwampError, SettingsError, StartError, printable
 from pgwamp.settings import Settings
+from pgwamp.tasks import race
 
 if TYPE_CHECKING:
     from pgwamp.dev.stack import Stack  # its packages are an extra
@@ -74,10 +75,7 @@ async def _serve(settings: Settings, announce: Callable[[Component], None]) -> N
     gc.freeze()
     try:
         announce(component)
-        served = asyncio.ensure_future(component.run())
-        await asyncio.wait({served, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if served.done():
-            served.result()
+        await race(component.run(), stop.wait())
     finally:
         await component.stop()
 

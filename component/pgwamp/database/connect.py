@@ -11,11 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
-from pgwamp.database.driver import repair_errors
+from pgwamp.database.driver import repair_driver
 from pgwamp.database_url import for_asyncpg, place_of
 from pgwamp.errors import StartError
 
-repair_errors()
+repair_driver()
 
 #: Values look the same whatever the server's or role's own settings are.
 SESSION_SETTINGS: Mapping[str, str] = {
