@@ -388,6 +388,41 @@ async def test_call_tail_and_describe_against_a_running_component(
         assert await component.stop() == 0, component.output
 
 
+async def test_an_api_that_no_message_holds_is_described_whole_and_in_parts(
+    run: Run,
+    environment: dict[str, str],
+    addresses: Addresses,
+    database: Database,
+    prefix: str,
+    tmp_path: Path,
+) -> None:
+    columns = ", ".join(f"column_number_{n} text" for n in range(300))
+    database.execute(*(f"create table item_{n} ({columns}, id int primary key)" for n in range(4)))
+    environment = {**environment, "PGWAMP_LIMITS__MAX_BYTES": "500000"}
+    component = Pgwamp("run", environment=environment, folder=tmp_path)
+    await component.start()
+    try:
+        clients = {"PGWAMP_ROUTER__URL": addresses.clients}
+        code, _, err = await run("call", f"{prefix}.describe", **clients)
+        assert (code, "payload_size_exceeded" in one_line(err)) == (1, True)
+        _, _, err = await run("call", f"{prefix}.item_2.selekt", **clients)
+        assert f"did you mean {prefix}.item_2.select?" in one_line(err)
+    finally:
+        await component.stop()
+    code, whole, err = await run("describe", "--format", "typescript")
+    assert (code, err) == (0, "")
+    assert f'"{prefix}.item_0.select"' in whole
+    _, part, _ = await run("describe", f"{prefix}.item_1.", f"{prefix}.b", "--format", "typescript")
+    assert f'"{prefix}.item_1.select"' in part
+    assert f'"{prefix}.batch"' in part
+    assert f'"{prefix}.item_0.select"' not in part
+    _, index, _ = await run("describe", f"{prefix}.item_3.", "--index")
+    entries = json.loads(index)["procedures"]
+    assert {"uri", "kind", "relation", "verb"} == set(entries[-1])
+    code, _, err = await run("describe", f"{prefix}.itme")
+    assert (code, "--index" in one_line(err)) == (2, True)
+
+
 async def test_an_interrupted_command_ends_cleanly(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -223,7 +223,7 @@ async def test_describe_shows_the_columns_and_overloads_that_a_role_may_use(call
     (rows,) = (a["schema"] for a in entries["item.insert"]["arguments"] if a["name"] == "rows")
     assert list(rows["oneOf"][0]["properties"]) == ["vault_id"]
     assert list(rows["oneOf"][1]["items"]["properties"]) == ["vault_id"]
-    assert [a["name"] for (a,) in entries["pick"]["overloads"]] == ["low"]
+    assert [a["name"] for (a, *_) in entries["pick"]["overloads"]] == ["low"]
     assert "item.update" not in entries
     shown = str(entries)
     assert "price" not in shown
@@ -284,7 +284,7 @@ async def test_describe_names_no_columns_of_rows_that_a_function_takes(
     assert list(row["schema"]["properties"]) == ["id", "label"]
     ((rows,),) = entries["all_of"]["overloads"]
     assert list(rows["schema"]["items"]["properties"]) == ["id", "label"]
-    ((row,),) = entries["open"]["overloads"]
+    ((row, *_),) = entries["open"]["overloads"]
     assert row["schema"]["properties"] == {}
     # A function is described with all that it answers.
     assert list(entries["open"]["result"]["properties"]) == ["id", "label", "secret"]
@@ -374,3 +374,24 @@ async def test_a_caller_whom_access_before_refuses_is_told_no_names(expose: Expo
     ):
         error = await call.fails("wamp.error.not_authorized", name, **keywords)
         assert error.message == "not you"
+
+
+async def test_a_role_is_told_of_no_way_by_what_it_may_not_see(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, _ = roles
+    call = await expose(
+        "create table maker (id int primary key, name text)",
+        "create table item (id int primary key, maker_id int references maker, secret_id int "
+        "constraint secret_key references maker)",
+        "create function shout(maker) returns text language sql stable as 'select $1.name'",
+        "revoke execute on function shout from public",
+        f"grant select (id, maker_id) on item to {anna}",
+        f"grant select on maker to {anna}",
+        access={"roles": {"anonymous": anna}},
+    )
+    entries = {e["uri"]: e for e in (await call("describe"))["procedures"]}
+    related = entries[f"{call.prefix}.item.select"]["relationships"]
+    assert set(related) == {"maker_id", "item_maker_id_fkey"}
+    assert entries[f"{call.prefix}.maker.select"]["computed"] == {}
+    assert "secret" not in str(entries)

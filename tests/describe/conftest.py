@@ -59,6 +59,18 @@ def nasty_statements() -> list[str]:
         "create function total(variadic amounts numeric[]) returns numeric language sql immutable "
         "as 'select sum(a) from unnest(amounts) as a'",
         "create function ping() returns void language sql immutable as ''",
+        "create function add(int, int) returns int language sql immutable as 'select $1 + $2'",
+        "create function twice(int) returns int language sql immutable as 'select 2 * $1'",
+        "create function twice(text) returns text language sql immutable as 'select $1 || $1'",
+        "create function origin() returns point3 language sql immutable as $$ select 0, 'zero' $$",
+        "create function pair() returns record language sql immutable as 'select 1 as x, 2 as y'",
+        "create function pairs() returns setof record language sql as 'values (1, 2), (3, 4)'",
+        "create function numbers(most int) returns setof int language sql immutable "
+        "as 'select generate_series(1, most)'",
+        "create function cheap(most numeric) returns setof products language sql stable "
+        "as 'select * from products where price <= most'",
+        "create function label(products) returns text language sql stable "
+        "as $$ select $1.sku || ' ' || $1.name $$",
         f"comment on function ping is {literal(NASTY)}",
     ]
 
@@ -76,7 +88,8 @@ def shop(database: Database, addresses: Addresses, prefix: str, tmp_path: Path) 
         check=True,
         capture_output=True,
     )
-    database.execute(*nasty_statements(), *PARCELS)
+    # The tutorial gives orders a note.
+    database.execute(*nasty_statements(), *PARCELS, "alter table orders add note text")
     options = {"columns": ["id", "status"], "batch": True, "topic": f"{prefix}.of.{{who}}.{{op}}"}
     database.execute(f"select wamp.watch('parcels', {literal(json.dumps(options))})")
     sections: Mapping[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,11 +18,20 @@ from pgwamp.component import Component, describe_database
 from pgwamp.procedures.typescript import typescript
 from pgwamp.settings import Settings
 from tests.conftest import Addresses
-from tests.describe.conftest import NASTY
+from tests.describe.conftest import NASTY, ROOT
 
 HERE = Path(__file__).parent / "typescript"
 #: npm's names for a registry that cannot be reached; anything else is a defect of the lock file.
 _AWAY = re.compile(r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|E40[13]\b|ENETUNREACH")
+_BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+#: To the end of its line, or of the last one that a quote or a backslash continues.
+_CALL = re.compile(
+    r"^(?: {4})?(?:timeout 5 )?pgwamp call ((?:[^'\n\\]|\\\n|'[^']*')+)$", re.MULTILINE
+)
+#: What a block of a page takes for granted.
+_DECLARED = """import type { Session } from "autobahn";
+declare const session: Session;
+declare function show(...values: unknown[]): void;"""
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")),
@@ -43,6 +53,47 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _blocks() -> list[str]:
+    """The blocks of TypeScript of all pages."""
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    found = [b for page in pages for b in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+    assert found
+    return found
+
+
+def _calls() -> list[list[str]]:
+    """The words of each ``pgwamp call`` of the pages."""
+    calls = []
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for text in _CALL.findall(page.read_text(encoding="utf-8")):
+            calls.append(shlex.split(text.replace("\\\n", " ")))
+    return calls
+
+
+def _as_typescript(words: list[str], names: Mapping[str, list[str]]) -> str:
+    """A call as the module has it: what shapes the answer of a verb goes by name.
+
+    :param names: the arguments of each verb, and none for other procedures.
+    """
+    uri, *rest = words
+    given: list[tuple[str | None, str]] = []
+    while rest:
+        word = rest.pop(0)
+        name, _, text = rest.pop(0).partition("=") if word == "-k" else (None, "", word)
+        try:
+            value = json.dumps(json.loads(text))
+        except ValueError:
+            value = json.dumps(text)
+        given.append((name, value))
+    args = [value for name, value in given if name is None]
+    kwargs = [f"{name}: {value}" for name, value in given if name is not None]
+    if names[uri]:
+        shaping = zip(names[uri][1:], args[1:], strict=False)
+        kwargs += [f"{name}: {value}" for name, value in shaping]
+        args = args[:1]
+    return f"await call(session, '{uri}')([{', '.join(args)}], {{{', '.join(kwargs)}}});"
+
+
 class Project:
     """A folder with the API's module and programs that use it."""
 
@@ -58,6 +109,11 @@ class Project:
         text = (HERE / name).read_text(encoding="utf-8").replace("com.example.", self._prefix + ".")
         (self.folder / name).write_text(text, encoding="utf-8")
         return text.splitlines()
+
+    def program_of(self, text: str) -> None:
+        """Bring a program of these lines, with the test's prefix."""
+        text = text.replace("com.example.", f"{self._prefix}.")
+        (self.folder / "page.ts").write_text(text, encoding="utf-8")
 
     def compile(self) -> str:
         """What ``tsc`` says; nothing if it is content."""
@@ -99,14 +155,47 @@ async def test_a_right_program_compiles_and_runs(
         "stocks": [[["ink", 0], ["pen", 5]], [["ink", 1], ["pen", 5]]],
         "reason": "wamp.error.canceled",
         "nasty": "two",
+        "sums": [3, 8, "haha", "6.5", "3.5"],
+        "records": [0, {"x": 1, "y": 2}, [{"column1": 1, "column2": 2}]],
+        "numbers": [5, 4],
+        "csv": "name\npen\nink\n",
+        "who": "Anna",
+        "streamed": ["P-1", "P-2", "id", "1", "2", "0"],
+        "follows": "P-1",
+        "heard": ["1", "sent"],
     }
 
 
 def test_a_place_in_a_topic_whose_column_is_not_named_takes_any_value() -> None:
     row = {"type": "object", "properties": {"id": {"type": "integer"}}}
     topic = {"topic": "a.{}.{id}.inserted", "op": "insert", "row": row, "template": True}
+    topic["relation"] = "public.a"
     module = typescript({"prefix": "a", "procedures": [], "topics": [topic]})
     assert "[topic: `a.${string}.${string}.inserted`]" in module
+
+
+@pytest.mark.parametrize("block", _blocks(), ids=lambda block: block[:30])
+async def test_typescript_of_the_pages_compiles(project: Project, block: str) -> None:
+    imports = "\n".join(line for line in block.splitlines() if line.startswith("import "))
+    rest = block.replace(imports, "")
+    project.program_of(f"{_DECLARED}\n{imports}\nexport async function page() {{\n{rest}\n}}\n")
+    assert project.compile() == ""
+
+
+async def test_every_call_of_the_pages_compiles(project: Project, shop: Settings) -> None:
+    api = await describe_database(shop)
+    names = {
+        entry["uri"].replace(shop.expose.prefix, "com.example"): [
+            argument["name"] for argument in entry.get("arguments", ()) if "verb" in entry
+        ]
+        for entry in api["procedures"]
+        if entry["kind"] != "live"
+    }
+    lines = [_as_typescript(words, names) for words in _calls() if words[0] in names]
+    assert len(lines) > 10
+    text = f"{_DECLARED}\nimport {{ call }} from './api';\nexport async function page() {{\n"
+    project.program_of(text + "\n".join(lines) + "\n}\n")
+    assert project.compile() == ""
 
 
 async def test_each_wrong_use_is_refused_where_it_stands(project: Project) -> None:

@@ -33,7 +33,7 @@ class Block(NamedTuple):
 def blocks(kind: str) -> list[Block]:
     """All blocks of a kind, of all reference pages."""
     found = [Block(page, *parts) for page in REFERENCE for parts in _BLOCK.findall(_text(page))]
-    assert {block.kind for block in found} <= {"sh", "sql", "python", "toml", "ini"}
+    assert {block.kind for block in found} <= {"sh", "sql", "python", "toml", "ini", "ts"}
     return [block for block in found if block.kind == kind]
 
 

@@ -57,7 +57,8 @@ async def test_the_description_has_schemas_and_comments(api: Start) -> None:
     assert None in properties["mood"]["enum"]
     function = by_uri[f"{call.prefix}.raise_price"]
     assert function["description"] == "Make it dearer"
-    assert [a["required"] for a in function["overloads"][0]] == [True, False]
+    own = [a for a in function["overloads"][0] if a.get("by") != "name"]
+    assert [a["required"] for a in own] == [True, False]
     topics = {topic["topic"] for topic in api_description["topics"]}
     assert f"{call.prefix}.item.inserted" in topics
     json.dumps(api_description, allow_nan=False)
@@ -79,8 +80,35 @@ async def test_a_part_can_be_asked_for(api: Start) -> None:
         for name, key in (("procedures", "uri"), ("topics", "topic")):
             assert part[name] == [e for e in whole[name] if e[key].startswith(uri)]
     assert (await call("describe", uri=f"{call.prefix}.none"))["procedures"] == []
+    both = [f"{call.prefix}.batch", f"{call.prefix}.item."]
+    part = await call("describe", uri=both)
+    assert part["procedures"] == [
+        e for e in whole["procedures"] if e["uri"].startswith(tuple(both))
+    ]
+    error = await call.fails("wamp.error.invalid_argument", "describe", uri=["x"] * 101)
+    assert error.details["argument"] == "uri"
     error = await call.fails("wamp.error.invalid_argument", "describe", uri=5)
     assert error.details["argument"] == "uri"
+
+
+async def test_a_description_that_no_message_holds_can_be_had_in_parts(api: Start) -> None:
+    columns = ", ".join(f"column_number_{n} text" for n in range(300))
+    call = await api(
+        *(f"create table item_{n} ({columns}, id int primary key)" for n in range(4)),
+        "select wamp.watch('item_1')",
+        limits={"max_bytes": 500_000},
+    )
+    error = await call.fails("wamp.error.payload_size_exceeded", "describe")
+    assert "uri" in error.message
+    index = await call("describe", details=False)
+    entry = {"uri": f"{call.prefix}.item_2.get", "kind": "relation", "verb": "get"}
+    assert {**entry, "relation": "public.item_2"} in index["procedures"]
+    topic = {"topic": f"{call.prefix}.item_1.deleted", "relation": "public.item_1", "op": "delete"}
+    assert topic in index["topics"]
+    found = []
+    for name in (f"{call.prefix}.item_{n}." for n in range(4)):
+        found += (await call("describe", uri=name))["procedures"]
+    assert {e["uri"] for e in found} == {e["uri"] for e in index["procedures"] if "relation" in e}
 
 
 async def test_a_description_is_made_for_a_role_in_parts(api: Start, pauses_of: PausesOf) -> None:
@@ -114,3 +142,109 @@ async def test_types_of_very_many_parts_are_described_without_them(api: Start) -
     assert wide["c0"] == {"type": ["object", "null"]}
     (taken,) = entries[f"{call.prefix}.taking"]["overloads"]
     assert taken[0]["schema"] == {"type": "object"}
+
+
+async def test_each_overload_says_what_it_takes_and_answers(api: Start) -> None:
+    call = await api(
+        "create table item (id int primary key, price numeric)",
+        "create function pick(int, int) returns int language sql as 'select $1 - $2'",
+        "create function pick(text) returns text language sql as 'select $1'",
+        "create function odd(\"$2\" int, int) returns int language sql as 'select $2'",
+        "create function list(variadic ids int[]) returns setof item language sql stable "
+        "as 'select * from item where id = any (ids)'",
+        "create function first() returns item language sql stable as 'select * from item'",
+        "create function pair() returns record language sql as 'select 1, 2'",
+        "create function pairs(\"limit\" int) returns setof record language sql as 'values (1, 2)'",
+        "create procedure half(x int, out y int) language sql as 'select x / 2'",
+    )
+    entries = {
+        e["uri"].removeprefix(f"{call.prefix}."): e for e in (await call("describe"))["procedures"]
+    }
+    pick = entries["pick"]
+    unnamed, one = pick["overloads"]
+    assert [(a["name"], a["by"]) for a in unnamed] == [("$1", "position"), ("$2", "position")]
+    assert pick["results"] == [{"type": "integer"}, {"type": "string"}]
+    assert pick["result"] == {"oneOf": pick["results"]}
+    assert await call("pick", 3, "2") == 1
+    assert await call("pick", "a") == "a"
+    assert (one[0]["name"], one[0]["schema"]) == ("$1", {"type": "string"})
+    assert [a["name"] for a in entries["odd"]["overloads"][0]] == ["$2", "$$2"]
+    ((ids, *asked),) = entries["list"]["overloads"]
+    assert ids["variadic"]
+    assert {a["name"] for a in asked} >= {"where", "columns", "limit", "format"}
+    assert {a["by"] for a in asked} == {"name"}
+    assert (entries["list"]["rows"], entries["list"]["progressive"]) == (["public.item"], True)
+    assert entries["first"]["result"]["type"] == ["object", "null"]
+    assert entries["pair"]["result"] == {"type": ["object", "null"]}
+    assert entries["pairs"]["result"] == {"type": "array", "items": {"type": "object"}}
+    # It has an argument of that name itself.
+    assert [a["name"] for a in entries["pairs"]["overloads"][0]] == ["limit", "offset"]
+    assert entries["half"]["result"]["properties"] == {"y": {"type": ["integer", "null"]}}
+
+
+async def test_values_are_described_as_they_may_be_given_and_as_they_are_answered(
+    api: Start,
+) -> None:
+    call = await api(
+        "create type part as (a bigint, b text)",
+        "create table item (id bigint primary key, price numeric, n int, span int4range, "
+        "ids bigint[], part part)",
+        "create function one() returns bigint language sql as 'select 1::bigint'",
+        "select wamp.watch('item')",
+        expose={"bigint": "string"},
+    )
+    api_description = await call("describe")
+    entries = {e["uri"].removeprefix(f"{call.prefix}."): e for e in api_description["procedures"]}
+    answered = entries["item.get"]["result"]["properties"]
+    assert answered["id"] == {"type": "string", "format": "bigint"}
+    assert answered["ids"]["items"] == {"type": "string", "format": "bigint"}
+    assert answered["part"]["properties"]["a"] == {"type": ["string", "null"], "format": "bigint"}
+    assert entries["one"]["result"]["type"] == "string"
+    assert api_description["topics"][0]["key"]["properties"] == {"id": answered["id"]}
+    (values,) = (a for a in entries["item.update"]["arguments"] if a["name"] == "values")
+    given = values["schema"]["properties"]
+    assert given["id"]["type"] == ["integer", "string"]
+    assert given["price"] == {"type": ["string", "number", "null"], "format": "numeric"}
+    assert given["n"]["type"] == ["integer", "string", "null"]
+    assert given["span"]["type"] == ["object", "string", "null"]
+    (row,) = await call("item.insert", {"id": "1", "price": 2, "n": "3", "span": "[1,2)"})
+    assert (row["id"], row["price"], row["n"]) == ("1", "2", 3)
+
+
+SHOP = (
+    "create table maker (id int primary key, name text)",
+    "create table item (id int primary key, maker_id int references maker, secret_id int "
+    "constraint secret_key references maker)",
+    "create function shout(maker) returns text language sql stable as 'select upper($1.name)'",
+)
+
+
+async def test_a_select_says_what_its_rows_lead_to(api: Start) -> None:
+    call = await api(*SHOP)
+    entries = {e["uri"]: e for e in (await call("describe"))["procedures"]}
+    related = entries[f"{call.prefix}.item.select"]["relationships"]
+    one = {"relation": "public.maker", "many": False, "columns": {"maker_id": "id"}}
+    assert related["maker_id"] == related["item_maker_id_fkey"] == one
+    # Two keys lead there: its name alone does not say which is meant.
+    assert "maker" not in related
+    maker = entries[f"{call.prefix}.maker.select"]
+    assert maker["computed"]["shout"]["schema"] == {"type": ["string", "null"]}
+    assert maker["relationships"]["item_maker_id_fkey"]["many"]
+    assert "relationships" not in entries[f"{call.prefix}.maker.get"]
+
+
+async def test_topics_are_described_as_the_table_is_watched(api: Start) -> None:
+    call = await api(
+        "create table item (id int primary key)",
+        "create table quiet (id int primary key)",
+        "select wamp.watch('item', '{\"old\": \"key\"}')",
+        "select wamp.watch('quiet', '{\"publish\": false}')",
+    )
+    topics = (await call("describe"))["topics"]
+    assert {t["relation"] for t in topics} == {"public.item"}
+    assert {t["op"]: t.get("old") for t in topics} == {
+        "insert": None,
+        "update": "key",
+        "delete": "key",
+        "truncate": None,
+    }

@@ -15,6 +15,7 @@ from pgwamp.cli.follow import follow
 from pgwamp.component import describe_database
 from pgwamp.errors import CallError, SettingsError
 from pgwamp.procedures.markdown import markdown
+from pgwamp.procedures.parts import index_of, part_of
 from pgwamp.procedures.typescript import typescript
 from pgwamp.session import Client
 from pgwamp.settings import Settings
@@ -97,7 +98,7 @@ async def _no_such_procedure(client: Client, settings: Settings, uri: str) -> Ca
     prefix = settings.expose.prefix
     message = f"nobody serves {uri} in this realm: is 'pgwamp run' up, with this prefix?"
     try:
-        api = await client.call(f"{prefix}.describe")
+        api = await client.call(f"{prefix}.describe", kwargs={"details": False})
     except CallError:
         return CallError(message, uri="wamp.error.no_such_procedure")
     known = [entry["uri"] for entry in api["procedures"]]
@@ -135,13 +136,26 @@ def tail(
 
 
 def describe(
+    uris: Annotated[
+        list[str] | None,
+        typer.Argument(help="Beginnings of URIs, as com.example.orders.: print only these."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="Form of the description.")] = Format.json,
+    index: Annotated[bool, typer.Option("--index", help="Print only what there is.")] = False,
 ) -> None:
     """Print the API that the configuration and the database make, without a router."""
+    if index and format is not Format.json:
+        raise SettingsError("--index is JSON: leave out --format")
     settings = load_settings(database=True, quiet=True)
     settings.require_exposure()
     api = run_async(describe_database(settings))
-    typer.echo(_FORMS[format](api), nl=False)
+    if uris:
+        api = part_of(api, uris)
+    if uris and not (api["procedures"] or api["topics"]):
+        raise SettingsError(
+            f"no URI begins with {' or '.join(uris)}; 'pgwamp describe --index' lists them all"
+        )
+    typer.echo(_FORMS[format](index_of(api) if index else api), nl=False)
 
 
 def _value(text: str) -> Any:

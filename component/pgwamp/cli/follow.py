@@ -65,7 +65,7 @@ async def why_silent(settings: Settings, topic: str, match: str, client: Client)
     if match == "wildcard" or not topic.startswith(head):
         return None
     try:
-        api = await client.call(f"{head}describe")
+        api = await client.call(f"{head}describe", kwargs={"details": False})
     except CallError:
         return None  # nobody serves it now, or it is not for us
     topics = [entry["topic"].partition("{") for entry in api["topics"]]

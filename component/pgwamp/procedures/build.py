@@ -23,15 +23,17 @@ from pgwamp.errors import StartError
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.admission import for_admitted
 from pgwamp.procedures.batch import batch_procedure
-from pgwamp.procedures.describe import describe_api, row_schema, with_places
+from pgwamp.procedures.describe import describe_api, with_places
 from pgwamp.procedures.hidden import HiddenKeys
 from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
 from pgwamp.procedures.preparing import prepare_queries
 from pgwamp.procedures.privileges import describe_procedure, describe_uri
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure
+from pgwamp.procedures.related import Related
 from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
+from pgwamp.procedures.schemas import Schemas
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Procedure
@@ -91,7 +93,7 @@ async def build_exposure(
         add(procedure)
     if live is not None and queries:
         sharing = await Sharing.load(connection, settings.access)
-        for procedure in _live_queries(naming, queries, catalog, live, sharing):
+        for procedure in _live_queries(settings, naming, queries, catalog, live, sharing):
             add(procedure)
     for procedure in python_procedures(expose.procedures, settings.folder, expose.prefix, database):
         add(procedure)
@@ -106,12 +108,14 @@ async def build_exposure(
     # A query that cannot be served now keeps its name.
     ours = {*found, describe_uri(expose.prefix), *(f"{expose.prefix}.{name}" for name in locked)}
     scopes = await _scopes(settings, naming, exposed)
-    theirs = [*of_tables, *await _from_catalog(settings, naming, scopes, database)]
+    related = Related.within(exposed, naming, Schemas.of(expose))
+    theirs = [*of_tables, *await _from_catalog(settings, naming, scopes, database, related)]
     made = _unambiguous(theirs, ours)
     found.update(made)
-    description = describe_api(expose.prefix, found.values(), list(_topics(naming, catalog)))
+    topics = list(_topics(naming, catalog, related.schemas))
+    description = describe_api(expose.prefix, found.values(), topics)
     functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
-    describe = describe_procedure(description, functions, naming.shows_column, database)
+    describe = describe_procedure(description, functions, related, database)
     found[describe.uri] = describe
     if database.roles or database.judges_each_caller:
         for uri, procedure in found.items():
@@ -152,14 +156,14 @@ async def _scopes(settings: Settings, naming: Naming, catalog: Catalog) -> Scope
 
 
 async def _from_catalog(
-    settings: Settings, naming: Naming, scopes: Scopes, database: Database
+    settings: Settings, naming: Naming, scopes: Scopes, database: Database, related: Related
 ) -> list[Procedure]:
     """The procedures of relations and functions, without those of a thing that cannot be built.
 
     Roles that may create in an exposed schema end no start or reload by it.
     """
     made: list[Procedure] = []
-    for name, procedures in _built_each(settings, naming, scopes, database):
+    for name, procedures in _built_each(settings, naming, scopes, database, related):
         own: list[Procedure] = []
         try:
             for procedure in procedures:
@@ -174,7 +178,7 @@ async def _from_catalog(
 
 
 def _built_each(
-    settings: Settings, naming: Naming, scopes: Scopes, database: Database
+    settings: Settings, naming: Naming, scopes: Scopes, database: Database, related: Related
 ) -> Iterator[tuple[str, Iterator[Procedure]]]:
     """The name of each relation and function, and its procedures, built as they are taken."""
     catalog = scopes.catalog
@@ -183,24 +187,38 @@ def _built_each(
         if path is not None:
             yield (
                 f"{relation.schema}.{relation.name}",
-                _of_relation(relation, path, settings, scopes, database),
+                _of_relation(relation, path, settings, scopes, database, related),
             )
     for (schema, name), overloads in groupby(catalog.routines, key=lambda r: (r.schema, r.name)):
         path = naming.exposed_path(schema, name)
         if path is not None:
-            yield f"{schema}.{name}", _of_routine(list(overloads), path, settings, scopes, database)
+            yield (
+                f"{schema}.{name}",
+                _of_routine(list(overloads), path, settings, scopes, database, related),
+            )
 
 
 def _of_relation(
-    relation: Relation, path: str, settings: Settings, scopes: Scopes, database: Database
+    relation: Relation,
+    path: str,
+    settings: Settings,
+    scopes: Scopes,
+    database: Database,
+    related: Related,
 ) -> Iterator[Procedure]:
-    yield from RelationProcedures(scopes.of(relation), path, database, settings).procedures()
+    scope = scopes.of(relation)
+    yield from RelationProcedures(scope, path, database, settings, related).procedures()
 
 
 def _of_routine(
-    overloads: Sequence[Routine], path: str, settings: Settings, scopes: Scopes, database: Database
+    overloads: Sequence[Routine],
+    path: str,
+    settings: Settings,
+    scopes: Scopes,
+    database: Database,
+    related: Related,
 ) -> Iterator[Procedure]:
-    yield RoutineProcedure(path, overloads, scopes, database, settings).procedure()
+    yield RoutineProcedure(path, overloads, scopes, database, settings, related).procedure()
 
 
 def _log_defect(name: str) -> None:
@@ -259,6 +277,7 @@ def _from_queries(
 
 
 def _live_queries(
+    settings: Settings,
     naming: Naming,
     queries: Iterable[NamedQuery],
     catalog: Catalog,
@@ -266,13 +285,14 @@ def _live_queries(
     sharing: Sharing,
 ) -> Iterator[Procedure]:
     """Of those that read a watched table."""
+    schemas = Schemas.of(settings.expose)
     watched = {(relation.schema, relation.name): relation for relation in catalog.watched}
     for query in queries:
         if can_live(query) and query.reads.relations & watched.keys():
             query.sharing = sharing.asking(query.text)
             uri = f"{naming.prefix}.{query.name}"
             tables = followed(query, watched, naming)
-            yield live_procedure(uri, query, live, tables, naming.shows_column)
+            yield live_procedure(uri, query, live, tables, schemas)
 
 
 def _functions(naming: Naming, catalog: Catalog) -> dict[str, list[Routine]]:
@@ -284,12 +304,13 @@ def _functions(naming: Naming, catalog: Catalog) -> dict[str, list[Routine]]:
     return found
 
 
-def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
+def _topics(naming: Naming, catalog: Catalog, schemas: Schemas) -> Iterator[dict[str, Any]]:
     for relation in catalog.watched:
-        path = naming.path(relation.schema, relation.name)
+        path, options = naming.path(relation.schema, relation.name), relation.options
         if path is None or naming.is_excluded(relation.schema, relation.name):
             continue
-        options = relation.options
+        if options.get("publish") is False:
+            continue
         exposed = [
             column
             for column in relation.columns
@@ -298,7 +319,8 @@ def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
         names = {column.name for column in exposed}
         watched = options.get("columns") or names
         try:
-            row = row_schema([c for c in exposed if c.name in watched], naming.shows_column)
+            row = schemas.row([c for c in exposed if c.name in watched])
+            key = schemas.row([c for c in exposed if c.name in relation.key])
         except Exception:
             _log_defect(f"{relation.schema}.{relation.name}")
             continue
@@ -312,8 +334,12 @@ def _topics(naming: Naming, catalog: Catalog) -> Iterator[dict[str, Any]]:
                 "op": operation,
                 "row": row,
             }
+            if relation.key and operation != "truncate":
+                described["key"] = key
             if template:
                 described["template"] = True
+            if options.get("old", "changed") != "changed" and operation in ("update", "delete"):
+                described["old"] = options["old"]
             if options.get("batch") and operation != "truncate":
                 described["batch"] = True
             yield described

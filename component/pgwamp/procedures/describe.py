@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pgwamp.catalog import Column, Relation, Routine
-from pgwamp.pgtypes import Type
+from pgwamp.catalog import Relation, Routine
+from pgwamp.procedures.related import Related
+from pgwamp.procedures.schemas import Schemas, Shows, most_parts, or_null
+from pgwamp.query.routines import is_record, row_arguments
+from pgwamp.query.scope import Scope
 from pgwamp.query.writes import DELETE_ARGUMENTS, EVERY_ROW, UPDATE_ARGUMENTS
 from pgwamp.session import Procedure
 
-#: Whether a column may be named, by schema, relation and name.
-Shows = Callable[[str, str, str], bool]
-
 #: Where a topic has the value of a column, or of one that is not named.
 _PLACE = re.compile(r"\{([^{}]*)\}")
-_FORMS: dict[str, dict[str, Any]] = {
-    "integer": {"type": "integer"},
-    "float": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "text": {"type": "string"},
-    "bytea": {"type": "string", "contentEncoding": "binary"},
-    "json": {},
-    "numeric": {"type": "string", "format": "numeric"},
-    "hstore": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
-}
-_RANGE = {
-    "type": "object",
-    "properties": {
-        "lower": {"type": ["string", "null"]},
-        "upper": {"type": ["string", "null"]},
-        "bounds": {"enum": ["[)", "[]", "(]", "()", "empty"]},
-    },
-}
 _STRINGS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 _INCLUDE = {
     "type": "object",
@@ -88,79 +71,26 @@ _COMMON: dict[str, dict[str, Any]] = {
     "conflict": {**_STRINGS, "description": "columns of a unique constraint; the primary key"},
     "resolution": {"enum": ["merge", "ignore"]},
     "update": {**_STRINGS, "description": "columns to update on conflict; all that are given"},
-    "since": {"type": "string", "description": "cursor to go on from; the oldest kept event"},
 }
-
-
-#: Parts of a type, and of all types of a row or of arguments, that are described: fields, labels
-#: and elements. A table is described some fourteen times, with all of its types.
-MOST_TYPE_PARTS, MOST_ROW_PARTS = 1_000, 5_000
-#: Of a type whose parts are not described.
-_WITHOUT_PARTS: Mapping[str, Mapping[str, Any]] = {
-    "enum": {"type": "string"},
-    "array": {"type": "array"},
-    "composite": {"type": "object"},
+#: What differs for the rows of a function.
+_OF_ROUTINE: dict[str, dict[str, Any]] = {
+    "count": {
+        "enum": ["exact", True, False],
+        "description": "also answer the number of all matching rows, as kwargs count",
+    },
 }
-
-
-def most_parts(types: Iterable[Type]) -> int:
-    """The parts up to which each of the types of a row, or of arguments, is described in full."""
-    return MOST_TYPE_PARTS if sum(of.parts for of in types) <= MOST_ROW_PARTS else 1
-
-
-def type_schema(of: Type, shows: Shows, most: int = MOST_TYPE_PARTS) -> dict[str, Any]:
-    """A PostgreSQL type as JSON Schema of its neutral values.
-
-    :param shows: the fields of a relation's row are its columns.
-    :param most: a type of more parts is described without them.
-    """
-    schema = dict(_FORMS.get(of.form, {"type": "string", "format": of.name}))
-    if of.parts > most:
-        schema = dict(_WITHOUT_PARTS.get(of.form, schema))
-    elif of.form == "enum":
-        schema = {"enum": list(of.labels)}
-    elif of.form == "array" and of.element is not None:
-        schema = {"type": "array", "items": type_schema(of.element, shows)}
-    elif of.form == "composite":
-        schema = {
-            "type": "object",
-            "properties": {
-                name: type_schema(kind, shows)
-                for name, kind in of.fields
-                if of.relation is None or shows(*of.relation, name)
-            },
-        }
-    elif of.form == "range":
-        schema = dict(_RANGE)
-    elif of.form == "multirange":
-        schema = {"type": "array", "items": _RANGE}
-    return schema
-
-
-def row_schema(columns: Collection[Column], shows: Shows) -> dict[str, Any]:
-    """A row as JSON Schema."""
-    properties = {}
-    most = most_parts(column.type for column in columns)
-    for column in columns:
-        schema = type_schema(column.type, shows, most)
-        if column.comment:
-            schema["description"] = column.comment
-        if column.nullable and "type" in schema:
-            schema["type"] = [schema["type"], "null"]
-        elif column.nullable and "enum" in schema:
-            schema["enum"] = [*schema["enum"], None]
-        properties[column.name] = schema
-    return {"type": "object", "properties": properties}
 
 
 def argument_schemas(
-    relation: Relation, names: Iterable[str], required: int, shows: Shows
+    relation: Relation, names: Iterable[str], required: int, schemas: Schemas
 ) -> list[dict[str, Any]]:
     """The arguments of a relation's verb."""
-    key = [c for c in relation.columns if c.name in relation.primary_key]
-    rows = row_schema([c for c in relation.columns if not c.generated], shows)
+    key = [replace(c, nullable=False) for c in relation.columns if c.name in relation.primary_key]
+    rows = schemas.row([c for c in relation.columns if not c.generated], given=True)
     own: dict[str, dict[str, Any]] = {
-        "key": type_schema(key[0].type, shows) if len(key) == 1 else row_schema(key, shows),
+        "key": schemas.type(key[0].type, given=True)
+        if len(key) == 1
+        else schemas.row(key, given=True),
         "rows": {"oneOf": [rows, {"type": "array", "items": rows}]},
         "values": rows,
     }
@@ -170,18 +100,19 @@ def argument_schemas(
         own["where"] = _WHERE_OF_WRITES
     if names == DELETE_ARGUMENTS:
         required = 1
-    schemas = {**_COMMON, **own}
+    known = {**_COMMON, **own}
     return [
-        {"name": name, "required": position < required, "schema": schemas[name]}
+        {"name": name, "required": position < required, "schema": known[name]}
         for position, name in enumerate(names)
     ]
 
 
 def relation_description(
-    uri: str, verb: str, relation: Relation, arguments: list[dict[str, Any]], shows: Shows
+    uri: str, verb: str, scope: Scope, arguments: list[dict[str, Any]], related: Related
 ) -> dict[str, Any]:
-    """One verb of a relation in ``describe``."""
-    row = row_schema(relation.columns, shows)
+    """One verb of a relation in ``describe``; its ``select`` says what else a row leads to."""
+    relation, schemas = scope.relation, related.schemas
+    row = schemas.row(relation.columns)
     result: dict[str, Any] = {"type": "array", "items": row}
     if verb == "get":
         result = row
@@ -197,44 +128,85 @@ def relation_description(
         "result": result,
     }
     if verb == "select":
-        described["keywords"] = _PAGE
+        described |= {"keywords": _PAGE, "progressive": True, **related.of(scope)}
     return described
 
 
 def routine_description(
-    uri: str, overloads: Sequence[Routine], shows: Shows, shows_given: Shows | None = None
+    uri: str, overloads: Sequence[Routine], related: Related, shows_given: Shows | None = None
 ) -> dict[str, Any]:
-    """A function in ``describe``; the first overload's result stands for all.
+    """A function in ``describe``.
 
-    :param shows_given: as ``shows``, for the arguments, where less of them may be named.
+    :param shows_given: which columns of the rows that it takes may be named, where these are fewer.
     """
     first = overloads[0]
+    given = related.schemas
+    if shows_given is not None:
+        given = replace(given, shows=shows_given)
     most = most_parts(argument.type for routine in overloads for argument in routine.inputs)
-    result: dict[str, Any] = {"type": "null"}
-    if first.columns:
-        result = row_schema(first.columns, shows)
-    elif first.returns is not None and first.returns.name != "void":
-        result = type_schema(first.returns, shows)
-    if first.returns_set:
-        result = {"type": "array", "items": result}
-    return {
+    results = [_result(routine, related.schemas) for routine in overloads]
+    distinct = [r for place, r in enumerate(results) if r not in results[:place]]
+    described: dict[str, Any] = {
         "uri": uri,
         "kind": first.kind,
         "volatility": first.volatility,
         "description": first.comment,
-        "overloads": [
-            [
-                {
-                    "name": argument.name or f"${position}",
-                    "required": not argument.has_default,
-                    "schema": type_schema(argument.type, shows_given or shows, most),
-                }
-                for position, argument in enumerate(routine.inputs, 1)
-            ]
-            for routine in overloads
-        ],
-        "result": result,
+        "overloads": [_arguments(routine, given, most) for routine in overloads],
+        "result": distinct[0] if len(distinct) == 1 else {"oneOf": distinct},
     }
+    if len(distinct) > 1:
+        described["results"] = results
+    rows = [related.relation_of(routine) for routine in overloads]
+    if any(rows):
+        described["rows"] = rows
+    if any(routine.returns_set for routine in overloads):
+        described["progressive"] = True
+    return described
+
+
+def _arguments(routine: Routine, given: Schemas, most: int) -> list[dict[str, Any]]:
+    """The arguments of one overload: its own, then what can be asked of its rows, by name."""
+    own = {argument.name for argument in routine.inputs}
+    described = []
+    for position, argument in enumerate(routine.inputs, 1):
+        name = argument.name or f"${position}"
+        while not argument.name and name in own:
+            name = f"${name}"
+        entry: dict[str, Any] = {
+            "name": name,
+            "required": not argument.has_default,
+            "schema": given.type(argument.type, most, given=True),
+        }
+        if not argument.name:
+            entry["by"] = "position"
+        if argument.mode == "variadic":
+            entry["variadic"] = True
+        described.append(entry)
+    asked = [name for name in row_arguments(routine) if name not in own]
+    return described + [
+        {
+            "name": name,
+            "required": False,
+            "by": "name",
+            "schema": _OF_ROUTINE.get(name, _COMMON[name]),
+        }
+        for name in asked
+    ]
+
+
+def _result(routine: Routine, schemas: Schemas) -> dict[str, Any]:
+    """What one overload answers."""
+    of = routine.returns
+    result: dict[str, Any] = {"type": "null"}
+    if routine.columns:
+        result = schemas.row(routine.columns)
+    elif of is not None and of.name != "void" and routine.kind == "function":
+        result = schemas.type(of)
+    if routine.returns_set:
+        return {"type": "array", "items": result}
+    # A row of OUT arguments is never null as a whole.
+    is_row = of is not None and of.form == "composite"
+    return or_null(result) if is_row or is_record(routine) else result
 
 
 def with_places(topic: str, names: Container[str]) -> str:

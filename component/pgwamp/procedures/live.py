@@ -23,11 +23,11 @@ from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.naming import Naming
 from pgwamp.procedures.dependencies import Name, read_so_far
-from pgwamp.procedures.describe import Shows
 from pgwamp.procedures.differences import Result
 from pgwamp.procedures.digests import digests
 from pgwamp.procedures.evaluation import Evaluation, Listener, Question
 from pgwamp.procedures.queries import Definition, NamedQuery
+from pgwamp.procedures.schemas import Schemas
 from pgwamp.query.request import naming_arguments
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
@@ -282,13 +282,13 @@ def live_procedure(
     query: NamedQuery,
     live: LiveQueries,
     tables: Mapping[str, list[str]],
-    shows: Shows,
+    schemas: Schemas,
 ) -> Procedure:
     """The procedure ``<query>.live``: progressive results without an end.
 
     :param uri: of the query itself.
     :param tables: as :func:`followed` has them.
-    :param shows: which columns ``describe`` names.
+    :param schemas: of what ``describe`` names.
     """
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
@@ -308,17 +308,14 @@ def live_procedure(
             )
         return stream(call)
 
-    described = _described(query.description(uri, shows), query, tables)
+    described = _described(query.description(uri, schemas), query.item(schemas), tables)
     return Procedure(f"{uri}.live", handler, endless=True, description=described)
 
 
 def _described(
-    described: dict[str, Any], query: NamedQuery, tables: Mapping[str, list[str]]
+    described: Mapping[str, Any], row: Mapping[str, Any], tables: Mapping[str, list[str]]
 ) -> dict[str, Any]:
     """The description of a query as that of its live query."""
-    row = described.pop("result")
-    if query.operation is SQLOperationType.SELECT:
-        row = row["items"]
     place = {"type": "integer", "minimum": 0}
     pair = {"type": "array", "prefixItems": [place, row], "minItems": 2, "maxItems": 2}
     whole = {"rows": {"type": "array", "items": row}}
@@ -327,7 +324,7 @@ def _described(
         "inserted": {"type": "array", "items": pair},
     }
     return {
-        **described,
+        **{name: described[name] for name in ("description", "arguments")},
         "uri": f"{described['uri']}.live",
         "kind": "live",
         "tables": tables,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pgwamp.access import Caller
@@ -11,7 +12,9 @@ from pgwamp.backlog import read_backlog
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
-from pgwamp.procedures.describe import Shows, routine_description, with_places
+from pgwamp.procedures.describe import routine_description, with_places
+from pgwamp.procedures.parts import beginnings, index_of, part_of
+from pgwamp.procedures.related import Related
 from pgwamp.query.request import bind
 from pgwamp.query.unknown import identity
 from pgwamp.session import Call, Procedure
@@ -94,16 +97,16 @@ def describe_uri(prefix: str) -> str:
 def describe_procedure(
     description: Mapping[str, Any],
     functions: Mapping[str, Sequence[Routine]],
-    shows: Shows,
+    related: Related,
     database: Database,
 ) -> Procedure:
     """``describe``; with ``status`` it says how publishing stands, too.
 
     :param functions: URI of a SQL function -> its overloads.
-    :param shows: which columns are exposed.
 
-    With ``uri`` it has the procedures and topics only whose URIs begin with it: the description of
-    a large schema may be larger than a message.
+    With ``uri`` it has the procedures and topics only whose URIs begin with it, or with one of a
+    list, and without ``details`` only what there is: the description of a large schema may be
+    larger than a message.
 
     The API changes with the schema only, and its description can be kept; the status cannot, so
     it is there when asked for.
@@ -112,17 +115,20 @@ def describe_procedure(
     known = {uri: _Function.of(overloads) for uri, overloads in functions.items()}
 
     async def describe(call: Call) -> Mapping[str, Any]:
-        request = bind(("status", "uri"), call.args, call.kwargs)
-        status, uri = request.get("status", False), request.get("uri", "")
-        if not isinstance(status, bool):
-            raise InvalidArgument("status", "true or false")
-        if not isinstance(uri, str):
-            raise InvalidArgument("uri", "expected what the URIs begin with")
-        answer = _beginning_with(uri, description) if uri else description
+        request = bind(("status", "uri", "details"), call.args, call.kwargs)
+        status, details = (
+            _flag(request, name, default)
+            for name, default in (("status", False), ("details", True))
+        )
+        answer = description
+        if "uri" in request:
+            answer = part_of(description, beginnings(request["uri"]))
         if database.roles:
-            answer = await _usable_by(call.caller, answer, known, shows, database)
+            answer = await _usable_by(call.caller, answer, known, related, database)
         else:
             await database.admit(call.caller)
+        if not details:
+            answer = index_of(answer)
         if status:
             # On the primary, which knows the leader; as the caller, whose EXECUTE decides.
             async with database.own_as(call.caller, primary=True) as connection:
@@ -132,19 +138,11 @@ def describe_procedure(
     return Procedure(describe_uri(description["prefix"]), describe)
 
 
-def _beginning_with(uri: str, description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a description whose URIs begin with ``uri``.
-
-    Names of columns in topics count as any others: a caller may not see them.
-    """
-    procedures = [entry for entry in description["procedures"] if entry["uri"].startswith(uri)]
-    topics = [entry for entry in description["topics"] if _may_begin_with(uri, entry["topic"])]
-    return {**description, "procedures": procedures, "topics": topics}
-
-
-def _may_begin_with(uri: str, topic: str) -> bool:
-    before, place, _ = topic.partition("{")
-    return topic.startswith(uri) if not place else before.startswith(uri[: len(before)])
+def _flag(request: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = request.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidArgument(name, "true or false")
+    return value
 
 
 class _Function(NamedTuple):
@@ -175,7 +173,7 @@ async def _usable_by(
     caller: Caller,
     description: Mapping[str, Any],
     functions: Mapping[str, _Function],
-    shows: Shows,
+    related: Related,
     database: Database,
 ) -> Mapping[str, Any]:
     """The part of ``description`` that the caller's role may use.
@@ -185,75 +183,166 @@ async def _usable_by(
     :raises NotAuthorized: the caller is not disclosed or not mapped.
     """
     procedures, topics = description["procedures"], description["topics"]
-    functions = {
-        entry["uri"]: functions[entry["uri"]] for entry in procedures if entry["uri"] in functions
-    }
-    relations = {entry["relation"] for entry in (*procedures, *topics) if "relation" in entry}
-    for entry in procedures:
-        relations.update(*entry.get("tables", {}).values())
-    relations.update(*(function.rows for function in functions.values()))
-    asked = sorted(name for function in functions.values() for name in function.overloads)
+    relations: set[str] = set()
+    uris: set[str] = set()
+    for entry in (*procedures, *topics):
+        relations.update(_relations_of(entry))
+        uris.update(_functions_of(entry))
+    asked_functions = {uri: functions[uri] for uri in uris if uri in functions}
+    relations.update(*(function.rows for function in asked_functions.values()))
+    asked = sorted(name for function in asked_functions.values() for name in function.overloads)
     async with database.own_as(caller) as connection:
         rows = await connection.fetch(_PRIVILEGES, sorted(relations))
         executable = {row["name"] for row in await connection.fetch(_EXECUTABLE, asked)}
-    found = {row["name"]: dict(row) for row in rows}
+    usable = _Usable({row["name"]: dict(row) for row in rows}, executable, asked_functions, related)
+    return {
+        **description,
+        "procedures": await usable.of(procedures),
+        "topics": await usable.of(topics),
+    }
 
-    def may(entry: Mapping[str, Any]) -> bool:
-        if function := functions.get(entry.get("uri", "")):
-            return not executable.isdisjoint(function.overloads)
+
+def _relations_of(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The relations whose privileges decide what is shown of an entry."""
+    if "relation" in entry:
+        yield entry["relation"]
+    for tables in entry.get("tables", {}).values():
+        yield from tables
+    for way in entry.get("relationships", {}).values():
+        yield way["relation"]
+        if "through" in way:
+            yield way["through"]
+    yield from filter(None, entry.get("rows", ()))
+
+
+def _functions_of(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The URIs of the functions whose privileges decide it."""
+    if "uri" in entry:
+        yield entry["uri"]
+    for part in ("computed", "relationships"):
+        for described in entry.get(part, {}).values():
+            if "function" in described:
+                yield described["function"]
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """What a caller's role may use of a description.
+
+    :ivar relations: as :data:`_PRIVILEGES` answers them, by name.
+    :ivar executable: identities of routines.
+    """
+
+    relations: Mapping[str, Mapping[str, Any]]
+    executable: Set[str]
+    functions: Mapping[str, _Function]
+    related: Related
+
+    async def of(self, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The entries that the role may use, without the names of what it may not."""
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, len(entries), PART_ENTRIES):
+            await asyncio.sleep(0)
+            part = entries[start : start + PART_ENTRIES]
+            found += [self._shown(entry) for entry in part if self._may(entry)]
+        return found
+
+    def _may(self, entry: Mapping[str, Any]) -> bool:
+        if function := self.functions.get(entry.get("uri", "")):
+            return not self.executable.isdisjoint(function.overloads)
         if "relation" not in entry:
             return True
         needed = _NEEDED.get(entry.get("verb") or entry.get("kind", ""), _SELECT)
-        row = found.get(entry["relation"])
+        row = self.relations.get(entry["relation"])
         return row is not None and needed <= set(row["privileges"])
 
-    def may_give(schema: str, relation: str, column: str) -> bool:
-        """Whether the role may see a column of the rows that a function takes."""
-        row = found.get(f"{schema}.{relation}")
+    def _shown(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        if function := self.functions.get(entry.get("uri", "")):
+            return self._routine(entry, function)
+        if "relation" in entry:
+            limited = _with_columns(entry, self.relations[entry["relation"]])
+            return self._leading(entry, limited)
+        if "tables" not in entry:
+            return entry
+        tables = {
+            how: [name for name in names if self._may_select(name)]
+            for how, names in entry["tables"].items()
+        }
+        return {**entry, "tables": tables}
+
+    def _routine(self, entry: Mapping[str, Any], function: _Function) -> Mapping[str, Any]:
+        """A function, with the overloads that the role may execute."""
+        if not function.rows and function.overloads.keys() <= self.executable:
+            described = entry
+        else:
+            usable = [r for name, r in function.overloads.items() if name in self.executable]
+            described = routine_description(entry["uri"], usable, self.related, self._may_give)
+        if "rows" not in described:
+            return described
+        rows = [name if name and self._may_select(name) else None for name in described["rows"]]
+        return {**described, "rows": rows}
+
+    def _leading(self, entry: Mapping[str, Any], limited: dict[str, Any]) -> Mapping[str, Any]:
+        """A verb with the relationships and computed columns that the role may ask for."""
+        if "computed" in entry:
+            limited["computed"] = {
+                name: described
+                for name, described in entry["computed"].items()
+                if self._may_execute(described["function"])
+            }
+        if "relationships" in entry:
+            limited["relationships"] = {
+                name: way
+                for name, way in entry["relationships"].items()
+                if self._may_go(entry["relation"], way)
+            }
+        return limited
+
+    def _may_go(self, source: str, way: Mapping[str, Any]) -> bool:
+        """Whether the role may see all that a relationship goes by."""
+        if "function" in way:
+            return self._may_execute(way["function"]) and self._may_select(way["relation"])
+        ours, theirs = way["columns"].keys(), way["columns"].values()
+        if "through" not in way:
+            return self._may_select(source, ours) and self._may_select(way["relation"], theirs)
+        return (
+            self._may_select(source, ours)
+            and self._may_select(way["through"], (*theirs, *way["further"].keys()))
+            and self._may_select(way["relation"], way["further"].values())
+        )
+
+    def _may_select(self, relation: str, columns: Iterable[str] = ()) -> bool:
+        row = self.relations.get(relation)
         return (
             row is not None
-            and shows(schema, relation, column)
+            and "select" in row["privileges"]
+            and (row["select"] is None or set(columns) <= set(row["select"]))
+        )
+
+    def _may_execute(self, uri: str) -> bool:
+        function = self.functions.get(uri)
+        return function is not None and not self.executable.isdisjoint(function.overloads)
+
+    def _may_give(self, schema: str, relation: str, column: str) -> bool:
+        """Whether the role may see a column of the rows that a function takes."""
+        row = self.relations.get(f"{schema}.{relation}")
+        return (
+            row is not None
+            and self.related.schemas.shows(schema, relation, column)
             and any(
                 row[privilege] is None or column in row[privilege]
                 for privilege in ("select", "insert", "update")
             )
         )
 
-    def shown(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Without the names of what the role may not use."""
-        if function := functions.get(entry.get("uri", "")):
-            if not function.rows and executable.issuperset(function.overloads):
-                return entry
-            usable = [r for name, r in function.overloads.items() if name in executable]
-            return routine_description(entry["uri"], usable, shows, may_give)
-        if "relation" in entry:
-            return _with_columns(entry, found[entry["relation"]])
-        if "tables" not in entry:
-            return entry
-        tables = {
-            how: [name for name in names if name in found and "select" in found[name]["privileges"]]
-            for how, names in entry["tables"].items()
-        }
-        return {**entry, "tables": tables}
 
-    async def usable(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        for start in range(0, len(entries), PART_ENTRIES):
-            await asyncio.sleep(0)
-            part = entries[start : start + PART_ENTRIES]
-            found += [shown(entry) for entry in part if may(entry)]
-        return found
-
-    return {**description, "procedures": await usable(procedures), "topics": await usable(topics)}
-
-
-def _with_columns(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_columns(entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """A verb, or a topic, with those columns that the role may use there.
 
     :param row: of the relation, as :data:`_PRIVILEGES` answers it.
     """
     limited = dict(entry)
-    for part in ("result", "row"):
+    for part in ("result", "row", "key"):
         if part in entry:
             limited[part] = _limited(entry[part], row, ("select",))
     verb = entry.get("verb", "")

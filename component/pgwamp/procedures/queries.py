@@ -20,11 +20,10 @@ from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import StartError, TooManyRows
-from pgwamp.naming import Naming
 from pgwamp.pgtypes import Budget, Type, bindable
 from pgwamp.procedures.dependencies import Reads, read_so_far
-from pgwamp.procedures.describe import Shows, row_schema, type_schema
 from pgwamp.procedures.fitting import require_fitting
+from pgwamp.procedures.schemas import Schemas, or_null
 from pgwamp.procedures.sharing import Sharing
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.bounds import at_most, refusing_more
@@ -113,24 +112,31 @@ class NamedQuery:
             return [next(iter(row.values()), None) for row in rows[:1]]
         return list(rows[:1])
 
-    def description(self, uri: str, shows: Shows) -> dict[str, Any]:
+    def item(self, schemas: Schemas) -> dict[str, Any]:
+        """One of its :meth:`items`."""
+        if self.operation is SQLOperationType.SELECT_VALUE:
+            return or_null(schemas.type(self.columns[0].type)) if self.columns else {}
+        return schemas.row(self.columns)
+
+    def description(self, uri: str, schemas: Schemas) -> dict[str, Any]:
         """Its entry in ``describe``."""
-        row = row_schema(self.columns, shows)
-        value = type_schema(self.columns[0].type, shows) if self.columns else {}
-        results: dict[SQLOperationType, Any] = {
-            SQLOperationType.SELECT: {"type": "array", "items": row},
-            SQLOperationType.SELECT_VALUE: value,
-            SQLOperationType.INSERT_UPDATE_DELETE: {"type": "integer"},
-        }
-        return {
+        described = {
             "uri": uri,
             "kind": "query",
             "description": self.comment,
             "arguments": [
-                {"name": name, "required": True, "schema": type_schema(kind, shows)}
+                {"name": name, "required": True, "schema": schemas.type(kind, given=True)}
                 for name, kind in zip(self.names, self.types, strict=True)
             ],
-            "result": results.get(self.operation, row),
+        }
+        if self.operation is SQLOperationType.SELECT:
+            return described | {
+                "result": {"type": "array", "items": self.item(schemas)},
+                "progressive": True,
+            }
+        counts = self.operation is SQLOperationType.INSERT_UPDATE_DELETE
+        return described | {
+            "result": {"type": "integer"} if counts else or_null(self.item(schemas))
         }
 
     def _render(self, placeholder: Callable[[str], str]) -> str:
@@ -280,8 +286,8 @@ def query_procedure(
         streams = call.progress is not None and query.operation is SQLOperationType.SELECT
         return stream(call) if streams else answer(call)
 
-    shows = Naming(settings.expose).shows_column
-    return Procedure(uri, handler, description=query.description(uri, shows))
+    description = query.description(uri, Schemas.of(settings.expose))
+    return Procedure(uri, handler, description=description)
 
 
 def _affected(status: str) -> int:

@@ -10,11 +10,11 @@ from typing import Any
 from pgwamp.database import Database
 from pgwamp.database.pools import Connection
 from pgwamp.errors import CallError, InvalidArgument, NotFound, TooManyAffected, TooManyRows
-from pgwamp.naming import Naming
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
 from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
+from pgwamp.procedures.related import Related
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query import reads, writes
 from pgwamp.query.bounds import SAME_KEY, TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
@@ -35,13 +35,15 @@ _MEASURED_WRITES = 100
 class RelationProcedures:
     """The procedures of one relation under the URI ``path``."""
 
-    def __init__(self, scope: Scope, path: str, database: Database, settings: Settings):
+    def __init__(
+        self, scope: Scope, path: str, database: Database, settings: Settings, related: Related
+    ):
         self._scope = scope
         self._relation = scope.relation
         self._path = path
         self._database = database
         self._errors = Disclosure(database, relation=scope.relation)
-        self._shows = Naming(settings.expose).shows_column
+        self._related = related
         self._limits = settings.limits
         self._max_rows = settings.limits.max_rows
         big = settings.expose.bigint == "string"
@@ -78,9 +80,9 @@ class RelationProcedures:
                 return self._stream(call, request)
             return answer(call, request)
 
-        uri, shows = f"{self._path}.{verb}", self._shows
-        arguments = argument_schemas(self._relation, names, required, shows)
-        described = relation_description(uri, verb, self._relation, arguments, shows)
+        uri, related = f"{self._path}.{verb}", self._related
+        arguments = argument_schemas(self._relation, names, required, related.schemas)
+        described = relation_description(uri, verb, self._scope, arguments, related)
         return Procedure(uri, handler, description=described)
 
     # --- reads ---------------------------------------------------------------------------------

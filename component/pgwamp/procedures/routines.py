@@ -10,12 +10,12 @@ from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.database.chunks import fetch_texts
 from pgwamp.errors import CallError, InvalidArgument, TooManyRows
-from pgwamp.naming import Naming
 from pgwamp.pgtypes import text_converter
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.describe import routine_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
+from pgwamp.procedures.related import Related
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
@@ -37,12 +37,13 @@ class RoutineProcedure:
         scopes: Scopes,
         database: Database,
         settings: Settings,
+        related: Related,
     ):
         self._uri = uri
         self._overloads = overloads
         self._database = database
         self._limits = settings.limits
-        self._shows = Naming(settings.expose).shows_column
+        self._related = related
         self._big = settings.expose.bigint == "string"
         self._calls = RoutineCalls(
             overloads, scopes, max_rows=settings.limits.max_rows, bigint_as_string=self._big
@@ -55,7 +56,7 @@ class RoutineProcedure:
         return Procedure(
             self._uri,
             self._handler,
-            description=routine_description(self._uri, self._overloads, self._shows),
+            description=routine_description(self._uri, self._overloads, self._related),
         )
 
     def _handler(self, call: Call) -> Awaitable[Any] | AsyncIterator[Any]:

@@ -184,7 +184,7 @@ class _Overload:
         request = {
             name: value
             for name, value in kwargs.items()
-            if name in self._row_arguments and name not in names
+            if name in row_arguments(self.routine) and name not in names
         }
         args = _collected(self.routine, args)
         if len(args) > len(inputs):
@@ -219,21 +219,6 @@ class _Overload:
         )
         return tuple(key for key, _, _ in given), values, request
 
-    @property
-    def _row_arguments(self) -> tuple[str, ...]:
-        """What can be asked of its rows; those of no declared type have no columns to name."""
-        if self._is_record:
-            return _RECORD_ARGUMENTS if self.routine.returns_set else ()
-        if self.routine.kind == "function" and (self.routine.returns_set or self.has_rows):
-            return ROW_ARGUMENTS
-        return ()
-
-    @property
-    def _is_record(self) -> bool:
-        """Whether the columns of what it returns are known only when it is called."""
-        of = self.routine.returns
-        return of is not None and of.name == "record" and not self.has_rows
-
     def build(
         self,
         given: tuple[str | int, ...],
@@ -249,7 +234,7 @@ class _Overload:
         call = self._call(given)
         if of is None or of.name == "void":
             return compile_statement(sa.select(sa.cast(call, TEXT).label(VALUE)))
-        if self._is_record:
+        if is_record(self.routine):
             return self._build_record(call, bounds, builder)
         if not (self.routine.returns_set or self.has_rows):
             value, convert = builder.output(call, of)
@@ -339,6 +324,21 @@ class _Overload:
                 continue
             arguments.append(_spelled(argument, value, by_name=by_name))
         return arguments
+
+
+def row_arguments(routine: Routine) -> tuple[str, ...]:
+    """What can be asked of its rows; those of no declared type have no columns to name."""
+    if is_record(routine):
+        return _RECORD_ARGUMENTS if routine.returns_set else ()
+    if routine.kind == "function" and (routine.returns_set or routine.columns):
+        return ROW_ARGUMENTS
+    return ()
+
+
+def is_record(routine: Routine) -> bool:
+    """Whether the columns of what it returns are known only when it is called."""
+    of = routine.returns
+    return of is not None and of.name == "record" and not routine.columns
 
 
 def _rows(routine: Routine) -> Relation:

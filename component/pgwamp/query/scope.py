@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from operator import itemgetter
@@ -179,7 +179,7 @@ class Scope:
 
     def _unknown(self, name: str, path: str) -> UnknownName:
         """The error about a relationship that is not there."""
-        ways = self._scopes.graph.relationships(self.relation)
+        ways = self.relationships
         known = sorted(((next(way.names()), way) for way in ways), key=itemgetter(0))
         return UnknownName(
             path,
@@ -205,7 +205,7 @@ class Scope:
     def _ways_by_name(self) -> Mapping[str, Sequence[tuple[Relationship, frozenset[str]]]]:
         """The relationships, and the hints of each, by every name that it has."""
         found: dict[str, list[tuple[Relationship, frozenset[str]]]] = defaultdict(list)
-        for way in self._scopes.graph.relationships(self.relation):
+        for way in self.relationships:
             hints = frozenset(way.hints())
             for name in dict.fromkeys(way.names()):
                 found[name].append((way, hints))
@@ -216,6 +216,18 @@ class Scope:
         named = self._ways_by_name.get(name, ())
         hinted = [way for way, hints in named if hint is None or hint in hints]
         return [way for way, _ in named], _narrow(hinted, name, hint)
+
+    @property
+    def relationships(self) -> Sequence[Relationship]:
+        """Where one can go from its rows."""
+        return self._scopes.graph.relationships(self.relation)
+
+    def plain_keys(self) -> Iterator[tuple[str, Relationship]]:
+        """The keys of ``include``, without a schema or a hint, that mean one relationship each."""
+        for name, ways in self._ways_by_name.items():
+            found = _narrow([way for way, _ in ways], name, None)
+            if len(found) == 1 and name != ".".join(found[0].target.key):
+                yield name, found[0]
 
     def _spelling(self, way: Relationship) -> str:
         """A key that means this relationship and no other."""

@@ -88,7 +88,7 @@ def _refuse_large(msg: Any, problem: str, send: Send) -> None:
             message.Error(msg.request_type, msg.request, msg.error, args=["error too long"])
         )
     if isinstance(msg, message.Yield) and not msg.progress:
-        problem = f"the result of {problem}, or for progressive results"
+        problem = f"the result of {problem}, for progressive results, or for a uri of describe"
         return send(error_message(msg.request, PayloadTooLarge(problem)))
     raise PayloadTooLarge(problem)
 
