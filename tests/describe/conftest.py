@@ -29,6 +29,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
+#: As many arguments as a function can have, with the first.
+MANY = ", ".join(f"a{n} int default {n}" for n in range(99))
 #: Watched with options.
 PARCELS = ["create table parcels (id int primary key, status text, who text)"]
 
@@ -58,6 +60,8 @@ def nasty_statements() -> list[str]:
         "create function pick(b text, int) returns int language sql immutable as 'select $2'",
         "create function total(variadic amounts numeric[]) returns numeric language sql immutable "
         "as 'select sum(a) from unnest(amounts) as a'",
+        f"create function many(first int, {MANY}) returns int language sql immutable "
+        "as 'select first'",
         "create function ping() returns void language sql immutable as ''",
         "create function add(int, int) returns int language sql immutable as 'select $1 + $2'",
         "create function twice(int) returns int language sql immutable as 'select 2 * $1'",

@@ -17,7 +17,7 @@ import pytest
 from pgwamp.component import Component, describe_database
 from pgwamp.procedures.typescript import typescript
 from pgwamp.settings import Settings
-from tests.conftest import Addresses
+from tests.conftest import Addresses, Database
 from tests.describe.conftest import NASTY, ROOT
 
 HERE = Path(__file__).parent / "typescript"
@@ -155,7 +155,7 @@ async def test_a_right_program_compiles_and_runs(
         "stocks": [[["ink", 0], ["pen", 5]], [["ink", 1], ["pen", 5]]],
         "reason": "wamp.error.canceled",
         "nasty": "two",
-        "sums": [3, 8, "haha", "6.5", "3.5"],
+        "sums": [1, 3, 8, "haha", "6.5", "3.5"],
         "records": [0, {"x": 1, "y": 2}, [{"column1": 1, "column2": 2}]],
         "numbers": [5, 4],
         "csv": "name\npen\nink\n",
@@ -204,6 +204,34 @@ async def test_each_wrong_use_is_refused_where_it_stands(project: Project) -> No
     assert len(wrong) > 10
     found = {int(n) for n in re.findall(r"^wrong\.ts\((\d+),", project.compile(), re.MULTILINE)}
     assert found == wrong
+
+
+async def test_a_bigint_is_text_where_it_is_answered_so(
+    shop: Settings, database: Database, packages: Path, tmp_path: Path
+) -> None:
+    database.execute(
+        "create table visits (id bigint primary key, number bigint)", "select wamp.watch('visits')"
+    )
+    expose = shop.expose.model_copy(update={"bigint": "string"})
+    api = await describe_database(shop.model_copy(update={"expose": expose}))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Project(folder, packages, api)
+    project.program_of(f"""{_DECLARED}
+import {{ call, subscribe }} from './api';
+export async function page() {{
+  await call(session, "com.example.visits.insert")([{{ id: 1, number: "9007199254740993" }}]);
+  const visits = call(session, "com.example.visits.select");
+  const [row] = await visits([{{ id: 1, number: {{ gt: "2" }} }}]);
+  const text: string = row!.id;
+  const count: number = await call(session, "com.example.visits.count")();
+  await subscribe(session, "com.example.visits.deleted", (event) => {{
+    const key: string | undefined = event.key?.id;
+    show(key, text, count);
+  }});
+}}
+""")
+    assert project.compile() == ""
 
 
 async def test_texts_stay_inside_their_comments(project: Project) -> None:

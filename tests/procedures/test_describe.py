@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from typing import Any
 
 from pgwamp.procedures import privileges
+from pgwamp.procedures.parts import Beginnings
 from tests.conftest import PausesOf
 from tests.procedures.conftest import Start
 from tests.servers import CALLS
@@ -85,10 +87,22 @@ async def test_a_part_can_be_asked_for(api: Start) -> None:
     assert part["procedures"] == [
         e for e in whole["procedures"] if e["uri"].startswith(tuple(both))
     ]
-    error = await call.fails("wamp.error.invalid_argument", "describe", uri=["x"] * 101)
+    error = await call.fails("wamp.error.invalid_argument", "describe", uri=["x"] * 1001)
     assert error.details["argument"] == "uri"
     error = await call.fails("wamp.error.invalid_argument", "describe", uri=5)
     assert error.details["argument"] == "uri"
+
+
+def test_parts_are_those_that_begin_with_one_of_the_texts() -> None:
+    texts = ("", "a.", "a.b", "a.b.", "a.bc", "b", "~")
+    for given in (*combinations(texts, 2), *combinations(texts[1:], 3)):
+        beginnings = Beginnings(given)
+        for uri in (*texts, "a.b.c", "a.c", "c"):
+            assert beginnings.cover(uri) is uri.startswith(given), (given, uri)
+        # In the place of a column stands any text.
+        for before in ("a.", "a.b.x", "c"):
+            may = any(before.startswith(t) or t.startswith(before) for t in given)
+            assert beginnings.may_cover(f"{before}{{id}}") is may, (given, before)
 
 
 async def test_a_description_that_no_message_holds_can_be_had_in_parts(api: Start) -> None:

@@ -15,7 +15,7 @@ from pgwamp.cli.follow import follow
 from pgwamp.component import describe_database
 from pgwamp.errors import CallError, SettingsError
 from pgwamp.procedures.markdown import markdown
-from pgwamp.procedures.parts import index_of, part_of
+from pgwamp.procedures.parts import Beginnings, index_of, part_of
 from pgwamp.procedures.typescript import typescript
 from pgwamp.session import Client
 from pgwamp.settings import Settings
@@ -150,7 +150,7 @@ def describe(
     settings.require_exposure()
     api = run_async(describe_database(settings))
     if uris:
-        api = part_of(api, uris)
+        api = part_of(api, Beginnings(uris))
     if uris and not (api["procedures"] or api["topics"]):
         raise SettingsError(
             f"no URI begins with {' or '.join(uris)}; 'pgwamp describe --index' lists them all"

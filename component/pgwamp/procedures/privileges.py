@@ -13,7 +13,7 @@ from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument
 from pgwamp.procedures.describe import routine_description, with_places
-from pgwamp.procedures.parts import beginnings, index_of, part_of
+from pgwamp.procedures.parts import Beginnings, index_of, part_of
 from pgwamp.procedures.related import Related
 from pgwamp.query.request import bind
 from pgwamp.query.unknown import identity
@@ -122,7 +122,7 @@ def describe_procedure(
         )
         answer = description
         if "uri" in request:
-            answer = part_of(description, beginnings(request["uri"]))
+            answer = part_of(description, Beginnings.given(request["uri"]))
         if database.roles:
             answer = await _usable_by(call.caller, answer, known, related, database)
         else:

@@ -110,6 +110,7 @@ async function main(session: autobahn.Session) {
 
   // Values in each form that is accepted, and results as they are.
   await call(session, "com.example.products.update")([{ price: 8 }, { price: { lte: 7, neq: "0" } }]);
+  const many: number = await call(session, "com.example.many")([1, 2], { a7: 3, a59: 4 });
   const sum: number = await call(session, "com.example.add")([1, "2"]);
   const eight: number = await call(session, "com.example.twice")([4]);
   const word2: string = await call(session, "com.example.twice")(["ha"]);
@@ -226,7 +227,7 @@ async function main(session: autobahn.Session) {
     stocks,
     reason,
     nasty: word,
-    sums: [sum, eight, word2, more, listed],
+    sums: [many, sum, eight, word2, more, listed],
     records: [x, pair, pairs],
     numbers,
     csv,

@@ -154,15 +154,25 @@ export interface Delete<T extends Relation> {
  * An argument without a name, `$1`, goes by position alone. A VARIADIC one, `...name`, takes a list
  * or its values one by one.
  */
-type Ways<Names, Named, Further, Given extends unknown[] = []> =
-  | (Extract<keyof Named, `$${string}`> extends never ? Way<Given, Named, Further> : never)
-  | (Names extends [`...${infer N extends keyof Named & string}`]
-      ?
-          | Way<[...Given, Named[N]], Omit<Named, N>, Further>
-          | Way<[...Given, ...Each<Named[N]>[]], Omit<Named, N>, Further>
-      : Names extends [infer N extends keyof Named, ...infer Others]
-        ? Ways<Others, Omit<Named, N>, Further, [...Given, Exclude<Named[N], undefined>]>
-        : never);
+type Ways<Names, Named, Further, Given extends unknown[] = [], Found = never> = Names extends [
+  `...${infer N extends keyof Named & string}`,
+]
+  ?
+      | Found
+      | Here<Given, Named, Further>
+      | Way<[...Given, Named[N]], Omit<Named, N>, Further>
+      | Way<[...Given, ...Each<Named[N]>[]], Omit<Named, N>, Further>
+  : Names extends [infer N extends keyof Named, ...infer Others]
+    ? Ways<
+        Others,
+        Omit<Named, N>,
+        Further,
+        [...Given, Exclude<Named[N], undefined>],
+        Found | Here<Given, Named, Further>
+      >
+    : Found | Here<Given, Named, Further>;
+type Here<Given extends unknown[], Named, Further> =
+  Extract<keyof Named, `$${string}`> extends never ? Way<Given, Named, Further> : never;
 type Way<Given extends unknown[], Named, Further> = {} extends Named
   ? [args: Args<Given>, kwargs?: Exact<Named & Further> | null, options?: Options] | ([] extends Given ? [] : never)
   : [args: Args<Given>, kwargs: Named & Further, options?: Options];
