@@ -154,25 +154,30 @@ export interface Delete<T extends Relation> {
  * An argument without a name, `$1`, goes by position alone. A VARIADIC one, `...name`, takes a list
  * or its values one by one.
  */
-type Ways<Names, Named, Further, Given extends unknown[] = [], Found = never> = Names extends [
+type Ways<Names, Named, Further> = From<Names, Named, Further, [], never, never>;
+/** The ways that begin with what is `Given` for the names `Used`, and those `Found` before. */
+type From<Names, Named, Further, Given extends unknown[], Used, Found> = Names extends [
   `...${infer N extends keyof Named & string}`,
 ]
   ?
       | Found
-      | Here<Given, Named, Further>
-      | Way<[...Given, Named[N]], Omit<Named, N>, Further>
-      | Way<[...Given, ...Each<Named[N]>[]], Omit<Named, N>, Further>
+      | Here<Given, Named, Used, Further>
+      | Here<[...Given, Named[N]], Named, Used | N, Further>
+      | Here<[...Given, ...Each<Named[N]>[]], Named, Used | N, Further>
   : Names extends [infer N extends keyof Named, ...infer Others]
-    ? Ways<
+    ? From<
         Others,
-        Omit<Named, N>,
+        Named,
         Further,
         [...Given, Exclude<Named[N], undefined>],
-        Found | Here<Given, Named, Further>
+        Used | N,
+        Found | Here<Given, Named, Used, Further>
       >
-    : Found | Here<Given, Named, Further>;
-type Here<Given extends unknown[], Named, Further> =
-  Extract<keyof Named, `$${string}`> extends never ? Way<Given, Named, Further> : never;
+    : Found | Here<Given, Named, Used, Further>;
+type Here<Given extends unknown[], Named, Used, Further> =
+  Exclude<Extract<keyof Named, `$${string}`>, Used> extends never
+    ? Way<Given, Omit<Named, Used & keyof Named>, Further>
+    : never;
 type Way<Given extends unknown[], Named, Further> = {} extends Named
   ? [args: Args<Given>, kwargs?: Exact<Named & Further> | null, options?: Options] | ([] extends Given ? [] : never)
   : [args: Args<Given>, kwargs: Named & Further, options?: Options];
