@@ -72,6 +72,8 @@ async def test_rows_arguments_and_topics_are_tables(api: Any) -> None:
     assert ["price", "string (numeric)", "In euro."] in [row for table in found for row in table]
     arguments = ["sku", "string", "required", ""]
     assert arguments in [row for table in found for row in table]
+    # One without a name goes by position.
+    assert ["$1", "integer or string", "required, by position", ""] in [r for t in found for r in t]
     topics = {row[0]: row[1] for row in found[-1][1:]}
     assert topics[f"{api['prefix']}.orders.updated"] == "a row of public.orders was updated"
     assert topics[f"{api['prefix']}.of.{{who}}.deleted"] == "rows of public.parcels were deleted"

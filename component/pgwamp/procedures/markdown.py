@@ -90,12 +90,20 @@ def _arguments(arguments: Sequence[Mapping[str, Any]], row: Schema) -> str:
         (
             _code(argument["name"]),
             _type(argument["schema"], row),
-            "required" if argument["required"] else "",
+            _manner(argument),
             _text(argument["schema"].get("description"), line=True),
         )
         for argument in arguments
     ]
     return _table(("argument", "type", "", "meaning"), lines)
+
+
+def _manner(argument: Mapping[str, Any]) -> str:
+    """Whether an argument must be given, and how."""
+    words = ["required"] if argument["required"] else []
+    if "by" in argument:
+        words.append(f"by {argument['by']}")
+    return ", ".join(words)
 
 
 def _columns(row: Schema) -> str:
