@@ -1,27 +1,37 @@
-"""``pgwamp psql``, and the database of the ``pgwamp dev`` that runs in a folder."""
+"""``pgwamp psql``, and commands in a folder where ``pgwamp dev`` runs."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pgwamp import dev_folder
 from pgwamp.cli import psql
 from pgwamp.cli.context import load_settings
-from pgwamp.dev_folder import STATE, database_url
+from pgwamp.dev_folder import STATE
 from pgwamp.errors import SettingsError
 from tests.conftest import Database
 from tests.processes import Pgwamp
 
-PID_FILE = "1\n/data\n1700000000\n54329\n/tmp\n127.0.0.1\n123\n{}\n"
+ADDRESS = "postgresql://postgres:secret@127.0.0.1:54329/app"
+SERVING = {"database": {"url": ADDRESS}, "expose": {"schemas": ["public"]}}
+CALLING = {"router": {"url": "ws://127.0.0.1:8099/ws"}}
 
 
-def running(folder: Path, status: str = "ready   ") -> None:
-    data = folder / STATE / "postgres"
-    data.mkdir(parents=True)
-    (data / "postmaster.pid").write_text(PID_FILE.format(status))
+@contextmanager
+def dev_running(folder: Path) -> Iterator[None]:
+    """Say that ``pgwamp dev`` runs in a folder."""
+    (folder / STATE).mkdir(exist_ok=True)
+    with dev_folder.running(folder, SERVING, CALLING):
+        yield
 
 
 @pytest.fixture
@@ -33,29 +43,46 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_commands_use_the_database_that_dev_runs_here(here: Path) -> None:
+def test_commands_use_what_dev_serves_here(here: Path) -> None:
     with pytest.raises(SettingsError, match="no database"):
         load_settings(database=True)
-    running(here)
-    url = load_settings(database=True).database.url.get_secret_value()
-    passfile = str(here / STATE / "postgres.pgpass").replace(" ", "%20")
-    assert url == f"postgresql://postgres@127.0.0.1:54329/app?passfile={passfile}"
+    with dev_running(here):
+        settings = load_settings(database=True)
+        assert settings.database.url.get_secret_value() == ADDRESS
+        assert settings.expose.schemas == ("public",)
+        assert load_settings(client=True).router.url == "ws://127.0.0.1:8099/ws"
+        with pytest.raises(SettingsError, match="no database"):
+            load_settings(database=True, own=True)
     with pytest.raises(SettingsError, match="no database"):
-        load_settings(database=True, own=True)
+        load_settings(database=True)
 
 
-def test_a_setting_comes_before_the_database_that_dev_runs_here(
+def test_a_setting_comes_before_what_dev_serves_here(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running(here)
     monkeypatch.setenv("DATABASE_URL", "postgresql://me@127.0.0.1/mine")
-    url = load_settings(database=True).database.url.get_secret_value()
-    assert url == "postgresql://me@127.0.0.1/mine"
+    monkeypatch.setenv("PGWAMP_ROUTER__URL", "ws://127.0.0.1:9/ws")
+    with dev_running(here):
+        url = load_settings(database=True).database.url.get_secret_value()
+        assert url == "postgresql://me@127.0.0.1/mine"
+        assert load_settings(client=True).router.url == "ws://127.0.0.1:9/ws"
 
 
-def test_a_server_that_is_not_ready_is_none(here: Path) -> None:
-    running(here, "starting")
-    assert database_url(here, "app") is None
+def test_only_its_user_reads_what_dev_serves_with(here: Path) -> None:
+    with dev_running(here):
+        (file,) = (here / STATE).iterdir()
+        assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_dev_that_was_killed_serves_nothing(here: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, check=True)  # fmt: skip
+    (here / STATE).mkdir()
+    told = {"process": int(done.stdout), "serving": SERVING, "calling": CALLING}
+    (here / STATE / "running.json").write_text(json.dumps(told))
+    assert dev_folder.serving(here) == {}
+    with dev_running(here):
+        assert dev_folder.serving(here) == SERVING
 
 
 async def test_psql_runs_what_it_is_given(database: Database, here: Path) -> None:
@@ -73,5 +100,15 @@ def test_psql_is_told_the_password_in_its_environment(monkeypatch: pytest.Monkey
     context: Any = type("Context", (), {"args": ["-l"]})()
     psql.psql(context)
     ((_, arguments, environment),) = called
-    assert arguments == ["psql", "postgresql://me@127.0.0.1:5/mine", "-l"]
+    assert arguments[1:] == ["postgresql://me@127.0.0.1:5/mine", "-l"]
     assert environment["PGPASSWORD"] == secret
+
+
+async def test_psql_of_the_embedded_server_is_used_where_there_is_no_other(
+    database: Database, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(here))
+    environment = {"DATABASE_URL": database.url, "PATH": str(here)}
+    command = Pgwamp("psql", "-At", "-c", "select 41 + 1", environment=environment, folder=here)
+    await command.start("42")
+    assert await command.ended() == 0

@@ -58,7 +58,7 @@ def call(
 
     Keyword results, such as the next cursor of changes, go to standard error.
     """
-    settings = load_settings(quiet=True)
+    settings = load_settings(client=True, quiet=True)
     named = dict(_keyword(text) for text in keywords or ())
     result, further, streamed = run_async(
         _call(settings, uri, [_value(a) for a in args or ()], named)
@@ -119,7 +119,7 @@ def tail(
 
     After a lost connection, changes of tables are caught up from the last cursor.
     """
-    settings = load_settings(quiet=True)
+    settings = load_settings(client=True, quiet=True)
     how = match or (Match.prefix if topic.endswith(".") else Match.exact)
     run_async(
         follow(

@@ -12,10 +12,9 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 
-from pgwamp import logs
+from pgwamp import dev_folder, logs
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
-from pgwamp.dev_folder import database_url
 from pgwamp.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -34,20 +33,29 @@ CONFIG = _Config()
 
 
 def load_settings(
-    *, database: bool = False, own: bool = False, quiet: bool = False, **overrides: Any
+    *,
+    database: bool = False,
+    client: bool = False,
+    own: bool = False,
+    quiet: bool = False,
+    **overrides: Any,
 ) -> Settings:
     """The settings of this run, with logging set up.
 
     :param database: whether the command needs one: without a setting, that of the ``pgwamp dev``
         which runs here.
-    :param own: only one of the settings.
+    :param client: whether it calls: without a setting, at the router of that ``pgwamp dev``.
+    :param own: only what settings name.
     :param quiet: for commands with output of their own: log what is wrong only.
     """
     settings = Settings.load(CONFIG.path, **overrides)
+    here: dev_folder.Sections = {}
     if database and not own and not settings.database.url.get_secret_value():
-        url = database_url(settings.folder, settings.dev.database)
-        if url is not None:
-            settings = Settings.load(CONFIG.path, database={"url": url}, **overrides)
+        here = dev_folder.serving(settings.folder)
+    elif client and "url" not in settings.router.model_fields_set:
+        here = dev_folder.calling(settings.folder)
+    if here:
+        settings = Settings.load(CONFIG.path, **{**here, **overrides})
     log = settings.log
     if quiet and log.level == "info":
         log = log.model_copy(update={"level": "warning"})

@@ -18,14 +18,16 @@ PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def psql(context: typer.Context) -> None:
     """Open psql on the database, that of `pgwamp dev` where one runs here; ARGS are for psql."""
     settings = load_settings(database=True, quiet=True)
-    url = make_url(settings.database.url.get_secret_value()).set(drivername="postgresql")
+    # As the login of events: where there are two, that of calls owns nothing.
+    url = make_url(settings.database.events_dsn()).set(drivername="postgresql")
     environment = dict(os.environ)
     if url.password:
         # In the command line every user of the machine could read it.
         environment["PGPASSWORD"] = str(url.password)
         url = url._replace(password=None)
     program = shutil.which("psql") or _embedded()
-    os.execve(program, ["psql", url.render_as_string(), *context.args], environment)
+    # The embedded one finds what belongs to it by this path.
+    os.execve(program, [program, url.render_as_string(), *context.args], environment)
 
 
 def _embedded() -> str:

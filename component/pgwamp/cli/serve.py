@@ -11,11 +11,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgwamp import logs
+from pgwamp import dev_folder, logs
 from pgwamp.checks import Finding, check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
 from pgwamp.component import Component
@@ -123,15 +123,17 @@ def dev(
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Stack(settings, port=port, postgres_port=postgres_port, say=_say) as stack:
-            served = Settings.load(
-                CONFIG.path,
-                database={"url": stack.calls_url, "events_url": stack.database_url},
-                router={"url": stack.router.component_url},
-                expose={"schemas": exposed},
-            )
+            sections: dict[str, Any] = {
+                "database": {"url": stack.calls_url, "events_url": stack.database_url},
+                "router": {"url": stack.router.component_url},
+                "expose": {"schemas": exposed},
+            }
+            served = Settings.load(CONFIG.path, **sections)
             served = served.model_copy(update={"database": served.database.local()})
             _say("Starting the component ...")
-            _serve_when_it_can(served, stack)
+            clients = {"router": {"url": stack.router.url}}
+            with dev_folder.running(settings.folder, sections, clients):
+                _serve_when_it_can(served, stack)
     except KeyboardInterrupt:
         pass  # asked for: everything is stopped
     _say("Stopped.")
@@ -241,7 +243,7 @@ def _own_command() -> str:
 def check(as_json: AsJson = False) -> None:
     """Check configuration, database, schema, privileges and router; exit 1 if anything is wrong."""
     try:
-        settings = load_settings(quiet=True)
+        settings = load_settings(database=True, quiet=True)
         findings = run_async(check_all(settings))
     except SettingsError as error:
         findings = [Finding("settings", str(error))]
