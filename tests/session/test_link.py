@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pgwamp.errors import StartError, Unavailable
 from pgwamp.session import (
@@ -42,6 +43,7 @@ from tests.session.router import (
     SUBSCRIBE,
     SUBSCRIBED,
     UNREGISTER,
+    WELCOME,
     YIELD,
     FakeRouter,
     loop_errors,
@@ -212,6 +214,56 @@ async def test_a_procedure_that_exists_already_is_fatal_and_says_the_cure(
     async with _link(fake_router.url, procedures=procedures) as link, asyncio.timeout(5):
         with pytest.raises(StartError, match=r"com\.example\.taken.*change expose\.prefix"):
             await link.start()
+
+
+async def test_what_a_lost_session_still_has_is_waited_for(
+    fake_router: FakeRouter, pauses: asyncio.Queue[float]
+) -> None:
+    register = fake_router.replies[REGISTER]
+    procedures = [Procedure("com.example.mine", _echo)]
+    async with _link(fake_router.url, procedures=procedures) as link, asyncio.timeout(10):
+        await link.start()
+        fake_router.replies[REGISTER] = lambda m: [
+            ERROR, REGISTER, m[1], {}, "wamp.error.procedure_already_exists"
+        ]  # fmt: skip
+        with capture_logs() as logs:
+            fake_router.cut()
+            # More often than a router is believed that says no.
+            await fake_router.until(REGISTER, 6)
+        assert not link.failed.done()
+        (told,) = (entry for entry in logs if entry["event"] == "not joined, trying again")
+        assert "does not announce shared_registration: run one instance" in told["problem"]
+        fake_router.replies[REGISTER] = register
+        await link.up()
+
+
+async def test_a_session_that_ends_as_it_begins_points_to_the_realm(
+    fake_router: FakeRouter,
+) -> None:
+    fake_router.replies[REGISTER] = lambda _: fake_router.cut()
+    procedures = [Procedure("com.example.mine", _echo)]
+    async with _link(fake_router.url, procedures=procedures, patience=1) as link:
+        with pytest.raises(StartError, match=r"let us join and ended .* correct router\.realm"):
+            await link.start()
+
+
+@pytest.mark.parametrize("option", ["eligible", "eligible_authid", "exclude_authrole"])
+async def test_an_event_for_some_goes_to_nobody_where_the_router_would_send_it_to_all(
+    fake_router: FakeRouter, option: str
+) -> None:
+    welcome = [WELCOME, 1, {"roles": {"broker": {}, "dealer": {}}}]
+    fake_router.replies[HELLO] = lambda _: welcome
+    async with _link(fake_router.url) as link, asyncio.timeout(10):
+        await link.start()
+        with pytest.raises(PublishRefused, match="subscriber_blackwhite_listing"):
+            link.publish("com.example.topic", ["secret"], None, {option: []})
+        link.publish("com.example.topic", ["for all"], None, {option: None}).cancel()
+        assert (await fake_router.until(PUBLISH))[4] == ["for all"]
+    welcome[2]["roles"]["broker"] = {"features": {"subscriber_blackwhite_listing": True}}
+    async with _link(fake_router.url) as link, asyncio.timeout(10):
+        await link.start()
+        link.publish("com.example.topic", ["for some"], None, {option: []}).cancel()
+        assert (await fake_router.until(PUBLISH, 2))[4] == ["for some"]
 
 
 async def test_two_instances_share_a_procedure(callee: Callee, prefix: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pgwamp.checks.finding import Finding
 from pgwamp.errors import StartError, printable
-from pgwamp.session import Link, Lost, Rights
+from pgwamp.session import IDENTIFICATION, Features, Link, Lost, Rights
 from pgwamp.settings import Settings
 
 #: Topics of watched tables that are tried.
@@ -26,6 +26,7 @@ async def check_router(settings: Settings, topics: Sequence[str]) -> list[Findin
         await link.start()
         findings = await ask_router(settings, link, topics)
         findings += await _check_size(settings, link)
+        findings += await _check_callers(settings)
     except StartError as error:
         return [Finding("router", str(error), stops=True)]
     except (Lost, TimeoutError):
@@ -65,30 +66,67 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
                 stops=bool(topics),
             )
         )
-    if refused is None and settings.access.roles:
-        findings += await _disclosure(rights, prefix)
-    for feature, use in rights.lacking():
-        problem = f"the router does not announce {feature}, which is needed for {use}"
-        findings.append(Finding("router", problem, level="advice"))
+    features = Features(link, rights)
+    if refused is None:
+        await features.try_calls()
+        findings += _disclosure(settings, features)
+    await features.try_events()
+    findings += [
+        Finding(
+            "router",
+            f"the router does not {'do' if lack.tried else 'announce'} {lack.feature}: "
+            f"{lack.lost}; choose a router that does, or do without",
+            level="advice",
+        )
+        for lack in features.lacking()
+    ]
     return [finding._replace(problem=printable(finding.problem)) for finding in findings]
 
 
-async def _disclosure(rights: Rights, prefix: str) -> list[Finding]:
-    disclosed = await rights.disclosed()
-    if disclosed is True:
-        return []
-    if disclosed is False:
+def _disclosure(settings: Settings, features: Features) -> list[Finding]:
+    """Whether the router tells who calls."""
+    prefix, mapped = settings.expose.prefix, bool(settings.access.roles)
+    disclosed = features.done.get(IDENTIFICATION)
+    if disclosed is None and mapped:
         problem = (
-            "the router does not tell who calls, so that access.roles refuses every call: set "
-            f"`disclose: caller: true` for the prefix {prefix}. in each role that calls, and in "
-            "the component's"
+            f"whether the router tells who calls cannot be tried ({features.calls_refused}): give "
+            f"the component's role `call` for the prefix {prefix}."
         )
-        return [Finding("router", problem)]
-    problem = (
-        f"whether the router tells who calls cannot be tried ({disclosed}): give the component's "
-        f"role `call` for the prefix {prefix}."
+        return [Finding("router", problem, level="advice")]
+    if disclosed is not False:
+        return []
+    lost = (
+        "access.roles refuses every call"
+        if mapped
+        else "all callers together have the share of one (limits.per_session)"
     )
-    return [Finding("router", problem, level="advice")]
+    cure = (
+        f"set `disclose: caller: true` for the prefix {prefix}. in each role that calls, and in "
+        "the component's"
+        if features.announces("dealer", IDENTIFICATION)
+        else f"choose a router that does {IDENTIFICATION}"
+    )
+    problem = f"the router does not tell who calls, so that {lost}: {cure}"
+    return [Finding("router", problem, level="wrong" if mapped else "advice")]
+
+
+async def _check_callers(settings: Settings) -> list[Finding]:
+    """Whether a caller that leaves too early takes the component with it."""
+    link, caller = _link(settings, patience=30.0), _link(settings, patience=30.0)
+    try:
+        await link.start()
+        await caller.start()
+        features = Features(link, Rights(link, settings.expose.prefix))
+        if await features.survives_a_caller(caller):
+            return []
+    finally:
+        await caller.stop()
+        await link.stop()
+    problem = (
+        "the router ends the component's session when a caller leaves before its answer, so that "
+        "every caller can interrupt all others: choose another router"
+    )
+    return [Finding("router", problem)]
 
 
 async def _check_size(settings: Settings, link: Link) -> list[Finding]:
@@ -126,4 +164,7 @@ def _link(settings: Settings, patience: float) -> Link:
     return Link(settings.router, max_bytes=settings.limits.max_bytes, patience=patience, once=True)
 
 
-_ENDED = "the router ended the session while its rights were tried: look at its log"
+_ENDED = (
+    "the router ended the session while its rights were tried: look at its log, or correct "
+    "router.realm if it has none of this name"
+)

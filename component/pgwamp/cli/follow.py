@@ -62,6 +62,11 @@ async def follow(
 async def why_silent(settings: Settings, topic: str, match: str, client: Client) -> str | None:
     """Say that nothing comes, if that is known: a router takes a subscription to any topic."""
     head = f"{settings.expose.prefix}."
+    if match != "exact" and not client.announces("broker", "pattern_based_subscription"):
+        return (
+            "the router does not announce pattern_based_subscription: if nothing comes, name the "
+            "topic in full, as com.example.orders.inserted"
+        )
     if match == "wildcard" or not topic.startswith(head):
         return None
     try:

@@ -4,6 +4,7 @@ Only this package imports Autobahn.
 """
 
 from pgwamp.session.client import Client
+from pgwamp.session.features import IDENTIFICATION, Features
 from pgwamp.session.gathered import OF_A_MESSAGE, Gathered, measured
 from pgwamp.session.link import Link, acknowledged
 from pgwamp.session.marking import register
@@ -13,9 +14,11 @@ from pgwamp.session.serving import Serving
 from pgwamp.session.wamp import Lost, PublishRefused
 
 __all__ = [
+    "IDENTIFICATION",
     "OF_A_MESSAGE",
     "Call",
     "Client",
+    "Features",
     "Gathered",
     "Link",
     "Lost",

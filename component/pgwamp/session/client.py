@@ -67,6 +67,10 @@ class Client:
             except ApplicationError as error:
                 raise StartError(f"subscribing to {topic}: {error.error}") from None
 
+    def announces(self, role: str, feature: str) -> bool:
+        """Whether the router announced a feature; see :meth:`WampSession.announces`."""
+        return self.link.session.announces(role, feature)
+
     async def call(
         self,
         procedure: str,

@@ -1,4 +1,4 @@
-"""Why the router could not be joined, as one line that names the cure."""
+"""Why the router could not be joined, or refused a procedure, as one line that names the cure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 import socket
 import ssl
 
+from autobahn.wamp.exception import ApplicationError
+
 from pgwamp.errors import StartError
-from pgwamp.session.wamp import Lost
+from pgwamp.session.wamp import Lost, WampSession
 from pgwamp.settings import RouterSettings
 
 _NAMED = "router.url (PGWAMP_ROUTER__URL)"
@@ -17,6 +19,8 @@ _HTTP_STATUS = re.compile(r"\[(\d{3})\](?:: (.*))?")
 _HELPER = re.compile(r"no callee registered for procedure <(.+?)>")
 #: What Crossbar says while the dynamic authenticator or authorizer of a realm has not joined.
 _HELPER_MISSING = ("wamp.error.no_such_procedure", "wamp.error.authorization_failed")
+#: What the router says while another session has a procedure of ours, and does not share it.
+TAKEN = ApplicationError.PROCEDURE_ALREADY_EXISTS
 
 
 def unreachable(settings: RouterSettings, error: OSError) -> StartError:
@@ -52,6 +56,13 @@ def not_joined(settings: RouterSettings, lost: Lost) -> StartError:
     """The line for a connection that became no session."""
     where = f"the router at {settings.place}"
     reason, said = lost.reason, str(lost)
+    if reason == TAKEN:
+        return StartError(said)
+    if lost.joined:
+        return StartError(
+            f"{where} let us join and ended the session at once ({said}): correct router.realm if "
+            "it has none of this name, or look at its log"
+        )
     if not lost.refused:
         return StartError(_handshake(settings, said))
     if reason == "wamp.error.no_such_realm":
@@ -75,6 +86,11 @@ def not_joined(settings: RouterSettings, lost: Lost) -> StartError:
 def is_waiting_for_helper(lost: Lost) -> bool:
     """Whether the router refuses everybody until a component of its own is there."""
     return lost.reason in _HELPER_MISSING or any(name in str(lost) for name in _HELPER_MISSING)
+
+
+def will_pass(lost: Lost) -> bool:
+    """Whether the router says no for now: until a helper joins, or it notices a lost session."""
+    return lost.reason == TAKEN or is_waiting_for_helper(lost)
 
 
 def _handshake(settings: RouterSettings, said: str) -> str:
@@ -105,3 +121,23 @@ def _handshake(settings: RouterSettings, said: str) -> str:
         f"what answers at {url} closes the connection ({said}): correct {_NAMED} if it is no WAMP "
         "router, or look at its log"
     )
+
+
+class ProcedureTaken(StartError):
+    """Another session has registered a procedure of ours, and the router does not share it."""
+
+
+def not_registered(uri: str, error: ApplicationError, session: WampSession) -> StartError:
+    """The line for a procedure that the router refused to register."""
+    problem = f"the router refused to register {uri} ({error.error})"
+    if error.error == ApplicationError.NOT_AUTHORIZED:
+        return StartError(f"{problem}: give the component's role the permission to register it")
+    if error.error != TAKEN:
+        return StartError(f"{problem}: {error.error_message()}")
+    cure = "another component has registered it; stop that one or change expose.prefix"
+    if not session.announces("dealer", "shared_registration"):
+        cure += (
+            "; the router does not announce shared_registration: run one instance, and restart the "
+            "router if it keeps the registrations of a lost connection"
+        )
+    return ProcedureTaken(f"{problem}: {cure}")

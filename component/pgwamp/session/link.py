@@ -19,7 +19,15 @@ from pgwamp import logs
 from pgwamp.errors import StartError
 from pgwamp.formats import URI
 from pgwamp.session.credentials import authenticator_of
-from pgwamp.session.failures import is_waiting_for_helper, not_joined, unreachable
+from pgwamp.session.failures import (
+    TAKEN,
+    ProcedureTaken,
+    is_waiting_for_helper,
+    not_joined,
+    not_registered,
+    unreachable,
+    will_pass,
+)
 from pgwamp.session.procedure import Procedure
 from pgwamp.session.serving import DETAILS, Serving
 from pgwamp.session.transports import CONNECT_TIMEOUT, open_transport
@@ -33,6 +41,10 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 #: A router that just starts may refuse a realm it is about to open; believe it the third time.
 REFUSALS = 3
 _REGISTERING = 64
+#: Options of an event that is not for everybody.
+_RESTRICTIONS = tuple(
+    f"{kind}{of}" for kind in ("eligible", "exclude") for of in ("", "_authid", "_authrole")
+)
 #: Seconds between two questions whether a router behind a RawSocket lives, and for the answer.
 LIFE_INTERVAL_SECONDS, LIFE_TIMEOUT_SECONDS = 10.0, 10.0
 _CLOSE_TIMEOUT = 3.0
@@ -73,6 +85,7 @@ class Link:
         self._obstacle: StartError | None = None
         self._session: WampSession | None = None
         self._registrations: dict[str, Any] = {}
+        self._has_been_up = False
         self._registering = asyncio.Lock()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -150,7 +163,7 @@ class Link:
                 return
             except Lost as lost:
                 obstacle = not_joined(self._settings, lost)
-                said_no = lost.refused and not is_waiting_for_helper(lost)
+                said_no = lost.refused and not will_pass(lost)
                 refusals = refusals + 1 if said_no else 0
                 if refusals >= REFUSALS or (self._once and not said_no):
                     self._fail(obstacle)
@@ -199,8 +212,10 @@ class Link:
             except (Lost, TransportLost) as error:
                 if isinstance(error, Lost) and error.refused:
                     raise
-                raise await session.closed from None
+                lost = await session.closed
+                raise Lost(lost.reason, str(lost), joined=True) from None
             self._up.set()
+            self._has_been_up = True
             self._obstacle = None
             log.info("joined", realm=self._settings.realm, session=self.details.session)
             if self._settings.url.startswith("rs"):
@@ -233,7 +248,13 @@ class Link:
             self._session = session
             self._registrations = {}
             if self._serving is not None:
-                await self._register(list(self._serving.procedures))
+                try:
+                    await self._register(list(self._serving.procedures))
+                except ProcedureTaken as error:
+                    if not self._has_been_up:
+                        raise
+                    # By the session that was lost, perhaps: the router may notice later.
+                    raise Lost(TAKEN, str(error)) from None
         if self._on_join is not None:
             await self._on_join()
 
@@ -292,7 +313,7 @@ class Link:
                 refusal = Lost(str(error.error), error.error_message())
                 if is_waiting_for_helper(refusal):
                     raise refusal from None
-                raise _registration_failed(uri, error) from None
+                raise not_registered(uri, error, session) from None
 
         for batch in _batches(uris):
             # All are waited for, so that a failure leaves no registration that we do not know.
@@ -339,6 +360,12 @@ class Link:
         if not URI.fullmatch(topic):
             # Autobahn would send it, and the router would end the session: again after each join.
             raise PublishRefused("not a valid topic")
+        restricted = any(options.get(name) is not None for name in _RESTRICTIONS)
+        if restricted and not self.session.announces("broker", "subscriber_blackwhite_listing"):
+            raise PublishRefused(
+                "the router does not announce subscriber_blackwhite_listing, and would send to "
+                "everybody what is for some"
+            )
         try:
             return self.session.publish_event(topic, args, kwargs, options)
         except TransportLost as error:
@@ -387,13 +414,3 @@ def _batches(uris: Sequence[str]) -> Iterator[Sequence[str]]:
     """What is asked of the router at a time: many in flight, and never without bounds."""
     for start in range(0, len(uris), _REGISTERING):
         yield uris[start : start + _REGISTERING]
-
-
-def _registration_failed(uri: str, error: ApplicationError) -> StartError:
-    if error.error == ApplicationError.NOT_AUTHORIZED:
-        cure = "give the component's role the permission to register it"
-    elif error.error == ApplicationError.PROCEDURE_ALREADY_EXISTS:
-        cure = "another component has registered it; stop that one or change expose.prefix"
-    else:
-        cure = error.error_message()
-    return StartError(f"the router refused to register {uri} ({error.error}): {cure}")

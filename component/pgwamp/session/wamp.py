@@ -27,11 +27,15 @@ _NO_REGISTRATION = 2**53
 
 
 class Lost(Exception):
-    """The session ended. ``reason`` is a WAMP URI, ``str()`` of it a line for a person."""
+    """The session ended. ``reason`` is a WAMP URI, ``str()`` of it a line for a person.
 
-    def __init__(self, reason: str, text: str | None = None):
+    :ivar joined: the router had let us join.
+    """
+
+    def __init__(self, reason: str, text: str | None = None, *, joined: bool = False):
         super().__init__(text or reason)
         self.reason = reason
+        self.joined = joined
 
     @property
     def refused(self) -> bool:
@@ -149,10 +153,10 @@ class WampSession(Session):
         if not isinstance(fail.value, ApplicationError | asyncio.CancelledError | TransportLost):
             log.error("session error", problem=msg, error=repr(fail.value))
 
-    @property
-    def router_roles(self) -> Mapping[str, Any]:
-        """The roles of the router, each with the features that it announced."""
-        return self._router_roles or {}
+    def announces(self, role: str, feature: str) -> bool:
+        """Whether the router announced a feature of its role ``broker`` or ``dealer``."""
+        features = (self._router_roles or {}).get(role)
+        return bool(getattr(features, feature, False))
 
     @property
     def accepted(self) -> int | None:
