@@ -26,6 +26,7 @@ ROLES = {
     "not_registering": {"register": False},
     "not_publishing": {"publish": False},
     "not_calling": {"call": False},
+    "not_subscribing": {"subscribe": False},
     "hidden": {},
 }
 
@@ -110,6 +111,13 @@ async def test_a_role_that_may_not_register_is_named_with_the_permission(
     assert "`register`" in line
     assert "refused to register" in (answers.start or "")
     assert "permission to register" in (answers.start or "")
+
+
+@pytest.mark.parametrize("role", ["not_calling", "not_subscribing"])
+async def test_features_that_a_role_may_not_try_are_believed(
+    node: Router, make_settings: MakeSettings, role: str
+) -> None:
+    await settled(make_settings(router=at(node, role)))
 
 
 async def test_events_that_the_router_would_refuse_stop_the_start(

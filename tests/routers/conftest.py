@@ -59,7 +59,7 @@ class Xconn:
 
 def _start() -> Iterator[Xconn]:
     if importlib.util.find_spec("xconn") is None:
-        pytest.skip("xconn is not installed: make test installs it, and pip install 'pgwamp[test]'")
+        pytest.skip("xconn is not installed: run 'make test', or 'pip install xconn==0.5.1'")
     router = Xconn()
     try:
         router.start()
