@@ -42,11 +42,12 @@ async def test_ending_what_has_ended_is_nothing() -> None:
     assert not task.cancelled()
 
 
-@pytest.mark.parametrize("how", ["both at once", "cancelled", "as it ends"])
+@pytest.mark.parametrize("how", ["both at once", "cancelled", "cancelled twice", "as it ends"])
 async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
     logged: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
     begun = asyncio.Event()
+    racing: list[asyncio.Task[None]] = []
 
     async def part() -> None:
         begun.set()
@@ -54,6 +55,10 @@ async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
             if how != "both at once":
                 await asyncio.Event().wait()
         finally:
+            if how == "cancelled twice":
+                # Who races is cancelled again while it waits for this end.
+                racing[0].cancel()
+                await asyncio.sleep(0)
             raise ConnectionError
 
     if how == "as it ends":
@@ -62,11 +67,13 @@ async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
         await end(task)
     else:
         task = asyncio.create_task(race(part(), part()))
+        racing.append(task)
         await begun.wait()
-        if how == "cancelled":
+        if how.startswith("cancelled"):
             task.cancel()
         await asyncio.wait({task})
         assert task.cancelled() or isinstance(task.exception(), ConnectionError)
+    racing.clear()
     del task
     gc.collect()
     assert logged == []

@@ -18,15 +18,19 @@ AGAIN = 1.0
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks, and return when all of them have ended, however they did."""
-    cancelled = pending = {task for task in tasks if not task.done()}
+    pending = {task for task in tasks if not task.done()}
+    for task in pending:
+        task.add_done_callback(_heed)
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN)
-    for task in cancelled:
-        if not task.cancelled():
-            # An error of its end is nobody's; asyncio would log it.
-            task.exception()
+
+
+def _heed(task: asyncio.Future[Any]) -> None:
+    """Look at an error, also where who waits for it is cancelled: asyncio would log it."""
+    if not task.cancelled():
+        task.exception()
 
 
 def is_ending() -> bool:
@@ -38,14 +42,14 @@ def is_ending() -> bool:
 async def race(*parts: Awaitable[object]) -> None:
     """Run all until one ends, end the others, and raise the error of whichever had one."""
     tasks = [asyncio.ensure_future(part) for part in parts]
+    for task in tasks:
+        task.add_done_callback(_heed)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(*tasks)
-        # All are looked at: asyncio logs an error that nobody has asked for.
-        errors = [task.exception() for task in tasks if not task.cancelled()]
-    for error in errors:
-        if error is not None:
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
 

@@ -377,9 +377,11 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self, caller: Caller) -> AsyncIterator[Connection]:
-        """As :meth:`transaction`, with one view of the primary from its beginning to its end."""
+        """As :meth:`evaluating`, with one view of the primary from its beginning to its end."""
+        role = self.roles.of(caller)
+        begin = self._beginning(caller, role, read_only=True, isolation="repeatable read")
         with self._call_errors():
-            async with self._begun(caller, False, "repeatable read") as connection:
+            async with self._pools.transaction(begin, _key("write", role), caller) as connection:
                 yield connection
 
     @asynccontextmanager

@@ -72,6 +72,10 @@ class Fold:
         """Take rows as they are."""
         self.rows |= {self._table.key_of(row): self._table.only(row) for row in rows}
 
+    def begin_without(self, key: Mapping[str, Any]) -> None:
+        """Refuse a row that a snapshot cannot tell: no condition of these tables fails."""
+        raise Wrong(f"{self._reader} of {self._table.name}: the snapshot cannot tell {key}")
+
     def _insert(self, event: Event, key: tuple[Any, ...]) -> None:
         self._require(key not in self.rows, event, "the row is there already")
         self._put(event, key)
@@ -135,6 +139,10 @@ class Copy(Fold):
         super().start_over()
         self.unclear.clear()
         self._misfits.clear()
+
+    def begin_without(self, key: Mapping[str, Any]) -> None:
+        """Read it again, as after an event without values."""
+        self._forget(self._table.key_of(key))
 
     def require_fit(self) -> None:
         """Raise the first :class:`Wrong` that nothing has cured."""

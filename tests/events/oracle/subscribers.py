@@ -215,6 +215,8 @@ class Newcomer(Follower):
             self.fold.start_over()
         elif "rows" in item:
             self.fold.begin_with(row for row in item["rows"] if self.table.mine(row))
+            for key in item.get("truncated", ()):
+                self.fold.begin_without(key)
         else:
             super().take_item(item)
 
