@@ -19,8 +19,8 @@ from pgwamp.checks import (
     ask_settings,
     migration_tables,
     missing_schemas,
-    plain_topics,
     require_schema,
+    sample_topics,
 )
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import StartError, Unavailable
@@ -133,7 +133,7 @@ class Component:
 
     async def _require_router(self) -> None:
         """Ask what the router lets us do; a session that ends meanwhile is joined again."""
-        topics = plain_topics(self.exposure.description)
+        topics = sample_topics(self.exposure.description)
         try:
             _require(await ask_router(self._settings, self.link, topics))
         except (Lost, TimeoutError):

@@ -70,6 +70,7 @@ class CallError(Exception):
     """An error answered to a WAMP caller.
 
     :param message: one line for a person; becomes ``args[0]`` of the WAMP ERROR.
+    :param uri: of the error; that of the class when missing.
     :param details: further facts; become the kwargs of the WAMP ERROR.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,26 @@ async def test_events_that_the_router_would_refuse_stop_the_start(
     assert answers.start is not None
     for operation in ("inserted", "updated", "deleted", "truncated"):
         answers.said(f"the router refuses to publish to {prefix}.item.{operation} ")
+
+
+async def test_topics_of_templates_that_the_router_would_refuse_are_named(
+    node: Router, make_settings: MakeSettings, database: Database, prefix: str
+) -> None:
+    options = {"topic": "com.other.item.{op}"}
+    database.execute(
+        "create table item (id int primary key, kind text)",
+        f"select wamp.watch('item', '{json.dumps(options)}')",
+    )
+    settings = make_settings(router={"url": node.component_url})
+    answers = await ask(settings)
+    line = answers.said("the router refuses to publish to com.other.item.updated ")
+    assert f"watch the table with a topic below {prefix}." in line
+    assert answers.start is not None
+    options = {"topic": "com.other.{kind}.{op}"}
+    database.execute(f"select wamp.watch('item', '{json.dumps(options)}')")
+    answers = await ask(settings)
+    answers.said("the router refuses to publish to com.other.-.updated ")
+    assert answers.start is None, "there may be no such value"
 
 
 async def test_nobody_receives_what_the_rights_are_tried_with(

@@ -4,7 +4,7 @@
 would keep it from working, and logs the rest.
 """
 
-from pgwamp.checks.api import migration_tables, plain_topics
+from pgwamp.checks.api import migration_tables, sample_topics
 from pgwamp.checks.finding import Finding
 from pgwamp.checks.requirements import ask_database, ask_settings, check_all
 from pgwamp.checks.router import ask_router
@@ -18,6 +18,6 @@ __all__ = [
     "check_all",
     "migration_tables",
     "missing_schemas",
-    "plain_topics",
     "require_schema",
+    "sample_topics",
 ]

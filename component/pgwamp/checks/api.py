@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from pgwamp.errors import StartError, Unavailable
 from pgwamp.exposure import Reader
 from pgwamp.naming import MIGRATION_TABLES, Naming
 from pgwamp.settings import Settings
+
+#: The place of a value in a topic, and what a null is there.
+_VALUE, OF_NULL = re.compile(r"\{[^{}]*\}"), "-"
 
 
 async def check_api(settings: Settings) -> tuple[list[Finding], list[str]]:
@@ -31,12 +35,16 @@ async def check_api(settings: Settings) -> tuple[list[Finding], list[str]]:
         return [_stops(f"the catalog could not be read: {error}")], []
     finally:
         await reader.database.stop()
-    return migration_tables(reader.naming, catalog), plain_topics(exposure.description)
+    return migration_tables(reader.naming, catalog), sample_topics(exposure.description)
 
 
-def plain_topics(description: Mapping[str, Any]) -> list[str]:
-    """Return the topics of watched tables that hold no values of rows."""
-    return [entry["topic"] for entry in description["topics"] if not entry.get("template")]
+def sample_topics(description: Mapping[str, Any]) -> list[str]:
+    """Return the topics of watched tables; with that of null in the place of values of rows."""
+    found = (
+        _VALUE.sub(OF_NULL, entry["topic"]) if entry.get("template") else entry["topic"]
+        for entry in description["topics"]
+    )
+    return list(dict.fromkeys(found))
 
 
 def migration_tables(naming: Naming, catalog: Catalog) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgwamp.checks.api import OF_NULL
 from pgwamp.checks.finding import Finding
 from pgwamp.errors import StartError, printable
 from pgwamp.session import IDENTIFICATION, Features, Link, Lost, Rights
@@ -58,12 +59,18 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
     tried = topics[:MOST_TOPICS] or ([rights.own] if refused is None else [])
     for topic, reason in (await rights.publish(tried)).items():
         where = f"to {topic}" if topics else f"below {prefix}."
+        cure = f"give the component's role `publish` for the prefix {prefix}."
+        if not topic.startswith(f"{prefix}."):
+            cure = (
+                f"watch the table with a topic below {prefix}., or give the component's role "
+                "`publish` for this one"
+            )
         findings.append(
             Finding(
                 "router",
-                f"the router refuses to publish {where} ({reason}), and events are lost: give the "
-                f"component's role `publish` for the prefix {prefix}.",
-                stops=bool(topics),
+                f"the router refuses to publish {where} ({reason}), and events are lost: {cure}",
+                # Of a value nobody knows whether there will be one that is refused.
+                stops=bool(topics) and OF_NULL not in topic.split("."),
             )
         )
     features = Features(link, rights)
