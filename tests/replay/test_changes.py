@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -37,6 +39,24 @@ async def test_pages_of_changes_are_complete_and_without_repetition(
     assert ids == list(range(1, 26))
     events, answer = await client.call_full(f"{prefix}.item.changes", [cursor])
     assert (events, answer["more"]) == ([], False)
+
+
+async def test_an_event_says_when_it_was_captured(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    connection = await database.connect()
+    await connection.execute("set timezone = 'Asia/Kolkata'; set datestyle = 'SQL, DMY'")
+    before = await connection.fetchval("select clock_timestamp()")
+    await connection.execute("insert into item values (1)")
+    after = await connection.fetchval("select clock_timestamp()")
+    await connection.close()
+    (event,) = await events.count(1)
+    assert re.fullmatch(r"[\d-]{10}T[\d:]{8}(\.\d+)?\+00:00", event["at"])
+    assert before <= datetime.fromisoformat(event["at"]) <= after
 
 
 async def test_the_events_of_a_page_are_made_in_parts(

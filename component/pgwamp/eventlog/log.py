@@ -29,7 +29,7 @@ class LoggedEvent:
 
     :ivar position: of the event; its cursor is the event's id, too.
     :ivar xid: of the transaction that has made the change or published the event.
-    :ivar at: when it was written, as PostgreSQL writes a time in UTC.
+    :ivar at: when it was written, in UTC, as RFC 3339 has it.
     :ivar relation: oid of the watched table; 0 of an event of ``wamp.publish``.
     :ivar schema: and ``table``: its names when it was changed; None of ``wamp.publish``.
     :ivar op: ``insert update delete truncate publish``; ``era`` and ``forgotten`` are for nobody.

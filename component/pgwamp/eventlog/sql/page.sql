@@ -15,7 +15,7 @@ fresh as (
     select * from wamp.log where position > $1 {whose} order by position limit $3
 )
 select s.good, s.last, s.last_mark, e.position, e.mark, e.xid::text as xid,
-    (e.at at time zone 'UTC')::text || '+00' as at, e.relation::oid::bigint as relation,
+    replace((e.at at time zone 'UTC')::text, ' ', 'T') || '+00:00' as at, e.relation::oid::bigint as relation,
     e.relation_schema, e.relation_name, e.op, e.topic, e.options, e.size, e.silent, e.batched,
     case when e.size <= $5::bigint then e.body end as body,
     case when e.size > $5::bigint then left(e.body, 20000) end as head, e.found
