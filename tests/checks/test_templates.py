@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgwamp.checks import check_all
+from pgwamp.checks import check_all, topics
 from tests.conftest import Database, MakeSettings
 
 #: Templates of note, with {p} for the prefix, and what they can be; None: nothing of others.
@@ -47,6 +47,34 @@ async def test_a_template_that_makes_topics_of_other_tables_is_advised_against(
     assert finding.level == "advice"
     said = expected.replace("{p}", prefix)
     assert finding.problem.startswith(f'the topic "{topic}" of public.note can be {said}: ')
+
+
+async def test_many_places_in_templates_take_no_time(
+    make_settings: MakeSettings, database: Database, prefix: str
+) -> None:
+    places = ".{id}" * 40
+    database.execute(
+        "create table note (id int primary key)",
+        "create table bill (id int primary key)",
+        f"select wamp.watch('note', jsonb_build_object('topic', '{prefix}{places}.{{op}}.a'))",
+        f"select wamp.watch('bill', jsonb_build_object('topic', '{prefix}{places}.{{op}}.b'))",
+    )
+    assert not any("topic" in f.problem for f in await check_all(make_settings()))
+
+
+async def test_more_templates_than_can_be_compared_are_said(
+    make_settings: MakeSettings,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "MOST_SECONDS", -1.0)
+    database.execute(
+        "create table note (id int primary key, kind text)",
+        f"select wamp.watch('note', jsonb_build_object('topic', '{prefix}.{{kind}}.{{op}}'))",
+    )
+    said = [f.problem for f in await check_all(make_settings())]
+    assert "there are too many topics with values in them to compare all with one another" in said
 
 
 async def test_a_table_on_no_topic_has_none_that_others_could_make(

@@ -92,16 +92,32 @@ async def test_psql_runs_what_it_is_given(database: Database, here: Path) -> Non
     assert await command.ended() == 0
 
 
-def test_psql_is_told_the_password_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = "p@ss/word"
-    monkeypatch.setenv("DATABASE_URL", "postgres://me:p%40ss%2Fword@127.0.0.1:5/mine")
+ADDRESSES = {
+    "postgres://me:p%40ss%2Fword@127.0.0.1:5/mine": "p@ss/word",
+    "postgres://me:p@ss@127.0.0.1:5/mine": "p@ss",
+    "postgres://me@127.0.0.1:5/mine?password=p%40ss%2Fword": "p@ss/word",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_psql_is_told_the_password_in_its_environment(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
     called: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: called.append(arguments))
     context: Any = type("Context", (), {"args": ["-l"]})()
     psql.psql(context)
     ((_, arguments, environment),) = called
     assert arguments[1:] == ["postgresql://me@127.0.0.1:5/mine", "-l"]
-    assert environment["PGPASSWORD"] == secret
+    assert environment["PGPASSWORD"] == ADDRESSES[address]
+
+
+def test_psql_shows_no_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://me@127.0.0.1:5/mine?sslpassword=secret")
+    context: Any = type("Context", (), {"args": []})()
+    with pytest.raises(SettingsError, match="sslpassword"):
+        psql.psql(context)
 
 
 async def test_psql_of_the_embedded_server_is_used_where_there_is_no_other(

@@ -174,6 +174,21 @@ def test_a_place_in_a_topic_whose_column_is_not_named_takes_any_value() -> None:
     assert "[topic: `a.${string}.${string}.inserted`]" in module
 
 
+def test_templates_that_differ_in_the_names_of_values_are_one() -> None:
+    topics = [
+        {
+            "topic": f"a.{{{name}}}.inserted",
+            "op": "insert",
+            "row": {"type": "object", "properties": {name: {"type": "integer"}}},
+            "template": True,
+            "relation": f"public.{name}",
+        }
+        for name in ("x", "y")
+    ]
+    module = typescript({"prefix": "a", "procedures": [], "topics": topics})
+    assert module.count("[topic: `a.${string}.inserted`]") == 1
+
+
 @pytest.mark.parametrize("block", _blocks(), ids=lambda block: block[:30])
 async def test_typescript_of_the_pages_compiles(project: Project, block: str) -> None:
     imports = "\n".join(line for line in block.splitlines() if line.startswith("import "))

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncpg import connect_utils
 
 from pgwamp.access import Caller
+from pgwamp.database import pooled
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Pools
 from pgwamp.errors import CallError, OutcomeUnknown
@@ -345,6 +347,111 @@ async def test_a_write_that_commits_by_itself_is_answered_if_it_is_cancelled_too
     assert await writing == [{"id": 1}]
 
 
+async def test_a_cancel_that_comes_late_meets_no_other_statement(
+    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is kept until the signal has gone to the server."""
+    database.execute("create table item (id int primary key)")
+    component = await serve()
+    committed, sending, released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    fetch, cancel = PooledConnection.fetch, connect_utils._cancel
+
+    async def fetch_and_tell(self: PooledConnection, query: str, *args: Any) -> Any:
+        records = await fetch(self, query, *args)
+        if query.startswith("INSERT"):
+            committed.set()
+            await sending.wait()
+        return records
+
+    async def cancel_late(**kwargs: Any) -> None:
+        sending.set()
+        await released.wait()
+        await cancel(**kwargs)
+
+    monkeypatch.setattr(PooledConnection, "fetch", fetch_and_tell)
+    monkeypatch.setattr(connect_utils, "_cancel", cancel_late)
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await committed.wait()
+    writing.cancel()
+    await sending.wait()
+    # Turns enough for everything that waits for nothing else.
+    for _ in range(50):
+        await asyncio.sleep(0)
+    in_use, _ = component.database.usage()["write"]
+    assert in_use == 1
+    assert not writing.done()
+    released.set()
+    assert await writing == [{"id": 1}]
+    in_use, _ = component.database.usage()["write"]
+    assert in_use == 0
+
+
+async def test_a_write_that_is_cancelled_twice_is_not_told_to_have_changed_nothing(
+    serve: Serve, database: Database, prefix: str, observe: Observe
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        "create function stubborn() returns trigger language plpgsql as $$ begin "
+        "begin perform pg_sleep(60); "
+        "exception when query_canceled then perform pg_sleep(0.5); end; return new; end $$",
+        "create trigger stubborn before insert on item for each row execute function stubborn()",
+    )
+    component = await serve()
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    sleeps = (
+        "exists (select from pg_stat_activity where datname = current_database() "
+        "and wait_event = 'PgSleep' and query like 'INSERT%')"
+    )
+    await observe(sleeps)
+    writing.cancel()
+    # The first cancel is on its way to the server.
+    await asyncio.sleep(0)
+    writing.cancel()
+    assert await writing == [{"id": 1}]
+
+
+async def test_a_write_that_does_not_end_leaves_the_outcome_unknown(
+    serve: Serve,
+    database: Database,
+    prefix: str,
+    observe: Observe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pooled, "LEAVING", 0.2)
+    database.execute(
+        "create table item (id int primary key)",
+        "create function stubborn() returns trigger language plpgsql as $$ begin loop "
+        "begin perform pg_sleep(60); exception when query_canceled then null; end; "
+        "end loop; end $$",
+        "create trigger stubborn before insert on item for each row execute function stubborn()",
+    )
+    component = await serve()
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await observe(
+        "exists (select from pg_stat_activity where datname = current_database() "
+        "and wait_event = 'PgSleep' and query like 'INSERT%')"
+    )
+    writing.cancel()
+    with pytest.raises(OutcomeUnknown):
+        await writing
+    database.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and query like 'INSERT%'"
+    )
+
+
 async def test_a_write_that_waits_changes_nothing_if_it_is_cancelled(
     serve: Serve, database: Database, prefix: str, observe: Observe
 ) -> None:
@@ -408,6 +515,29 @@ async def test_a_row_of_a_table_with_children_is_not_the_only_one_with_its_key(
         await call.fails("pgwamp.error.too_many_rows", "item.update", {"name": "y"}, {"id": 1})
         rows = [{"id": 1, "name": "y"}]
         await call.fails("pgwamp.error.too_many_rows", "item.update", rows=rows)
+
+
+async def test_an_index_with_another_equality_makes_no_row_the_only_one(
+    api: Start, database: Database
+) -> None:
+    call = await api(
+        "create type pair as (n numeric)",
+        "create table item (id int primary key, c pair not null, n int default 0)",
+        "create unique index on item (c record_image_ops)",
+        "insert into item values (1, row(1.0)), (2, row(1.00))",
+        "create table word (id int, w text not null, primary key (id))",
+        "create unique index on word (w text_pattern_ops)",
+    )
+    where = {"c": {"eq": {"n": "1"}}}
+    async with unchanged(database):
+        await call.fails(
+            "pgwamp.error.too_many_affected", "item.update", {"n": 1}, where, max_affected=1
+        )
+    # The same equality in another order is one.
+    await call("word.insert", {"id": 1, "w": "x"})
+    assert await call("word.upsert", {"id": 2, "w": "x"}, conflict=["w"], update=["w"]) == [
+        {"id": 1, "w": "x"}
+    ]
 
 
 async def test_a_default_reads_who_calls(api: Start) -> None:

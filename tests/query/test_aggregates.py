@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import asyncpg
@@ -136,6 +137,43 @@ def test_an_extension_has_aggregates_of_its_own(bench: Bench) -> None:
     reads = Reads(bench.scopes()["place"], max_rows=10)
     rows = bench.rows(reads.select({"columns": ["v.avg()", "v.sum()"]}))
     assert rows == [{"avg": "[2,3]", "sum": "[4,6]"}]
+
+
+def _like_int(name: str) -> str:
+    """A base type of its own, which is read and written as an integer."""
+    return f"""
+create type {name};
+create function {name}_in(cstring) returns {name} language internal immutable strict as 'int4in';
+create function {name}_out({name}) returns cstring language internal immutable strict as 'int4out';
+create type {name} (input = {name}_in, output = {name}_out, like = int4);
+"""
+
+
+def test_an_aggregate_of_a_stranger_is_not_taken_for_one_of_another_type(bench: Bench) -> None:
+    stranger = f"stranger_{uuid.uuid4().hex[:8]}"
+    bench.execute(
+        f"{_like_int('mile')} {_like_int('yard')} "
+        "create cast (yard as mile) without function as implicit; "
+        "create function mile_add(mile, mile) returns mile language internal immutable strict "
+        "as 'int4pl'; "
+        "create aggregate sum(mile) (sfunc = mile_add, stype = mile); "
+        "create table road (a mile, b yard); insert into road values ('1', '10'), ('2', '20'); "
+        f"create role {stranger}; grant create on schema public to {stranger}; "
+        f"set role {stranger}; "
+        "create function trap(yard, yard) returns yard language plpgsql as "
+        "$$ begin raise exception 'caught'; end $$; "
+        "create aggregate public.sum(yard) (sfunc = trap, stype = yard); reset role"
+    )
+    try:
+        reads = Reads(bench.scopes()["road"], max_rows=10)
+        assert bench.rows(reads.select({"columns": ["a.sum()"]})) == [{"sum": "3"}]
+        with pytest.raises(InvalidArgument, match="columns"):
+            reads.select({"columns": ["b.sum()"]})
+    finally:
+        bench.execute(
+            f"drop owned by {stranger} cascade; drop role {stranger}; drop table road; "
+            "drop type mile, yard cascade"
+        )
 
 
 @pytest.mark.usefixtures("types")

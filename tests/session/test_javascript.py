@@ -12,7 +12,7 @@ from pgwamp.component import Component
 from pgwamp.neutral import NotPortable
 from pgwamp.session import Call, Procedure
 from pgwamp.session.codec import MessageSerializer, Unreadable
-from pgwamp.session.extensions import MOST_EXTENSIONS, leave_out_undefined
+from pgwamp.session.extensions import MOST_EXTENSIONS, Extensions, leave_out_undefined
 from tests.conftest import Database, Serve
 from tests.raw import RawClient, array, encode
 from tests.servers import Addresses
@@ -109,6 +109,12 @@ async def test_a_value_means_what_json_says_of_it(
                         f"{prefix}.{ours}", array(theirs, [written]), keywords[theirs] % written
                     )
                     assert found == [[value], {"x": value}], (ours, theirs)
+
+
+def test_a_date_of_a_later_century_has_the_milliseconds_of_javascript() -> None:
+    # Crossbar reads it as a date of microseconds, and writes it as text.
+    assert Extensions()[1](253402300799.999, False) == "9999-12-31T23:59:59.999Z"
+    assert Extensions()[1](1764277333.123456, False) == "2025-11-27T21:02:13.123456Z"
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -37,7 +37,9 @@ from (
         case when min(a.category) over same = max(a.category) over same then 1 else 2 end
     from aggregate as a
     join pg_cast as c on c.casttarget = a.argument
-    where c.castcontext = 'i' and c.castfunc < 16384
+    -- An aggregate of the type itself would be the better match in its schema: in that of PostgreSQL's own,
+    -- nobody else can make one.
+    where c.castcontext = 'i' and c.castfunc < 16384 and a.schema = 'pg_catalog'
     window same as (partition by a.name, c.castsource)
 ) as found
 where categories = 1

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -18,10 +20,23 @@ from pgwamp.checks.finding import Finding
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.settings import Settings
 
+#: Seconds that the topics of all tables are compared.
+MOST_SECONDS = 2.0
 #: The place of a value in a template.
 _VALUE = re.compile(r"\{[^{}]+\}")
 #: TRUNCATE has no row that a template could take values of.
 _ROW_SUFFIXES = [suffix for operation, suffix in EVENT_SUFFIX.items() if operation != "truncate"]
+
+
+@dataclass(slots=True)
+class _Node:
+    """Topics that begin alike.
+
+    :ivar topic: the one that ends here.
+    """
+
+    parts: dict[str, _Node] = field(default_factory=dict)
+    topic: str | None = None
 
 
 class _Table(NamedTuple):
@@ -49,9 +64,10 @@ def _findings(naming: Naming, tables: list[_Table]) -> Iterator[Finding]:
     for table in tables:
         for topic in _topics(naming, table):
             owners.setdefault(topic, []).append(table)
-    topics = "\n".join(owners)
+    tree = _tree(owners)
+    ending = time.monotonic() + MOST_SECONDS
     for table in tables:
-        if table.template is None or (found := _clash(table, topics, owners)) is None:
+        if table.template is None or (found := _clash(table, tree, owners, ending)) is None:
             continue
         topic, owner = found
         problem = (
@@ -60,6 +76,9 @@ def _findings(naming: Naming, tables: list[_Table]) -> Iterator[Finding]:
             "subscribers of the other; give it a part of its own in the place of a value, such as "
             "the name of the table"
         )
+        yield Finding("events", problem, level="advice")
+    if time.monotonic() > ending:
+        problem = "there are too many topics with values in them to compare all with one another"
         yield Finding("events", problem, level="advice")
 
 
@@ -77,34 +96,62 @@ def _of_rows(table: _Table) -> list[str]:
     return list(dict.fromkeys(filter(None, made)))
 
 
+def _tree(topics: Iterable[str]) -> _Node:
+    """The topics by their parts, one after the other."""
+    tree = _Node()
+    for topic in topics:
+        node = tree
+        for part in topic.split("."):
+            node = node.parts.setdefault(part, _Node())
+        node.topic = topic
+    return tree
+
+
 def _clash(
-    table: _Table, topics: str, owners: dict[str, list[_Table]]
+    table: _Table, tree: _Node, owners: dict[str, list[_Table]], ending: float
 ) -> tuple[str, _Table] | None:
     """A topic of another table that the template of this one can make, and that table.
 
     Where both have a value in the same places they share a topic on purpose.
     """
     for mine in _of_rows(table):
-        pattern = r"\.".join(map(_pattern, mine.split(".")))
-        for match in re.finditer(f"^{pattern}$", topics, re.MULTILINE):
-            topic = match[0]
+        for topic in _alike(tree, mine.split(".")):
+            if time.monotonic() > ending:
+                return None
             others = (owner for owner in owners[topic] if owner is not table)
             if (other := next(others, None)) is not None and _takes_place(mine, topic):
                 return topic, other
     return None
 
 
+def _alike(node: _Node, parts: Sequence[str]) -> Iterator[str]:
+    """The topics that can be the same as one of these parts."""
+    if not parts:
+        if node.topic is not None:
+            yield node.topic
+        return
+    first, *rest = parts
+    for part, further in node.parts.items():
+        if _is_alike(first, part):
+            yield from _alike(further, rest)
+
+
+def _is_alike(mine: str, theirs: str) -> bool:
+    """Whether two parts of topics can be the same: of values nobody knows how long they are."""
+    if mine == theirs or "{}" in theirs:
+        return True
+    before, *between = mine.split("{}")
+    if not between:
+        return False
+    after = between[-1]
+    fits = theirs.startswith(before) and theirs.endswith(after)
+    return fits and len(theirs) > len(before) + len(after)
+
+
 def _takes_place(mine: str, theirs: str) -> bool:
     """Whether a value stands for a part that is plain in the other, or nothing varies there."""
     pairs = zip(mine.split("."), theirs.split("."), strict=True)
     return "{}" not in theirs or any("{}" in a and "{}" not in b for a, b in pairs)
-
-
-def _pattern(part: str) -> str:
-    """The parts of topics that can be the same as this one: at most one run of anything in each."""
-    first, *rest = part.split("{}")
-    same = re.escape(first) + (r"[^.\n]+" + re.escape(rest[-1]) if rest else "")
-    return rf"(?:{same}|[^.\n]*\{{\}}[^.\n]*)"
 
 
 _TABLES = """

@@ -6,10 +6,10 @@ import os
 import shutil
 
 import typer
-from sqlalchemy import make_url
 
 from pgwamp.cli.context import load_settings
-from pgwamp.errors import StartError
+from pgwamp.database_url import parse_database_url
+from pgwamp.errors import SettingsError, StartError
 
 #: For typer: what it does not know is for psql.
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -19,12 +19,18 @@ def psql(context: typer.Context) -> None:
     """Open psql on the database, that of `pgwamp dev` where one runs here; ARGS are for psql."""
     settings = load_settings(database=True, quiet=True)
     # As the login of events: where there are two, that of calls owns nothing.
-    url = make_url(settings.database.events_dsn()).set(drivername="postgresql")
+    url = parse_database_url(settings.database.events_dsn()).set(drivername="postgresql")
     environment = dict(os.environ)
-    if url.password:
-        # In the command line every user of the machine could read it.
-        environment["PGPASSWORD"] = str(url.password)
-        url = url._replace(password=None)
+    # In the command line every user of the machine could read it.
+    password = url.password or url.query.get("password")
+    if password:
+        environment["PGPASSWORD"] = str(password)
+    if "sslpassword" in url.query:
+        raise SettingsError(
+            "psql would show the sslpassword of the database's address to every user of the "
+            "machine: use a key without a password, in a file that only you can read"
+        )
+    url = url._replace(password=None).difference_update_query(["password"])
     program = shutil.which("psql") or _embedded()
     # The embedded one finds what belongs to it by this path.
     os.execve(program, [program, url.render_as_string(), *context.args], environment)

@@ -121,23 +121,43 @@ class PooledConnection(asyncpg.Connection):
         """
         fetching = asyncio.ensure_future(self.fetch(sql, *parameters))
         try:
-            try:
-                return await asyncio.shield(fetching)
-            except asyncio.CancelledError as cancelled:
-                driver: Any = self
-                # What asyncpg itself does, but that it forgets the answer.
-                driver._cancel_current_command(asyncio.get_running_loop().create_future())
-                async with asyncio.timeout(LEAVING):
-                    try:
-                        return await asyncio.shield(fetching)
-                    except asyncpg.QueryCanceledError:
-                        raise cancelled from None
+            return await asyncio.shield(fetching)
+        except asyncio.CancelledError as cancelled:
+            records = await self._cancelled(fetching)
+            if records is None:
+                raise cancelled from None
+            return records
         except CONNECTION_ERRORS:
-            fetching.cancel()
-            # asyncpg takes a lost connection out of the hands of who has it.
-            with suppress(asyncpg.InterfaceError):
-                self.terminate()
+            self._give_up()
             raise OutcomeUnknown() from None
+
+    async def _cancelled(self, fetching: asyncio.Future[Any]) -> list[asyncpg.Record] | None:
+        """Cancel a statement in the server; None if that has come in time.
+
+        What asyncpg itself does, but that it forgets the answer. Another caller gets the connection
+        when the signal has gone: it would meet the next statement.
+        """
+        driver: Any = self
+        sent = asyncio.get_running_loop().create_future()
+        driver._cancel_current_command(sent)
+        if not await _outlast({fetching, sent}, LEAVING):
+            self._give_up()
+        if not fetching.done():
+            fetching.cancel()
+            raise OutcomeUnknown()
+        try:
+            records: list[asyncpg.Record] = fetching.result()
+        except asyncpg.QueryCanceledError:
+            return None
+        except CONNECTION_ERRORS:
+            self._give_up()
+            raise OutcomeUnknown() from None
+        return records
+
+    def _give_up(self) -> None:
+        # asyncpg takes a lost connection out of the hands of who has it.
+        with suppress(asyncpg.InterfaceError):
+            self.terminate()
 
     @contextmanager
     def nesting(self) -> Iterator[None]:
@@ -212,3 +232,14 @@ class PooledConnection(asyncpg.Connection):
 def _written(value: Any) -> str:
     """A parameter of a type whose values come as text, as PostgreSQL reads it."""
     return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+async def _outlast(futures: set[asyncio.Future[Any]], seconds: float) -> bool:
+    """Wait for all, also where this is cancelled again; return whether all are done in time."""
+    loop = asyncio.get_running_loop()
+    ending = loop.time() + seconds
+    pending = futures
+    while pending and loop.time() < ending:
+        with suppress(asyncio.CancelledError):
+            _, pending = await asyncio.wait(pending, timeout=ending - loop.time())
+    return not pending

@@ -115,14 +115,16 @@ class Topics:
             if topic.get("template")
         }
         properties = []
+        # Two templates may differ in the names of their values alone.
+        indexed: dict[str, dict[str, None]] = {}
         for name, own in payloads.items():
             if name not in patterns:
                 properties.append(property(name, " | ".join(own)))
                 continue
             fitting = [p for other, p in payloads.items() if patterns[name].fullmatch(other)]
-            union = " | ".join(dict.fromkeys(chain(own, *fitting)))
             pattern = "${string}".join(_escaped(part) for part in _PLACE.split(name))
-            properties.append(f"[topic: `{pattern}`]: {union};")
+            indexed.setdefault(pattern, {}).update(dict.fromkeys(chain(own, *fitting)))
+        properties += [f"[topic: `{p}`]: {' | '.join(union)};" for p, union in indexed.items()]
         return properties
 
 

@@ -9,7 +9,7 @@ serving names its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import cbor2
@@ -24,6 +24,9 @@ TagReader = Callable[[Any, bool], Any]
 MOST_EXTENSIONS = 5_000
 _AS_TEXT = "write it as a string"
 _NO_DATE = NotPortable("a date that cannot be read", _AS_TEXT)
+#: Seconds since 1970 up to which a double tells microseconds apart.
+_EXACT_SECONDS = 2**32
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: MessagePack's own extension; all others are of applications.
 _TIMESTAMP = -1
 
@@ -109,6 +112,9 @@ def _read_date_text(value: Any, _: bool) -> Any:
 
 def _read_date_number(value: Any, _: bool) -> Any:
     try:
+        if isinstance(value, float) and abs(value) > _EXACT_SECONDS:
+            # A double has no more digits there, and a Date has milliseconds.
+            return _moment(_EPOCH + timedelta(milliseconds=round(value * 1000)))
         return _moment(datetime.fromtimestamp(value, UTC))
     except (TypeError, ValueError, OverflowError, OSError):
         return _NO_DATE
