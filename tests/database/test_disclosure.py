@@ -100,6 +100,26 @@ async def test_the_names_of_an_error_are_those_that_the_role_may_see(call: Calls
     assert "high" not in overloads
 
 
+async def test_an_upsert_by_a_computed_key_names_the_other_keys_that_the_role_may_see(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        "create table ticket (id int generated always as identity primary key, code text unique)",
+        f"grant select (id), insert (code) on ticket to {anna}",
+        f"grant select (id) on ticket to {ben}",
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+    problem = 'conflict: rows cannot give "id", which the server computes: '
+    for row in ({"id": 1, "code": "a"}, {"code": "a"}):
+        error = await call.fails(INVALID, "ticket.upsert", row)
+        assert error.message == f"{problem}name another unique key (code), or use update"
+        error = await call.fails(INVALID, "ticket.upsert", row, by="reader")
+        assert error.message == (
+            f"{problem}use update for rows that are there, and insert for new ones"
+        )
+
+
 async def test_a_label_of_a_column_that_the_role_may_not_see_is_not_told(call: Calls) -> None:
     error = await call.fails(DENIED, "item.select", where={"mood": "nope"})
     assert error.message == "permission denied for table item"

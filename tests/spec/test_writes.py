@@ -319,7 +319,9 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("stock.upsert", {"rows": A1, "resolution": "replace"}, "resolution", '"merge" or "ignore"'),
     ("stock.upsert", {"rows": A1, "update": ["nope"]}, "update", 'no column "nope"'),
     ("stock.upsert", {"rows": A1, "update": []}, "update", "at least one"),
-    ("product.upsert", {"rows": {"sku": "s1"}}, "rows", 'column "id"'),
+    ("product.upsert", {"rows": {"sku": "s1"}}, "conflict", "unique key (sku; vendor, code), or"),
+    ("product.upsert", {"rows": {"id": 100, "qty": 1}}, "conflict", 'cannot give "id"'),
+    ("product.upsert", {"csv": "id,qty\n100,1\n"}, "conflict", 'cannot give "id"'),
     ("stock.delete", {}, "where", 'give "all" to mean every row'),
     *(
         ("stock.delete", {"where": where}, "where", 'give "all" to mean every row')

@@ -42,21 +42,49 @@ class Conflict:
         )
 
 
+def conflict_key(
+    relation: Relation, given: Any, limits: LimitSettings, *, keyless: bool = False
+) -> tuple[str, ...]:
+    """Return the columns of the unique key that ``conflict`` names, or of the primary key.
+
+    :param keyless: rows may lack a key that has a default.
+    :raises InvalidArgument: there is no such key, or rows have to give it and cannot.
+    """
+    columns = _key(relation, given, limits)
+    computed = [name for name in columns if relation.by_name[name].generated]
+    if computed and not keyless:
+        raise UnknownName(
+            "conflict",
+            f'rows cannot give "{computed[0]}", which the server computes: ',
+            [
+                Known(", ".join(unique), columns=unique)
+                for unique in relation.unique
+                if not any(relation.by_name[name].generated for name in unique)
+            ],
+            lambda known: (
+                f"name another unique key ({'; '.join(known[:_MOST_TOLD])}), or use update"
+                if known
+                else "use update for rows that are there, and insert for new ones"
+            ),
+        ).about(relation.key, computed[0])
+    return columns
+
+
 def parse_conflict(
     relation: Relation,
+    columns: tuple[str, ...],
     request: Mapping[str, Any],
     groups: Sequence[tuple[str, ...]],
     limits: LimitSettings,
     *,
     keyless: bool = False,
 ) -> Conflict:
-    """``conflict``, ``resolution`` and ``update`` of a request.
+    """``resolution`` and ``update`` of a request whose ``conflict`` is these columns.
 
     :param groups: the sets of columns that rows give.
     :param keyless: rows may lack a key that has a default: nothing is in the way of these.
     :raises InvalidArgument: naming the argument.
     """
-    columns = _key(relation, request.get("conflict"), limits)
     resolution = "merge" if request.get("resolution") is None else request["resolution"]
     if resolution not in ("merge", "ignore"):
         raise InvalidArgument("resolution", 'expected "merge" or "ignore"')

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from pgwamp.catalog.model import Relation
 from pgwamp.errors import InvalidArgument, below
-from pgwamp.query.conflict import Conflict, parse_conflict
+from pgwamp.query.conflict import Conflict, conflict_key, parse_conflict
 from pgwamp.query.dialect import quoted
 from pgwamp.query.expressions import table_of
 from pgwamp.query.rows import writable_column
@@ -60,12 +60,13 @@ def csv_load(
         raise InvalidArgument("csv", "expected a text whose first line names the columns")
     # Spreadsheets write it.
     data = data.removeprefix(codecs.BOM_UTF8)
+    key = conflict_key(relation, request.get("conflict"), limits) if upsert else ()
     columns = _columns(relation, data)
     # COPY refuses tables with row level security, and passes by rules.
     straight = not (upsert or relation.row_security or relation.has_rules)
     if straight and relation.kind == "table":
         return Load(data, relation.schema, relation.name, columns)
-    conflict = parse_conflict(relation, request, [columns], limits) if upsert else None
+    conflict = parse_conflict(relation, key, request, [columns], limits) if upsert else None
     return Load(
         data,
         "pg_temp",

@@ -16,7 +16,7 @@ from pgwamp.query.bounds import at_most, only_one, small_row
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition
-from pgwamp.query.conflict import Conflict, parse_conflict
+from pgwamp.query.conflict import Conflict, conflict_key, parse_conflict
 from pgwamp.query.dialect import builtin, count, equal, quoted
 from pgwamp.query.expressions import from_rows, row_parameter, rows_parameter, table_of
 from pgwamp.query.limits import Values
@@ -118,10 +118,13 @@ class Writes:
         With defaults for what is missing, a row without its key is a new one.
         """
         values = Values(self._limits)
-        rows = self._rows(request, values)
         keyless = request.get("missing") == "default"
+        # Before the rows: of a key that they cannot give, their error would say to leave it out.
+        key = conflict_key(self._relation, request.get("conflict"), self._limits, keyless=keyless)
+        rows = self._rows(request, values)
         conflict = parse_conflict(
             self._relation,
+            key,
             request,
             [g.columns for g in rows.groups],
             self._limits,
