@@ -414,7 +414,19 @@ async def test_a_call_that_could_never_answer_says_how_to_call(
     assert caught.value.uri == "wamp.error.invalid_argument"
     error = await Follower(client, f"{prefix}.plain.follow").error()
     assert error.uri == "pgwamp.error.not_watched"
-    assert "wamp.watch('plain')" in error.message
+    assert "wamp.watch('public.plain')" in error.message
+
+
+async def test_the_cure_for_a_table_that_is_not_watched_works_wherever_the_table_is(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute("create schema app", 'create table app."John\'s post" (id int primary key)')
+    await serve(expose={"schemas": ["app"], "alias": {"John's post": "post"}})
+    client = await connect()
+    error = await Follower(client, f"{prefix}.post.follow").error()
+    assert error.uri == "pgwamp.error.not_watched"
+    database.execute(error.message.partition("watch it with ")[2])
+    await Follower(client, f"{prefix}.post.follow").begun()
 
 
 async def test_an_expired_cursor_says_how_to_start_over(

@@ -17,7 +17,8 @@ from pgwamp.pgtypes import loads
 from pgwamp.replay.event_filter import EventFilter
 
 _TABLE = """
-select c.oid::bigint as oid, w.options::text as options, w.condition
+select c.oid::bigint as oid, w.options::text as options, w.condition,
+    quote_literal(format('%I.%I', n.nspname, c.relname)) as literal
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 left join wamp.watch as w on w.relation = c.oid
@@ -78,14 +79,14 @@ class TableSubject:
         row = await self._find(connection)
         await database.require_select(connection, caller, row["oid"], self.name)
         if watched and row["options"] is None:
-            raise self._not_watched()
+            raise self._not_watched(row["literal"])
         return EventFilter(caller, relation=row["oid"])
 
     async def watched(self, connection: asyncpg.Connection[Any]) -> Watched:
         """How the table is watched. Raises :class:`NotWatched`."""
         row = await self._find(connection)
         if row["options"] is None:
-            raise self._not_watched()
+            raise self._not_watched(row["literal"])
         layout = None
         if row["condition"] is not None:
             told = await connection.fetchval(_LAYOUT, row["oid"])
@@ -98,9 +99,13 @@ class TableSubject:
             raise NotWatched(f"there is no table {self.name} any more, or it has another name")
         return row
 
-    def _not_watched(self) -> NotWatched:
+    def _not_watched(self, literal: str) -> NotWatched:
+        """Return the error with its cure.
+
+        :param literal: the table's whole name as SQL takes it: whatever the search path is.
+        """
         return NotWatched(
-            f"nothing is published of {self.name}: watch it with select wamp.watch('{self.name}')"
+            f"nothing is published of {self.name}: watch it with select wamp.watch({literal})"
         )
 
 
