@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,65 @@ def test_a_value_of_another_form_is_one_line_without_the_value(
     assert name.rpartition("__")[0] in line
     assert SECRET not in line
     assert "\n" not in line
+
+
+IN_FILE = '[database]\nurl = "postgresql://u@file/d"\n'
+URL = "postgresql://u@variable/d"
+
+
+@pytest.mark.parametrize(
+    ("toml", "variables", "named"),
+    [
+        ("", {"DATABASE_URL": URL}, "DATABASE_URL"),
+        ("", {"PGWAMP_DATABASE__URL": URL}, "PGWAMP_DATABASE__URL"),
+        ("", {"DATABASE_URL": "", "PGWAMP_DATABASE__URL": URL}, "PGWAMP_DATABASE__URL"),
+        ("", {"DATABASE_URL": "x", "PGWAMP_DATABASE__URL": URL}, "PGWAMP_DATABASE__URL"),
+        (IN_FILE, {}, "database.url"),
+        (IN_FILE, {"DATABASE_URL": ""}, "database.url"),
+        (IN_FILE, {"PGWAMP_DATABASE__POOL_MAX": "5"}, "database.url"),
+        (IN_FILE, {"DATABASE_URL": URL}, "DATABASE_URL"),
+    ],
+)
+def test_errors_name_where_the_address_of_the_database_is_set(
+    load: Any, toml: str, variables: dict[str, str], named: str
+) -> None:
+    database = load(toml, **variables).database
+    assert database.url_setting == database.events_setting == named
+
+
+def test_errors_name_the_file_that_a_variable_names(load: Any, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(URL)
+    assert load(DATABASE_URL_FILE=str(tmp_path / "url")).database.url_setting == "DATABASE_URL_FILE"
+    (tmp_path / "url").write_text("foo")
+    with pytest.raises(SettingsError, match=r"expected .* \(set in DATABASE_URL_FILE\)$"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("toml", "variables", "places"),
+    [
+        ("", {"DATABASE_URL": "foo"}, ["DATABASE_URL"]),
+        ('[database]\nurl = "foo"\n', {}, ["pgwamp.toml"]),
+        (IN_FILE, {"PGWAMP_DATABASE__POOL_MAX": "many"}, ["PGWAMP_DATABASE__POOL_MAX"]),
+        (
+            "[database]\npool_min = 5\n",
+            {"PGWAMP_DATABASE__POOL_MAX": "1"},
+            ["pgwamp.toml and PGWAMP_DATABASE__POOL_MAX"],
+        ),
+        (
+            '[log]\nlevel = "loud"\n',
+            {"DATABASE_URL": "foo"},
+            ["DATABASE_URL", "pgwamp.toml"],
+        ),
+        ('[expose]\nschemas = ["public"]\n[router]\nurll = ""\n', {}, ["pgwamp.toml"]),
+    ],
+)
+def test_each_wrong_value_is_told_with_the_place_that_it_comes_from(
+    load: Any, toml: str, variables: dict[str, str], places: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(toml, **variables)
+    assert re.findall(r"\(set in ([^)]*)\)(?:; |$)", str(caught.value)) == places
 
 
 def test_tables_take_keys_one_by_one_or_as_json(load: Any) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from pgwamp.errors import SettingsError
-from pgwamp.variables import ENV_PREFIX
+from pgwamp.variables import ENV_PREFIX, FILE_SUFFIX, URL_VARIABLE
 
 #: A key of a setting as a variable can name it: no position in a list, no URL.
 _VARIABLE_PART = re.compile(r"[A-Za-z_]\w*")
@@ -67,8 +67,73 @@ def _named(part: int | str) -> str:
     return "(a URL)" if "://" in str(part) else str(part)
 
 
+class Sources:
+    """Where the value of each setting comes from, as errors name it.
+
+    :param file: the configuration file.
+    :param data: what it sets.
+    :param environ: the environment.
+    :param variables: the values that it gives to settings, those of files among them.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        data: Mapping[str, Any],
+        environ: Mapping[str, str],
+        variables: Mapping[str, str],
+    ):
+        self._file = file
+        self._data = data
+        self._variables = {
+            name: name + FILE_SUFFIX if name + FILE_SUFFIX in environ else name
+            for name, value in variables.items()
+            if value or name != URL_VARIABLE  # that one sets nothing when it is empty
+        }
+
+    def _variable_of(self, location: tuple[int | str, ...]) -> str | None:
+        """Return the variable that sets a key, or a section that holds it; None if none does."""
+        parts = _variable_parts(location)
+        names = [_variable(parts[:end]) for end in range(len(parts), 0, -1)]
+        if parts == ["database", "url"]:
+            names.append(URL_VARIABLE)
+        return next((self._variables[name] for name in names if name in self._variables), None)
+
+    def setting(self, location: tuple[str, ...]) -> str | None:
+        """Return what sets a key: a variable, or the key in the file; None if nothing does."""
+        return self._variable_of(location) or (
+            ".".join(location) if self._is_in_file(location) else None
+        )
+
+    def place(self, location: tuple[int | str, ...]) -> str:
+        """Return where to correct a key; of a section that several places set, all of these."""
+        if found := self._variable_of(location):
+            return found
+        variable = _variable(_variable_parts(location))
+        places = [v for name, v in self._variables.items() if name.startswith(f"{variable}__")]
+        if self._is_in_file(location):
+            places.insert(0, str(self._file))
+        return " and ".join(places) or variable
+
+    def _is_in_file(self, location: tuple[int | str, ...]) -> bool:
+        found: Any = self._data
+        for part in _variable_parts(location):
+            if not isinstance(found, Mapping) or part not in found:
+                return False
+            found = found[part]
+        return True
+
+
+def _variable(parts: Sequence[str]) -> str:
+    return ENV_PREFIX + "__".join(parts).upper()
+
+
+def _variable_parts(location: tuple[int | str, ...]) -> list[str]:
+    return list(itertools.takewhile(_VARIABLE_PART.fullmatch, map(str, location)))
+
+
 def explain(
-    error: ValidationError, file: Path | None, model: type[BaseModel], hidden: Set[str]
+    error: ValidationError, sources: Sources, model: type[BaseModel], hidden: Set[str]
 ) -> str:
     """One line for each wrong key, never with the value of a secret."""
     lines = []
@@ -77,11 +142,9 @@ def explain(
         key = ".".join(_named(part) for part in location if part != "[key]")
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, location[:-1], hidden)
-            lines.append(f"{key}: unknown setting{_suggest(str(location[-1]), known)}")
+            problem = f"unknown setting{_suggest(str(location[-1]), known)}"
         else:
             message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message[:1].lower()}{message[1:]}")
-    path = itertools.takewhile(_VARIABLE_PART.fullmatch, map(str, error.errors()[0]["loc"]))
-    variable = ENV_PREFIX + "__".join(path).upper()
-    place = f"{file} or {variable}" if file else variable
-    return "; ".join(lines) + f" (set in {place})"
+            problem = f"{message[:1].lower()}{message[1:]}"
+        lines.append(f"{key}: {problem} (set in {sources.place(location)})")
+    return "; ".join(lines)

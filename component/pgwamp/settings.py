@@ -33,11 +33,12 @@ from pgwamp.database_url import as_dsn, parse_database_url, place_of
 from pgwamp.errors import SettingsError
 from pgwamp.formats import Channel, Duration, Prefix, RoleName, RouterUrl, Topic, Topics
 from pgwamp.secret_values import HEX_KEY, files_of_urls, holds_secret
-from pgwamp.setting_errors import explain, refuse_unknown_variables
-from pgwamp.variables import nested, with_files
+from pgwamp.setting_errors import Sources, explain, refuse_unknown_variables
+from pgwamp.variables import URL_VARIABLE, nested, with_files
 
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
+_URL = ("database", "url")
 #: What the settings know beside settings.
 _NO_SETTINGS = {"folder"}
 
@@ -80,6 +81,9 @@ class DatabaseSettings(_Section):
     #: Seconds to wait for a free connection.
     acquire_timeout: float = Field(10, gt=0)
 
+    #: Where ``url`` is set, as errors name it.
+    _url_setting: str = PrivateAttr(URL_VARIABLE)
+
     @model_validator(mode="after")
     def _bounds(self) -> DatabaseSettings:
         direct = self.events_url.get_secret_value() or self.listen_url.get_secret_value()
@@ -106,7 +110,12 @@ class DatabaseSettings(_Section):
         """The setting that :meth:`events_dsn` comes from, as errors name it."""
         if self.events_url.get_secret_value():
             return "database.events_url"
-        return "database.listen_url" if self.listen_url.get_secret_value() else "DATABASE_URL"
+        return "database.listen_url" if self.listen_url.get_secret_value() else self.url_setting
+
+    @property
+    def url_setting(self) -> str:
+        """Where ``url`` is set, as errors name it."""
+        return self._url_setting
 
     def user_of(self, role: str) -> str:
         """The user that logs in for the calls of a role in ``logins``."""
@@ -359,6 +368,7 @@ class Settings(_Section):
             {k: v for k, v in os.environ.items() if not _OTHER_VARIABLES.fullmatch(k)}
         )
         refuse_unknown_variables(variables, cls, _NO_SETTINGS)
+        sources = Sources(file, data, os.environ, variables)
         given_here = _merge(_from_database_url(variables), nested(variables, cls))
         values = _merge(_merge(data, given_here), overrides)
         if wrong := _NO_SETTINGS & values.keys():
@@ -369,8 +379,9 @@ class Settings(_Section):
         try:
             settings = cls.model_validate({**values, "folder": folder}, context={"folder": folder})
         except ValidationError as error:
-            place = file if data else None
-            raise SettingsError(explain(error, place, cls, _NO_SETTINGS)) from None
+            raise SettingsError(explain(error, sources, cls, _NO_SETTINGS)) from None
+        if "url" not in overrides.get("database", {}) and (setting := sources.setting(_URL)):
+            settings.database._url_setting = setting
         settings._file = file if data else None
         settings._read_from = tuple(named)
         return settings
@@ -416,7 +427,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _from_database_url(environ: Mapping[str, str]) -> dict[str, Any]:
-    url = environ.get("DATABASE_URL")
+    url = environ.get(URL_VARIABLE)
     return {"database": {"url": url}} if url else {}
 
 

@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from pgwamp.errors import SettingsError
 
 ENV_PREFIX = "PGWAMP_"
-_FILE = "_FILE"
+#: The variable of ``database.url`` that platforms set; ``PGWAMP_DATABASE__URL`` wins over it.
+URL_VARIABLE = "DATABASE_URL"
+FILE_SUFFIX = "_FILE"
 
 
 def with_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Path]]:
@@ -28,9 +30,9 @@ def with_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Path]]:
     values: dict[str, str] = {}
     named: list[Path] = []
     for name in sorted(environ):
-        if not (name.startswith(ENV_PREFIX) or name in ("DATABASE_URL", "DATABASE_URL_FILE")):
+        if not (name.startswith(ENV_PREFIX) or name in (URL_VARIABLE, URL_VARIABLE + FILE_SUFFIX)):
             continue
-        setting = name.removesuffix(_FILE)
+        setting = name.removesuffix(FILE_SUFFIX)
         if setting == name:
             values[name] = environ[name]
             continue

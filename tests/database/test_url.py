@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pgwamp import migrations
 from pgwamp.database.connect import connect_through_pooler
 from pgwamp.database_url import as_dsn, for_asyncpg, parse_database_url, place_of
+from pgwamp.settings import Settings
 from tests.checks.conftest import ask
 from tests.conftest import Database, MakeSettings
 from tests.servers import CALLS, EVENTS, Addresses
@@ -52,6 +55,19 @@ async def test_all_hosts_are_named_when_none_answers(make_settings: MakeSettings
     answers = await ask(make_settings(database={"url": url}))
     line = answers.said("no PostgreSQL answers at 127.0.0.1:1,127.0.0.1:2: start it")
     assert "s3cret" not in line
+
+
+async def test_an_address_of_the_file_is_corrected_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pgwamp.toml").write_text('[database]\nurl = "postgresql://u@127.0.0.1:1/d"\n')
+    exposed = {"schemas": ["public"]}
+    answers = await ask(Settings.load(None, expose=exposed))
+    answers.said("no PostgreSQL answers at 127.0.0.1:1: start it, or correct database.url (")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u@127.0.0.1:2/d")
+    answers = await ask(Settings.load(None, expose=exposed))
+    answers.said("no PostgreSQL answers at 127.0.0.1:2: start it, or correct DATABASE_URL (")
 
 
 @pytest.mark.parametrize(

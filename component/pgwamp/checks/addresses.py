@@ -80,7 +80,7 @@ async def connected(database: DatabaseSettings) -> AsyncIterator[Connections]:
 def _addresses(database: DatabaseSettings) -> dict[str, Address]:
     """The addresses by URL; the same one may be named by several settings."""
     found = [
-        Address("database", "DATABASE_URL", database.dsn()),
+        Address("database", database.url_setting, database.dsn()),
         Address("database (events)", database.events_setting, database.events_dsn()),
         Address("database (replica)", "database.replica_url", database.read_dsn(), needed=False),
     ]
@@ -112,8 +112,8 @@ async def check_same_database(settings: Settings, made: Connections) -> list[Fin
     return [
         Finding(
             address.part,
-            f"{address.setting} is another database than DATABASE_URL: what is read there is not "
-            f"what was written here; correct {address.setting}",
+            f"{address.setting} is another database than {settings.database.url_setting}: what is "
+            f"read there is not what was written here; correct {address.setting}",
         )
         for address, identity in known.items()
         if identity not in (None, expected)

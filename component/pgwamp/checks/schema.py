@@ -32,7 +32,7 @@ async def missing_schemas(settings: Settings, connection: asyncpg.Connection[Any
     return [f"expose.schemas: {row['problem']}" for row in rows]
 
 
-async def check_server(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+async def check_server(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
     """Whether the server is of a version that is served, and can be written to."""
     version = int(await connection.fetchval("select current_setting('server_version_num')"))
     if version < OLDEST_VERSION:
@@ -40,7 +40,8 @@ async def check_server(_: Settings, connection: asyncpg.Connection[Any]) -> list
     if await connection.fetchval("select pg_is_in_recovery()"):
         problem = (
             "the server is a standby, where no event can be written: name the primary in "
-            "DATABASE_URL and database.events_url, and this one in database.replica_url"
+            f"{settings.database.url_setting} and database.events_url, and this one in "
+            "database.replica_url"
         )
         return [Finding("database", problem)]
     return []

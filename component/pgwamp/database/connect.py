@@ -138,9 +138,7 @@ def is_disturbing(setting: str) -> bool:
     return setting in UNDISTURBED or setting == "transaction_timeout"
 
 
-def connection_problem(
-    error: BaseException, dsn: str, setting: str = "DATABASE_URL"
-) -> tuple[StartError, bool]:
+def connection_problem(error: BaseException, dsn: str, setting: str) -> tuple[StartError, bool]:
     """Why no connection could be made, as one line that names the cure; never the password.
 
     :param setting: that ``dsn`` comes from.

@@ -167,7 +167,7 @@ class Pools:
             dsn = settings.login_dsn(role, read_only=on_replica)
         else:
             dsn = settings.read_dsn() if on_replica else settings.dsn()
-        setting = f"database.logins.{role}" if role else "DATABASE_URL"
+        setting = f"database.logins.{role}" if role else settings.url_setting
         return dsn, "database.replica_url" if on_replica else setting
 
     async def _move_reads(self) -> None:

@@ -88,7 +88,8 @@ class Replica:
         except (*CONNECTION_ERRORS, asyncpg.PostgresError):
             return None
         if None not in (theirs, ours) and theirs != ours:
-            return f"{_SETTING} is another database than DATABASE_URL: correct {_SETTING}"
+            ours_setting = self._settings.url_setting
+            return f"{_SETTING} is another database than {ours_setting}: correct {_SETTING}"
         return None
 
     async def _identity(self, dsn: str) -> tuple[int, int] | None:
