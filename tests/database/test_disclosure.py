@@ -100,6 +100,88 @@ async def test_the_names_of_an_error_are_those_that_the_role_may_see(call: Calls
     assert "high" not in overloads
 
 
+async def test_a_role_that_may_read_some_columns_is_told_to_name_them(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        *SCHEMA,
+        "insert into vault (vault_id) values (1)",
+        "insert into item (item_id, label, vault_id) values (1, 'a', 1)",
+        f"grant select (item_id, label, vault_id), insert, update, delete on item to {anna}",
+        f"grant select (vault_id) on vault to {anna}",
+        access={"roles": {"anonymous": anna, "nobody": ben}},
+    )
+
+    async def sink(_: Any) -> None:
+        raise AssertionError("nothing is sent")
+
+    told = "permission denied for table {}: the role may not read every column; " + (
+        "name the columns that it may read in "
+    )
+    part: dict[str, Any] = {"columns": ["label"]}
+    cases: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str]] = [
+        ("item.select", (), {}, "item", "columns"),
+        ("item.select", (), {"format": "csv"}, "item", "columns"),
+        ("item.get", (1,), {}, "item", "columns"),
+        ("item.insert", ({"item_id": 2},), {}, "item", "returning"),
+        ("item.insert", ({"item_id": 2},), {"returning": True}, "item", "returning"),
+        ("item.update", ({"label": "b"}, {"item_id": 1}), {}, "item", "returning"),
+        ("item.upsert", ({"item_id": 1, "label": "b"},), {}, "item", "returning"),
+        ("item.delete", ({"item_id": 1},), {}, "item", "returning"),
+        ("item.select", (), {**part, "include": "vault"}, "vault", "include.vault.columns"),
+        ("item.select", (), {**part, "include": ["vault"]}, "vault", "include.vault.columns"),
+        (
+            "vault.select",
+            (),
+            {
+                "columns": ["vault_id"],
+                "include": {"item": {**part, "include": {"v:vault": {}}}},
+            },
+            "vault",
+            "include.item.include.v:vault.columns",
+        ),
+    ]
+    for name, args, kwargs, table, argument in cases:
+        error = await call.fails(DENIED, name, *args, **kwargs)
+        assert error.message.startswith(told.format(table) + argument), (name, kwargs)
+        assert error.details["argument"] == argument
+        assert error.details["sqlstate"] == "42501"
+        assert not [word for word in ("price", "mood", "code") if word in error.message]
+    with pytest.raises(CallError, match="name the columns that it may read in columns"):
+        await anext(call.streamed("item.select", sink))
+    assert await call("item.select", **part) == [{"label": "a"}]
+    assert await call("item.delete", {"item_id": 1}, returning=False) == 1
+
+
+async def test_a_refusal_that_has_another_cause_is_told_as_it_is(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        *SCHEMA,
+        "create policy none on item for insert with check (false)",
+        "create policy every on item for select using (true)",
+        "alter table item enable row level security",
+        f"grant select (item_id, label), insert on item to {anna}",
+        f"grant select on item to {ben}",
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+    for name, args, kwargs in (
+        ("item.select", (), {"columns": ["price"]}),
+        ("item.count", ({"price": 1},), {}),
+        ("item.delete", ({"item_id": 1},), {"returning": False}),
+    ):
+        error = await call.fails(DENIED, name, *args, **kwargs)
+        assert error.message == "permission denied for table item"
+    error = await call.fails(DENIED, "item.insert", {"item_id": 1}, by="reader")
+    assert error.message == "permission denied for table item"
+    error = await call.fails(DENIED, "item.insert", {"item_id": 1}, returning=["label"])
+    assert "row-level security policy" in error.message
+    error = await call.fails(DENIED, "vault.select")
+    assert error.message == "permission denied for table vault"
+
+
 async def test_an_upsert_by_a_computed_key_names_the_other_keys_that_the_role_may_see(
     expose: Expose, roles: list[str]
 ) -> None:

@@ -7,7 +7,7 @@ caller, and tells only names that the caller may see otherwise.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,11 @@ from pgwamp.access import Caller
 from pgwamp.catalog import Relation, Routine
 from pgwamp.database import Database
 from pgwamp.errors import CallError, InvalidArgument, NotAuthorized
+from pgwamp.procedures.whole_rows import WholeRows
 from pgwamp.query.unknown import Known, UnknownName, identity
 
+#: PostgreSQL's insufficient_privilege.
+_DENIED = "42501"
 #: Schema and name of a relation.
 Key = tuple[str, str]
 # Runs as the caller's role: privileges are those of current_user.
@@ -32,13 +35,18 @@ select n.nspname as schema, c.relname as name,
         select a.attname::text from pg_attribute as a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
             and has_column_privilege(c.oid, a.attnum, 'select, insert, update')
-    ) as columns
+    ) as columns,
+    array(
+        select a.attname::text from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            and has_column_privilege(c.oid, a.attnum, 'select')
+    ) as selectable
 from unnest($1::text[], $2::text[]) as r (schema, name)
 join pg_namespace as n on n.nspname = r.schema
 join pg_class as c on c.relnamespace = n.oid and c.relname = r.name
 where has_schema_privilege(n.oid, 'usage')
 union all
-select null, r.name, 'function', true, true, null
+select null, r.name, 'function', true, true, null, null
 from unnest($3::text[]) as r (name)
 join pg_proc as p
     on p.proname = split_part(split_part(r.name, '(', 1), '.', 2)
@@ -72,12 +80,38 @@ class Disclosure:
         self._results = results
 
     @asynccontextmanager
-    async def to(self, caller: Caller) -> AsyncIterator[None]:
-        """Let errors through as the caller may see them."""
+    async def to(
+        self, caller: Caller, asked: Callable[[], Iterable[WholeRows]] = tuple
+    ) -> AsyncIterator[None]:
+        """Let errors through as the caller may see them.
+
+        :param asked: the whole rows that the call asks for, for a refusal of PostgreSQL.
+        """
         try:
             yield
         except InvalidArgument as error:
             raise await self._disclosed(error, caller) from None
+        except NotAuthorized as error:
+            if error.details.get("sqlstate") != _DENIED or not self._database.roles:
+                raise
+            raise await self._cured(error, caller, asked()) from None
+
+    async def _cured(
+        self, error: NotAuthorized, caller: Caller, asked: Iterable[WholeRows]
+    ) -> NotAuthorized:
+        """Return the refusal with a cure, if the role may read some of the columns."""
+        named = [rows for rows in asked if error.message.endswith(f" {rows.relation.name}")]
+        seen = await self._privileges(caller, {rows.relation.key for rows in named})
+        for rows in named:
+            relation, row = rows.relation, seen.relations.get(rows.relation.key)
+            if row is None or error.message != _denied(row["kind"], relation.name).message:
+                continue
+            if row["selectable"] and not set(relation.by_name) <= set(row["selectable"]):
+                return NotAuthorized(
+                    f"{error.message}: the role may not read every column; {rows.cure}",
+                    **{**error.details, "argument": rows.argument},
+                )
+        return error
 
     async def _disclosed(self, error: InvalidArgument, caller: Caller) -> CallError:
         if "sqlstate" in error.details:
@@ -98,11 +132,18 @@ class Disclosure:
 
     async def _seen(self, error: InvalidArgument, caller: Caller) -> _Seen:
         known = error.known if isinstance(error, UnknownName) else ()
-        relations = {self._about(error)} - {None}
+        relations = {self._about(error)}
         relations.update(key for name in known for key, _ in name.further)
         routines = {identity(routine) for routine in self._routines}
         routines.update(name.routine for name in known if name.routine is not None)
-        keys = sorted(key for key in relations if key is not None)
+        return await self._privileges(
+            caller, [key for key in relations if key is not None], routines
+        )
+
+    async def _privileges(
+        self, caller: Caller, relations: Iterable[Key], routines: Iterable[str] = ()
+    ) -> _Seen:
+        keys = sorted(relations)
         schemas, names = [schema for schema, _ in keys], [name for _, name in keys]
         async with self._database.own_as(caller) as connection:
             rows = await connection.fetch(_PRIVILEGES, schemas, names, sorted(routines))
@@ -145,4 +186,4 @@ class _Seen:
 
 
 def _denied(kind: str, name: str) -> NotAuthorized:
-    return NotAuthorized(f"permission denied for {kind} {name}", sqlstate="42501")
+    return NotAuthorized(f"permission denied for {kind} {name}", sqlstate=_DENIED)

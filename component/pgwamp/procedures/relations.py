@@ -16,6 +16,7 @@ from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.related import Related
 from pgwamp.procedures.streaming import stream_rows
+from pgwamp.procedures.whole_rows import whole_rows
 from pgwamp.query import reads, writes
 from pgwamp.query.bounds import SAME_KEY, TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
 from pgwamp.query.request import bind, integer, naming_arguments
@@ -69,7 +70,7 @@ class RelationProcedures:
 
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
         async def answer(call: Call, request: Request) -> Any:
-            async with self._errors.to(call.caller):
+            async with self._errors.to(call.caller, lambda: whole_rows(self._scope, verb, request)):
                 with naming_arguments(request):
                     return await run(call, request)
 
@@ -112,14 +113,14 @@ class RelationProcedures:
 
     async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
         csv = _is_csv(request)
-        async with self._errors.to(call.caller):
+        async with self._errors.to(call.caller, lambda: whole_rows(self._scope, "select", request)):
             bound = self._reads.stream(request, plain=csv)
-        with naming_arguments(request):
-            stream = copy_chunks if csv else stream_rows
-            # Closed, and not just dropped: it holds a connection.
-            async with aclosing(stream(self._database, call, bound)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            with naming_arguments(request):
+                stream = copy_chunks if csv else stream_rows
+                # Closed, and not just dropped: it holds a connection.
+                async with aclosing(stream(self._database, call, bound)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
     async def _get(self, call: Call, request: Request) -> dict[str, Any]:
         bound = self._reads.get(request)
