@@ -381,6 +381,11 @@ async def test_call_tail_and_describe_against_a_running_component(
         assert code == 0, err
         events = [json.loads(line) for line in out.splitlines()]
         assert [event["topic"] for event in events] == [f"{prefix}.item.deleted"] * 2
+        # The answer about the topic is still on its way when the command gives up.
+        code, _, err = await run("tail", f"{prefix}.item.", "--since", "garbage", **clients)
+        listening, problem = err.splitlines()
+        assert (code, listening) == (1, f"listening to {prefix}.item. (prefix)")
+        assert "since" in one_line(problem)
         _, out, _ = await run("describe")
         described = {entry["uri"]: entry for entry in json.loads(out)["procedures"]}
         assert described[f"{prefix}.item.select"]["description"] == "What is sold"

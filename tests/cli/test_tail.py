@@ -8,7 +8,8 @@ import pytest
 
 from pgwamp.cli.follow import follow, why_silent
 from pgwamp.session import Client
-from tests.conftest import Database, MakeSettings, Serve
+from tests.conftest import Connect, Database, MakeSettings, Serve
+from tests.servers import CALLS
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,30 @@ async def test_a_topic_that_no_watched_table_has_is_said(
         assert line is None
     else:
         assert line is not None
-        assert line.startswith(f"no watched table publishes to {whole}; ")
+        assert line.startswith(f"describe shows no watched table that publishes to {whole}; ")
         assert hint.format(prefix=prefix) in line
+
+
+async def test_a_watched_table_that_is_hidden_from_the_role_is_not_denied(
+    serve: Serve, make_settings: MakeSettings, connect: Connect, database: Database, prefix: str
+) -> None:
+    role = f"reader_{database.name}"
+    database.execute(
+        f"create role {role} role {CALLS}",
+        "create table author (id int primary key)",
+        "select wamp.watch('author')",
+    )
+    try:
+        await serve(access={"roles": {"anonymous": role}})
+        topic, client = f"{prefix}.author.", await connect()
+        line = await why_silent(make_settings(), topic, "prefix", client)
+        assert line is not None
+        assert line.startswith(f"describe shows no watched table that publishes to {topic}; ")
+        assert "those that its role may select" in line
+        database.execute(f"grant select on author to {role}")
+        assert await why_silent(make_settings(), topic, "prefix", client) is None
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
 
 
 async def test_it_is_said_beside_the_events(
@@ -72,6 +95,6 @@ async def test_it_is_said_beside_the_events(
         )
     )
     line = await asyncio.wait_for(said.get(), 10)
-    assert line.startswith(f"no watched table publishes to {prefix}.orders.; ")
+    assert line.startswith(f"describe shows no watched table that publishes to {prefix}.orders.; ")
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

@@ -40,6 +40,7 @@ from tests.session.router import (
     PUBLISH,
     REGISTER,
     REGISTERED,
+    RESULT,
     SUBSCRIBE,
     SUBSCRIBED,
     UNREGISTER,
@@ -694,6 +695,21 @@ async def test_stopping_says_goodbye_and_does_not_join_again(fake_router: FakeRo
     assert len(fake_router.of(GOODBYE)) == 1
     assert len(fake_router.of(HELLO)) == 1
     assert not link.is_up
+
+
+async def test_an_answer_that_comes_after_the_goodbye_is_dropped(
+    fake_router: FakeRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    def part(_: list[Any]) -> None:
+        fake_router.send([GOODBYE, {}, "wamp.close.goodbye_and_out"], [RESULT, 1, {}, ["late"]])
+
+    fake_router.replies[GOODBYE] = part
+    async with Client(RouterSettings(url=fake_router.url, serializer="json")) as client:
+        calling = asyncio.ensure_future(client.call("com.example.slow"))
+        await fake_router.until(CALL)
+    with pytest.raises(Unavailable, match="lost"):
+        await calling
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
 
 
 async def test_stopping_during_a_reconnect_ends_at_once(

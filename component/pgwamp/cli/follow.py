@@ -16,6 +16,10 @@ from pgwamp.tasks import end
 _REMEMBERED = 10_000
 #: Seconds between tries while the component is away.
 RETRY = 0.5
+_NOTHING_ALIKE = (
+    "'pgwamp watch add' watches a table, and with access.roles a session is shown those that its "
+    "role may select"
+)
 NO_SUCH_PROCEDURE = "wamp.error.no_such_procedure"
 Emit = Callable[[dict[str, Any]], None]
 
@@ -34,7 +38,8 @@ async def follow(
 
     ``listening`` is called once the subscription stands. With ``since``, and after each rejoin,
     changes of a table are read with its procedure ``changes`` from the last cursor on; an event
-    that came both ways is given once. ``hint`` is told if no watched table publishes to the topic.
+    that came both ways is given once. ``hint`` is told if no watched table is known to publish to
+    the topic.
 
     :raises SettingsError: ``since`` with a topic that is not the changes of one table.
     """
@@ -60,7 +65,10 @@ async def follow(
 
 
 async def why_silent(settings: Settings, topic: str, match: str, client: Client) -> str | None:
-    """Say that nothing comes, if that is known: a router takes a subscription to any topic."""
+    """Say that nothing may come: a router takes a subscription to any topic.
+
+    With roles the session sees only what its role may select, so that a table may be hidden.
+    """
     head = f"{settings.expose.prefix}."
     if match != "exact" and not client.announces("broker", "pattern_based_subscription"):
         return (
@@ -79,8 +87,8 @@ async def why_silent(settings: Settings, topic: str, match: str, client: Client)
     names = [known.removeprefix(head) for known, _, _ in topics]
     tables = [name.rpartition(".")[0] + "." for name in names]
     close = difflib.get_close_matches(topic.removeprefix(head), {*names, *tables}, 1)
-    cure = f"did you mean {head}{close[0]}?" if close else "'pgwamp watch add' watches a table"
-    return f"no watched table publishes to {topic}; {cure}"
+    cure = f"did you mean {head}{close[0]}?" if close else _NOTHING_ALIKE
+    return f"describe shows no watched table that publishes to {topic}; {cure}"
 
 
 def _covers(topic: str, match: str, known: str, is_template: bool) -> bool:

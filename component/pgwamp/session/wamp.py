@@ -172,7 +172,10 @@ class WampSession(Session):
         bring about many. It passes arguments on as Python keywords, so that one of the name
         ``fun`` was such an exception: handlers get them as one list and one dict.
         """
-        if self._session_id is None:
+        if self._session_id is None and self.joined.done():
+            # The session has ended; the answer to a call that was given up may come still.
+            log.debug("message after the end of the session", kind=type(msg).__name__)
+        elif self._session_id is None:
             if isinstance(msg, Unreadable):
                 raise ProtocolError(msg.problem)
             super().onMessage(msg)
