@@ -243,6 +243,8 @@ _URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
 #: Constraints whose violation PostgreSQL explains with the whole row, columns that are not exposed
 #: included.
 _OF_WHOLE_ROWS = ("23502", "23514")
+#: numeric_value_out_of_range.
+_OUT_OF_RANGE = "22003"
 _FIELDS = ("message", "detail", "hint", "schema", "table", "column", "constraint")
 
 
@@ -262,6 +264,9 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
         details["detail"] = None
     details["sqlstate"] = sqlstate
     message = fields.get("message") or condition
+    if sqlstate == _OUT_OF_RANGE and details["detail"] is not None:
+        # The message alone, "numeric field overflow", says neither the type nor its bounds.
+        message = f"{message}: {details['detail']}"
     if sqlstate == "42501":
         return NotAuthorized(message, **_without_message(details))
     if sqlstate == "57014":

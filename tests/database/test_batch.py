@@ -92,6 +92,19 @@ async def test_a_later_step_uses_the_result_of_an_earlier_one(shop: Calls) -> No
     assert await shop("orders.select") == [{"id": 1, "who": "ben"}]
 
 
+async def test_a_step_that_names_no_procedure_is_told_the_verbs_of_its_relation_alone(
+    shop: Calls,
+) -> None:
+    for name, end in (
+        ("orders.inser", '; did you mean "insert"?'),
+        (f"{shop.prefix}.orders.inser", '; did you mean "insert"?'),
+        ("order.insert", f"; {shop.prefix}.describe lists what there is"),
+        ("zzz", f"; {shop.prefix}.describe lists what there is"),
+    ):
+        error = await shop.fails(INVALID, "batch", [step(name)])
+        assert error.message == f'steps[0].procedure: there is no "{name}"{end}'
+
+
 async def test_one_step_that_fails_undoes_all_and_is_named(shop: Calls) -> None:
     error = await shop.fails(
         "pgwamp.error.check_violation",

@@ -24,7 +24,7 @@ from uuid import UUID
 
 import asyncpg
 from autobahn import wamp
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from pgwamp.access import Caller
 from pgwamp.errors import CallError
@@ -34,6 +34,18 @@ from pgwamp.errors import CallError
 async def double(number: int, times: Annotated[int, Field(le=9)] = 2) -> int:
     """Multiply a number."""
     return number * times
+
+
+def often(text: str) -> str:
+    if text == "sometimes":
+        raise ValueError("expected a number of times")
+    assert text != "rarely", "rarely is too seldom"
+    return text
+
+
+@wamp.register("repeat")
+async def repeat(times: Annotated[str, AfterValidator(often)]) -> str:
+    return times
 
 
 @wamp.register("day_after")
@@ -139,6 +151,14 @@ async def test_arguments_are_converted_to_their_annotations(api: Start, module: 
     assert (await call.fails(INVALID, "double")).details["argument"] == "number"
     await call.fails(INVALID, "double", 1, 2, 3)
     await call.fails(INVALID, "double", 1, tims=2)
+
+
+async def test_an_error_of_a_validator_is_told_in_its_own_words(api: Start, module: str) -> None:
+    call = await api(expose={"procedures": [module]})
+    error = await call.fails(INVALID, "repeat", "sometimes")
+    assert error.message == "times: expected a number of times"
+    error = await call.fails(INVALID, "repeat", "rarely")
+    assert error.message.startswith("times: rarely is too seldom")
 
 
 async def test_a_decimal_that_no_numeric_holds_is_refused(api: Start, module: str) -> None:

@@ -355,6 +355,13 @@ REFUSED = [
         for call, kwargs, condition in BROKEN
     ),
     Refusal(
+        "product.insert",
+        {"rows": {"cost": "1e20"}},
+        "",
+        "numeric field overflow: A field with precision 10, scale 2 must round to",
+        uri="pgwamp.error.numeric_value_out_of_range",
+    ),
+    Refusal(
         "product.update",
         {"values": {"title": "t"}, "where": "all", "max_affected": 2},
         "",

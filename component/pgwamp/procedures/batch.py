@@ -126,8 +126,7 @@ def _step(item: Any, place: str, prefix: str, procedures: Mapping[str, Procedure
     procedure = procedures.get(name) or procedures.get(f"{prefix}.{name}")
     if procedure is None:
         raise InvalidArgument(
-            f"{place}.procedure",
-            f'there is no "{excerpt(name)}"; {prefix}.describe lists what there is',
+            f"{place}.procedure", f'there is no "{excerpt(name)}"{_verb(name, prefix, procedures)}'
         )
     kind = procedure.description.get("kind")
     if kind not in _KINDS or not procedure.description.get("transaction", True):
@@ -140,6 +139,19 @@ def _step(item: Any, place: str, prefix: str, procedures: Mapping[str, Procedure
     if not isinstance(kwargs, Mapping):
         raise InvalidArgument(f"{place}.kwargs", "expected a dict")
     return _Step(place, procedure, args, kwargs)
+
+
+def _verb(name: str, prefix: str, procedures: Mapping[str, Procedure]) -> str:
+    """Return the end of the error about a name: a verb of the same relation, if one is meant.
+
+    Other names are for ``describe`` to tell: a caller may not see them.
+    """
+    path, _, verb = name.removeprefix(f"{prefix}.").rpartition(".")
+    head = f"{prefix}.{path}."
+    verbs = {uri.removeprefix(head) for uri in procedures if path and uri.startswith(head)}
+    if verbs:
+        return suggest(verb, sorted(verb for verb in verbs if "." not in verb))
+    return f"; {prefix}.describe lists what there is"
 
 
 def _isolation(given: Any) -> str:

@@ -101,7 +101,12 @@ class Disclosure:
     ) -> NotAuthorized:
         """Return the refusal with a cure, if the role may read some of the columns."""
         named = [rows for rows in asked if error.message.endswith(f" {rows.relation.name}")]
-        seen = await self._privileges(caller, {rows.relation.key for rows in named})
+        if not named:
+            return error
+        try:
+            seen = await self._privileges(caller, {rows.relation.key for rows in named})
+        except CallError:  # as of an access.before that writes: the refusal stands without a cure
+            return error
         for rows in named:
             relation, row = rows.relation, seen.relations.get(rows.relation.key)
             if row is None or error.message != _denied(row["kind"], relation.name).message:

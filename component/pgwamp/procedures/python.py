@@ -222,6 +222,10 @@ class _Arguments:
         }
 
 
+#: pydantic puts these before the text of an exception that a validator raised.
+_RAISED_BY_VALIDATORS = ("Value error, ", "Assertion failed, ")
+
+
 def _refusal(error: ValidationError, name: str) -> InvalidArgument:
     if error.error_count() > _MOST_ERRORS:
         return InvalidArgument(
@@ -231,7 +235,10 @@ def _refusal(error: ValidationError, name: str) -> InvalidArgument:
     path = name
     for part in first["loc"]:
         path = below(path, part)
-    return InvalidArgument(path, first["msg"])
+    problem = first["msg"]
+    for kind in _RAISED_BY_VALIDATORS:
+        problem = problem.removeprefix(kind)
+    return InvalidArgument(path, problem)
 
 
 def _check_decimals(argument: Any, name: str) -> None:

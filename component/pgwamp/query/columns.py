@@ -22,6 +22,8 @@ _ALIAS = re.compile(r"(?P<alias>[^:]+):(?!:)(?P<rest>.+)", re.DOTALL)
 _AGGREGATE = re.compile(
     rf"(?:(?P<field>.+)\.)?(?P<name>{'|'.join(AGGREGATES)})\(\)(?:::(?P<cast>[^:]+))?", re.DOTALL
 )
+#: Any other call, as in rating.median().
+_CALL = re.compile(r"(?:.+\.)?(?P<name>\w+)\(\)(?:::[^:]+)?", re.DOTALL)
 #: All real columns that are not named before.
 _ALL = "*"
 _COUNT = Aggregate("pg_catalog", Type(20, "bigint", "integer"))
@@ -95,6 +97,11 @@ def _parse(scope: Scope, text: str, path: str, values: Values) -> Item:
 def _value(scope: Scope, text: str, path: str, values: Values, label: str | None) -> Item:
     match = _AGGREGATE.fullmatch(text)
     if match is None or text in scope.columns:
+        call = _CALL.fullmatch(text)
+        if call is not None and text not in scope.columns:
+            raise InvalidArgument(
+                path, f'no aggregate "{excerpt(call["name"])}"; allowed: {", ".join(AGGREGATES)}'
+            )
         field = parse_field(scope, text, path, values)
         return Item(label or _label(field, text), field, field.type)
     name = match["name"]

@@ -115,6 +115,13 @@ def _parse(
     except InvalidArgument as problem:
         if "->" in name or "::" in name:
             raise
+        head, dot, suffix = name.rpartition(".")
+        if dot and head in scope.relation.by_name:
+            raise InvalidArgument(
+                path,
+                f'no direction "{excerpt(suffix)}"; write it as {excerpt(head)}.desc, '
+                f"{excerpt(head)}.asc or {excerpt(head)}.desc.nullslast",
+            ).about(scope.relation.key, head) from None
         raise unknown_column(
             scope.relation,
             name,

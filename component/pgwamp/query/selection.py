@@ -190,7 +190,8 @@ class SelectionParser:
         for index, term in enumerate(selection.order):
             if term.label not in names and (term.relationship or term.field not in fields):
                 raise InvalidArgument(
-                    f"{self._path}order[{index}]", "groups are ordered by what columns name"
+                    f"{self._path}order[{index}]",
+                    "with aggregates rows are ordered only by what is in columns: add it there",
                 )
 
     # --- include -------------------------------------------------------------------------------
