@@ -50,8 +50,9 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
             Finding(
                 "router",
                 f"the router refuses to register below {prefix}. ({refused}): give the "
-                f"component's role `register` for the prefix {prefix}. in the router's "
-                "configuration, or correct expose.prefix",
+                f"component's role{_role(link)} `register` for the prefix {prefix}. in the "
+                "router's configuration, or correct expose.prefix, or router.url: another "
+                "transport of the router may give another role",
                 stops=not link.registered,
             )
         )
@@ -88,6 +89,12 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
         for lack in features.lacking()
     ]
     return [finding._replace(problem=printable(finding.problem)) for finding in findings]
+
+
+def _role(link: Link) -> str:
+    """The role that the router gave to the session, if it told."""
+    role = link.details.authrole if link.details else None
+    return f' "{role}"' if role else ""
 
 
 def _disclosure(settings: Settings, features: Features) -> list[Finding]:

@@ -131,7 +131,10 @@ def not_registered(uri: str, error: ApplicationError, session: WampSession) -> S
     """The line for a procedure that the router refused to register."""
     problem = f"the router refused to register {uri} ({error.error})"
     if error.error == ApplicationError.NOT_AUTHORIZED:
-        return StartError(f"{problem}: give the component's role the permission to register it")
+        return StartError(
+            f"{problem}: give the component's role the permission to register it, or correct "
+            "router.url: another transport of the router may give another role"
+        )
     if error.error != TAKEN:
         return StartError(f"{problem}: {error.error_message()}")
     cure = "another component has registered it; stop that one or change expose.prefix"

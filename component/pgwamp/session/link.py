@@ -181,8 +181,12 @@ class Link:
             delay = min(delay * 2, LONGEST_DELAY)
 
     def _tell(self, obstacle: StartError) -> None:
-        """Log why a try failed, once while it stays the same."""
-        if str(obstacle) != str(self._obstacle):
+        """Log why a try failed, once while it stays the same.
+
+        Where :meth:`start` is about to give up, its error says the same.
+        """
+        raised = self._patience is not None and self.details is None
+        if not raised and str(obstacle) != str(self._obstacle):
             log.warning("not joined, trying again", problem=str(obstacle))
         self._obstacle = obstacle
 
