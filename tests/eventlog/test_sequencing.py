@@ -426,6 +426,22 @@ async def test_without_event_triggers_a_lost_column_makes_events_for_nobody(log:
     assert json.loads(event.options or "") == {"eligible_authid": []}
 
 
+async def test_values_of_any_type_say_who_is_eligible_as_their_text(log: Log) -> None:
+    await log.execute(
+        "create type duty as enum ('clerk', 'chief')",
+        "create table item (id int primary key, owner bigint, duties duty[])",
+        """select wamp.watch('item',
+            '{"eligible_authid": "owner", "eligible_authrole": "duties"}')""",
+        "insert into item values (1, 7, '{clerk,chief}')",
+    )
+    await log.told()
+    (event,) = await log.events()
+    assert json.loads(event.options or "") == {
+        "eligible_authid": ["7"],
+        "eligible_authrole": ["clerk", "chief"],
+    }
+
+
 async def test_a_row_that_names_too_many_is_for_nobody(log: Log) -> None:
     name = "n" * 24_998
     await log.execute(

@@ -79,9 +79,10 @@ def add(
     retain: Retain = False,
     no_publish: NoPublish = False,
 ) -> None:
-    """Publish the changes of these tables from now on; options replace those of before.
+    """Publish the changes of these tables from now on.
 
-    Each table is watched for itself: the exit code is 1 if one of them cannot be.
+    Options replace those of before. Each table is watched for itself: the exit code is 1 if one of
+    them cannot be.
     """
     given = {
         "columns": None if columns is None else [name.strip() for name in columns.split(",")],

@@ -23,7 +23,11 @@ begin
         ) then
             raise exception '% has no column "%"', relation, name
                 using errcode = 'undefined_column',
-                    hint = 'Watch it with other options, as in wamp.watch(table, options).';
+                    hint = format('Its columns are %s: watch it with options that name these.', (
+                        select left(string_agg(attname::text, ', ' order by attnum), 1000)
+                        from pg_attribute
+                        where attrelid = relation and attnum > 0 and not attisdropped
+                    ));
         end if;
     end loop;
 end
