@@ -62,6 +62,19 @@ async def test_help_lists_the_commands(run: Run) -> None:
         assert f"  {command} " in out
 
 
+@pytest.mark.parametrize("group", [(), ("db",), ("watch",)])
+async def test_help_says_of_each_command_what_it_does(run: Run, group: tuple[str, ...]) -> None:
+    _, out, _ = await run(*group, "--help")
+    commands = out.partition("Commands:")[2].strip().splitlines()
+    assert len(commands) > 2
+    assert not [line for line in commands if "..." in line]
+
+
+async def test_help_of_psql_shows_that_it_takes_arguments(run: Run) -> None:
+    _, out, _ = await run("psql", "--help")
+    assert "psql [ARGS]..." in out
+
+
 WRONG = [
     ({"PGWAMP_ROUTER__URLL": "x"}, 'router.urll: unknown setting (did you mean "url"?)'),
     ({"PGWAMP_ROUTR__URL": "x"}, 'PGWAMP_ROUTR__URL: unknown setting (did you mean "router"?)'),
@@ -113,6 +126,27 @@ async def test_a_database_without_the_schema_is_told_to_upgrade(
         execute(admin, f"drop database {bare} with (force)")
 
 
+async def test_db_create_a_second_time_says_how_to_get_a_password(
+    run: Run, addresses: Addresses, database: Database
+) -> None:
+    admin, name = addresses.database("postgres"), f"{database.name}_made"
+    role = f"owner_of_{name}"
+    url = addresses.database(name, role)
+    arguments = ("db", "create", "--admin-url", admin)
+    try:
+        code, out, err = await run(*arguments, DATABASE_URL=url)
+        assert (code, err) == (0, "")
+        assert f"//{role}:" in out
+        code, out, err = await run(*arguments, DATABASE_URL=url)
+        assert (code, f"//{role}@" in out) == (0, True)
+        assert f'DATABASE_URL: "{role}" was there before' in one_line(err)
+        assert "\\password in psql" in err
+        code, out, err = await run(*arguments, DATABASE_URL=url.replace(role, f"{role}:known"))
+        assert (code, err, f"//{role}:known@" in out) == (0, "", True)
+    finally:
+        execute(admin, f"drop database if exists {name}", f"drop role if exists {role}")
+
+
 async def test_a_missing_database_is_named(run: Run, addresses: Addresses) -> None:
     url = addresses.database("not_there")
     for command in (("run",), ("db", "upgrade"), ("check",)):
@@ -140,9 +174,15 @@ async def test_a_wrong_password_is_named_and_not_repeated(run: Run, own_postgres
 async def test_a_router_that_is_not_there_is_named(run: Run) -> None:
     url = "ws://127.0.0.1:1/ws"
     for command in (("check",), ("call", "com.example.x"), ("tail", "com.example.x.")):
-        code, out, err = await run(*command, PGWAMP_ROUTER__URL=url, PGWAMP_LOG__LEVEL="error")
+        code, out, err = await run(*command, PGWAMP_ROUTER__URL=url)
         assert code != 0
         assert f"no router answers at {url}" in one_line(out or err)
+
+
+@pytest.mark.parametrize("command", [("call", "com.example.x"), ("tail", "com.example.x.")])
+async def test_a_realm_that_is_not_there_is_told_once(run: Run, command: tuple[str, ...]) -> None:
+    code, _, err = await run(*command, PGWAMP_ROUTER__REALM="nowhere")
+    assert (code, 'has no realm "nowhere"' in one_line(err)) == (3, True)
 
 
 async def test_check_finds_nothing_wrong_with_a_good_set_up(run: Run) -> None:
@@ -329,7 +369,10 @@ async def test_tables_are_watched_with_options(run: Run, database: Database) -> 
     _, out, _ = await run("watch", "list")
     assert out == 'public.item (id) old=key when="id > 0" retain=true\n'
     for arguments, message in (
-        (("--columns", "id,nope"), 'item has no column "nope"'),
+        (
+            ("--columns", "id,whoo"),
+            'item has no column "whoo". Its columns are id, v, who, role: watch it with options',
+        ),
         (("--columns", ""), 'item has no column ""'),
         (("--when", "v ="), "when: syntax error"),
         (("--topic", "wamp.x"), 'topic "wamp.x" is not a template'),
@@ -370,6 +413,15 @@ async def test_call_tail_and_describe_against_a_running_component(
         assert f"did you mean {prefix}.item.select?" in one_line(err)
         code, _, err = await run("call", f"{prefix}.item.get", "7", **clients)
         assert "pgwamp.error.not_found" in one_line(err)
+        code, out, err = await run("call", f"{prefix}.item.select", "-k", "format=csv", **clients)
+        assert (code, out, err) == (0, "id,name\n1,pen\n2,ink\n", "")
+        code, _, err = await run("call", f"{prefix}.item.insert", '{"id": 2}', **clients)
+        problem, details = err.splitlines()
+        assert code == 1
+        assert problem.startswith("pgwamp: pgwamp.error.unique_violation: ")
+        assert json.loads(details)["detail"] == "Key (id)=(2) already exists."
+        code, _, err = await run("call", f"{prefix}.item.select", "-k", "limit=-1", **clients)
+        assert (code, "limit: " in one_line(err)) == (1, True)
         database.execute("update item set name = 'nib' where id = 1")
         _, out, err = await run("call", f"{prefix}.item.changes", **clients)
         assert [event["op"] for event in json.loads(out)] == ["update"]

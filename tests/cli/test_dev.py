@@ -11,6 +11,7 @@ import pytest
 from pgwamp.cli import serve
 from pgwamp.component import Component
 from tests.conftest import Database, MakeSettings
+from tests.servers import CALLS
 
 
 def test_it_tries_again_until_the_component_starts(
@@ -47,6 +48,25 @@ def test_it_tries_again_until_the_component_starts(
         "Trying again until it does; the database is there",
     ]
     assert "not_made_yet" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [
+        ({}, "Every caller has the rights of a superuser"),
+        ({"anonymous": CALLS}, f'These commands call as "anonymous", with the rights of {CALLS} a'),
+        ({"user": CALLS}, 'access.roles has no role for "anonymous", as these commands call'),
+    ],
+)
+async def test_the_banner_says_whose_rights_its_commands_have(
+    make_settings: MakeSettings, roles: dict[str, str], said: str
+) -> None:
+    settings = make_settings(access={"roles": roles})
+    stack: Any = SimpleNamespace(
+        router=SimpleNamespace(url="ws://127.0.0.1:8080/ws", port=8080), psql=lambda: "psql here"
+    )
+    async with Component(settings) as component:
+        assert f"\n\n{said}" in serve._banner(settings, component, stack)
 
 
 TABLES = {

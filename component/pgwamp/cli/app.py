@@ -11,8 +11,11 @@ import typer
 
 from pgwamp import __version__, logs
 from pgwamp.cli import client, db, psql, serve, watch
-from pgwamp.cli.context import CONFIG
+from pgwamp.cli.context import CONFIG, dumps
 from pgwamp.errors import CallError, PgwampError, printable
+
+#: Details of errors that their messages hold.
+_SAID = ("argument", "message")
 
 app = typer.Typer(
     name="pgwamp",
@@ -30,7 +33,11 @@ app.command()(serve.check)
 app.command()(client.call)
 app.command()(client.tail)
 app.command()(client.describe)
-app.command(context_settings=psql.PASSES_ON)(psql.psql)
+app.command(
+    context_settings=psql.PASSES_ON,
+    options_metavar="[ARGS]...",
+    short_help="Open psql on the database.",
+)(psql.psql)
 
 
 def _version(wanted: bool) -> None:
@@ -61,6 +68,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except CallError as error:
         _complain(f"{error.uri}: {error.message}")
+        if details := {n: v for n, v in error.details.items() if n not in _SAID and v is not None}:
+            typer.echo(printable(dumps(details)), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

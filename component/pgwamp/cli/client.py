@@ -54,9 +54,10 @@ def call(
         typer.Option("-k", "--keyword", help="name=value; the value is JSON, or else a string."),
     ] = None,
 ) -> None:
-    """Call a procedure and print its result as JSON; of progressive results each row on a line.
+    """Call a procedure and print its result as JSON.
 
-    Keyword results, such as the next cursor of changes, go to standard error.
+    Of progressive results each row is a line, and CSV is printed as it is. Keyword results, such as
+    the next cursor of changes, go to standard error.
     """
     settings = load_settings(client=True, quiet=True)
     named = dict(_keyword(text) for text in keywords or ())
@@ -64,9 +65,17 @@ def call(
         _call(settings, uri, [_value(a) for a in args or ()], named)
     )
     if result is not None or not streamed:
-        typer.echo(dumps(result))
+        _print(result, named)
     if further:
         typer.echo(dumps(further), err=True)
+
+
+def _print(value: Any, asked: Mapping[str, Any]) -> None:
+    """Print a value as JSON on a line, or the text of a file that was asked for as it is."""
+    if asked.get("format") == "csv" and isinstance(value, str):
+        typer.echo(value, nl=False)
+    else:
+        typer.echo(dumps(value))
 
 
 async def _call(
@@ -81,7 +90,7 @@ async def _call(
         part = parts[0] if len(parts) == 1 else list(parts)
         # How many rows come together says nothing to a reader.
         for line in part if isinstance(part, list) else [part]:
-            typer.echo(dumps(line))
+            _print(line, kwargs)
 
     async with Client(settings.router) as client:
         try:
@@ -143,7 +152,7 @@ def describe(
     format: Annotated[Format, typer.Option(help="Form of the description.")] = Format.json,
     index: Annotated[bool, typer.Option("--index", help="Print only what there is.")] = False,
 ) -> None:
-    """Print the API that the configuration and the database make, without a router."""
+    """Print the API of the configured database, without a router."""
     if index and format is not Format.json:
         raise SettingsError("--index is JSON: leave out --format")
     settings = load_settings(database=True, quiet=True)

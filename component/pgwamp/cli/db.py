@@ -7,10 +7,11 @@ import shlex
 from typing import Annotated
 
 import typer
+from sqlalchemy import make_url
 
 from pgwamp import migrations, provisioning
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
-from pgwamp.errors import SettingsError
+from pgwamp.errors import SettingsError, printable
 from pgwamp.events import allow_publish
 from pgwamp.settings import Settings
 
@@ -82,7 +83,7 @@ def revision(
         bool, typer.Option("--autogenerate", help="Compare the models with the database.")
     ] = False,
 ) -> None:
-    """Add a revision to the wamp schema (for those who develop pgwamp itself)."""
+    """Add a revision to the wamp schema, to develop pgwamp."""
     typer.echo(str(migrations.revision(message, _dsn() if compare else None)))
 
 
@@ -99,10 +100,11 @@ def create(
         ),
     ] = None,
 ) -> None:
-    """Create the database that DATABASE_URL names and its login, with least privileges.
+    """Create the database that DATABASE_URL names.
 
-    With database.events_url, that is the login which owns the database, and the one of DATABASE_URL
-    has no rights of its own; so have those of database.logins, which are made too.
+    Its login is created too, with least privileges. With database.events_url, that is the login
+    which owns the database, and the one of DATABASE_URL has no rights of its own; so have those of
+    database.logins, which are made too.
     """
     settings = Settings.load(None).database
     if not settings.url.get_secret_value():
@@ -110,16 +112,28 @@ def create(
     owner = provisioning.create_database(admin_url, settings.events_dsn())
     # Each password is told as soon as it is made: whatever fails later, it is not lost.
     if not settings.events_url.get_secret_value():
-        typer.echo(f"export DATABASE_URL={shlex.quote(owner)}")
+        _export("DATABASE_URL", owner)
         provisioning.grant_roles(admin_url, owner, roles or ())
         return
-    typer.echo(f"export PGWAMP_DATABASE__EVENTS_URL={shlex.quote(owner)}")
+    _export("PGWAMP_DATABASE__EVENTS_URL", owner)
     others = set(roles or ()) - set(settings.logins)
     calls = provisioning.create_calls_login(admin_url, settings.dsn(), others)
-    typer.echo(f"export DATABASE_URL={shlex.quote(calls)}")
+    _export("DATABASE_URL", calls)
     logins = {
         role: provisioning.create_calls_login(admin_url, settings.login_dsn(role), [role])
         for role in sorted(settings.logins)
     }
     if logins:
-        typer.echo(f"export PGWAMP_DATABASE__LOGINS={shlex.quote(json.dumps(logins))}")
+        _export("PGWAMP_DATABASE__LOGINS", json.dumps(logins), *logins.values())
+
+
+def _export(variable: str, value: str, *urls: str) -> None:
+    """Print a line for a shell, and on standard error how to get a password that is not known."""
+    typer.echo(f"export {variable}={shlex.quote(value)}")
+    for url in map(make_url, urls or (value,)):
+        if not url.password:
+            typer.echo(
+                f'{variable}: "{printable(url.username or "")}" was there before, and its password '
+                f"is not known: write it into the URL, or set a new one with \\password in psql",
+                err=True,
+            )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logs.get(logs.LIFECYCLE)
 CLIENT_PORT = 8080
+#: The authrole of callers that do not log in, on the router of `dev`.
+ANONYMOUS = "anonymous"
 POSTGRES_PORT = 54320
 #: What `dev` exposes where nothing is named: what people try first is theirs alone.
 DEV_SCHEMAS = ("public",)
@@ -36,7 +38,10 @@ TRY_AGAIN_SECONDS = 2.0
 
 
 def run() -> None:
-    """Run the component against the configured database and router, until stopped."""
+    """Run the component until it is stopped.
+
+    It serves the configured database on the realm of the configured router.
+    """
     settings = load_settings(database=True, own=True)
     CONFIG.logs_alone = not logs.is_console(settings.log)
 
@@ -105,7 +110,10 @@ def dev(
         int, typer.Option(help="Port of PostgreSQL; another when it is taken.", min=1, max=65535)
     ] = POSTGRES_PORT,
 ) -> None:
-    """Start PostgreSQL, Crossbar.io, the application's set-up and the component; Ctrl-C stops."""
+    """Start everything here: PostgreSQL, router and component.
+
+    The application's own set-up, dev.setup, runs before the component. Ctrl-C stops all of it.
+    """
     from pgwamp.dev.stack import Stack
 
     # The point of `dev` is its own servers: what the environment names is not touched.
@@ -191,11 +199,7 @@ def _banner(settings: Settings, component: Component, stack: Stack) -> str:
         f"  database  {stack.psql()}",
         f"  API       {command} call {prefix}.describe",
     ]
-    if not settings.access.roles:
-        lines += [
-            "",
-            "Every caller has the rights of a superuser: map roles with access.roles.",
-        ]
+    lines += ["", _rights(settings)]
     if example is not None:
         path, update = example
         lines += [
@@ -207,6 +211,16 @@ def _banner(settings: Settings, component: Component, stack: Stack) -> str:
             f"  {stack.psql()} -c {shlex.quote(update)}",
         ]
     return "\n".join([*lines, ""])
+
+
+def _rights(settings: Settings) -> str:
+    """Return what the commands of the banner may do: they call without logging in."""
+    roles = settings.access.roles
+    if not roles:
+        return "Every caller has the rights of a superuser: map roles with access.roles."
+    if (role := roles.get(ANONYMOUS)) is None:
+        return f'access.roles has no role for "{ANONYMOUS}", as these commands call: map it first.'
+    return f'These commands call as "{ANONYMOUS}", with the rights of {role} alone.'
 
 
 def _example(component: Component) -> tuple[str, str] | None:
@@ -241,7 +255,10 @@ def _own_command() -> str:
 
 
 def check(as_json: AsJson = False) -> None:
-    """Check configuration, database, schema, privileges and router; exit 1 if anything is wrong."""
+    """Check settings, database, privileges and router.
+
+    The exit code is 1 if anything is wrong.
+    """
     try:
         settings = load_settings(database=True, quiet=True)
         findings = run_async(check_all(settings))
