@@ -112,6 +112,8 @@ async def test_a_role_that_may_not_register_is_named_with_the_permission(
     assert "`register`" in line
     assert "refused to register" in (answers.start or "")
     assert "permission to register" in (answers.start or "")
+    for said in (line, answers.start or ""):
+        assert "another transport of the router may give another role" in said
 
 
 @pytest.mark.parametrize("role", ["not_calling", "not_subscribing"])
