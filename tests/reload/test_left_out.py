@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pgwamp.checks import check_all
-from pgwamp.procedures import describe
+from pgwamp.pgtypes import Type
+from pgwamp.procedures.schemas import Schemas
 from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.reload.conftest import eventually
 
@@ -43,14 +44,14 @@ async def test_a_table_with_a_json_key_is_served(
 @pytest.fixture
 def defect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail to describe what has values of the type point."""
-    type_schema = describe.type_schema
+    type_schema = Schemas.type
 
-    def failing(of: Any, *arguments: Any) -> dict[str, Any]:
+    def failing(self: Schemas, of: Type, *arguments: Any, **options: Any) -> Any:
         if of.name == "point":
             raise KeyError("key")
-        return type_schema(of, *arguments)
+        return type_schema(self, of, *arguments, **options)
 
-    monkeypatch.setattr(describe, "type_schema", failing)
+    monkeypatch.setattr(Schemas, "type", failing)
 
 
 @pytest.mark.usefixtures("defect")
