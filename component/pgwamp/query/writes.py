@@ -120,7 +120,10 @@ class Writes:
         values = Values(self._limits)
         keyless = request.get("missing") == "default"
         # Before the rows: of a key that they cannot give, their error would say to leave it out.
-        key = conflict_key(self._relation, request.get("conflict"), self._limits, keyless=keyless)
+        # Where there are none, none lacks a key.
+        lacks_none = keyless or request.get("rows") == []
+        given = request.get("conflict")
+        key = conflict_key(self._relation, given, self._limits, keyless=lacks_none)
         rows = self._rows(request, values)
         conflict = parse_conflict(
             self._relation,
