@@ -1,4 +1,4 @@
-"""What ``pgwamp dev`` serves in a folder, for other commands there."""
+"""The settings that ``pgwamp dev`` serves with in a folder, for other commands there."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
             Finding(
                 "router",
                 f"the router refuses to publish {where} ({reason}), and events are lost: {cure}",
-                # Of a value nobody knows whether there will be one that is refused.
+                # Nobody knows whether a value that is refused will ever come.
                 stops=bool(topics) and OF_NULL not in topic.split("."),
             )
         )

@@ -64,7 +64,7 @@ class Evaluator:
     async def of(
         self, evaluation: str, condition: str | None, records: Sequence[str]
     ) -> list[Evaluated]:
-        """What is evaluated of each record.
+        """Evaluate the condition and the computed columns for each record.
 
         :param evaluation: of a layout.
         :param records: JSON objects of the texts of columns, as :func:`record` makes them.
