@@ -12,7 +12,6 @@ from sqlalchemy import make_url
 from pgwamp import migrations, provisioning
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
 from pgwamp.errors import SettingsError, printable
-from pgwamp.events import allow_publish
 from pgwamp.settings import Settings
 
 app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_is_help=True)
@@ -40,6 +39,8 @@ def upgrade(
 
 
 async def _allow_publish(settings: Settings) -> None:
+    from pgwamp.events import allow_publish
+
     connection = await connect(settings)
     try:
         await allow_publish(connection, settings)

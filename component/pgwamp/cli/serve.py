@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgwamp import dev_folder, logs
-from pgwamp.checks import Finding, check_all
 from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
-from pgwamp.component import Component
 from pgwamp.errors import PgwampError, SettingsError, StartError, printable
 from pgwamp.settings import Settings
 from pgwamp.tasks import race
 
 if TYPE_CHECKING:
+    from pgwamp.component import Component
     from pgwamp.dev.stack import Stack  # its packages are an extra
 
 log = logs.get(logs.LIFECYCLE)
@@ -56,6 +55,8 @@ def run() -> None:
 
 async def _serve(settings: Settings, announce: Callable[[Component], None]) -> None:
     """Serve until SIGINT or SIGTERM, then stop in order; a second one ends calls under way."""
+    from pgwamp.component import Component
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     component = Component(settings)
@@ -259,6 +260,8 @@ def check(as_json: AsJson = False) -> None:
 
     The exit code is 1 if anything is wrong.
     """
+    from pgwamp.checks import Finding, check_all
+
     try:
         settings = load_settings(database=True, quiet=True)
         findings = run_async(check_all(settings))

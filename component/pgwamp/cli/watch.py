@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from pgwamp.checks import require_schema
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
 from pgwamp.errors import SettingsError, printable
@@ -122,6 +121,8 @@ def _shown(value: Any) -> str:
 
 
 async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
+    from pgwamp.checks import require_schema
+
     settings = load_settings(database=True, quiet=True)
     connection = await connect(settings)
     await require_schema(connection)
