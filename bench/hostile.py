@@ -21,9 +21,6 @@ from typing import Any
 from pgwamp.catalog import Catalog, Graph
 from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
-from pgwamp.pgtypes import TEXT_TYPE, Type, array_from_json, array_of_json, loads, text_converter
-from pgwamp.pgtypes.budget import MOST_WRITTEN
-from pgwamp.pgtypes.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
 from pgwamp.procedures.batch import Resolver
 from pgwamp.query.reads import Reads
 from pgwamp.query.request import bind, naming_arguments
@@ -31,6 +28,9 @@ from pgwamp.query.routines import RoutineCalls
 from pgwamp.query.scope import Scopes
 from pgwamp.query.writes import Writes
 from pgwamp.settings import LimitSettings
+from pgwamp.values import TEXT_TYPE, Type, array_from_json, array_of_json, loads, text_converter
+from pgwamp.values.budget import MOST_WRITTEN
+from pgwamp.values.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
 
 LONGEST_MS = 50.0
 ROUNDS = 4

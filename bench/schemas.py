@@ -29,11 +29,11 @@ from bench.processes import say
 from pgwamp import migrations
 from pgwamp.catalog import Catalog, Column, ForeignKey, Relation
 from pgwamp.component import Component
+from pgwamp.describe.typescript import typescript
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 from pgwamp.errors import CallError
 from pgwamp.naming import Naming
-from pgwamp.procedures.typescript import typescript
 from pgwamp.session import Client
 from pgwamp.settings import RouterSettings, Settings
 

@@ -27,9 +27,8 @@ from pgwamp.errors import StartError, Unavailable
 from pgwamp.eventlog.sequencer import Sequencer
 from pgwamp.events import Publisher, allow_publish
 from pgwamp.exporter import Exporter
-from pgwamp.exposure import Reader
+from pgwamp.exposure import Exposure, Reader
 from pgwamp.metrics import Metrics
-from pgwamp.procedures import Exposure
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Lost, Serving
 from pgwamp.settings import Settings

@@ -9,7 +9,7 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
-from pgwamp.pgtypes import record_texts
+from pgwamp.values import record_texts
 from tests.capture.conftest import Capturing
 from tests.conftest import Database
 from tests.servers import EVENTS

@@ -10,7 +10,7 @@ import pytest
 
 from pgwamp.capture import RawRow, TriggerCapture
 from pgwamp.eventlog.order import in_order
-from pgwamp.pgtypes import record_texts
+from pgwamp.values import record_texts
 from tests.capture.conftest import Capturing
 from tests.transactions import SCHEMA, TABLES, transact
 

@@ -15,7 +15,7 @@ from pgwamp.catalog import Catalog, ForeignKey, Graph, Relation, load_catalog
 from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS, MOST_VIEWS
 from pgwamp.catalog.load import _sql
 from pgwamp.catalog.types import MOST_LEVELS, MOST_PARTS
-from pgwamp.pgtypes import Type
+from pgwamp.values import Type
 from tests.conftest import Database
 
 #: Seconds; each of these schemas once took minutes, or no end at all.

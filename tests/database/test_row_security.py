@@ -17,7 +17,7 @@ from pgwamp.access import Caller
 from pgwamp.catalog import load_catalog
 from pgwamp.database import Database
 from pgwamp.errors import CallError
-from pgwamp.procedures import Exposure, build_exposure
+from pgwamp.exposure import Exposure, build_exposure
 from pgwamp.session import Call
 from pgwamp.settings import Settings
 from tests.pooled import lent

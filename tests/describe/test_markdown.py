@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pgwamp.component import describe_database
-from pgwamp.procedures.markdown import markdown
-from pgwamp.procedures.typescript import typescript
+from pgwamp.describe.markdown import markdown
+from pgwamp.describe.typescript import typescript
 from pgwamp.settings import Settings
 from tests.describe.conftest import COLUMNS, NASTY, TABLE
 from tests.processes import run_pgwamp

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pgwamp.component import Component, describe_database
-from pgwamp.procedures.typescript import typescript
+from pgwamp.describe.typescript import typescript
 from pgwamp.settings import Settings
 from tests.conftest import Addresses, Database
 from tests.describe.conftest import NASTY, ROOT

@@ -10,7 +10,7 @@ import pytest
 
 from pgwamp.eventlog import conditions
 from pgwamp.eventlog.body import read_body
-from pgwamp.pgtypes import record_texts
+from pgwamp.values import record_texts
 from tests.eventlog.conftest import Log
 
 TYPES = (

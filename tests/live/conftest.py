@@ -16,8 +16,8 @@ from pgwamp.access import Caller
 from pgwamp.catalog import load_catalog
 from pgwamp.database import Database as Pools
 from pgwamp.errors import CallError
-from pgwamp.procedures import Exposure, build_exposure
-from pgwamp.procedures.live import LiveQueries
+from pgwamp.exposure import Exposure, build_exposure
+from pgwamp.live.queries import LiveQueries
 from pgwamp.session import Call
 from tests.conftest import Database, MakeSettings
 from tests.live.fold import fold

@@ -9,8 +9,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.procedures.differences import Result, difference
-from pgwamp.procedures.digests import DIGEST_OCTETS
+from pgwamp.live.differences import Result, difference
+from pgwamp.live.digests import DIGEST_OCTETS
 from tests.live.fold import fold
 
 #: Few values, so that many are there twice.

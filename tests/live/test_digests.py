@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.procedures import digests as module
-from pgwamp.procedures.digests import DIGEST_OCTETS, digests, split
+from pgwamp.live import digests as module
+from pgwamp.live.digests import DIGEST_OCTETS, digests, split
 from pgwamp.query.shape import PART_OCTETS
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()

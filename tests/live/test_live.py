@@ -10,7 +10,7 @@ import pytest
 
 from pgwamp.access import Caller
 from pgwamp.errors import InvalidArgument
-from pgwamp.procedures.differences import Result
+from pgwamp.live.differences import Result
 from pgwamp.session import Call
 from tests.conftest import Database
 from tests.live.conftest import Start

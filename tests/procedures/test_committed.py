@@ -16,9 +16,9 @@ from pgwamp.database import pooled
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Pools
 from pgwamp.errors import CallError, OutcomeUnknown
-from pgwamp.neutral import most_octets
 from pgwamp.query.writes import SMALL_ROW_OCTETS
 from pgwamp.session import Call
+from pgwamp.values.portable import most_octets
 from tests.conftest import Database, Observe, Serve
 from tests.procedures.conftest import Start
 from tests.servers import CALLS

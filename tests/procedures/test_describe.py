@@ -6,8 +6,8 @@ import json
 from itertools import combinations
 from typing import Any
 
-from pgwamp.procedures import privileges
-from pgwamp.procedures.parts import Beginnings
+from pgwamp.describe import privileges
+from pgwamp.describe.parts import Beginnings
 from tests.conftest import PausesOf
 from tests.procedures.conftest import Start
 from tests.servers import CALLS

@@ -11,11 +11,11 @@ import pytest
 from pgwamp.catalog import Relation
 from pgwamp.catalog.graph import Graph
 from pgwamp.catalog.model import Catalog, Column
-from pgwamp.pgtypes import Type, writer
 from pgwamp.query import rows
 from pgwamp.query.scope import Scopes
 from pgwamp.query.writes import Writes
 from pgwamp.settings import LimitSettings
+from pgwamp.values import Type, writer
 from tests.conftest import Database
 from tests.procedures.conftest import Start
 

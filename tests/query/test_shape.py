@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pgwamp.errors import PayloadTooLarge, TooManyRows
-from pgwamp.pgtypes import float_from_text, loads
 from pgwamp.query import shape
 from pgwamp.query.shape import PART_OCTETS, PART_VALUES, Related, Shape, rows_of
+from pgwamp.values import float_from_text, loads
 
 ROWS, WIDTH = 500, 190
 NAMES = [f"a{n}" for n in range(WIDTH)]

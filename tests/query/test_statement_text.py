@@ -84,9 +84,9 @@ def cursor(text: str) -> str:
     """A cursor of the right order that holds ``text``."""
     from base64 import urlsafe_b64encode
 
-    from pgwamp.pgtypes import TEXT_TYPE
     from pgwamp.query.fields import Field
     from pgwamp.query.order import OrderTerm
+    from pgwamp.values import TEXT_TYPE
 
     order = (OrderTerm(Field("name", TEXT_TYPE)), OrderTerm(Field("id", TEXT_TYPE)))
     raw = json.dumps([fingerprint(("public", "victim"), order), text, "1"])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgwamp.pgtypes import Type, composite_reader, text_reader
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
+from pgwamp.values import Type, composite_reader, text_reader
 from tests.query.conftest import Bench
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)

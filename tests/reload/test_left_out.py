@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pgwamp.checks import check_all
-from pgwamp.pgtypes import Type
-from pgwamp.procedures.schemas import Schemas
+from pgwamp.describe.schemas import Schemas
+from pgwamp.values import Type
 from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.reload.conftest import eventually
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp import neutral as neutral_module
 from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import START
-from pgwamp.neutral import most_octets
 from pgwamp.replay import change as change_module
 from pgwamp.replay import pages as pages_module
+from pgwamp.values import portable as portable_module
+from pgwamp.values.portable import most_octets
 from tests.conftest import Connect, Database, Serve
 from tests.replay.appending import inserted, until_logged
 from tests.replay.following import Follower
@@ -50,13 +50,13 @@ def test_no_serializer_takes_more(value: Any) -> None:
 
 def test_short_texts_are_measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    octets = neutral_module._octets_in_json
+    octets = portable_module._octets_in_json
 
     def measure(text: str) -> int:
         written.append(text)
         return octets(text)
 
-    monkeypatch.setattr(neutral_module, "_octets_in_json", measure)
+    monkeypatch.setattr(portable_module, "_octets_in_json", measure)
     alone = sum(most_octets(text) for text in ("k€", '"'))
     written.clear()
     assert most_octets([{"k€": '"'}] * 1_000) == 9 + 1_000 * (2 + 9 + 4 + alone)

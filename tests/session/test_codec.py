@@ -13,9 +13,9 @@ from autobahn.wamp import message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwamp.neutral import NotPortable, find_foreign
 from pgwamp.session.codec import AT_ONCE_BYTES, CODECS, MessageSerializer, Unreadable
 from pgwamp.session.scanning import CBOR, MSGPACK, TooManyValues, count_json_values, count_values
+from pgwamp.values.portable import NotPortable, find_foreign
 
 MAX_VALUES = 1000
 _values = st.recursive(

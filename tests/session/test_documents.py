@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgwamp.pgtypes import loads
+from pgwamp.values import loads
 from tests.conftest import Connect, Database, Serve
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pgwamp import neutral
 from pgwamp.access import Caller
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import PART_CHARACTERS, PART_VALUES, measured_parts, most_octets
 from pgwamp.procedures.fitting import fitting_parts, require_fitting
 from pgwamp.session import Call, Gathered, Result
 from pgwamp.settings import LimitSettings
+from pgwamp.values import portable
+from pgwamp.values.portable import PART_CHARACTERS, PART_VALUES, measured_parts, most_octets
 
 CURE = "ask for less"
 CONTROLS = "\x01" * (5 * PART_CHARACTERS)
@@ -92,13 +92,13 @@ def test_no_part_takes_longer_than_some_values_or_characters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
-    octets = neutral._octets_in_json
+    octets = portable._octets_in_json
 
     def measure(text: str) -> int:
         taken.append(len(text))
         return octets(text)
 
-    monkeypatch.setattr(neutral, "_octets_in_json", measure)
+    monkeypatch.setattr(portable, "_octets_in_json", measure)
     for answer, parts in LARGE.values():
         value = dict(answer.kwargs) if isinstance(answer, Result) else answer
         found = list(measured_parts(value))

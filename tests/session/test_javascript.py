@@ -9,10 +9,10 @@ import pytest
 
 from pgwamp.cli.context import dumps
 from pgwamp.component import Component
-from pgwamp.neutral import NotPortable
 from pgwamp.session import Call, Procedure
 from pgwamp.session.codec import MessageSerializer, Unreadable
 from pgwamp.session.extensions import MOST_EXTENSIONS, Extensions, leave_out_undefined
+from pgwamp.values.portable import NotPortable
 from tests.conftest import Database, Serve
 from tests.raw import RawClient, array, encode
 from tests.servers import Addresses

@@ -19,7 +19,7 @@ from pgwamp.catalog import load_catalog
 from pgwamp.database import Database
 from pgwamp.database.pools import Kind
 from pgwamp.errors import CallError
-from pgwamp.procedures.build import build_exposure
+from pgwamp.exposure import build_exposure
 from pgwamp.session import Call, Result
 from pgwamp.settings import Settings
 from tests.pooled import lent

@@ -26,7 +26,7 @@ from pgwamp.catalog.model import (
 from pgwamp.catalog.types import build_types
 from pgwamp.catalog.updatable import TABLE, UNKNOWN, Updatable, load_updatable
 from pgwamp.catalog.views import Views
-from pgwamp.pgtypes import Representation, Type
+from pgwamp.values import Representation, Type
 
 _Made = TypeVar("_Made")
 _SQL = files("pgwamp.catalog")

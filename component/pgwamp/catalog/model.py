@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from pgwamp.catalog.updatable import Updatable
-from pgwamp.pgtypes import Type
+from pgwamp.values import Type
 
 Volatility = Literal["immutable", "stable", "volatile"]
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pgwamp.pgtypes import Form, Representation, Type
+from pgwamp.values import Form, Representation, Type
 
 _FORMS: dict[str, Form] = {
     "int2": "integer",

@@ -151,7 +151,7 @@ def describe(
 ) -> None:
     """Print the API of the configured database, without a router."""
     from pgwamp.component import describe_database
-    from pgwamp.procedures.parts import Beginnings, index_of, part_of
+    from pgwamp.describe.parts import Beginnings, index_of, part_of
 
     if index and format is not Format.json:
         raise SettingsError("--index is JSON: leave out --format")
@@ -168,8 +168,8 @@ def describe(
 
 
 def _text(api: Mapping[str, Any], format: Format) -> str:
-    from pgwamp.procedures.markdown import markdown
-    from pgwamp.procedures.typescript import typescript
+    from pgwamp.describe.markdown import markdown
+    from pgwamp.describe.typescript import typescript
 
     match format:
         case Format.json:

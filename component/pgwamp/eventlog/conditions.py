@@ -10,7 +10,7 @@ from pgwamp import logs
 from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.evaluator import AT_ONCE, Evaluated, Evaluator, record
 from pgwamp.eventlog.making import Making, Row
-from pgwamp.pgtypes import record_texts
+from pgwamp.values import record_texts
 
 log = logs.get(__name__)
 #: Rows that are tried for themselves when one of many has failed, until so many have failed too.

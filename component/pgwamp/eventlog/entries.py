@@ -16,8 +16,8 @@ from pgwamp.eventlog.long_texts import LONGEST, LongTexts
 from pgwamp.eventlog.making import UNREADABLE, Draft, Making, Row
 from pgwamp.eventlog.state import Entry
 from pgwamp.eventlog.subjects import Subjects
-from pgwamp.neutral import Size
-from pgwamp.pgtypes import loads
+from pgwamp.values import loads
+from pgwamp.values.portable import Size
 
 log = logs.get(__name__)
 #: Octets of records that are read without a break: of short numbers, they take some milliseconds.

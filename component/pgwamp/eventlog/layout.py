@@ -11,7 +11,7 @@ from typing import Any
 from pgwamp.catalog.types import build_types
 from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.composites import Told
-from pgwamp.pgtypes import MOST_PARTS, TextReader, Type, record_texts, text_reader
+from pgwamp.values import MOST_PARTS, TextReader, Type, record_texts, text_reader
 
 #: Members of a row of types that a layout leaves out.
 _LEFT_OUT: Mapping[str, Any] = {

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from pgwamp.capture import Capture, RawRow
 from pgwamp.eventlog.subjects import Subjects
-from pgwamp.pgtypes import rearranged
+from pgwamp.values import rearranged
 
 #: Octets of the texts of a change of which not even the key is read.
 LONGEST = 64 * 1024 * 1024

@@ -14,7 +14,7 @@ from typing import Any
 
 from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.layout import Columns, Layout
-from pgwamp.pgtypes import TEXT_TYPE, Type, text_reader
+from pgwamp.values import TEXT_TYPE, Type, text_reader
 
 _PART = re.compile(r"\{([^{}]+)\}|([^{}]+)")
 _PLAIN = re.compile(r"[A-Za-z0-9_~!*'()-]+", re.ASCII)

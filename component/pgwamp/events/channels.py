@@ -12,8 +12,8 @@ from pgwamp import logs
 from pgwamp.events.in_flight import Window
 from pgwamp.events.messages import Message
 from pgwamp.metrics import Metrics
-from pgwamp.pgtypes import loads
 from pgwamp.tasks import race
+from pgwamp.values import loads
 
 log = logs.get(__name__)
 #: Notifications waiting to be published; further ones are dropped.

@@ -10,10 +10,10 @@ from typing import Any
 
 from pgwamp.database import ISOLATION_LEVELS, Database
 from pgwamp.errors import STALE, CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
-from pgwamp.neutral import Size, check_arguments
 from pgwamp.query.request import bind, suggest
 from pgwamp.session import Call, Gathered, Procedure, Result
 from pgwamp.settings import LimitSettings
+from pgwamp.values.portable import Size, check_arguments
 
 ARGUMENTS = ("steps", "isolation")
 MAX_STEPS = 100

@@ -23,11 +23,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, StartError, below, excerpt
-from pgwamp.pgtypes import fits_numeric
 from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.orm import Sessions
 from pgwamp.procedures.validation import Shape, Work
 from pgwamp.session import Call, Procedure
+from pgwamp.values import fits_numeric
 
 #: Errors of one argument that are listed to tell the first: pydantic lists all or none.
 _MOST_ERRORS = 1_000

@@ -19,12 +19,11 @@ from pgwamp.catalog import Column
 from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
 from pgwamp.database.pooled import PooledConnection
+from pgwamp.describe.schemas import Schemas, or_null
 from pgwamp.errors import StartError, TooManyRows
-from pgwamp.pgtypes import Budget, Type, bindable
-from pgwamp.procedures.dependencies import Reads, read_so_far
+from pgwamp.procedures.caller_scope import Sharing
 from pgwamp.procedures.fitting import require_fitting
-from pgwamp.procedures.schemas import Schemas, or_null
-from pgwamp.procedures.sharing import Sharing
+from pgwamp.procedures.query_reads import Reads, read_so_far
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.bounds import at_most, refusing_more
 from pgwamp.query.dialect import DIALECT, quoted
@@ -34,6 +33,7 @@ from pgwamp.query.shape import UNCHANGED, Shape
 from pgwamp.query.statement import Bound, Statement, compile_statement
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
+from pgwamp.values import Budget, Type, bindable
 
 _UNSUPPORTED = {
     SQLOperationType.SCRIPT: "# (script)",

@@ -9,12 +9,12 @@ from typing import Any
 
 from pgwamp.database import Database
 from pgwamp.database.pools import Connection
+from pgwamp.describe.description import argument_schemas, relation_description
+from pgwamp.describe.related import Related
 from pgwamp.errors import CallError, InvalidArgument, NotFound, TooManyAffected, TooManyRows
 from pgwamp.procedures.copying import copy_chunks, copy_in, copy_out
-from pgwamp.procedures.describe import argument_schemas, relation_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
-from pgwamp.procedures.related import Related
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.procedures.whole_rows import whole_rows
 from pgwamp.query import reads, writes

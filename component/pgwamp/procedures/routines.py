@@ -9,19 +9,19 @@ from typing import Any
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
 from pgwamp.database.chunks import fetch_texts
+from pgwamp.describe.description import routine_description
+from pgwamp.describe.related import Related
 from pgwamp.errors import CallError, InvalidArgument, TooManyRows
-from pgwamp.pgtypes import text_converter
 from pgwamp.procedures.copying import copy_chunks, copy_out
-from pgwamp.procedures.describe import routine_description
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
-from pgwamp.procedures.related import Related
 from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
+from pgwamp.values import text_converter
 
 
 class RoutineProcedure:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, StartError
-from pgwamp.pgtypes import Budget
 from pgwamp.procedures.tries import Places, count
+from pgwamp.values import Budget
 
 #: Members of the lists and dicts of one call that may become keys. Python hashes numbers and UUIDs
 #: without a secret: a caller can give keys of one hash, and each is compared with all the others.

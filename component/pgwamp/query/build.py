@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import Converter, Type
 from pgwamp.query.bounds import list_of_at_most
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
@@ -22,6 +21,7 @@ from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.shape import Related, Shape
 from pgwamp.query.source import Source
+from pgwamp.values import Converter, Type
 
 #: Longer than any text of PostgreSQL may be: so often nothing can be repeated.
 _TOO_OFTEN = "2147483647"

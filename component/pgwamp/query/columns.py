@@ -11,11 +11,11 @@ from typing import Any
 
 from pgwamp.catalog.model import Aggregate
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import Type
 from pgwamp.query.fields import Field, parse_field
 from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope, checked_label, is_label
+from pgwamp.values import Type
 
 AGGREGATES = ("count", "sum", "avg", "min", "max", "bool_and", "bool_or")
 _ALIAS = re.compile(r"(?P<alias>[^:]+):(?!:)(?P<rest>.+)", re.DOTALL)

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from pgwamp.catalog.graph import Pairs, Relationship
 from pgwamp.catalog.model import Relation
-from pgwamp.pgtypes import Type
 from pgwamp.query.dialect import (
     JSONB,
     TEXT,
@@ -35,6 +34,7 @@ from pgwamp.query.operators import (
 )
 from pgwamp.query.source import Source, unused
 from pgwamp.query.where import Junction, Related
+from pgwamp.values import Type
 
 _COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _PATTERNS = {"like": "~~", "ilike": "~~*", "match": "~", "imatch": "~*"}
@@ -140,7 +140,7 @@ def _search(search: Search, value: sa.ColumnElement[Any], of: Type) -> sa.Column
         value = sa.cast(value, JSONB)
     if of.name != "tsvector":
         value = builtin("to_tsvector", *config, value)
-    return value.bool_op("@@")(builtin(SEARCHES[search.operator], *config, query))
+    return value.bool_op("")(builtin(SEARCHES[search.operator], *config, query))
 
 
 def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.sql.functions import Function
 from sqlalchemy.types import UserDefinedType
 
-from pgwamp.pgtypes import Type
+from pgwamp.values import Type
 
 #: The signs that operators are made of.
 _OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")

@@ -16,7 +16,8 @@ from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.access import Leaves
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.pgtypes import (
+from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
+from pgwamp.values import (
     Converter,
     Type,
     array_from_json,
@@ -27,7 +28,6 @@ from pgwamp.pgtypes import (
     loads,
     text_converter,
 )
-from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
 
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types of PostgreSQL whose cast to text is, or may become, another text than their output function
@@ -87,7 +87,7 @@ def _only_inserts(write: sa.sql.dml.UpdateBase) -> bool:
 
 
 def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
-    """A bound value of type ``of``, as :func:`pgwamp.pgtypes.bindable` prepared it."""
+    """A bound value of type ``of``, as :func:`pgwamp.values.bindable` prepared it."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
     own = of.representation
     if own is not None and own.from_text is not None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import TEXT_TYPE, Type
 from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
 from pgwamp.query.unknown import unknown_column
+from pgwamp.values import TEXT_TYPE, Type
 
 #: An arrow and a key; a key that holds an arrow or a cast's colons stands in double quotes.
 _STEP = re.compile(

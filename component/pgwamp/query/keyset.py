@@ -18,13 +18,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import Budget, bindable
-from pgwamp.pgtypes.scalars import check_text, literal
 from pgwamp.query.dialect import TEXT, operate, without_domain
 from pgwamp.query.expressions import as_read, as_written
 from pgwamp.query.fields import Field
 from pgwamp.query.order import OrderTerm
 from pgwamp.query.scope import Scope
+from pgwamp.values import Budget, bindable
+from pgwamp.values.scalars import check_text, literal
 
 #: Terms of an order; an index has at most as many columns.
 _MOST_TERMS = 32

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any, Literal
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import Budget
 from pgwamp.settings import LimitSettings
+from pgwamp.values import Budget
 
 Counted = Literal["columns", "conditions", "includes"]
 _WORDS: dict[Counted, str] = {

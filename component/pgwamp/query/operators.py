@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from pgwamp.errors import InvalidArgument, at, excerpt
-from pgwamp.pgtypes import TEXT_TYPE, bindable, bindable_list
 from pgwamp.query.fields import Field
 from pgwamp.query.limits import Values
 from pgwamp.query.request import suggest
+from pgwamp.values import TEXT_TYPE, bindable, bindable_list
 
 #: Operators that compare with one value of the field's type.
 COMPARISONS = ("eq", "neq", "gt", "gte", "lt", "lte")

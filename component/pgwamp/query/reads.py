@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import bindable
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import count, equal, quoted
@@ -30,6 +29,7 @@ from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.shape import Row
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
+from pgwamp.values import bindable
 
 SELECT_ARGUMENTS = (
     "where", "columns", "order", "limit", "offset", "after", "include", "count", "format",

@@ -14,7 +14,6 @@ from sqlalchemy.sql.operators import custom_op
 
 from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import bindable, record_reader
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, quoted
@@ -26,6 +25,7 @@ from pgwamp.query.shape import UNCHANGED, Row, Shape
 from pgwamp.query.source import Source
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.unknown import Known, UnknownName, identity
+from pgwamp.values import bindable, record_reader
 
 #: Name of the one column of a routine that returns no row type.
 VALUE = "value"

@@ -8,10 +8,10 @@ from typing import Any
 
 from pgwamp.catalog.model import Column, Relation
 from pgwamp.errors import InvalidArgument, at, below
-from pgwamp.pgtypes import Budget, writer
 from pgwamp.query.limits import Values
 from pgwamp.query.unknown import unknown_column
 from pgwamp.settings import LimitSettings
+from pgwamp.values import Budget, writer
 
 
 @dataclass(frozen=True, slots=True)

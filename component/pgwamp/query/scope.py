@@ -13,12 +13,12 @@ from typing import Any
 from pgwamp.catalog.graph import Graph, Relationship
 from pgwamp.catalog.model import Aggregate, Catalog, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes import Form, Type
 from pgwamp.query.cache import Cache
 from pgwamp.query.limits import check_name
 from pgwamp.query.request import suggest
 from pgwamp.query.unknown import Known, UnknownName, identity
 from pgwamp.settings import LimitSettings
+from pgwamp.values import Form, Type
 
 #: What a caller may call a value of the answer: it becomes a name in SQL.
 _LABEL = re.compile(r"[^\W\d]\w*")

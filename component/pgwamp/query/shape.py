@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.errors import PayloadTooLarge, TooManyRows
-from pgwamp.pgtypes import MOST_PARTS, Converter, parse
+from pgwamp.values import MOST_PARTS, Converter, parse
 
 Row = dict[str, Any]
 #: Values of rows that are made, and octets of values that are read, without a break. Either takes

@@ -10,11 +10,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.catalog.model import Relation
-from pgwamp.pgtypes import TEXT_TYPE, Type
 from pgwamp.query.dialect import DIALECT, TEXT, PgType, WholeRow, function, operate, quoted
 from pgwamp.query.expressions import table_of
 from pgwamp.query.fields import Field, Step
 from pgwamp.query.scope import Scope
+from pgwamp.values import TEXT_TYPE, Type
 
 
 class Source:

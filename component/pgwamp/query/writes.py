@@ -10,8 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.neutral import most_octets
-from pgwamp.pgtypes import Type
 from pgwamp.query.bounds import at_most, only_one, small_row
 from pgwamp.query.build import Builder
 from pgwamp.query.columns import Item
@@ -29,6 +27,8 @@ from pgwamp.query.shape import Shape
 from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.where import Junction, WhereParser, constant
+from pgwamp.values import Type
+from pgwamp.values.portable import most_octets
 
 INSERT_ARGUMENTS = ("rows", "returning", "missing", "include", "order", "csv")
 UPDATE_ARGUMENTS = ("values", "where", "returning", "max_affected", "rows", "include", "order")

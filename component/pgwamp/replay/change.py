@@ -12,9 +12,9 @@ from pgwamp.errors import PayloadTooLarge
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.naming import Naming
-from pgwamp.neutral import Size, most_octets
-from pgwamp.pgtypes import loads
 from pgwamp.replay.tables import TableNow
+from pgwamp.values import loads
+from pgwamp.values.portable import Size, most_octets
 
 #: Members of a body that have values by column.
 _ROWS = ("key", "new", "old")

@@ -11,10 +11,10 @@ import asyncpg
 from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import Position
 from pgwamp.naming import Naming
-from pgwamp.neutral import most_octets
 from pgwamp.replay.change import Change, complete, outlines
 from pgwamp.replay.event_filter import EventFilter
 from pgwamp.replay.tables import read_tables
+from pgwamp.values.portable import most_octets
 
 #: Events read at a time.
 PAGE_EVENTS = 200

@@ -13,8 +13,8 @@ from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, NotWatched
 from pgwamp.eventlog.layout import Layout
 from pgwamp.naming import Naming
-from pgwamp.pgtypes import loads
 from pgwamp.replay.event_filter import EventFilter
+from pgwamp.values import loads
 
 _TABLE = """
 select c.oid::bigint as oid, w.options::text as options, w.condition,

@@ -30,10 +30,10 @@ import ormsgpack
 from autobahn.wamp import message
 from autobahn.wamp.serializer import Serializer
 
-from pgwamp.neutral import MAX_DEPTH, may_hold_large
 from pgwamp.session import scanning
 from pgwamp.session.extensions import MOST_EXTENSIONS, Extensions
 from pgwamp.session.scanning import TooManyValues
+from pgwamp.values.portable import MAX_DEPTH, may_hold_large
 
 #: A message of this size is read at once: so many empty lists take 15 ms.
 AT_ONCE_BYTES = 98_304

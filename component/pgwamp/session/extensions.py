@@ -15,7 +15,7 @@ from typing import Any
 import cbor2
 import msgpack
 
-from pgwamp.neutral import NotPortable
+from pgwamp.values.portable import NotPortable
 
 #: A reader of a tag's value; the second argument says whether it stands in a key.
 TagReader = Callable[[Any, bool], Any]

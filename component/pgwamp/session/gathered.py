@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import measured_parts, most_octets
-from pgwamp.pgtypes import MOST_PARTS
 from pgwamp.session.procedure import Call
 from pgwamp.settings import LimitSettings
+from pgwamp.values import MOST_PARTS
+from pgwamp.values.portable import measured_parts, most_octets
 
 #: Ends what an error says of the octets of a message.
 OF_A_MESSAGE = "octets that a message holds (limits.max_bytes, or less if the router says so)"
@@ -20,7 +20,7 @@ _SEPARATOR_OCTETS = 2
 
 
 async def measured(value: Any) -> AsyncIterator[tuple[int, int]]:
-    """As :func:`pgwamp.neutral.measured_parts`; others have their turn between two parts."""
+    """As :func:`~pgwamp.values.portable.measured_parts`; others have a turn between two parts."""
     first = True
     for part in measured_parts(value):
         if not first:

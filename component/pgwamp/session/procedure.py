@@ -9,7 +9,7 @@ from typing import Any
 from pgwamp import logs
 from pgwamp.access import Caller
 from pgwamp.errors import Internal
-from pgwamp.neutral import MAX_RESULT_DEPTH, find_foreign
+from pgwamp.values.portable import MAX_RESULT_DEPTH, find_foreign
 
 log = logs.get(__name__)
 

@@ -12,7 +12,7 @@ from autobahn.wamp.exception import TransportLost
 from pgwamp import logs
 from pgwamp.errors import CallError, Internal, PayloadTooLarge
 from pgwamp.formats import URI
-from pgwamp.neutral import find_foreign, portable_text
+from pgwamp.values.portable import find_foreign, portable_text
 
 log = logs.get(__name__)
 Send = Callable[[Any], None]

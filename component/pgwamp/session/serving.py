@@ -34,13 +34,13 @@ from pgwamp.errors import (
     Unavailable,
 )
 from pgwamp.metrics import Metrics
-from pgwamp.neutral import check_arguments
 from pgwamp.session.extensions import leave_out_undefined
 from pgwamp.session.gathered import Gathered
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Budget, Shares
 from pgwamp.tasks import race
+from pgwamp.values.portable import check_arguments
 
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in.

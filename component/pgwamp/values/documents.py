@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, at, below, excerpt
-from pgwamp.pgtypes.budget import Budget, written_length
-from pgwamp.pgtypes.scalars import MOST_INTEGER_BITS, check_text, is_text
-from pgwamp.pgtypes.types import Type
+from pgwamp.values.budget import Budget, written_length
+from pgwamp.values.scalars import MOST_INTEGER_BITS, check_text, is_text
+from pgwamp.values.types import Type
 
 #: Levels of lists and dicts in one value.
 _MOST_LEVELS = 100

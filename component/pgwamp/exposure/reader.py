@@ -12,8 +12,9 @@ from pgwamp.catalog import Catalog, load_catalog
 from pgwamp.database import Database
 from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.listener import Listener
+from pgwamp.exposure.build import Exposure, build_exposure
+from pgwamp.live import LiveQueries
 from pgwamp.naming import Naming
-from pgwamp.procedures import Exposure, LiveQueries, build_exposure
 from pgwamp.procedures.preparing import LONGEST_LOCK
 from pgwamp.replay import Feed, replay_procedures
 from pgwamp.settings import Settings

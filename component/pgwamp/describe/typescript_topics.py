@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
-from pgwamp.procedures.typescript_types import Schema, Types, pascal, property
+from pgwamp.describe.typescript_types import Schema, Types, pascal, property
 
 #: Payload of a change, by operation.
 _CHANGES = {

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from pgwamp.procedures.typescript_topics import Row, Topics
-from pgwamp.procedures.typescript_types import (
+from pgwamp.describe.typescript_topics import Row, Topics
+from pgwamp.describe.typescript_types import (
     Schema,
     Types,
     block,

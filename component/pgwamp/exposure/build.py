@@ -19,22 +19,22 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.catalog import Catalog, Graph, Relation, Routine
 from pgwamp.database import Database
+from pgwamp.describe.description import describe_api, with_places
+from pgwamp.describe.privileges import describe_procedure, describe_uri
+from pgwamp.describe.related import Related
+from pgwamp.describe.schemas import Schemas
 from pgwamp.errors import StartError
+from pgwamp.exposure.hidden import HiddenKeys
+from pgwamp.live.queries import LiveQueries, can_live, followed, live_procedure
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.admission import for_admitted
 from pgwamp.procedures.batch import batch_procedure
-from pgwamp.procedures.describe import describe_api, with_places
-from pgwamp.procedures.hidden import HiddenKeys
-from pgwamp.procedures.live import LiveQueries, can_live, followed, live_procedure
+from pgwamp.procedures.caller_scope import Sharing
 from pgwamp.procedures.preparing import prepare_queries
-from pgwamp.procedures.privileges import describe_procedure, describe_uri
 from pgwamp.procedures.python import python_procedures
 from pgwamp.procedures.queries import Definition, NamedQuery, query_procedure
-from pgwamp.procedures.related import Related
 from pgwamp.procedures.relations import RelationProcedures
 from pgwamp.procedures.routines import RoutineProcedure
-from pgwamp.procedures.schemas import Schemas
-from pgwamp.procedures.sharing import Sharing
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Procedure
 from pgwamp.settings import Settings

@@ -8,8 +8,8 @@ from typing import Any
 
 from pgwamp.catalog import Catalog, Routine
 from pgwamp.catalog.graph import Relationship
+from pgwamp.describe.schemas import Schemas, or_null
 from pgwamp.naming import Naming
-from pgwamp.procedures.schemas import Schemas, or_null
 from pgwamp.query.scope import Scope
 
 #: Relationships of a relation that are described. Of one that has more none are: what is there

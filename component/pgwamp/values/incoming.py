@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, at, below, excerpt
-from pgwamp.pgtypes import scalars
-from pgwamp.pgtypes.budget import Budget, written_length
-from pgwamp.pgtypes.documents import json_text
-from pgwamp.pgtypes.scalars import check_text, literal, mismatch, text
-from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Form, Type
+from pgwamp.values import scalars
+from pgwamp.values.budget import Budget, written_length
+from pgwamp.values.documents import json_text
+from pgwamp.values.scalars import check_text, literal, mismatch, text
+from pgwamp.values.types import TEXT_TYPE, Binder, Form, Type
 
 #: Dimensions of an array in PostgreSQL.
 _MOST_DIMENSIONS = 6

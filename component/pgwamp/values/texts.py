@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pgwamp.pgtypes.outgoing import (
+from pgwamp.values.outgoing import (
     SlowDocuments,
     bytes_from_hex,
     float_from_text,
@@ -23,7 +23,7 @@ from pgwamp.pgtypes.outgoing import (
     require_convertible,
     rfc3339,
 )
-from pgwamp.pgtypes.types import Converter, Type
+from pgwamp.values.types import Converter, Type
 
 #: Reads the text of a value that is not null.
 TextReader = Callable[[str], Any]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pgwamp import logs
 from pgwamp.access import Caller
 from pgwamp.errors import CallError, Internal, Unavailable
-from pgwamp.procedures.dependencies import Name
-from pgwamp.procedures.differences import Result
-from pgwamp.procedures.digests import digests
+from pgwamp.live.differences import Result
+from pgwamp.live.digests import digests
 from pgwamp.procedures.queries import NamedQuery
+from pgwamp.procedures.query_reads import Name
 from pgwamp.query.statement import Bound
 from pgwamp.shares import Party, Shares
 from pgwamp.tasks import is_ending

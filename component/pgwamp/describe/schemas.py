@@ -8,8 +8,8 @@ from typing import Any
 
 from pgwamp.catalog import Column
 from pgwamp.naming import Naming
-from pgwamp.pgtypes import Type
 from pgwamp.settings import ExposeSettings
+from pgwamp.values import Type
 
 Schema = dict[str, Any]
 #: Whether a column may be named, by schema, relation and name.

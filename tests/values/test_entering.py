@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.pgtypes import TEXT_TYPE, Budget, Form, Type, bindable, bindable_list
-from pgwamp.pgtypes.budget import MOST_READ, MOST_WRITTEN
-from pgwamp.pgtypes.scalars import LONGEST_LITERAL
+from pgwamp.values import TEXT_TYPE, Budget, Form, Type, bindable, bindable_list
+from pgwamp.values.budget import MOST_READ, MOST_WRITTEN
+from pgwamp.values.scalars import LONGEST_LITERAL
 from tests.query.conftest import Bench, bench
 from tests.query.test_limits import calls_of
 

@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.pgtypes.budget import Budget
-from pgwamp.pgtypes.outgoing import finite
-from pgwamp.pgtypes.types import Type
+from pgwamp.values.budget import Budget
+from pgwamp.values.outgoing import finite
+from pgwamp.values.types import Type
 
 _INTEGER_RANGES = {
     name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from pgwamp.catalog import Relation, Routine
-from pgwamp.procedures.related import Related
-from pgwamp.procedures.schemas import Schemas, Shows, most_parts, or_null
+from pgwamp.describe.related import Related
+from pgwamp.describe.schemas import Schemas, Shows, most_parts, or_null
 from pgwamp.query.routines import is_record, row_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.writes import DELETE_ARGUMENTS, EVERY_ROW, UPDATE_ARGUMENTS

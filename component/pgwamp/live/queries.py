@@ -11,8 +11,8 @@ from collections.abc import (
     Sequence,
     Set,
 )
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from aiosql.types import SQLOperationType
 
@@ -20,15 +20,17 @@ from pgwamp import logs
 from pgwamp.access import Caller
 from pgwamp.catalog import WatchedRelation
 from pgwamp.database import Database
+from pgwamp.describe.schemas import Schemas
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
+from pgwamp.live.differences import Result
+from pgwamp.live.digests import digests
+from pgwamp.live.evaluation import Evaluation, Listener, Question
 from pgwamp.naming import Naming
-from pgwamp.procedures.dependencies import Name, read_so_far
-from pgwamp.procedures.differences import Result
-from pgwamp.procedures.digests import digests
-from pgwamp.procedures.evaluation import Evaluation, Listener, Question
 from pgwamp.procedures.queries import Definition, NamedQuery
-from pgwamp.procedures.schemas import Schemas
+from pgwamp.procedures.query_reads import Name, read_so_far
 from pgwamp.query.request import naming_arguments
+from pgwamp.replay import Feed
+from pgwamp.replay.change import Change
 from pgwamp.session import Call, Procedure
 from pgwamp.settings import Settings
 from pgwamp.shares import Shares
@@ -44,32 +46,6 @@ _SELECTS = (
     SQLOperationType.SELECT_ONE,
     SQLOperationType.SELECT_VALUE,
 )
-
-
-class Change(Protocol):
-    """An event, with the names that its table has now; None when no table has changed."""
-
-    @property
-    def schema(self) -> str | None: ...
-
-    @property
-    def table(self) -> str | None: ...
-
-
-class Subscription(Protocol):
-    """Changes as they are logged."""
-
-    async def next(self) -> Sequence[Change]:
-        """Wait for some. An error says that some were missed."""
-        ...
-
-
-class Feed(Protocol):
-    """Where changes come from: :class:`pgwamp.replay.feed.Feed`, of which this knows nothing."""
-
-    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
-        """Whatever is logged from now on."""
-        ...
 
 
 class LiveQueries:

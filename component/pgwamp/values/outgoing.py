@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import (
+from pgwamp.values.portable import (
     INT_MAX,
     INT_MIN,
     LONG_RUN,
@@ -20,7 +20,7 @@ from pgwamp.neutral import (
     is_carried,
     is_shallow,
 )
-from pgwamp.pgtypes.types import Converter
+from pgwamp.values.types import Converter
 
 #: Of an integer of 64 bits, with its sign.
 _DIGITS = 20

@@ -11,10 +11,10 @@ from pgwamp.access import Caller
 from pgwamp.backlog import read_backlog
 from pgwamp.catalog import Routine
 from pgwamp.database import Database
+from pgwamp.describe.description import routine_description, with_places
+from pgwamp.describe.parts import Beginnings, index_of, part_of
+from pgwamp.describe.related import Related
 from pgwamp.errors import InvalidArgument
-from pgwamp.procedures.describe import routine_description, with_places
-from pgwamp.procedures.parts import Beginnings, index_of, part_of
-from pgwamp.procedures.related import Related
 from pgwamp.query.request import bind
 from pgwamp.query.unknown import identity
 from pgwamp.session import Call, Procedure

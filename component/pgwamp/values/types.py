@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pgwamp.pgtypes.budget import Budget
+from pgwamp.values.budget import Budget
 
 #: How values of a type travel; ``literal`` is all that is a string in PostgreSQL's text form.
 Form = Literal[

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from pgwamp.pgtypes.outgoing import parse, require_convertible
-from pgwamp.pgtypes.texts import record_texts, text_reader
-from pgwamp.pgtypes.types import TEXT_TYPE, Converter, Type
+from pgwamp.values.outgoing import parse, require_convertible
+from pgwamp.values.texts import record_texts, text_reader
+from pgwamp.values.types import TEXT_TYPE, Converter, Type
 
 _LENGTH = struct.Struct(">i")
 _MEMBER = struct.Struct(">Ii")

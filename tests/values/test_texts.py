@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from pgwamp.catalog.load import load_types
-from pgwamp.pgtypes import text_reader
 from pgwamp.query.dialect import DIALECT
 from pgwamp.query.expressions import output
+from pgwamp.values import text_reader
 from tests.query.conftest import Bench, bench
 
 __all__ = ["bench"]

@@ -6,9 +6,9 @@ PostgreSQL's own ISO text form. This package is pure: it knows types and Python 
 nor connections.
 """
 
-from pgwamp.pgtypes.budget import Budget
-from pgwamp.pgtypes.incoming import bindable, bindable_list, binder, writer
-from pgwamp.pgtypes.outgoing import (
+from pgwamp.values.budget import Budget
+from pgwamp.values.incoming import bindable, bindable_list, binder, writer
+from pgwamp.values.outgoing import (
     MOST_PARTS,
     array_from_json,
     array_of_json,
@@ -18,9 +18,9 @@ from pgwamp.pgtypes.outgoing import (
     loads,
     parse,
 )
-from pgwamp.pgtypes.records import record_reader
-from pgwamp.pgtypes.scalars import fits_numeric
-from pgwamp.pgtypes.texts import (
+from pgwamp.values.records import record_reader
+from pgwamp.values.scalars import fits_numeric
+from pgwamp.values.texts import (
     TextReader,
     composite_reader,
     rearranged,
@@ -28,7 +28,7 @@ from pgwamp.pgtypes.texts import (
     text_converter,
     text_reader,
 )
-from pgwamp.pgtypes.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
+from pgwamp.values.types import TEXT_TYPE, Binder, Converter, Form, Representation, Type
 
 __all__ = [
     "MOST_PARTS",

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
-from pgwamp.procedures.digests import split
+from pgwamp.live.digests import split
 
 #: A common subsequence: its last pair of places, and what comes before it.
 _Run = tuple[int, int, "_Run | None"]
@@ -65,7 +65,7 @@ class Result:
     It holds all of the rows, so it is kept only until everybody who listens has got it. Of what
     they were told before, the digests are enough.
 
-    :ivar digests: of each item, as :func:`pgwamp.procedures.digests.digests` has them.
+    :ivar digests: of each item, as :func:`pgwamp.live.digests.digests` has them.
     :param items: the rows or values, as they are answered.
     """
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.errors import InvalidArgument
-from pgwamp.neutral import (
+from pgwamp.session.codec import CODECS
+from pgwamp.values.portable import (
     MAX_DEPTH,
     Size,
     check_arguments,
@@ -23,7 +24,6 @@ from pgwamp.neutral import (
     most_octets,
     portable_text,
 )
-from pgwamp.session.codec import CODECS
 
 SERIALIZERS = tuple(CODECS)
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.errors import PayloadTooLarge
-from pgwamp.neutral import MAX_DEPTH
-from pgwamp.pgtypes import (
+from pgwamp.query.dialect import DIALECT
+from pgwamp.query.expressions import output
+from pgwamp.values import (
     TEXT_TYPE,
     Type,
     array_from_json,
@@ -24,13 +25,12 @@ from pgwamp.pgtypes import (
     parse,
     text_converter,
 )
-from pgwamp.pgtypes.outgoing import (
+from pgwamp.values.outgoing import (
     MOST_CONVERTED_OCTETS,
     range_from_text,
     require_convertible,
 )
-from pgwamp.query.dialect import DIALECT
-from pgwamp.query.expressions import output
+from pgwamp.values.portable import MAX_DEPTH
 from tests.query.conftest import Bench, bench
 from tests.query.test_limits import calls_of
 

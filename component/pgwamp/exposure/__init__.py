@@ -1,0 +1,6 @@
+"""What is served: the procedures and topics of one picture of the database, put together."""
+
+from pgwamp.exposure.build import Exposure, build_exposure
+from pgwamp.exposure.reader import Reader
+
+__all__ = ["Exposure", "Reader", "build_exposure"]
