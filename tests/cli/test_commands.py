@@ -296,6 +296,18 @@ async def test_tables_are_watched_listed_and_unwatched(run: Run, database: Datab
     assert (await run("watch", "list"))[1] == ""
 
 
+async def test_names_do_not_steer_the_terminal(run: Run, database: Database) -> None:
+    database.execute(
+        'create table "a\x1b]0;owned\x07" ("b\x9b2J" int primary key)',
+        """select wamp.watch(format('%I', relname)) from pg_class where relname like 'a%owned%'
+        and relkind = 'r'""",
+    )
+    assert (await run("watch", "list"))[1] == "public.a?]0;owned? (b?2J)\n"
+    _, out, _ = await run("watch", "list", "--json")
+    assert out.rstrip("\n").isprintable()
+    assert json.loads(out)[0]["key"] == ["b\x9b2J"]
+
+
 async def test_patterns_watch_what_they_match_and_each_refusal_is_told(
     run: Run, database: Database
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 
 import asyncpg
 import pytest
 
-from pgwamp.eventlog import conditions
+from pgwamp.eventlog import conditions, evaluator
 from pgwamp.eventlog.body import read_body
 from pgwamp.values import record_texts
 from tests.eventlog.conftest import Log
@@ -329,6 +331,52 @@ async def test_conditions_that_take_too_much_of_a_minute_rest(
     assert [body for _, body in await log.told()] == [
         {"key": {"id": 1}, "new": {"id": 1}},
         {"key": {"id": 2}, "truncated": True},
+    ]
+
+
+async def test_a_row_too_long_for_a_condition_comes_as_its_key_and_costs_no_other_its_values(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "MOST_CHARACTERS", 100)
+    await log.execute(
+        "create table item (id int primary key, v text, unread text)",
+        """select wamp.watch('item', $${"when": "v <> 'x'", "columns": ["id"]}$$)""",
+        "insert into item values (1, 'a', repeat('u', 200)), (2, repeat('b', 101), null), "
+        "(3, repeat('c', 60), null), (4, repeat('d', 60), null), (5, 'x', null)",
+    )
+    assert [body for _, body in await log.told()] == [
+        {"key": {"id": 1}, "new": {"id": 1}},
+        {"key": {"id": 2}, "truncated": True},
+        {"key": {"id": 3}, "new": {"id": 3}},
+        {"key": {"id": 4}, "new": {"id": 4}},
+    ]
+
+
+async def test_a_session_that_was_lost_while_it_waited_costs_no_event_its_values(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluator, "BEGIN_SECONDS", 0.2)
+    await log.execute(
+        "create table item (id int primary key)",
+        """select wamp.watch('item', '{"when": "id > 0"}')""",
+        "insert into item values (1)",
+    )
+    async with log.sequencing() as sequencing:
+        await sequencing.look()
+        pid = await log.connection.fetchval(
+            "select pid from pg_stat_activity "
+            "where application_name = 'pgwamp conditions' and datname = current_database()"
+        )
+        # As when a firewall has forgotten the connection: nothing answers, and nothing ends it.
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await log.execute("insert into item values (2)")
+            await sequencing.look()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert [body for _, body in await log.told()] == [
+        {"key": {"id": 1}, "new": {"id": 1}},
+        {"key": {"id": 2}, "new": {"id": 2}},
     ]
 
 

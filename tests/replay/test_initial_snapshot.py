@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from pgwamp.eventlog import evaluator
-from tests.conftest import Connect, Database, Serve
+from pgwamp.replay import initial_snapshot
+from tests.conftest import Connect, Database, Observe, Serve
 from tests.replay.following import Follower
 
 
@@ -128,3 +129,85 @@ async def test_a_condition_that_takes_too_long_ends_the_snapshot(
     error = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).error()
     assert error.uri == "pgwamp.error.unavailable"
     assert error.message == "the condition that item is watched with takes too long"
+
+
+@pytest.mark.parametrize("options", ["", """, '{"when": "n >= 0"}'"""], ids=["all", "when"])
+@pytest.mark.parametrize("partitioned", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    ["add column made timestamptz default clock_timestamp()", "alter column n type bigint"],
+)
+async def test_a_table_that_is_just_rewritten_is_not_empty(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    observe: Observe,
+    prefix: str,
+    change: str,
+    partitioned: bool,
+    options: str,
+) -> None:
+    database.execute(
+        "create table item (id int primary key, n int)"
+        + (" partition by range (id)" if partitioned else ""),
+        *(["create table part partition of item default"] if partitioned else ()),
+        f"select wamp.watch('item'{options})",
+        "insert into item select n, n from generate_series(1, 5) as n",
+    )
+    await serve()
+    session = await connect()
+    writer = await database.connect()
+    try:
+        await writer.execute("begin")
+        await writer.execute(f"alter table item {change}")
+        follower = Follower(session, f"{prefix}.item.follow", snapshot=True)
+        await observe(
+            "exists (select from pg_locks where not granted and relation = 'item'::regclass)"
+        )
+        await writer.execute("commit")
+        if "type" in change and options:
+            # The text of the column is asked for by its type.
+            error = await follower.error()
+            assert error.uri == "pgwamp.error.unavailable"
+            assert error.message == "the columns of item have just changed; try again"
+        else:
+            await follower.begun()
+            assert sorted(row["id"] for row in follower.rows) == [1, 2, 3, 4, 5]
+    finally:
+        await writer.close()
+
+
+async def test_a_table_that_is_rewritten_again_and_again_ends_the_snapshot(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(initial_snapshot, "_IS_REWRITTEN", "select $1::pg_catalog.oid is not null")
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    await serve()
+    error = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).error()
+    assert error.uri == "pgwamp.error.unavailable"
+    assert error.message == "item is rewritten again and again; try again later"
+
+
+async def test_a_snapshot_takes_no_longer_than_a_stream(
+    serve: Serve, connect: Connect, database: Database, observe: Observe, prefix: str
+) -> None:
+    database.execute(
+        "create function slow(int) returns boolean immutable language plpgsql as $$ begin "
+        "perform pg_sleep(1); return true; end $$",
+        "create table item (id int primary key)",
+        """select wamp.watch('item', '{"when": "public.slow(id)"}')""",
+        "insert into item select generate_series(1, 1000)",
+    )
+    await serve(limits={"stream_timeout": 1.5})
+    error = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).error()
+    assert error.uri == "wamp.error.timeout"
+    assert error.message == "the snapshot took longer than 1.5 seconds (limits.stream_timeout)"
+    # Its view is gone: VACUUM waits for nobody.
+    await observe(
+        "not exists (select from pg_stat_activity where datname = current_database() "
+        "and pid <> pg_backend_pid() and backend_xmin is not null)"
+    )

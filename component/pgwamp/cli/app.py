@@ -11,7 +11,7 @@ import typer
 
 from pgwamp import __version__, logs
 from pgwamp.cli import client, db, psql, serve, watch
-from pgwamp.cli.context import CONFIG, dumps
+from pgwamp.cli.context import CONFIG, dumps, say
 from pgwamp.errors import CallError, PgwampError, printable
 
 #: Details of errors that their messages hold.
@@ -69,7 +69,7 @@ def main() -> None:
     except CallError as error:
         _complain(f"{error.uri}: {error.message}")
         if details := {n: v for n, v in error.details.items() if n not in _SAID and v is not None}:
-            typer.echo(printable(dumps(details)), err=True)
+            say(dumps(details), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

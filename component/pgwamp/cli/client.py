@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgwamp.cli.context import dumps, load_settings, run_async
+from pgwamp.cli.context import dumps, load_settings, run_async, say
 from pgwamp.errors import CallError, SettingsError
 from pgwamp.settings import Settings
 
@@ -136,7 +136,7 @@ def tail(
             count,
             emit=lambda event: typer.echo(dumps(event)),
             listening=lambda: typer.echo(f"listening to {topic} ({how.value})", err=True),
-            hint=lambda line: typer.echo(line, err=True),
+            hint=lambda line: say(line, err=True),
         )
     )
 

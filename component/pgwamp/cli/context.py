@@ -15,6 +15,7 @@ import typer
 from pgwamp import dev_folder, logs
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
+from pgwamp.errors import printable
 from pgwamp.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -30,6 +31,8 @@ class _Config:
 
 
 CONFIG = _Config()
+#: Control characters that JSON may have as they are, and that steer a terminal.
+_CONTROLS = {number: f"\\u{number:04x}" for number in range(0x7F, 0xA0)}
 
 
 def load_settings(
@@ -87,9 +90,14 @@ def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:
         return runner.run(main)
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line for people; names in it may hold what steers a terminal."""
+    typer.echo(printable(line), err=err)
+
+
 def dumps(value: Any) -> str:
     """JSON on one line; bytes as PostgreSQL's hex form."""
-    return json.dumps(value, ensure_ascii=False, default=_encode)
+    return json.dumps(value, ensure_ascii=False, default=_encode).translate(_CONTROLS)
 
 
 def _encode(value: Any) -> Any:

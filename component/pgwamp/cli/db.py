@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import make_url
 
 from pgwamp import migrations, provisioning
-from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
+from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async, say
 from pgwamp.errors import SettingsError, printable
 from pgwamp.settings import Settings
 
@@ -28,7 +28,7 @@ def upgrade(
     """Create the wamp schema, or bring it up to date."""
     settings = load_settings(database=True)
     dsn = settings.database.events_dsn()
-    migrations.upgrade(dsn, revision, report=typer.echo)
+    migrations.upgrade(dsn, revision, report=say)
     # Only a prefix that somebody chose: that of another component may be meant to come.
     if (
         "prefix" in settings.expose.model_fields_set
@@ -53,7 +53,7 @@ def downgrade(
     revision: Annotated[str, typer.Argument(help="Where to, or base to remove everything.")],
 ) -> None:
     """Undo migrations; events that are not published yet are lost."""
-    migrations.downgrade(_dsn(), revision, report=typer.echo)
+    migrations.downgrade(_dsn(), revision, report=say)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgwamp import dev_folder, logs
-from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async
+from pgwamp.cli.context import CONFIG, AsJson, dumps, load_settings, run_async, say
 from pgwamp.errors import PgwampError, SettingsError, StartError, printable
 from pgwamp.settings import Settings
 from pgwamp.tasks import race
@@ -277,7 +277,7 @@ def check(as_json: AsJson = False) -> None:
             if wrong and finding.level == "fact":
                 continue  # what is to be done stands alone
             part = "advice" if finding.level == "advice" else finding.part
-            typer.echo(f"{part}: {finding.problem}")
+            say(f"{part}: {finding.problem}")
         if not wrong:
             typer.echo("everything is in order")
     raise typer.Exit(1 if wrong else 0)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async
+from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async, say
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
-from pgwamp.errors import SettingsError, printable
+from pgwamp.errors import SettingsError
 from pgwamp.settings import Settings
 from pgwamp.watching import Function, apply
 
@@ -113,7 +113,7 @@ def list_(as_json: AsJson = False) -> None:
         return
     for row in rows:
         options = "".join(f" {name}={_shown(value)}" for name, value in row["options"].items())
-        typer.echo(f"{row['schema']}.{row['table']} ({', '.join(row['key'] or [])}){options}")
+        say(f"{row['schema']}.{row['table']} ({', '.join(row['key'] or [])}){options}")
 
 
 def _shown(value: Any) -> str:
@@ -151,10 +151,10 @@ async def _apply(
         )
         async for table, problem in outcomes:
             if problem is None:
-                typer.echo(printable(f"{done} {table}"))
+                say(f"{done} {table}")
             else:
                 failed = True
-                typer.echo(printable(f"pgwamp: {table}: {' '.join(problem.split())}"), err=True)
+                say(f"pgwamp: {table}: {' '.join(problem.split())}", err=True)
     except CONNECTION_ERRORS as error:
         database = settings.database
         line, _ = connection_problem(error, database.events_dsn(), database.events_setting)

@@ -8,15 +8,16 @@ from dataclasses import replace
 
 from pgwamp import logs
 from pgwamp.eventlog.budget import Budgets
-from pgwamp.eventlog.evaluator import AT_ONCE, Evaluated, Evaluator, record
+from pgwamp.eventlog.evaluator import Evaluated, Evaluator, NoSession, Texts, parts
 from pgwamp.eventlog.making import Making, Row
 from pgwamp.values import record_texts
 
 log = logs.get(__name__)
 #: Rows that are tried for themselves when one of many has failed, until so many have failed too.
 MOST_FAILURES = 3
-#: Seconds that a condition is not tried again which took too long, or ended its session.
-REST_SECONDS = 60.0
+#: Seconds that a condition is not tried again which took too long, or ended its session, and that
+#: of a table none is tried after there was no session for it.
+REST_SECONDS, NO_SESSION_SECONDS = 60.0, 5.0
 #: Seconds that the conditions of a table may take of a period: all others wait meanwhile.
 BUDGET_SECONDS = 10.0
 
@@ -43,26 +44,36 @@ class Conditions:
         if making.condition is None and not making.layout.virtual:
             return list(rows)
         found: list[Row | None] = []
-        for start in range(0, len(rows), AT_ONCE):
-            found += await self._part(making, rows[start : start + AT_ONCE])
+        texts = [_texts(row, making.layout.reads) for row in rows]
+        for start, end, fits in parts(texts):
+            if fits:
+                found += await self._part(making, rows[start:end], texts[start:end])
+            else:
+                found.append(None)
+                now = asyncio.get_running_loop().time()
+                self._tell(making, now, "a row is too long for it")
         return found
 
-    async def _part(self, making: Making, rows: Sequence[Row]) -> list[Row | None]:
-        whole = await self._evaluated(making, rows)
+    async def _part(
+        self, making: Making, rows: Sequence[Row], texts: Sequence[Texts]
+    ) -> list[Row | None]:
+        whole = await self._evaluated(making, rows, texts)
         if whole is not None:
             return list(whole)
         found: list[Row | None] = []
         failures = 0
-        for row in rows:
-            one = await self._evaluated(making, [row]) if failures < MOST_FAILURES else None
+        for row, text in zip(rows, texts, strict=True):
+            one = None
+            if failures < MOST_FAILURES:
+                one = await self._evaluated(making, [row], [text])
             failures += one is None
             found.append(None if one is None else one[0])
         return found
 
-    async def _evaluated(self, making: Making, rows: Sequence[Row]) -> list[Row] | None:
+    async def _evaluated(
+        self, making: Making, rows: Sequence[Row], texts: Sequence[Texts]
+    ) -> list[Row] | None:
         """None if it fails."""
-        if not rows:
-            return []
         layout = making.layout
         relation = layout.relation
         started = asyncio.get_running_loop().time()
@@ -71,11 +82,11 @@ class Conditions:
         answers: Sequence[Evaluated] | None = None
         problem, rests = "it took too long, or ended its session", REST_SECONDS
         try:
-            answers = await self._evaluator.of(
-                layout.evaluation, making.condition, [_record(row, layout.reads) for row in rows]
-            )
+            answers = await self._evaluator.of(layout.evaluation, making.condition, texts)
         except TimeoutError:
             pass
+        except NoSession as error:
+            problem, rests = f"there is no session for it: {error}", NO_SESSION_SECONDS
         except Exception as error:
             # Whatever it raises: it can choose any SQLSTATE, also one of a lost connection.
             if self._evaluator.is_open:
@@ -107,10 +118,10 @@ class Conditions:
         )
 
 
-def _record(row: Row, names: Sequence[str]) -> str:
+def _texts(row: Row, names: Sequence[str]) -> Texts:
     # Of a column that is not there wamp.evaluation says so.
     places = [(name, row.columns.place(name)) for name in names]
-    return record({name: None if place is None else row.texts[place] for name, place in places})
+    return {name: None if place is None else row.texts[place] for name, place in places}
 
 
 def _with(row: Row, making: Making, visible: bool, virtual: str | None) -> Row:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,12 @@ import asyncpg
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 
 #: Rows of one evaluation, and seconds that it may take.
-AT_ONCE, SECONDS = 500, 5.0
+MOST_ROWS, SECONDS = 500, 5.0
+#: Characters of the texts of one evaluation: written as JSON they can take six times as many octets
+#: some times over, and they are written on the event loop.
+MOST_CHARACTERS = 500_000
+#: Seconds that the session has to begin a transaction before another one is opened.
+BEGIN_SECONDS = 2.0
 _EVALUATE = """
 select wamp.evaluate(
     wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
@@ -31,6 +36,30 @@ _TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where pid =
 
 #: Whether the condition holds for a row, and the text of a record of its computed columns.
 Evaluated = tuple[bool, str | None]
+#: Texts of some columns of a row, which the types' own input functions read.
+Texts = Mapping[str, str | None]
+
+
+class NoSession(Exception):
+    """No session can be opened: nothing was evaluated."""
+
+
+def parts(rows: Sequence[Texts]) -> Iterator[tuple[int, int, bool]]:
+    """Where to cut rows into evaluations.
+
+    :returns: start, end, and whether they can be evaluated: a row that is too long is alone.
+    """
+    start = characters = 0
+    for number, texts in enumerate(rows):
+        length = sum(len(text) for text in texts.values() if text is not None)
+        if number > start and (
+            characters + length > MOST_CHARACTERS or number - start == MOST_ROWS
+        ):
+            yield start, number, characters <= MOST_CHARACTERS
+            start, characters = number, 0
+        characters += length
+    if rows:
+        yield start, len(rows), characters <= MOST_CHARACTERS
 
 
 class Evaluator:
@@ -62,19 +91,21 @@ class Evaluator:
         return self._own is not None and not self._own.is_closed()
 
     async def of(
-        self, evaluation: str, condition: str | None, records: Sequence[str]
+        self, evaluation: str, condition: str | None, rows: Sequence[Texts]
     ) -> list[Evaluated]:
-        """Evaluate the condition and the computed columns for each record.
+        """Evaluate the condition and the computed columns for each row.
 
         :param evaluation: of a layout.
-        :param records: JSON objects of the texts of columns, as :func:`record` makes them.
+        :param rows: one of :func:`parts`.
+        :raises NoSession: there is no connection for it.
         :raises TimeoutError: it takes too long; the session is ended.
         :raises Exception: whatever a condition raises: it can choose any SQLSTATE, also one of a
             lost connection.
         """
+        own = await self._begun()
         try:
             async with asyncio.timeout(SECONDS + 1):
-                answer = await self._answer(evaluation, condition, f"[{','.join(records)}]")
+                answer = await self._answer(own, evaluation, condition, _json(rows))
         except asyncpg.QueryCanceledError:
             raise TimeoutError("it takes too long") from None
         except TimeoutError:
@@ -90,8 +121,9 @@ class Evaluator:
             return error
         return None
 
-    async def _answer(self, evaluation: str, condition: str | None, records: str) -> str:
-        own = await self._begun()
+    async def _answer(
+        self, own: asyncpg.Connection[Any], evaluation: str, condition: str | None, records: str
+    ) -> str:
         try:
             answer: str = await own.fetchval(_EVALUATE, evaluation, condition, records)
         except asyncio.CancelledError:
@@ -106,15 +138,24 @@ class Evaluator:
         return answer or "[]"
 
     async def _begun(self) -> asyncpg.Connection[Any]:
-        """The session within a transaction; a new one, if it was ended while it waited."""
+        """The session within a transaction; a new one, if it was lost while it waited.
+
+        :raises NoSession: there is none.
+        """
         begin = f"begin read write; set local statement_timeout = '{SECONDS:g}s'"
-        if self._own is not None and not self._own.is_closed():
-            with suppress(*CONNECTION_ERRORS):
-                await self._own.execute(begin)
-                return self._own
+        with suppress(TimeoutError, *CONNECTION_ERRORS):
+            async with asyncio.timeout(BEGIN_SECONDS):
+                if self.is_open:
+                    assert self._own is not None
+                    await self._own.execute(begin)
+                    return self._own
         self.close()
-        self._own = await self._connect()
-        await self._own.execute(begin)
+        try:
+            self._own = await self._connect()
+            await self._own.execute(begin)
+        except (TimeoutError, *CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            self.close()
+            raise NoSession(str(error) or type(error).__name__) from error
         return self._own
 
     async def _end_session(self) -> None:
@@ -137,9 +178,12 @@ class Evaluator:
             statement_cache_size=0,
             client_connection_check_interval="1s",
             jit="off",
+            # A network that forgets it while it waits is noticed.
+            tcp_keepalives_idle="5",
+            tcp_keepalives_interval="2",
+            tcp_keepalives_count="3",
         )
 
 
-def record(texts: dict[str, str | None]) -> str:
-    """Some columns of a row as JSON: texts that the types' own input functions read."""
-    return json.dumps(texts, ensure_ascii=False)
+def _json(rows: Sequence[Texts]) -> str:
+    return json.dumps(rows, ensure_ascii=False)

@@ -164,15 +164,27 @@ class _Follow:
                     self._position = handover.position
 
     async def _send_rows(self, watched: Watched) -> None:
-        """Send the rows of the table, as the events that it is watched for would make them."""
+        """Send the rows of the table, as the events that it is watched for would make them.
+
+        :raises Timeout: a condition or the caller is so slow that it takes longer than a stream.
+        """
         common = self._common
         assert self._relation is not None
         initial = common.initial.rows(common.database, self._caller, self._relation, watched)
-        async with initial as (items, self._contained):
-            async for item in items:
-                await self._progress(item)
-                # The next may be long in coming.
-                del item
+        seconds = common.limits.stream_timeout
+        try:
+            # Its transaction keeps VACUUM of the whole database from what it may still see.
+            async with asyncio.timeout(seconds) as deadline, initial as (items, self._contained):
+                async for item in items:
+                    await self._progress(item)
+                    # The next may be long in coming.
+                    del item
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Timeout(
+                f"the snapshot took longer than {seconds:g} seconds (limits.stream_timeout)"
+            ) from None
         async with self._connection() as connection:
             await flush(connection)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from pgwamp.catalog import Relation
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, Unavailable
 from pgwamp.eventlog.conditions import MOST_FAILURES
-from pgwamp.eventlog.evaluator import AT_ONCE, Evaluator, record
+from pgwamp.eventlog.evaluator import Evaluator, NoSession, Texts, parts
+from pgwamp.eventlog.layout import Layout
 from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.naming import Naming
 from pgwamp.query.reads import Reads
@@ -28,6 +29,23 @@ _FLUSH = (
     "begin; set local synchronous_commit = on; "
     "select pg_logical_emit_message(true, 'pgwamp', ''); commit"
 )
+#: Whether a table, or one of its partitions, has other files than the catalog says that the
+#: transaction sees; for a table that the transaction has locked.
+_IS_REWRITTEN = """
+with recursive part (oid) as (
+    select $1::pg_catalog.oid
+    union all
+    select i.inhrelid
+    from pg_catalog.pg_inherits as i join part as p on p.oid operator(pg_catalog.=) i.inhparent
+)
+select exists (
+    select from pg_catalog.pg_class as c join part as p on p.oid operator(pg_catalog.=) c.oid
+    where c.relfilenode operator(pg_catalog.<>)
+        coalesce(pg_catalog.pg_relation_filenode(c.oid), 0::pg_catalog.oid)
+)
+"""
+#: Times that the rows are read before the caller is told to come again.
+_MOST_TRIES = 5
 #: The rows of a moment, some at a time, and the transactions whose changes they have.
 Items = tuple[AsyncIterator[dict[str, Any]], Snapshot]
 
@@ -53,24 +71,36 @@ class InitialSnapshot:
         The condition of the watch is evaluated as for events, and not as the caller, whose rights
         whoever wrote it would have.
 
+        To a view from before, a table looks empty that ALTER TABLE has rewritten: then the rows
+        are read in another view.
+
         :raises InvalidArgument: each caller gets other rows.
         :raises Unavailable: the condition takes too long, or the columns have just changed.
         """
         bound = self._statement(relation, watched)
-        evaluator = Evaluator(self._dsn)
-        async with database.snapshot(caller) as connection:
-            seen = await connection.fetchval("select pg_current_snapshot()::text")
-            chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
-            try:
-                yield (
-                    self._items(chunks, bound, relation, watched, evaluator),
-                    Snapshot.parse(seen),
-                )
-            finally:
-                evaluator.close()
+        for _ in range(_MOST_TRIES):
+            async with database.snapshot(caller) as connection:
+                seen = await connection.fetchval("select pg_current_snapshot()::text")
+                chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
+                async with aclosing(chunks):
+                    # The table is locked with them.
+                    first = await _first(chunks, relation)
+                    if await connection.fetchval(_IS_REWRITTEN, relation.oid):
+                        continue
+                    evaluator = Evaluator(self._dsn)
+                    try:
+                        yield (
+                            self._items(first, chunks, bound, relation, watched, evaluator),
+                            Snapshot.parse(seen),
+                        )
+                    finally:
+                        evaluator.close()
+                return
+        raise Unavailable(f"{relation.name} is rewritten again and again; try again later")
 
     async def _items(
         self,
+        records: list[Any],
         chunks: AsyncIterator[list[Any]],
         bound: Bound,
         relation: Relation,
@@ -79,7 +109,7 @@ class InitialSnapshot:
     ) -> AsyncIterator[dict[str, Any]]:
         """Dicts with ``rows``, and the keys of those that cannot be told as ``truncated``."""
         is_empty = True
-        async for records in chunks:
+        while True:
             unknown: list[Any] = []
             if watched.condition is not None:
                 holds = await _holds(records, bound, relation, watched, evaluator)
@@ -91,9 +121,15 @@ class InitialSnapshot:
                     {name: row[name] for name in relation.primary_key if name in row}
                     for row in await bound.rows(unknown)
                 ]
+            del records, unknown
             if any(item.values()):
                 is_empty = False
                 yield item
+            del item
+            try:
+                records = await anext(chunks)
+            except StopAsyncIteration:
+                break
         if is_empty:
             yield {"rows": []}
 
@@ -120,11 +156,33 @@ class InitialSnapshot:
         whole = relation.complete
         shown = replace(relation, columns=columns, primary_key=key, whole=whole)
         texts = () if watched.layout is None else tuple(watched.layout.reads)
-        if not whole.by_name.keys() >= set(texts):
-            raise Unavailable(f"the columns of {relation.name} have just changed; try again")
+        if watched.layout is not None and not _has_columns(whole, watched.layout):
+            raise _changed(relation)
         # It is the memory that bounds them, and not their number.
         reads = Reads(Scope(shown, self._scopes), max_rows=0, bigint_as_string=self._big)
         return reads.stream({}, texts=texts)
+
+
+async def _first(chunks: AsyncIterator[list[Any]], relation: Relation) -> list[Any]:
+    try:
+        return await anext(chunks)
+    except (asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError):
+        # The text of a value is what the output function of its type makes.
+        raise _changed(relation) from None
+
+
+def _changed(relation: Relation) -> Unavailable:
+    return Unavailable(f"the columns of {relation.name} have just changed; try again")
+
+
+def _has_columns(relation: Relation, layout: Layout) -> bool:
+    """Whether what a condition reads is there, and of the types that the layout has."""
+    types = dict(zip(layout.columns.names, layout.columns.types, strict=True))
+    columns = relation.by_name
+    return all(
+        name in columns and name in types and columns[name].type.oid == types[name].oid
+        for name in layout.reads
+    )
 
 
 async def _holds(
@@ -137,29 +195,28 @@ async def _holds(
     """Whether the condition holds for each record; None where it cannot be evaluated."""
     assert watched.layout is not None
     names, labels = watched.layout.reads, bound.statement.hidden
-    texts = [
-        record({name: one[label] for name, label in zip(names, labels, strict=True)})
-        for one in records
+    rows: list[Texts] = [
+        {name: one[label] for name, label in zip(names, labels, strict=True)} for one in records
     ]
     found: list[bool | None] = []
-    for start in range(0, len(texts), AT_ONCE):
-        part = texts[start : start + AT_ONCE]
-        whole = await _evaluated(part, relation, watched, evaluator)
+    for start, end, fits in parts(rows):
+        part = rows[start:end]
+        whole = await _evaluated(part, relation, watched, evaluator) if fits else None
         if whole is not None:
             found += whole
             continue
-        failures = 0
-        for text in part:
+        failures = 0 if fits else MOST_FAILURES
+        for row in part:
             one = None
             if failures < MOST_FAILURES:
-                one = await _evaluated([text], relation, watched, evaluator)
+                one = await _evaluated([row], relation, watched, evaluator)
             failures += one is None
             found.append(None if one is None else one[0])
     return found
 
 
 async def _evaluated(
-    texts: Sequence[str], relation: Relation, watched: Watched, evaluator: Evaluator
+    rows: Sequence[Texts], relation: Relation, watched: Watched, evaluator: Evaluator
 ) -> list[bool] | None:
     """None if it fails.
 
@@ -167,15 +224,17 @@ async def _evaluated(
     """
     assert watched.layout is not None
     try:
-        answers = await evaluator.of(watched.layout.evaluation, watched.condition, texts)
+        answers = await evaluator.of(watched.layout.evaluation, watched.condition, rows)
     except TimeoutError:
         raise Unavailable(
             f"the condition that {relation.name} is watched with takes too long"
         ) from None
+    except NoSession:
+        raise Unavailable("there is no connection for the condition; try again") from None
     except Exception:
         # Whatever it raises: it can choose any SQLSTATE, also one of a lost connection.
         if not evaluator.is_open:
-            raise Unavailable("there is no connection for the condition; try again") from None
+            raise Unavailable("the condition ended its session; try again") from None
         return None
     return [visible for visible, _ in answers]
 
