@@ -19,7 +19,7 @@ from decimal import Context
 from typing import Any
 
 from pgwamp.catalog import Catalog, Graph
-from pgwamp.catalog.model import Argument, Column, ForeignKey, Relation, Routine
+from pgwamp.catalog.model import Aggregate, Argument, Column, ForeignKey, Relation, Routine
 from pgwamp.errors import CallError
 from pgwamp.procedures.batch import Resolver
 from pgwamp.query.reads import Reads
@@ -97,7 +97,7 @@ def catalog() -> Catalog:
     castable = {kind.name: kind for kind in TYPES.values()}
     return Catalog(
         180000, (thing, wide), (total,), foreign_keys=(key,), castable=castable,
-        aggregates={("sum", 1700): NUMERIC},
+        aggregates={("sum", 1700): Aggregate("pg_catalog", NUMERIC)},
     )  # fmt: skip
 
 

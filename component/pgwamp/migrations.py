@@ -208,7 +208,11 @@ def _apply(
     elif found is not None and found not in {known.revision for known in history()}:
         raise StartError(unknown(found))
     if action is command.downgrade and found is None:
-        raise StartError("the database has no wamp schema: there is nothing to undo")
+        raise StartError(
+            "the schema wamp is a copy without its data: 'pgwamp db upgrade' makes it whole first"
+            if connection.scalar(_IS_BARE)
+            else "the database has no wamp schema: there is nothing to undo"
+        )
     action(config, target)
     if action is command.downgrade and _current(connection) is None:
         # Without CASCADE: what somebody else has put there is not ours to remove.

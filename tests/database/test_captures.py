@@ -44,6 +44,25 @@ async def test_tables_that_fit_their_capture_are_no_finding(database: Database) 
     assert await stale(database) == []
 
 
+@pytest.mark.parametrize("partitions", ["", "create table b partition of a default"])
+@pytest.mark.parametrize("cure", ["wamp.watch", "wamp.unwatch"])
+async def test_triggers_of_a_table_that_nobody_watches_are_found_and_cured(
+    database: Database, partitions: str, cure: str
+) -> None:
+    database.execute(
+        f"create table a (id int primary key) {'partition by range (id)' if partitions else ''}",
+        *([partitions] if partitions else ()),
+        "select wamp.watch('a')",
+        # As in a copy without data.
+        "delete from wamp.watch",
+    )
+    (found,) = await stale(database)
+    assert found.startswith("public.a is not watched, but has the triggers of watched tables")
+    assert f"select {cure}('public.a')" in found
+    database.execute(f"select {cure}('public.a')")
+    assert await stale(database) == []
+
+
 async def test_a_key_that_changed_is_found_and_cured(database: Database) -> None:
     database.execute(
         *WITHOUT_TRIGGERS,

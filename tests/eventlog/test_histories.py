@@ -13,6 +13,7 @@ import pytest
 from pgwamp import migrations
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.dev.postgres import Postgres
+from pgwamp.errors import StartError
 from pgwamp.eventlog import sequencing
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.log import LoggedEvent
@@ -301,6 +302,8 @@ async def test_a_dump_of_the_schema_alone_takes_writes_and_an_upgrade_begins_it(
     async with log_of(primary, "copy") as log:
         await log.execute(*insert(1))
         assert migrations.current(log.database.url) is None
+        with pytest.raises(StartError, match="'pgwamp db upgrade' makes it whole first"):
+            migrations.downgrade(log.database.url, "base")
         migrations.upgrade(log.database.url)
         assert migrations.current(log.database.url) == migrations.head()
         # What is watched is data.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import asyncpg
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
+from pgwamp.checks import Finding
+from pgwamp.checks.events import check_queue
 from pgwamp.dev.postgres import Postgres
+from pgwamp.settings import Settings
 from tests.servers import FAST, postgres_bin
 
 from .conftest import connect, notified, query
@@ -34,6 +39,20 @@ def url() -> Iterator[str]:
         migrations.upgrade(server.url())
         yield server.url()
         server.stop("immediate")
+
+
+def check(url: str) -> str:
+    """What ``pgwamp check`` says of the queue."""
+
+    async def ask() -> list[Finding]:
+        connection = await asyncpg.connect(url)
+        try:
+            return await check_queue(Settings(), connection)
+        finally:
+            await connection.close()
+
+    (finding,) = asyncio.run(ask())
+    return finding.problem
 
 
 def fill(connection: Connection, share: float) -> None:
@@ -66,6 +85,7 @@ def test_writes_and_ddl_go_on_and_the_sleeper_hears_again_afterwards(url: str) -
             "select wamp.refresh('item')",
         ):
             query(writer, statement)
+        assert f"end the session {idle.info.backend_pid} (of postgres, in" in check(url)
         with pytest.raises(psycopg2.Error, match="too many notifications"):
             fill(stranger, 1.1)
         for statement in (

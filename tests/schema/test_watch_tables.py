@@ -373,6 +373,15 @@ def test_a_partition_is_neither_watched_nor_unwatched_alone(stock: Database) -> 
     assert stock.query("select from pg_trigger where tgname like 'wamp%'") == []
 
 
+def test_unwatching_removes_all_triggers_where_ddl_is_followed(followed: Database) -> None:
+    followed.query("create table part (id int primary key) partition by range (id)")
+    followed.query("create table part_1 partition of part default partition by range (id)")
+    followed.query("create table part_11 partition of part_1 default")
+    watch(followed, "part")
+    followed.query("select wamp.unwatch('part')")
+    assert followed.query("select tgname, tgrelid::regclass from pg_trigger") == []
+
+
 # --- schema changes -----------------------------------------------------------------------------
 
 

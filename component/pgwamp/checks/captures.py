@@ -19,14 +19,30 @@ select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w w
 """
 _NOW = "select wamp.layout($1::oid)::text"
 _LAYOUT = (files("pgwamp.checks") / "stale_layout.sql").read_text(encoding="utf-8")
-
+#: As in a copy without data: triggers belong to the schema, and what is watched does not.
+_NOT_WATCHED = """
+select format('%1$s is not watched, but has the triggers of watched tables, which write what '
+    'nobody reads: watch it, select wamp.watch(%1$L), or remove them, select wamp.unwatch(%1$L)',
+    format('%I.%I', n.nspname, c.relname)) as problem
+from (
+    select distinct coalesce(pg_partition_root(t.tgrelid), t.tgrelid) as oid
+    from pg_trigger as t
+    where t.tgfoid = 'wamp.capture()'::regprocedure
+        -- A watched table that is a partition now is told of by itself.
+        and not exists (select from wamp.watch as w where w.relation = t.tgrelid)
+) as captured
+join pg_class as c on c.oid = captured.oid
+join pg_namespace as n on n.oid = c.relnamespace
+where not exists (select from wamp.watch as w where w.relation = captured.oid)
+order by 1
+"""
 
 #: Why ``wamp.evaluate`` cannot evaluate by a layout and a condition.
 Failure = Callable[[str, str], Awaitable[Exception | None]]
 
 
 async def stale_captures(connection: asyncpg.Connection[Any], failure_of: Failure) -> list[str]:
-    """One line for each watched table that is not captured as it should be, with the cure.
+    """One line for each table that is not captured as it should be, with the cure.
 
     :param connection: of a member of the owner of ``wamp``, with a ``lock_timeout``: the owner of a
         table may keep it locked.
@@ -44,7 +60,7 @@ async def stale_captures(connection: asyncpg.Connection[Any], failure_of: Failur
             problem, cure = _locked(row)
         if problem:
             found.append(f"{row['relation']} is watched, but {problem}: {cure}")
-    return found
+    return found + [row["problem"] for row in await connection.fetch(_NOT_WATCHED)]
 
 
 def _locked(row: Any) -> tuple[str, str]:

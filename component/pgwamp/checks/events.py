@@ -66,10 +66,16 @@ async def check_queue(_: Settings, connection: asyncpg.Connection[Any]) -> list[
     usage = await connection.fetchval("select pg_notification_queue_usage()")
     if usage <= FULLEST_QUEUE:
         return []
+    oldest = await connection.fetchval(_OLDEST_TRANSACTION)
+    cure = (
+        f"end {oldest}, which has the oldest one"
+        if oldest
+        else "look for the oldest 'idle in transaction' in pg_stat_activity and end it"
+    )
     problem = (
         f"the queue of notifications is {usage:.0%} full, so that writers do not wake the "
         "sequencer any more: a session that listens, of any database of the server, does not end "
-        "its transaction; look for the oldest 'idle in transaction' in pg_stat_activity and end it"
+        f"its transaction; {cure}"
     )
     return [Finding("events", problem)]
 
@@ -93,6 +99,15 @@ def _judge(backlog: Backlog) -> Finding:
     return Finding("events", f"the oldest has waited for {backlog.oldest:,.0f} s; {state}; {cure}")
 
 
+#: PostgreSQL does not tell who listens; it tells states of others to members of pg_monitor.
+_OLDEST_TRANSACTION = """
+select format('the session %s (of %s, in the database %s)', pid, quote_ident(usename),
+    quote_ident(datname))
+from pg_stat_activity
+where state like 'idle in transaction%' and pid <> pg_backend_pid()
+order by xact_start
+limit 1
+"""
 _ROW_SECURITY = """
 select format(
     '%I.%I has row level security, which does not hold for topics: let the router''s configuration '

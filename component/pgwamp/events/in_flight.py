@@ -109,7 +109,7 @@ class Window:
         self._under_way.put_nowait(_Sent(event.id, event.topic, reply, self._now()))
         if event.is_change and "truncated" in (event.kwargs or {}):
             self._metrics.event_truncated()
-            log.warning("event too large, published without values", id=event.id, topic=event.topic)
+            log.warning("event published without values", id=event.id, topic=event.topic)
 
     def _smaller(self, event: Message) -> list[Message]:
         parts = event.smaller()

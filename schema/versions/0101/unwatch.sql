@@ -20,9 +20,14 @@ begin
     for command in
         select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
         from pg_trigger as t
-        where t.tgfoid in ('wamp.capture()'::regprocedure, 'wamp.capture_end()'::regprocedure)
-            and t.tgparentid = 0 and t.tgrelid in (
-                select unwatch.relation union all select relid from pg_partition_tree(unwatch.relation))
+        join (
+            select unwatch.relation as relid, 0 as level
+            union
+            select p.relid, p.level from pg_partition_tree(unwatch.relation) as p
+        ) as m on m.relid = t.tgrelid
+        where t.tgfoid in ('wamp.capture()'::regprocedure, 'wamp.capture_end()'::regprocedure) and t.tgparentid = 0
+        -- By this one wamp.ddl_changed knows the tables that it gives missing triggers, and their partitions.
+        order by t.tgname <> 'wamp_insert', m.level
     loop
         execute command;
     end loop;

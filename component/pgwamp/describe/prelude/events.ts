@@ -18,8 +18,15 @@ type Whole<Row, Key, Values> =
       truncated: true;
     });
 
-/** `Key` is what tells its row, `Old` are the old values that the table is watched for. */
-export type Inserted<Row, Key> = Change & { op: "insert" } & Whole<Row, Key, { new: Row }>;
+/**
+ * `Key` is what tells its row, `Old` are the old values that the table is watched for. With
+ * `partition`, and `truncated`, a partition has come with its rows.
+ */
+export type Inserted<Row, Key> = Change & { op: "insert"; partition?: string } & Whole<
+    Row,
+    Key,
+    { new: Row }
+  >;
 export type Updated<Row, Key, Old> = Change & { op: "update" } & Whole<
     Row,
     Key & { changed: (keyof Row)[] },
