@@ -41,8 +41,6 @@ class Conditions:
 
         :raises OSError, asyncpg.PostgresError: the connection is lost.
         """
-        if making.condition is None and not making.layout.virtual:
-            return list(rows)
         found: list[Row | None] = []
         texts = [_texts(row, making.layout.reads) for row in rows]
         for start, end, fits in parts(texts):

@@ -119,7 +119,9 @@ class Entries:
         self._tell(change.relation, "a row does not fit the columns of its table")
         return None
 
-    async def _evaluated(self, making: Making, changes: Sequence[_Read]) -> list[_Read]:
+    async def _evaluated(self, making: Making, changes: Sequence[_Read]) -> Sequence[_Read]:
+        if not making.has_to_evaluate:
+            return changes
         rows = [row for one in changes for row in (one.old, one.new) if row is not None]
         evaluated = iter(await self._conditions.of(making, rows))
         result = []

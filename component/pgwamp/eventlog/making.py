@@ -107,6 +107,11 @@ class Making:
         self._is_misfit = not named.issubset(names)
         self.silent = self.silent or self._is_misfit
 
+    @property
+    def has_to_evaluate(self) -> bool:
+        """Whether the database has to say something of each row."""
+        return self.condition is not None or bool(self.layout.virtual)
+
     def drafts(self, op: str, old: Row | None, new: Row | None) -> Iterator[Draft]:
         """The events of one change: one, or two where a row goes and another one comes.
 
@@ -215,6 +220,8 @@ class Making:
 
     def _options_of(self, row: Row | None) -> Mapping[str, Any] | None:
         """The options of the publish; an event of nobody knows which row is for nobody."""
+        if not self._eligible:
+            return self._retained or None
         is_for_nobody = row is None or self._is_misfit or self.has_too_many_eligible(row)
         eligible = {
             name: [] if row is None or is_for_nobody else _listed(row, column)
@@ -224,7 +231,7 @@ class Making:
 
     def has_too_many_eligible(self, row: Row) -> bool:
         """Whether a row names so many that it is for nobody."""
-        if self._is_misfit:
+        if self._is_misfit or not self._eligible:
             return False
         texts = (row.text(column) or "" for column in self._eligible.values())
         return any(len(text.encode()) > MOST_ELIGIBLE_OCTETS for text in texts)

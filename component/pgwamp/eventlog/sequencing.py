@@ -331,7 +331,8 @@ class Sequencing:
 
 def _next(here: Taken, base: Base) -> Taken:
     """The position after one more change."""
-    return replace(here, base=base, rows=here.rows + 1 if base == here.base else 1)
+    rows = here.rows + 1 if base == here.base else 1
+    return Taken(here.seen, here.taking, here.ending, here.xid, base, rows)
 
 
 def _end(here: Taken, placed: Sequence[Placed]) -> Taken:

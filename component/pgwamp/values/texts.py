@@ -29,8 +29,9 @@ from pgwamp.values.types import Converter, Type
 TextReader = Callable[[str], Any]
 
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-#: A member of a record: quoted, with quotes and backslashes written twice, or as it is.
-_MEMBER = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,"]*+))(?:,|\Z)')
+#: A member of a record and the comma after it: quoted, with quotes and backslashes written twice, or
+#: as it is.
+_MEMBER = re.compile(r'(?:("[^"]*+(?:""[^"]*+)*+")|([^,"]*+)),')
 #: A text in an array or hstore, with a backslash before each quote and backslash.
 _QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 #: A pair of hstore.
@@ -45,16 +46,10 @@ def record_texts(text: str) -> list[str | None]:
     within = text[1:-1]
     if '"' not in within:
         return [member or None for member in within.split(",")]
-    members: list[str | None] = []
-    for match in _MEMBER.finditer(within):
-        quoted, plain = match.groups()
-        if quoted is None:
-            members.append(plain or None)
-        else:
-            members.append(quoted.replace('""', '"').replace("\\\\", "\\"))
-        if match.end() == len(within) and within[match.end() - 1] != ",":
-            break
-    return members
+    return [
+        quoted[1:-1].replace('""', '"').replace("\\\\", "\\") if quoted else plain or None
+        for quoted, plain in _MEMBER.findall(f"{within},")
+    ]
 
 
 def rearranged(record: str, places: Sequence[int]) -> str:
@@ -66,12 +61,7 @@ def rearranged(record: str, places: Sequence[int]) -> str:
     if '"' not in within:
         members = within.split(",")
     else:
-        members = []
-        for match in _MEMBER.finditer(within):
-            quoted, plain = match.groups()
-            members.append(plain if quoted is None else f'"{quoted}"')
-            if match.end() == len(within) and within[match.end() - 1] != ",":
-                break
+        members = [quoted or plain for quoted, plain in _MEMBER.findall(f"{within},")]
     return f"({','.join([members[place] for place in places])})"
 
 
