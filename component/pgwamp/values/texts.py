@@ -29,8 +29,8 @@ from pgwamp.values.types import Converter, Type
 TextReader = Callable[[str], Any]
 
 _TIMESTAMPS = ("timestamp without time zone", "timestamp with time zone")
-#: A member of a record and the comma after it: quoted, with quotes and backslashes written twice, or
-#: as it is.
+#: A member of a record and the comma after it: quoted, with quotes and backslashes written twice,
+#: or as it is.
 _MEMBER = re.compile(r'(?:("[^"]*+(?:""[^"]*+)*+")|([^,"]*+)),')
 #: A text in an array or hstore, with a backslash before each quote and backslash.
 _QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
