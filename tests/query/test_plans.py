@@ -78,7 +78,7 @@ def conditions(nodes: list[dict[str, Any]]) -> dict[str, str]:
         ({"span": {"overlaps": "[3,5)"}}, "by_span", "span && "),
         ({"span": {"contains": 5}}, "by_span", "span @> "),
         ({"tags": {"contains": ["t5"]}}, "by_tags", "tags @> "),
-        ({"words": {"plfts": "word5"}}, "by_words", "words  "),
+        ({"words": {"plfts": "word5"}}, "by_words", "words @@ "),
     ],
 )
 def test_an_index_serves_a_condition(

@@ -140,7 +140,7 @@ def _search(search: Search, value: sa.ColumnElement[Any], of: Type) -> sa.Column
         value = sa.cast(value, JSONB)
     if of.name != "tsvector":
         value = builtin("to_tsvector", *config, value)
-    return value.bool_op("")(builtin(SEARCHES[search.operator], *config, query))
+    return value.bool_op("@@")(builtin(SEARCHES[search.operator], *config, query))
 
 
 def _contains(node: Contains, value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[bool]:
