@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 #: Characters of a caller's text, of an argument's place, and of a message, that an error repeats.
@@ -98,12 +99,29 @@ class CallError(Exception):
         return "may_be_committed" in self.details
 
 
+@dataclass(slots=True)
+class Mentions:
+    """The parts of the schema that an error is about, or that a request names.
+
+    :ivar relations: schema and name of each, the nearest first, and columns of it: a caller without
+        a privilege on them is refused.
+    :ivar routines: the name of each, by its identity: a caller without EXECUTE is refused.
+    :ivar answered: the relation whose rows a routine answers, by the identity: EXECUTE is enough to
+        see these.
+    :ivar row_fields: columns of relations whose row types a value is made of: a caller without a
+        privilege on them is told nothing of their types.
+    """
+
+    relations: list[tuple[tuple[str, str], tuple[str, ...]]] = field(default_factory=list)
+    routines: dict[str, str] = field(default_factory=dict)
+    answered: dict[str, tuple[str, str]] = field(default_factory=dict)
+    row_fields: list[tuple[tuple[str, str], str]] = field(default_factory=list)
+
+
 class InvalidArgument(CallError):
     """An argument of the call is wrong. ``argument`` names it, as in ``where.total.gte``.
 
-    :ivar relation: schema and name of the relation that it is about, where that is known: nothing
-        is told of it to a caller without privileges on it.
-    :ivar columns: those of its columns that it is about.
+    :ivar mentions: what it is about: its text may tell of that.
     """
 
     uri = "wamp.error.invalid_argument"
@@ -112,20 +130,20 @@ class InvalidArgument(CallError):
         argument = excerpt(argument, _MOST_PLACE)
         super().__init__(f"{argument}: {problem}", argument=argument, **details)
         self.problem = problem
-        self.relation: tuple[str, str] | None = None
-        self.columns: tuple[str, ...] = ()
+        self.mentions = Mentions()
 
     def within(self, place: str) -> InvalidArgument:
         """Return the error of a part of what is at ``place``, whose own place began there.
 
         So the places of the parts of a value are written only for an error.
         """
-        return InvalidArgument(f"{place}{self.details['argument']}", self.problem)
+        error = InvalidArgument(f"{place}{self.details['argument']}", self.problem)
+        error.mentions = self.mentions
+        return error
 
     def about(self, relation: tuple[str, str], *columns: str) -> Self:
-        """Say which relation and columns it is about, unless that has been said."""
-        if self.relation is None:
-            self.relation, self.columns = relation, columns
+        """Say which relation and columns it is about, beside those said before."""
+        self.mentions.relations.append((relation, columns))
         return self
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +12,8 @@ from uuid import uuid4
 import pytest
 
 from pgwamp.errors import CallError
+from pgwamp.query.keyset import encode_key
+from tests.database import wrong_calls
 from tests.database.conftest import Calls, Expose
 
 DENIED, INVALID = "wamp.error.not_authorized", "wamp.error.invalid_argument"
@@ -78,6 +83,104 @@ async def test_a_caller_without_privileges_is_refused_before_names_are_told(
     assert "permission denied for" in error.message
     assert error.details["sqlstate"] == "42501"
     assert not [word for word in HIDDEN if word in f"{error.message} {error.details}"]
+
+
+async def exposed(expose: Expose, roles: list[str], *grants: str) -> Calls:
+    """Expose the tables of the wrong calls to a role with these grants, and to one with all."""
+    anna, ben = roles
+    return await expose(
+        *wrong_calls.SCHEMA,
+        *(grant.format(role=anna) for grant in grants),
+        *(grant.format(role=ben) for grant in wrong_calls.ALL_GRANTS),
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+
+
+def words(text: object) -> set[str]:
+    """The names that are not to be told."""
+    return set(re.findall(r"secret\w*", str(text)))
+
+
+@pytest.mark.parametrize("kind", wrong_calls.KINDS)
+async def test_no_error_tells_of_columns_types_and_routines_that_the_role_may_not_use(
+    expose: Expose, roles: list[str], kind: str
+) -> None:
+    call = await exposed(expose, roles, *wrong_calls.GRANTS)
+
+    async def told(wrong: wrong_calls.Wrong, by: str) -> set[str]:
+        with pytest.raises(CallError) as caught:
+            await call(wrong.name, *wrong.args, by=by, **wrong.kwargs)
+        assert caught.value.uri != "pgwamp.error.internal"
+        return words((caught.value.args, caught.value.message, caught.value.details)) - words(wrong)
+
+    for wrong in wrong_calls.KINDS[kind]():
+        assert not await told(wrong, "anonymous"), wrong
+        # What there is to hide, a role that has the rights is told.
+        if wrong.telling:
+            assert await told(wrong, "reader"), wrong
+
+
+async def test_a_forged_cursor_tells_no_labels_of_a_column_that_the_role_may_not_read(
+    expose: Expose, roles: list[str]
+) -> None:
+    call = await exposed(expose, roles, "grant select (id) on holder to {role}")
+    request: dict[str, Any] = {"columns": ["id"], "order": ["m"], "limit": 1}
+    page = await call("holder.select", **request, after=None, by="reader")
+    order, _, key = json.loads(base64.urlsafe_b64decode(page.kwargs["next"] + "=="))
+    request["after"] = encode_key(order, ["zz", key])
+    error = await call.fails(INVALID, "holder.select", **request, by="reader")
+    assert "secret_gloomy" in error.message
+    error = await call.fails(DENIED, "holder.select", **request)
+    assert error.message == "permission denied for table holder"
+
+
+async def test_an_error_of_postgresql_about_columns_that_the_role_may_use_is_told_as_it_is(
+    expose: Expose, roles: list[str]
+) -> None:
+    grants = (
+        "grant select (ms, row_of), insert (d) on holder to {role}",
+        "grant select (id) on item to {role}",
+        "grant execute on function beside to {role}",
+    )
+    call = await exposed(expose, roles, *grants)
+    unreadable = "pgwamp.error.invalid_text_representation"
+    error = await call.fails(unreadable, "holder.count", {"ms": "{zz}"})
+    assert "secret_mood" in error.message
+    error = await call.fails(
+        "pgwamp.error.check_violation", "holder.insert", {"d": 1}, returning=False
+    )
+    assert "secret_check" in error.message
+    # A function shows the rows that it answers.
+    request = {"columns": ["id"], "include": {"beside": {"columns": ["m::integer"]}}}
+    error = await call.fails("pgwamp.error.cannot_coerce", "item.select", **request)
+    assert "secret_mood" in error.message
+    request["include"] = {"beside": {"columns": ["m->zz"]}}
+    assert "secret_gloomy" in (await call.fails(INVALID, "item.select", **request)).message
+    # The types of a row's fields are those of its table, which is hidden.
+    error = await call.fails(INVALID, "holder.select", columns=["row_of->m->zz"])
+    assert error.message == "columns[0]: does not fit its type"
+
+
+async def test_an_error_of_postgresql_inside_a_batch_or_a_stream_tells_no_more(
+    expose: Expose, roles: list[str]
+) -> None:
+    call = await exposed(expose, roles, *wrong_calls.GRANTS)
+    request = {"columns": ["id"], "where": {"ms": "{zz}"}}
+    error = await call.fails(DENIED, "batch", [{"procedure": "holder.select", "kwargs": request}])
+    assert error.message == "batch[0]: permission denied for table holder"
+
+    async def sink(_: Any) -> None:
+        raise AssertionError("nothing is sent")
+
+    related = {"columns": ["id"], "include": {"holder": request}}
+    for name, kwargs in (
+        ("holder.select", request),
+        ("items", related),
+        ("items", {**related, "format": "csv"}),
+    ):
+        with pytest.raises(CallError) as caught:
+            await anext(call.streamed(name, sink, **kwargs))
+        assert caught.value.uri == DENIED, caught.value
 
 
 async def test_the_names_of_an_error_are_those_that_the_role_may_see(call: Calls) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 from pgwamp.access import Caller
 from pgwamp.catalog import Relation, Routine
 from pgwamp.database import Database
-from pgwamp.errors import CallError, InvalidArgument, NotAuthorized
+from pgwamp.errors import CallError, InvalidArgument, Mentions, NotAuthorized
 from pgwamp.procedures.whole_rows import WholeRows
 from pgwamp.query.unknown import Known, UnknownName, identity
 
 #: PostgreSQL's insufficient_privilege.
 _DENIED = "42501"
+#: What PostgreSQL refuses when it plans a statement, before it asks for privileges: unsupported
+#: features, data exceptions, types that do not fit, values that a domain does not allow.
+_BEFORE_PRIVILEGES = ("0A", "22", "42", "23514")
 #: Schema and name of a relation.
 Key = tuple[str, str]
 # Runs as the caller's role: privileges are those of current_user.
@@ -63,7 +66,6 @@ class Disclosure:
 
     :param relation: what the verbs are of.
     :param routines: or the overloads of the routine.
-    :param results: relations whose rows the routine answers: EXECUTE is enough to see them.
     """
 
     def __init__(
@@ -72,29 +74,37 @@ class Disclosure:
         *,
         relation: Relation | None = None,
         routines: Sequence[Routine] = (),
-        results: Collection[Key] = (),
     ):
         self._database = database
         self._relation = relation
         self._routines = routines
-        self._results = results
 
     @asynccontextmanager
     async def to(
-        self, caller: Caller, asked: Callable[[], Iterable[WholeRows]] = tuple
+        self,
+        caller: Caller,
+        named: Callable[[], Mentions] = Mentions,
+        asked: Callable[[], Iterable[WholeRows]] = tuple,
     ) -> AsyncIterator[None]:
         """Let errors through as the caller may see them.
 
+        :param named: what the call names, for an error of PostgreSQL about a type or a value.
         :param asked: the whole rows that the call asks for, for a refusal of PostgreSQL.
         """
         try:
             yield
-        except InvalidArgument as error:
-            raise await self._disclosed(error, caller) from None
-        except NotAuthorized as error:
-            if error.details.get("sqlstate") != _DENIED or not self._database.roles:
+        except CallError as error:
+            sqlstate = str(error.details.get("sqlstate", ""))
+            if isinstance(error, InvalidArgument) and not sqlstate:
+                raise await self._disclosed(error, caller) from None
+            if not self._database.roles or error.may_be_committed:
                 raise
-            raise await self._cured(error, caller, asked()) from None
+            if isinstance(error, NotAuthorized) and sqlstate == _DENIED:
+                raise await self._cured(error, caller, asked()) from None
+            if not sqlstate.startswith(_BEFORE_PRIVILEGES):
+                raise
+            mentions = named()
+            raise self._refusal(mentions, await self._seen(mentions, caller)) or error from None
 
     async def _cured(
         self, error: NotAuthorized, caller: Caller, asked: Iterable[WholeRows]
@@ -119,31 +129,34 @@ class Disclosure:
         return error
 
     async def _disclosed(self, error: InvalidArgument, caller: Caller) -> CallError:
-        if "sqlstate" in error.details:
-            return error  # from PostgreSQL, which has asked for privileges itself
-        seen = await self._seen(error, caller) if self._database.roles else None
-        if seen is not None and (refusal := self._refusal(error, seen)) is not None:
-            return refusal
+        mentions, seen = error.mentions, None
+        known = error.known if isinstance(error, UnknownName) else ()
+        if self._database.roles:
+            seen = await self._seen(mentions, caller, known)
+            if (refusal := self._refusal(mentions, seen)) is not None:
+                return refusal
+            if not all(seen.has(key, name) for key, name in mentions.row_fields):
+                return InvalidArgument(str(error.details["argument"]), "does not fit its type")
         if not isinstance(error, UnknownName):
             return error
-        about = self._about(error)
+        nearest = next((key for key, _ in mentions.relations), None)
+        about = None if nearest in mentions.answered.values() else nearest
         return error.telling(lambda known: seen is None or seen.shows(known, about))
 
-    def _about(self, error: InvalidArgument) -> Key | None:
-        """The relation whose privileges count."""
-        own = None if self._relation is None else self._relation.key
-        about = error.relation or own
-        return None if about in self._results else about
+    def _needed(self, mentions: Mentions) -> list[tuple[Key, tuple[str, ...]]]:
+        """The relations whose privileges count, with the columns of each."""
+        answered = mentions.answered.values()
+        needed = [pair for pair in mentions.relations if pair[0] not in answered]
+        if self._relation is not None:
+            needed.append((self._relation.key, ()))
+        return needed
 
-    async def _seen(self, error: InvalidArgument, caller: Caller) -> _Seen:
-        known = error.known if isinstance(error, UnknownName) else ()
-        relations = {self._about(error)}
+    async def _seen(self, mentions: Mentions, caller: Caller, known: Iterable[Known] = ()) -> _Seen:
+        relations = {key for key, _ in (*self._needed(mentions), *mentions.row_fields)}
         relations.update(key for name in known for key, _ in name.further)
-        routines = {identity(routine) for routine in self._routines}
+        routines = {identity(routine) for routine in self._routines} | mentions.routines.keys()
         routines.update(name.routine for name in known if name.routine is not None)
-        return await self._privileges(
-            caller, [key for key in relations if key is not None], routines
-        )
+        return await self._privileges(caller, relations, routines)
 
     async def _privileges(
         self, caller: Caller, relations: Iterable[Key], routines: Iterable[str] = ()
@@ -157,16 +170,17 @@ class Disclosure:
             {row["name"] for row in rows if row["schema"] is None},
         )
 
-    def _refusal(self, error: InvalidArgument, seen: _Seen) -> NotAuthorized | None:
+    def _refusal(self, mentions: Mentions, seen: _Seen) -> NotAuthorized | None:
         """The refusal that PostgreSQL would give first."""
         if self._routines and not any(identity(r) in seen.routines for r in self._routines):
             return _denied("function", self._routines[0].name)
-        about = self._about(error)
-        if about is None:
-            return None
-        row = seen.relations.get(about)
-        if row is None or not row["usable"] or not set(error.columns) <= set(row["columns"]):
-            return _denied(row["kind"] if row else "relation", about[1])
+        for routine, name in mentions.routines.items():
+            if routine not in seen.routines:
+                return _denied("function", name)
+        for key, columns in self._needed(mentions):
+            row = seen.relations.get(key)
+            if row is None or not row["usable"] or not set(columns) <= set(row["columns"]):
+                return _denied(row["kind"] if row else "relation", key[1])
         return None
 
 
@@ -176,6 +190,11 @@ class _Seen:
 
     relations: Mapping[Key, Any]
     routines: Collection[str]
+
+    def has(self, relation: Key, column: str) -> bool:
+        """Whether the caller has a privilege on a column."""
+        row = self.relations.get(relation)
+        return row is not None and column in row["columns"]
 
     def shows(self, known: Known, about: Key | None) -> bool:
         """Whether the caller may see a name, in an error about this relation."""

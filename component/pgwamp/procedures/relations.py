@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from pgwamp.database import Database
@@ -19,6 +19,7 @@ from pgwamp.procedures.streaming import stream_rows
 from pgwamp.procedures.whole_rows import whole_rows
 from pgwamp.query import reads, writes
 from pgwamp.query.bounds import SAME_KEY, TOO_LARGE_ROW, TOO_MANY_RELATED, refusing_more
+from pgwamp.query.named import named_by
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound, Statement
@@ -70,7 +71,7 @@ class RelationProcedures:
 
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
         async def answer(call: Call, request: Request) -> Any:
-            async with self._errors.to(call.caller, lambda: whole_rows(self._scope, verb, request)):
+            async with self._told(call, verb, request):
                 with naming_arguments(request):
                     return await run(call, request)
 
@@ -85,6 +86,14 @@ class RelationProcedures:
         arguments = argument_schemas(self._relation, names, required, related.schemas)
         described = relation_description(uri, verb, self._scope, arguments, related)
         return Procedure(uri, handler, description=described)
+
+    def _told(self, call: Call, verb: str, request: Request) -> AbstractAsyncContextManager[None]:
+        """Let errors through as the caller may see them."""
+        return self._errors.to(
+            call.caller,
+            lambda: named_by(self._scope, request),
+            lambda: whole_rows(self._scope, verb, request),
+        )
 
     # --- reads ---------------------------------------------------------------------------------
 
@@ -113,7 +122,7 @@ class RelationProcedures:
 
     async def _stream(self, call: Call, request: Request) -> AsyncIterator[Any]:
         csv = _is_csv(request)
-        async with self._errors.to(call.caller, lambda: whole_rows(self._scope, "select", request)):
+        async with self._told(call, "select", request):
             bound = self._reads.stream(request, plain=csv)
             with naming_arguments(request):
                 stream = copy_chunks if csv else stream_rows

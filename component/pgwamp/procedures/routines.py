@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from pgwamp.catalog import Routine
@@ -49,7 +49,7 @@ class RoutineProcedure:
             overloads, scopes, max_rows=settings.limits.max_rows, bigint_as_string=self._big
         )
 
-        self._errors = Disclosure(database, routines=overloads, results=self._calls.results)
+        self._errors = Disclosure(database, routines=overloads)
 
     def procedure(self) -> Procedure:
         """What to register."""
@@ -69,6 +69,13 @@ class RoutineProcedure:
         async with self._errors.to(call.caller):
             return await self._calls.bind(call.args, call.kwargs, **how)
 
+    @asynccontextmanager
+    async def _told(self, call: Call, bound: RoutineCall) -> AsyncIterator[None]:
+        """Let errors of PostgreSQL through as the caller may see them, with their arguments."""
+        async with self._errors.to(call.caller, bound.named):
+            with naming_arguments(_named(bound, call)):
+                yield
+
     def _is_csv(self, call: Call) -> bool:
         if all(
             any(argument.name == "format" for argument in routine.inputs)
@@ -82,7 +89,7 @@ class RoutineProcedure:
 
     async def _csv(self, call: Call) -> str:
         bound = await self._bind(call, endless=True, plain=True)
-        with naming_arguments(_named(bound, call)):
+        async with self._told(call, bound):
             return await copy_out(
                 self._database,
                 call,
@@ -101,15 +108,14 @@ class RoutineProcedure:
         chunks: AsyncGenerator[Any] = stream(
             self._database, call, bound.bound, read_only=bound.read_only
         )
-        with naming_arguments(_named(bound, call)):
-            # Closed, and not just dropped: it holds a connection.
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk if csv else bound.unwrapped(chunk)
+        # Closed, and not just dropped: it holds a connection.
+        async with self._told(call, bound), aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk if csv else bound.unwrapped(chunk)
 
     async def _answer(self, call: Call) -> Any:
         bound = await self._bind(call)
-        with naming_arguments(_named(bound, call)):
+        async with self._told(call, bound):
             if bound.routine.kind == "procedure":
                 return await self._called(call, bound)
             sql, parameters = bound.bound.statement.sql, bound.bound.parameters

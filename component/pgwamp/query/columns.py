@@ -11,7 +11,7 @@ from typing import Any
 
 from pgwamp.catalog.model import Aggregate
 from pgwamp.errors import InvalidArgument, excerpt
-from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope, checked_label, is_label
@@ -106,10 +106,15 @@ def _value(scope: Scope, text: str, path: str, values: Values, label: str | None
         return Item(label or _label(field, text), field, field.type)
     name = match["name"]
     inner = parse_field(scope, match["field"], path, values) if match["field"] else None
-    found = _aggregate(scope, name, inner, path)
-    kind, cast = found.result, ""
-    if match["cast"]:
-        kind, cast = scope.castable(match["cast"].strip(), path)
+    try:
+        found = _aggregate(scope, name, inner, path)
+        kind, cast = found.result, ""
+        if match["cast"]:
+            kind, cast = scope.castable(match["cast"].strip(), path)
+    except InvalidArgument as error:
+        if inner is not None:
+            mention_field(error.mentions, scope, inner)
+        raise
     return Item(label or name, inner, kind, name, cast, found.schema)
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
@@ -55,11 +55,6 @@ class Field:
         """Whether it is a column as it stands in the table."""
         return not (self.steps or self.cast or self.computed)
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """The columns that it takes the right to see; a function may show of them what it does."""
-        return () if self.computed else (self.column,)
-
 
 def parse_field(scope: Scope, text: str, path: str, values: Values) -> Field:
     """``column``, ``column->key->>key``, either with ``::type``.
@@ -77,14 +72,39 @@ def parse_field(scope: Scope, text: str, path: str, values: Values) -> Field:
         wrong = text.partition("->")[0].partition(_CAST)[0]
         raise unknown_column(scope.relation, wrong, path, computed=scope.computed)
     of = scope.columns[name].type
-    steps, kind, end = _parse_steps(text, len(name), of, path, values)
+    steps: list[Step] = []
     spelled = ""
-    if end < len(text):
-        cast = text[end + len(_CAST) :]
-        if _CAST in cast:
-            raise InvalidArgument(path, "one cast is enough")
-        kind, spelled = scope.castable(cast.strip(), path)
-    return Field(name, kind, steps, spelled, computed=name in scope.computed)
+    try:
+        kind, end = _parse_steps(text, len(name), of, path, values, steps)
+        if end < len(text):
+            cast = text[end + len(_CAST) :]
+            if _CAST in cast:
+                raise InvalidArgument(path, "one cast is enough")
+            kind, spelled = scope.castable(cast.strip(), path)
+    except InvalidArgument as error:
+        mention_field(error.mentions, scope, Field(name, of, tuple(steps)))
+        raise
+    return Field(name, kind, tuple(steps), spelled, computed=name in scope.computed)
+
+
+def mention_field(mentions: Mentions, scope: Scope, field: Field) -> None:
+    """Add what a field is made of.
+
+    An error about it may tell the name of its type, its labels and its parts.
+    """
+    kind = scope.columns[field.column].type
+    for step in field.steps:
+        if step.kind == "field" and kind.relation is not None:
+            mentions.row_fields.append((kind.relation, step.name))
+        kind = _part_type(kind, step)
+    scope.mention(mentions, field.column)
+
+
+def _part_type(kind: Type, step: Step) -> Type:
+    """The type of what a step into a value of type ``kind`` leads to."""
+    if step.kind == "field":
+        return dict(kind.fields)[step.name]
+    return kind.element or kind
 
 
 def _column_of(scope: Scope, text: str) -> str | None:
@@ -96,10 +116,12 @@ def _column_of(scope: Scope, text: str) -> str | None:
 
 
 def _parse_steps(
-    text: str, at: int, kind: Type, path: str, values: Values
-) -> tuple[tuple[Step, ...], Type, int]:
-    """The steps that begin at ``at``, the type of what they lead to, and where they end."""
-    steps: list[Step] = []
+    text: str, at: int, kind: Type, path: str, values: Values, steps: list[Step]
+) -> tuple[Type, int]:
+    """Append the steps that begin at ``at``.
+
+    :returns: the type of what they lead to, and where they end.
+    """
     most = values.limits.max_depth
     while at < len(text) and not text.startswith(_CAST, at):
         match = _STEP.match(text, at)
@@ -117,7 +139,7 @@ def _parse_steps(
         steps.append(step)
         at = match.end()
     values.ask_for("columns", len(steps), path)
-    return tuple(steps), kind, at
+    return kind, at
 
 
 def _step(

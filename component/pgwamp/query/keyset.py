@@ -21,7 +21,7 @@ from pgwamp.errors import InvalidArgument
 from pgwamp.query.dialect import TEXT, operate, without_domain
 from pgwamp.query.expressions import as_read, as_written
 from pgwamp.query.fields import Field
-from pgwamp.query.order import OrderTerm
+from pgwamp.query.order import OrderTerm, mention_term
 from pgwamp.query.scope import Scope
 from pgwamp.values import Budget, bindable
 from pgwamp.values.scalars import check_text, literal
@@ -113,7 +113,7 @@ def encode_key(order: int, values: Sequence[str | None]) -> str:
 
 
 def decode_key(
-    order: int, terms: Sequence[OrderTerm], cursor: Any, values: list[Any]
+    scope: Scope, order: int, terms: Sequence[OrderTerm], cursor: Any, values: list[Any]
 ) -> Key | None:
     """The place that ``cursor`` means; None or an empty string is before the first row.
 
@@ -141,7 +141,11 @@ def decode_key(
             continue
         if not isinstance(value, str):
             raise InvalidArgument("after", "not a cursor; pass on what next held")
-        _check_value(term, value)
+        try:
+            _check_value(term, value)
+        except InvalidArgument as error:
+            mention_term(error.mentions, scope, term)
+            raise
         values.append(value)
         positions.append(len(values) - 1)
     return Key(tuple(positions))

@@ -10,15 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from pgwamp.catalog.graph import Relationship
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, related_rows
-from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope
 from pgwamp.query.source import Source
-from pgwamp.query.unknown import unknown_column
+from pgwamp.query.unknown import mention_related, unknown_column
 
 #: A cast, as in name::varchar(3), is none.
 _RELATED = re.compile(r"(?P<key>(?:(?!::)[^()])+)\((?P<field>.+)\)", re.DOTALL)
@@ -73,10 +73,21 @@ def _require_order(scope: Scope, term: OrderTerm, path: str) -> None:
     field = term.field
     if field is None or field.type.ordered:
         return
-    relation = scope.relation if term.relationship is None else term.relationship.target
-    raise InvalidArgument(
+    error = InvalidArgument(
         path, f"values of type {field.type.describe()} have no order; order by a part or a cast"
-    ).about(relation.key, *field.needed)
+    )
+    mention_term(error.mentions, scope, term)
+    raise error
+
+
+def mention_term(mentions: Mentions, scope: Scope, term: OrderTerm) -> None:
+    """Add what a term orders by."""
+    if term.field is None:
+        return
+    target = scope if term.relationship is None else scope.target(term.relationship)
+    mention_field(mentions, target, term.field)
+    if term.relationship is not None:
+        mention_related(mentions, term.relationship)
 
 
 def _parse(
@@ -108,7 +119,8 @@ def _parse(
         try:
             field = parse_field(target, related["field"], path, values)
         except InvalidArgument as error:
-            raise error.about(relationship.target.key) from None
+            mention_related(error.mentions, relationship)
+            raise
         return OrderTerm(field, descending, nulls, relationship)
     try:
         return OrderTerm(parse_field(scope, name, path, values), descending, nulls)

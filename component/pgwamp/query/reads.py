@@ -92,7 +92,7 @@ class Reads:
         if "after" in request:
             selection = replace(selection, order=complete_order(self._scope, selection.order))
             keyset = fingerprint(self._relation.key, selection.order, values)
-            key = decode_key(keyset, selection.order, request["after"], values)
+            key = decode_key(self._scope, keyset, selection.order, request["after"], values)
             # Such a page is full with what may be answered, and the next one goes on.
             most = self._max_rows
         bounds, limit = parse_bounds(request, values, most=most)
@@ -161,7 +161,12 @@ class Reads:
         return SelectionParser(self._scope, values).parse(asked)
 
     def _key_values(self, key: Any) -> Values:
-        names = self._relation.primary_key
+        try:
+            return self._parsed_key(key, self._relation.primary_key)
+        except InvalidArgument as error:
+            raise error.about(self._relation.key, *self._relation.primary_key) from None
+
+    def _parsed_key(self, key: Any, names: tuple[str, ...]) -> Values:
         if isinstance(key, Mapping):
             if set(key) != set(names):
                 raise InvalidArgument("key", f"expected a dict with {', '.join(names)}")

@@ -13,18 +13,19 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from pgwamp.catalog.model import Argument, Column, Relation, Routine
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
 from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, quoted
 from pgwamp.query.expressions import as_read, is_null, output, parameter
 from pgwamp.query.limits import Values
+from pgwamp.query.named import mention_selection
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.selection import Selection, SelectionParser
 from pgwamp.query.shape import UNCHANGED, Row, Shape
 from pgwamp.query.source import Source
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
-from pgwamp.query.unknown import Known, UnknownName, identity
+from pgwamp.query.unknown import Known, UnknownName, identity, mention_rows
 from pgwamp.values import bindable, record_reader
 
 #: Name of the one column of a routine that returns no row type.
@@ -43,12 +44,15 @@ _MOST_TOLD = 20
 class RoutineCall:
     """A bound call of one overload.
 
+    :ivar selection: what is asked of its rows, within ``scope``.
     :ivar values: the answer is a list of plain values, not of rows.
     :ivar counted: each record holds the number of all matching rows, and whether it is one.
     """
 
     routine: Routine
     bound: Bound
+    scope: Scope
+    selection: Selection
     values: bool = False
     counted: bool = False
 
@@ -56,6 +60,13 @@ class RoutineCall:
     def read_only(self) -> bool:
         """Whether it changes nothing, by its author's word."""
         return self.routine.kind == "function" and self.routine.volatility != "volatile"
+
+    def named(self) -> Mentions:
+        """What the call names."""
+        mentions = Mentions()
+        mention_rows(mentions, self.routine, self.scope.relation.key)
+        mention_selection(mentions, self.scope, self.selection)
+        return mentions
 
     def found(self, records: Sequence[Any]) -> Sequence[Any]:
         """The records that are rows; of a counted call there may be one that only counts."""
@@ -86,8 +97,6 @@ class RoutineCalls:
         self._max_rows = max_rows
         self._big = bigint_as_string
         self._cache = StatementCache(scopes.statements)
-        #: The relations whose rows it answers, by schema and name.
-        self.results = {overload.scope.relation.key for overload in self._overloads}
 
     async def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], *, endless: bool = False,
@@ -120,7 +129,11 @@ class RoutineCalls:
                     problems.append(problem)
             if len(fitting) == 1:
                 overload, given, values, request = fitting[0]
-                return self._bound(overload, given, values, request, endless, plain)
+                try:
+                    return self._bound(overload, given, values, request, endless, plain)
+                except InvalidArgument as error:
+                    mention_rows(error.mentions, overload.routine, overload.scope.relation.key)
+                    raise
             if fitting:
                 raise _unclear(
                     "more than one overload fits; name the arguments",
@@ -153,7 +166,8 @@ class RoutineCalls:
         )
         routine = overload.routine
         is_value = not overload.has_rows and request.get("columns") is None
-        return RoutineCall(routine, statement.bind(values), is_value, counted)
+        bound = statement.bind(values)
+        return RoutineCall(routine, bound, overload.scope, selection, is_value, counted)
 
     def _counts(self, request: Mapping[str, Any], selection: Selection) -> bool:
         counted = request.get("count") in (True, "exact")

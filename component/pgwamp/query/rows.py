@@ -151,7 +151,8 @@ def writable_column(relation: Relation, name: Any, path: str) -> Column:
     if column is None:
         raise unknown_column(relation, name, path)
     if column.generated:
-        raise InvalidArgument(path, "is computed by the server; leave it out")
+        problem = "is computed by the server; leave it out"
+        raise InvalidArgument(path, problem).about(relation.key, name)
     return column
 
 

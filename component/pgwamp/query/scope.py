@@ -12,7 +12,7 @@ from typing import Any
 
 from pgwamp.catalog.graph import Graph, Relationship
 from pgwamp.catalog.model import Aggregate, Catalog, Column, Relation, Routine
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.cache import Cache
 from pgwamp.query.limits import check_name
 from pgwamp.query.request import suggest
@@ -100,6 +100,16 @@ class Scope:
     def target(self, relationship: Relationship) -> Scope:
         """The scope at the other end of a relationship."""
         return self._scopes.of(relationship.target)
+
+    def mention(self, mentions: Mentions, name: str) -> None:
+        """Add a column of the relation, real or computed."""
+        routine = self.computed.get(name)
+        if routine is None:
+            mentions.relations.append((self.relation.key, (name,)))
+        else:
+            # It may show what it likes of the columns.
+            mentions.relations.append((self.relation.key, ()))
+            mentions.routines[identity(routine)] = routine.name
 
     def castable(self, name: str, path: str) -> tuple[Type, str]:
         """The type ``name`` and how a cast spells it. Raises :class:`InvalidArgument`."""

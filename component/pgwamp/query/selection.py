@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +18,13 @@ from pgwamp.catalog.graph import Relationship
 from pgwamp.errors import InvalidArgument, below, excerpt
 from pgwamp.query.bounds import NO_BOUNDS, Bounds, parse_bounds
 from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
-from pgwamp.query.fields import Field
+from pgwamp.query.fields import Field, mention_field
 from pgwamp.query.limits import Counted, Values, check_depth
 from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm, parse_order
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
+from pgwamp.query.unknown import mention_related
 from pgwamp.query.where import WhereParser
 
 EMBED_ARGUMENTS = (
@@ -174,11 +175,14 @@ class SelectionParser:
         labels = selection.labels()
         if len(set(labels)) < len(labels):
             (twice, _), *_ = Counter(labels).most_common(1)
-            raise InvalidArgument(
+            error = InvalidArgument(
                 f"{self._path}{columns}",
                 f'"{twice}" would be there twice: name the columns that are wanted, '
                 'or give one an alias, as in "other:name"',
             )
+            for scope, field in labelled_fields(self._scope, selection, twice):
+                mention_field(error.mentions, scope, field)
+            raise error
         if not selection.grouped:
             return
         if selection.embeds:
@@ -263,13 +267,26 @@ class SelectionParser:
         try:
             selection = parser.parse(request)
         except InvalidArgument as error:
-            raise error.about(scope.relation.key) from None
+            mention_related(error.mentions, relationship)
+            raise
         # One row more than may be answered tells that there are too many.
         most = None if relationship.to_one else self._values.limits.max_rows + 1
         bounds, _ = parse_bounds(request, self._values, f"{path}.", most=most)
         if bounds != NO_BOUNDS:
             selection = replace(selection, bounds=bounds)
         return Embed(label, relationship, selection, inner, spread)
+
+
+def labelled_fields(
+    scope: Scope, selection: Selection, label: str
+) -> Iterator[tuple[Scope, Field]]:
+    """The fields that have a label in the rows of an answer, each with its scope."""
+    for item in selection.items:
+        if item.label == label and item.field is not None:
+            yield scope, item.field
+    for embed in selection.embeds:
+        if embed.spread:
+            yield from labelled_fields(scope.target(embed.relationship), embed.selection, label)
 
 
 def _is_small(given: Any) -> bool:

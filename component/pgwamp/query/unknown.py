@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pgwamp.catalog.graph import Relationship
 from pgwamp.catalog.model import Relation, Routine
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.request import suggest
 
 #: What may be told, to the end of an error.
@@ -75,6 +76,19 @@ def unknown_column(
         lambda names: suggest(name, names) + note,
     )
     return error.about(relation.key)
+
+
+def mention_related(mentions: Mentions, way: Relationship) -> None:
+    """Add the rows at the end of a relationship."""
+    mentions.relations.append((way.target.key, ()))
+    if way.routine is not None:
+        mention_rows(mentions, way.routine, way.target.key)
+
+
+def mention_rows(mentions: Mentions, routine: Routine, rows: tuple[str, str]) -> None:
+    """Add a routine that answers rows of a relation."""
+    mentions.routines[identity(routine)] = routine.name
+    mentions.answered[identity(routine)] = rows
 
 
 def identity(routine: Routine) -> str:

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pgwamp.catalog.graph import Relationship
 from pgwamp.errors import InvalidArgument, at, below
-from pgwamp.query.fields import Field, parse_field
+from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_depth, check_name
 from pgwamp.query.operators import OPERATORS, Condition, Is, Not, OperatorParser
 from pgwamp.query.scope import Scope
-from pgwamp.query.unknown import unknown_column
+from pgwamp.query.unknown import mention_related, unknown_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ class WhereParser:
         try:
             condition = target.parse({} if value is None else value, path, depth + 1)
         except InvalidArgument as error:
-            raise error.about(relationship.target.key) from None
+            mention_related(error.mentions, relationship)
+            raise
         found = Related(relationship, condition)
         return Not(found) if value is None else found
 
@@ -115,8 +116,8 @@ class WhereParser:
         try:
             return self._compared(field, value, path, depth)
         except InvalidArgument as error:
-            # It tells the labels of an enum, and the fields of a composite.
-            raise error.about(self._scope.relation.key, *field.needed) from None
+            mention_field(error.mentions, self._scope, field)
+            raise
 
     def _compared(self, field: Field, value: Any, path: str, depth: int) -> Condition:
         operators = OperatorParser(field, self._values, self._scope.search)

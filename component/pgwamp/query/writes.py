@@ -209,11 +209,10 @@ class Writes:
         (group,), (lists,) = rows.groups, rows.values
         columns = group.columns
         if any(name not in columns for name in key):
-            raise InvalidArgument(
-                "rows", f"each row gives its key ({', '.join(key)}) and columns to set"
-            )
+            problem = f"each row gives its key ({', '.join(key)}) and columns to set"
+            raise InvalidArgument("rows", problem).about(self._relation.key, *key)
         if any(None in lists[columns.index(name)] for name in key):
-            raise InvalidArgument("rows", "a key is never null")
+            raise InvalidArgument("rows", "a key is never null").about(self._relation.key, *key)
         returning = self._returning(request, values)
         if len(columns) == len(key):
             return None

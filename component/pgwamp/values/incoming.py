@@ -130,7 +130,10 @@ def _composite_text(of: Type, value: Any, path: str, budget: Budget) -> str:
         try:
             parts.append(_part(kind, value[name], "", budget))
         except InvalidArgument as error:
-            raise error.within(below(path, name)) from None
+            error = error.within(below(path, name))
+            if of.relation is not None:
+                error.mentions.row_fields.append((of.relation, name))
+            raise error from None
     parts.append("," * (len(of.fields) - 1 - written) + ")")
     return "".join(parts)
 
