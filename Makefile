@@ -9,8 +9,8 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 
 	--no-annotate --no-header --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak soak-hostile lint bench lock clean \
-	environments component-environment crossbar-environment bench-environment python
+.PHONY: help run test soak soak-hostile lint matrix release bench lock clean \
+	environments resolver component-environment crossbar-environment bench-environment python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -34,18 +34,26 @@ lint: component-environment ## Check style, types and the direction of imports
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+matrix: environments resolver ## Run the suite with each Python, PostgreSQL and set of dependencies
+	@.venv/bin/python -m tests.matrix $(ARGS)
+
+release: environments ## Build, check and install what a release would publish, and run the shop with it
+	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m tests.packaging.release $(ARGS)
+
 bench: environments bench-environment ## Measure calls per second, beside other ways of serving them
 	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m bench $(ARGS)
 
-lock: ## Take the newest versions that setup.cfg allows into the lock files
-	@test -x .venv-lock/bin/uv || { echo "Installing the resolver into .venv-lock ..."; \
-		$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip --quiet install uv; }
+lock: resolver ## Take the newest versions that setup.cfg allows into the lock files
 	@echo "Locking requirements.txt ..."
 	@$(UV_COMPILE) --extra dev --extra test --extra lint -o requirements.txt setup.cfg
 	@echo "Locking crossbar/requirements.txt ..."
 	@$(UV_COMPILE) -o crossbar/requirements.txt crossbar/requirements.in
 	@echo "Locking bench/requirements.txt ..."
 	@$(UV_COMPILE) -o bench/requirements.txt bench/requirements.in
+
+resolver: python
+	@test -x .venv-lock/bin/uv || { echo "Installing the resolver into .venv-lock ..."; \
+		$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip --quiet install uv; }
 
 clean: ## Remove the environments, caches and build results; the data of `make run` stays
 	@rm -rf .venv .venv-crossbar .venv-bench .venv-lock bench/postgraphile/node_modules build dist component/*.egg-info .coverage .hypothesis \
