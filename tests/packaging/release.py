@@ -95,7 +95,7 @@ async def serve_shop(python: Path, folder: Path) -> None:
                     raise Failure(f"pgwamp dev ended:\n{said.decode()}")
                 said += line
         called = await asyncio.to_thread(run, command, *CALL, folder=shop)
-        if not called.startswith("[{"):
+        if not called.startswith("{"):
             raise Failure(f"the shop answers {called}")
     finally:
         if process.returncode is None:
