@@ -419,6 +419,32 @@ async def test_options_stay_as_they_were_given(log: Log) -> None:
     assert options == "v > '2020-01-01'"
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        r"v <> 'a\nb'",
+        # It stands as PostgreSQL has read it, because of the type of the second constant.
+        r"v <> 'a\nb' and raw is distinct from ''",
+    ],
+)
+async def test_a_session_that_escapes_in_strings_changes_no_condition(
+    log: Log, condition: str
+) -> None:
+    await log.execute(
+        "create table item (id int primary key, v text, raw bytea)",
+        "set standard_conforming_strings = off; set escape_string_warning = off",
+    )
+    options = json.dumps({"when": condition})
+    await log.connection.execute("select wamp.watch('item', $1::text::jsonb)", options)
+    await log.execute(
+        r"insert into item values (1, E'a\nb'), (2, E'a\\nb'), (3, 'c')",
+        "reset standard_conforming_strings",
+        "insert into item values (4, 'a\\nb'), (5, 'd')",
+    )
+    # A backslash and an n, as in every other session.
+    assert [body["key"]["id"] for _, body in await log.told()] == [1, 3, 5]
+
+
 async def test_a_session_that_quotes_all_names_changes_nothing(log: Log) -> None:
     options = {"topic": "com.example.{v}.{op}", "eligible_authid": "v", "eligible_authrole": "w"}
     await log.execute(

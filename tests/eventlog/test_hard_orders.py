@@ -335,6 +335,38 @@ async def test_the_texts_of_a_large_transaction_are_not_kept(
     assert len(await log.events()) == 6000
 
 
+@pytest.mark.usefixtures("way")
+async def test_a_trigger_writes_to_a_table_that_shows_no_row(log: Log) -> None:
+    await log.execute(
+        "create table item (id int primary key, n int)",
+        "alter table item enable row level security, force row level security",
+        "create policy nobody on item using (false)",
+        "create function add() returns trigger language plpgsql as $$ begin "
+        "update item set n = n + 1 where id = new.id; return null; end $$",
+        "create trigger add after insert on item for each row execute function add()",
+        "select wamp.watch('item')",
+        "insert into item values (1, 1), (2, 2)",
+    )
+    copy = await require_right_copy(log)
+    assert not copy.unclear
+    assert [row["n"] for row in copy.rows.values()] == [2, 3]
+
+
+@pytest.mark.usefixtures("way")
+async def test_two_deletes_and_an_insert_of_one_table_stand_in_one_with(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, 'a'), (2, 'b'), (3, 'c')",
+        "with one as (delete from item where id = 1 returning *), "
+        "two as (delete from item where id = 2 returning *), "
+        "more as (insert into item values (4, 'd'), (1, 'e') returning *) "
+        "select from one, two, more",
+    )
+    copy = await require_right_copy(log)
+    assert not copy.unclear
+    assert {row["id"]: row["name"] for row in copy.rows.values()} == {1: "e", 3: "c", 4: "d"}
+
+
 async def test_a_rolled_back_erasure_does_not_change_the_order(log: Log) -> None:
     await log.execute(
         *ITEM,

@@ -344,6 +344,33 @@ async def test_a_crash_amid_writers_that_wait_for_no_disk(
         assert sorted(keys(await log.events())) == sorted(row["id"] for row in rows)
 
 
+#: A transaction whose commit does not wait for the disk.
+UNSAFE = {
+    "set before the write": "set local synchronous_commit = off; insert into item values (1)",
+    "set after the write": "insert into item values (1); set local synchronous_commit = off",
+}
+
+
+@pytest.mark.parametrize("how", UNSAFE)
+async def test_a_crash_undoes_no_commit_that_an_event_was_made_of(site: Site, how: str) -> None:
+    # Nothing is written to the disk meanwhile but by a commit that waits for it.
+    primary = site.server("primary", wal_writer_delay="10s")
+    primary.start()
+    async with log_of(primary) as log, log.sequencing() as sequencer:
+        await log.execute(f"begin; {UNSAFE[how]}; commit")
+        await sequencer.look()
+        told = await log.events()
+        primary.kill()
+    primary.start()
+    async with log_of(primary) as log:
+        await log.execute("update wamp.lease set renewed_at = 'epoch'", *insert(2))
+        await log.take()
+        assert keys(told) == [1]
+        assert await good_cursors(log, told) == 1
+        assert keys(await log.events()) == [1, 2]
+        assert await log.connection.fetchval("select array_agg(id) from item") == [1, 2]
+
+
 async def write(server: Postgres, begin: int) -> None:
     """Insert one row after the other until the server is gone."""
     connection = await asyncpg.connect(server.url(NAME))

@@ -201,6 +201,16 @@ async def test_rows_are_read_by_the_columns_that_they_were_written_with(log: Log
     assert [event.table for event in await log.events()] == ["item"] * 5 + ["article"]
 
 
+async def test_text_that_is_no_number_stays_text_when_its_column_becomes_a_number(log: Log) -> None:
+    await log.execute(
+        *ITEM,
+        "insert into item values (1, 'no number')",
+        "alter table item alter name type float8 using 1.5",
+        "insert into item values (2, 2.5)",
+    )
+    assert [body["new"]["name"] for _, body in await log.told()] == ["no number", 2.5]
+
+
 async def test_members_of_a_composite_are_those_of_then(log: Log) -> None:
     await log.execute(
         "create type place as (x int, y int)",
@@ -399,6 +409,21 @@ async def test_without_event_triggers_rows_say_which_columns_they_have(
     ]
 
 
+async def test_without_event_triggers_bytes_are_the_same_however_the_writer_reads_them(
+    log: Log,
+) -> None:
+    await log.execute("drop event trigger wamp_ddl_command_end", "drop event trigger wamp_sql_drop")
+    await log.execute(
+        STAMPS,
+        "create table item (id int primary key, raw bytea)",
+        "select wamp.watch('item')",
+        "set bytea_output = 'escape'",
+        "insert into item values (1, '\\x00ff5c')",
+        "update item set raw = '\\xdead'",
+    )
+    assert [body["new"]["raw"] for _, body in await log.told()] == [b"\x00\xff\\", b"\xde\xad"]
+
+
 async def test_a_column_that_options_name_cannot_go(log: Log) -> None:
     await log.execute(
         "create table item (id int primary key, owner text)",
@@ -509,6 +534,28 @@ async def test_partitions_come_and_go_with_their_rows(log: Log) -> None:
         ("truncate", None, None, "public.middle"),
         ("truncate", None, None, "public.high"),
         ("truncate", None, None, None),
+    ]
+
+
+async def test_a_truncate_spares_what_others_have_written_since_its_snapshot(log: Log) -> None:
+    await log.execute(
+        "create table reading (id int primary key) partition by range (id)",
+        "create table low partition of reading for values from (0) to (10)",
+        "create table high partition of reading for values from (10) to (20)",
+        "select wamp.watch('reading')",
+        "insert into reading values (1), (11)",
+    )
+    writer = await log.database.connect()
+    async with writer.transaction(isolation="repeatable_read"):
+        await writer.fetch("select from high")
+        # The transaction does not see these rows; the first of them it removes all the same.
+        await log.execute("insert into reading values (2), (12)")
+        await writer.execute("truncate low")
+    await writer.close()
+    told = [(op, body.get("partition", body.get("key"))) for op, body in await log.told()]
+    assert told == [
+        *(("insert", {"id": number}) for number in (1, 11, 2, 12)),
+        ("truncate", "public.low"),
     ]
 
 
