@@ -140,6 +140,65 @@ async def test_no_setting_of_the_writer_shows(capturing: Capturing, database: Da
     assert tried > 150
 
 
+#: Of those that may end a statement, values with which this one does not end.
+LEFT_OUT = {
+    "client_encoding": ["LATIN1", "SQL_ASCII", "EUC_JP"],
+    "default_table_access_method": ["heap"],
+    "default_tablespace": ["pg_default"],
+    "default_transaction_deferrable": ["on"],
+    "default_transaction_isolation": ["serializable", "repeatable read"],
+    "debug_print_parse": ["on"],
+    "debug_print_plan": ["on"],
+    "debug_print_rewritten": ["on"],
+    "from_collapse_limit": ["1"],
+    "jit_above_cost": ["0"],
+    "join_collapse_limit": ["1"],
+    "max_stack_depth": ["100kB"],
+    "role": ["pg_monitor"],
+    "seed": ["0.5"],
+    "temp_file_limit": ["0"],
+    "temp_tablespaces": ["pg_default"],
+}
+
+
+async def test_no_setting_shows_that_may_end_a_statement(
+    capturing: Capturing, database: Database
+) -> None:
+    await capturing.execute('create table "Select" ()', SETTINGS_SHOW)
+    await capturing.execute("grant insert on shown to pg_monitor")
+    await capturing.capture("shown")
+    for name, values in LEFT_OUT.items():
+        assert ENDING.search(name)
+        for value in values:
+            writer = await database.connect()
+            await writer.execute("select set_config($1, $2, false)", name, value)
+            await writer.execute(SHOWN_ROW)
+            await writer.close()
+            assert await capturing.changes() == [("i", None, SHOWN)], (name, value)
+            await capturing.execute("truncate shown", "truncate wamp.raw")
+
+
+async def test_no_setting_of_the_writer_keeps_a_truncate_to_itself(capturing: Capturing) -> None:
+    await capturing.execute(
+        "create table stock (id int primary key) partition by range (id)",
+        "create table part partition of stock for values from (0) to (10)",
+    )
+    await capturing.capture("stock", "part")
+    for value in (
+        "'part'::regclass::oid",
+        "'stock'::regclass::oid",
+        "concat('stock'::regclass::oid, ',', 'part'::regclass::oid)",
+        "array['part'::regclass::oid]",
+    ):
+        for table, told in (("part", 1), ("stock", 2)):
+            async with capturing.connection.transaction():
+                await capturing.execute(
+                    f"select set_config('wamp.truncating', ({value})::text, true)",
+                    f"truncate {table}",
+                )
+            assert await capturing.changes() == [("t", None, None)] * told, (value, table)
+
+
 async def test_lastval_and_found_rows_stay_those_of_the_writer(capturing: Capturing) -> None:
     await capturing.execute("create table item (id serial primary key, name text)")
     await capturing.capture("item")
