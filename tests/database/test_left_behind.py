@@ -111,6 +111,17 @@ async def pythonic(connection: asyncpg.Connection) -> int:
 async def pythonic_error(connection: asyncpg.Connection) -> int:
     await connection.fetchval("select public.leave()")
     raise LookupError
+
+@wamp.register("codec")
+async def codec(connection: asyncpg.Connection) -> int:
+    await connection.set_type_codec(
+        "int4", schema="pg_catalog", encoder=str, decoder=lambda text: 666, format="text"
+    )
+    return await seven(connection)
+
+@wamp.register("seven")
+async def seven(connection: asyncpg.Connection) -> int:
+    return await connection.fetchval("select 7")
 """
 
 
@@ -343,6 +354,18 @@ async def test_a_sequence_of_a_plain_insert_is_not_told_to_the_next_call(expose:
         assert len(await call("item.select")) >= 1
         await call.fails("pgwamp.error.object_not_in_prerequisite_state", "last")
         await call("item.insert", {"name": "ink"})
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_codec_of_a_python_procedure_is_its_own(left: Calls) -> None:
+    for _ in range(2):
+        assert await left("codec") == 666
+        assert await left("seven", by="user") == 7
+        await left("codec")
+        row = {"id": 1, "name": "a"}
+        assert await left("plain.update", {"name": "a"}, {"id": 1}, by="user") == [row]
+        await left("codec")
+        assert await left("plain.select", by="user") == [row]
 
 
 async def test_a_table_whose_insert_runs_code_is_known(expose: Expose) -> None:
