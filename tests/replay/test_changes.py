@@ -138,6 +138,32 @@ async def test_changes_are_only_for_roles_that_may_read_every_row(
         database.execute(f"drop owned by {role}", f"drop role {role}")
 
 
+async def test_the_past_of_a_name_is_not_for_a_role_that_may_read_its_new_table(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    role = "reader_" + prefix.rpartition(".")[2]
+    database.execute(*ITEM, "insert into item values (1)", f"create role {role} role {CALLS}")
+    try:
+        component = await serve(access={"roles": {"anonymous": role}})
+        database.execute(
+            "alter table item rename to former",
+            *ITEM,
+            f"grant select on item to {role}",
+            "insert into item values (2)",
+        )
+        await until_logged(database)
+        await component.reload()
+        client = await connect()
+        for name in ("item.changes", "changes"):
+            events = await client.call(f"{prefix}.{name}")
+            assert [event["key"] for event in events] == [{"id": 2}], name
+        with pytest.raises(CallError) as error:
+            await client.call(f"{prefix}.former.changes")
+        assert error.value.uri == "wamp.error.not_authorized"
+    finally:
+        database.execute(f"drop owned by {role}", f"drop role {role}")
+
+
 async def test_a_cursor_of_an_event_that_is_gone_or_another_one_has_expired(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:

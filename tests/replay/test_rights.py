@@ -165,15 +165,31 @@ async def test_events_come_to_others_while_a_follower_has_no_connection_left(
             assert await follower.keys(3, 5) == [0, 1, 2]
 
 
-async def test_a_revoked_membership_ends_a_follow(
+#: Ways to take a right, and whether there are event triggers to tell of DDL.
+REVOKES = {
+    # No event trigger tells of it, so that only the age of the answer does.
+    "a membership": ("revoke {readers} from {web}", True),
+    "a membership without event triggers": ("revoke {readers} from {web}", False),
+    "a privilege without event triggers": ("revoke select on item from {readers}", False),
+}
+
+
+@pytest.mark.parametrize("what", REVOKES)
+async def test_a_revoked_right_that_nothing_tells_of_ends_a_follow(
     serve: Serve,
     connect: Connect,
     database: Database,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
+    what: str,
 ) -> None:
-    # No event trigger tells of it, so that only the age of the answer does.
+    revoke, has_event_triggers = REVOKES[what]
     monkeypatch.setattr(module, "RIGHTS_SECONDS", 0.0)
+    if not has_event_triggers:
+        database.execute(
+            "alter event trigger wamp_ddl_command_end disable",
+            "alter event trigger wamp_sql_drop disable",
+        )
     readers, web = (f"{name}_{database.name}" for name in ("readers", "web"))
     database.execute(
         "create table item (id int primary key)",
@@ -188,7 +204,7 @@ async def test_a_revoked_membership_ends_a_follow(
         await following.begun()
         database.execute("insert into item values (1)")
         assert await following.keys(1) == [1]
-        database.execute(f"revoke {readers} from {web}", "insert into item values (2)")
+        database.execute(revoke.format(readers=readers, web=web), "insert into item values (2)")
         assert (await following.error()).uri == "wamp.error.not_authorized"
         assert [event["key"] for event in following.events] == [{"id": 1}]
     finally:
