@@ -120,6 +120,34 @@ async def test_a_topic_that_would_end_the_session_is_refused(
     assert component.link.session is session
 
 
+async def test_json_that_is_not_carried_costs_its_neighbours_nothing(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(
+        "create table item (id int primary key, facts json, name text)",
+        "select wamp.watch('item')",
+    )
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    facts = {"a": '{"a": 1}', "b": r'"\u0000"', "c": r'{"\ud800": 1}', "d": "[1]"}
+    writer = await database.connect()
+    said: list[object] = []
+    writer.add_log_listener(lambda _, message: said.append(message))
+    await writer.execute("set client_min_messages = 'debug1'")
+    await writer.execute(
+        "insert into item select n, facts::json, name from "
+        "unnest($1::text[], $2::text[]) with ordinality as row (facts, name, n)",
+        [*facts.values()],
+        [*facts],
+    )
+    await writer.close()
+    got = await events.count(4)
+    assert [event["new"]["name"] for event in got] == list(facts)
+    assert [event["new"]["facts"] for event in got] == [{"a": 1}, facts["b"], facts["c"], [1]]
+    assert said == []
+
+
 @pytest.mark.parametrize(
     ("value", "carried"),
     [

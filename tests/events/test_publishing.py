@@ -83,6 +83,41 @@ async def test_events_of_a_time_without_a_component_are_published_when_one_start
     assert [event["key"]["id"] for event in received] == list(range(1, 501))
 
 
+async def test_a_partition_that_comes_with_its_rows_is_to_be_read_again(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(
+        "create table stock (id int primary key) partition by range (id)",
+        "create table stock_1 (id int primary key)",
+        "insert into stock_1 values (1)",
+        "select wamp.watch('stock')",
+    )
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.stock.", events, "prefix")
+    database.execute("alter table stock attach partition stock_1 for values from (0) to (10)")
+    (attached,) = await events.count(1)
+    assert (attached["op"], attached["truncated"]) == ("insert", True)
+    assert attached["partition"] == "public.stock_1"
+
+
+async def test_a_prepared_transaction_is_published_when_it_is_committed(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.item.", events, "prefix")
+    name = prefix.rpartition(".")[2]
+    database.execute(
+        f"begin; insert into item values (1); prepare transaction '{name}'",
+        "insert into item values (2)",
+    )
+    await events.count(1)
+    database.execute(f"commit prepared '{name}'")
+    assert [event["key"]["id"] for event in await events.count(2)] == [2, 1]
+
+
 async def test_wamp_publish_sends_args_kwargs_and_options(
     serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
 ) -> None:
