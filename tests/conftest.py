@@ -158,8 +158,10 @@ async def connect(addresses: Addresses) -> AsyncIterator[Connect]:
     """WAMP clients over the WebSocket, as users have them."""
     async with AsyncExitStack() as stack:
 
-        async def start(serializer: str = "cbor", url: str = addresses.clients) -> Client:
-            settings = RouterSettings(url=url, serializer=serializer)  # type: ignore[arg-type]
+        async def start(
+            serializer: str = "cbor", url: str = addresses.clients, realm: str = "realm1"
+        ) -> Client:
+            settings = RouterSettings(url=url, realm=realm, serializer=serializer)  # type: ignore[arg-type]
             return await stack.enter_async_context(Client(settings))
 
         yield start

@@ -22,6 +22,8 @@ from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 
 TEMPLATE = "pgwamp_template"
+#: A realm beside the shipped one, like it in all.
+OTHER_REALM = "realm2"
 #: The two logins of a component: that of calls has no rights of its own but to the tables of tests,
 #: that of events owns the schema wamp.
 CALLS, EVENTS = "pgwamp_calls", "pgwamp_events"
@@ -81,14 +83,16 @@ def server_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def every_serializer(folder: Path) -> Path:
-    """Write the shipped node configuration, but with clients that may speak CBOR too.
+def node_configuration(folder: Path) -> Path:
+    """Write the shipped node configuration, with a second realm and one more serializer.
 
-    Other routers let them, so the component must answer them.
+    Clients may speak CBOR too: other routers let them, so the component must answer them.
     """
     config = yaml.safe_load(shipped("config.yaml").read_text())
-    config["workers"][0]["transports"][0]["paths"]["ws"]["serializers"].append("cbor")
-    path = folder / "every_serializer.yaml"
+    worker = config["workers"][0]
+    worker["transports"][0]["paths"]["ws"]["serializers"].append("cbor")
+    worker["realms"].append({**worker["realms"][0], "name": OTHER_REALM})
+    path = folder / "tests.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
 
@@ -100,7 +104,7 @@ class Servers:
         self._stack = ExitStack()
         folder = self._stack.enter_context(server_folder())
         self._postgres = Postgres(folder / "postgres", bin=postgres_bin(), options=FAST, trust=True)
-        self._router = Router(folder / "crossbar", port=0, config=every_serializer(folder))
+        self._router = Router(folder / "crossbar", port=0, config=node_configuration(folder))
 
     def start(self) -> Addresses:
         """Start both at the same time."""

@@ -18,6 +18,7 @@ from pgwamp.naming import Naming
 from pgwamp.session import Link
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
 from tests.replay.appending import append, inserted
+from tests.servers import OTHER_REALM
 
 ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
 
@@ -128,6 +129,22 @@ async def test_each_prefix_has_all_changes_and_its_own_explicit_topics_once(
             f"{prefix}.one.of.inserted",
         ]
     )
+
+
+async def test_each_realm_has_all_changes_once(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    heard = {realm: Events() for realm in ("realm1", OTHER_REALM)}
+    for realm, events in heard.items():
+        component = await serve(router={"realm": realm})
+        async with asyncio.timeout(10):
+            await component.publisher.leading.wait()
+        client = await connect(realm=realm)
+        await client.subscribe(f"{prefix}.item.", events, "prefix")
+    database.execute(*(f"insert into item values ({number})" for number in (1, 2, 3)))
+    for events in heard.values():
+        assert [event["key"]["id"] for event in await events.count(3)] == [1, 2, 3]
 
 
 async def test_a_prefix_that_did_not_run_goes_on_where_it_left_off(
