@@ -235,10 +235,19 @@ async def test_a_trigger_of_the_stranger_runs_as_the_caller(
 
 
 async def test_a_stranger_who_holds_what_can_be_held_stops_no_call(
-    serve: Serve, connect: Connect, database: Database, mallory: Any, hands: Hands, prefix: str
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    mallory: Any,
+    hands: Hands,
+    prefix: str,
+    events: Events,
 ) -> None:
-    """Advisory locks, an open transaction, a long queue; publishing is the next engine's."""
-    await mallory.execute("select pg_advisory_lock(20599, n) from generate_series(4, 40) as n")
+    """Advisory locks, an open transaction, a long queue."""
+    await mallory.execute(
+        "select pg_advisory_lock(c, n) from generate_series(20598, 20600) as c, "
+        "generate_series(-5, 120) as n"
+    )
     await mallory.execute("listen pgwamp; begin isolation level serializable")
     # PostgreSQL locks the partitions of events for it.
     await mallory.execute(
@@ -251,8 +260,10 @@ async def test_a_stranger_who_holds_what_can_be_held_stops_no_call(
     client = await connect()
     follower = Follower(client, f"{prefix}.odd.follow")
     await follower.begun()
+    await client.subscribe(f"{prefix}.odd.inserted", events)
     await client.call(f"{prefix}.odd.insert", [{"id": 1}])
     assert await follower.keys(1) == [1]
+    await events.count(1)
     database.execute(LATE)
     async with asyncio.timeout(10):
         while f"{prefix}.late.select" not in component.exposure.procedures:  # noqa: ASYNC110
