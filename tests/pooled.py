@@ -12,8 +12,8 @@ from pgwamp.database.pools import Connection, Kind
 @asynccontextmanager
 async def lent(database: Database, kind: Kind) -> AsyncIterator[Connection]:
     """Borrow a connection as calls do, without a prelude of its own."""
-    pool, connection = await database._pools._borrow((kind, ""), "")
+    loan = await database._pools._borrow((kind, ""), "")
     try:
-        yield connection
+        yield loan.proxy
     finally:
-        await pool.release(connection)
+        await loan.give_back()

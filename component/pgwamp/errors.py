@@ -85,9 +85,11 @@ class CallError(Exception):
         self.details: dict[str, Any] = details
 
     def after_commit(self) -> Self:
-        """Say that what the call has done may be committed: it was a procedure's own doing."""
+        """Say that what the call has done may be committed."""
+        if self.may_be_committed:
+            return self
         self.message = excerpt(
-            f"{self.message} (the procedure may have committed before this error)", _MOST_MESSAGE
+            f"{self.message} (the call may have committed before this error)", _MOST_MESSAGE
         )
         self.args = (self.message,)
         self.details["may_be_committed"] = True

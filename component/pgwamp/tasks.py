@@ -8,9 +8,11 @@ place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 #: Seconds until a task that goes on is cancelled once more.
 AGAIN = 1.0
@@ -31,6 +33,37 @@ def _heed(task: asyncio.Future[Any]) -> None:
     """Look at an error, also where who waits for it is cancelled: asyncio would log it."""
     if not task.cancelled():
         task.exception()
+
+
+async def outlast(seconds: float, *futures: asyncio.Future[Any]) -> bool:
+    """Wait for all, also where this is cancelled; return whether all are done within the time.
+
+    For what has an outcome that a cancel must not hide, such as a write that may be committed.
+    """
+    for future in futures:
+        future.add_done_callback(_heed)
+    loop = asyncio.get_running_loop()
+    ending = loop.time() + seconds
+    pending = {future for future in futures if not future.done()}
+    while pending and (left := ending - loop.time()) > 0:
+        with suppress(asyncio.CancelledError):
+            _, pending = await asyncio.wait(pending, timeout=left)
+    return not pending
+
+
+async def finish(running: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
+    """Await it to its end; where this is cancelled, it has so many seconds more.
+
+    :raises asyncio.CancelledError: it took longer than these.
+    """
+    task = asyncio.ensure_future(running)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not await outlast(seconds, task):
+            task.cancel()
+            raise
+    return task.result()
 
 
 def is_ending() -> bool:

@@ -12,9 +12,8 @@ import pytest
 from asyncpg import connect_utils
 
 from pgwamp.access import Caller
-from pgwamp.database import pooled
+from pgwamp.database import committing, pooled
 from pgwamp.database.pooled import PooledConnection
-from pgwamp.database.pools import Pools
 from pgwamp.errors import CallError, OutcomeUnknown
 from pgwamp.query.writes import SMALL_ROW_OCTETS
 from pgwamp.session import Call
@@ -295,20 +294,48 @@ async def test_a_connection_that_is_lost_while_it_commits_leaves_the_outcome_unk
     assert await call("item.count") == 0
 
 
+@pytest.mark.parametrize("cancels", [1, 2])
 async def test_a_write_whose_call_is_cancelled_while_it_commits_is_answered(
-    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch, cancels: int
 ) -> None:
     database.execute("create table item (id int primary key)")
     component = await serve()
     begun, released = asyncio.Event(), asyncio.Event()
-    commit = Pools._commit
+    commit = committing.commit
 
-    async def wait_and_commit(self: Pools, *args: Any, **kwargs: Any) -> None:
+    async def wait_and_commit(*args: Any, **kwargs: Any) -> None:
         begun.set()
         await released.wait()
-        await commit(self, *args, **kwargs)
+        await commit(*args, **kwargs)
 
-    monkeypatch.setattr(Pools, "_commit", wait_and_commit)
+    monkeypatch.setattr(committing, "commit", wait_and_commit)
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([[{"id": 1}, {"id": 2}]], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await begun.wait()
+    for _ in range(cancels):
+        writing.cancel()
+        # It takes note of it.
+        await asyncio.sleep(0)
+    released.set()
+    assert await writing == [{"id": 1}, {"id": 2}]
+
+
+async def test_a_commit_that_does_not_end_after_a_cancel_leaves_the_outcome_unknown(
+    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("create table item (id int primary key)")
+    component = await serve()
+    begun = asyncio.Event()
+
+    async def wait(*_: Any, **__: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(committing, "commit", wait)
+    monkeypatch.setattr(committing, "LEAVING", 0.05)
     uri = f"{prefix}.item.insert"
     answer: Any = component.exposure.procedures[uri].handler(
         Call([[{"id": 1}, {"id": 2}]], {}, Caller("realm1", uri))
@@ -316,8 +343,8 @@ async def test_a_write_whose_call_is_cancelled_while_it_commits_is_answered(
     writing = asyncio.ensure_future(answer)
     await begun.wait()
     writing.cancel()
-    released.set()
-    assert await writing == [{"id": 1}, {"id": 2}]
+    with pytest.raises(OutcomeUnknown):
+        await writing
 
 
 async def test_a_write_that_commits_by_itself_is_answered_if_it_is_cancelled_too_late(

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 from asyncpg import connect_utils
+from asyncpg.pool import PoolConnectionProxy
 
 #: Beginnings of SQLSTATEs that the driver takes for warnings, and that mean the end of a connection
 #: or that there is none: connections, shutdowns, and too many connections.
@@ -17,6 +18,7 @@ def repair_driver() -> None:
     """Repair what this process uses of asyncpg; once, when it is imported."""
     _repair_errors()
     _repair_upgrades()
+    _repair_proxies()
 
 
 def _repair_upgrades() -> None:
@@ -33,6 +35,22 @@ def _repair_upgrades() -> None:
         self.on_data.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     protocol.__init__ = begin
+
+
+def _repair_proxies() -> None:
+    """Have attributes of our own say that a connection is lost, as the driver's own methods do.
+
+    The driver takes a lost connection out of its proxy, and looks for them in None then.
+    """
+    proxy: Any = PoolConnectionProxy
+    original = proxy.__getattr__
+
+    def get(self: Any, name: str) -> Any:
+        if self._con is None:
+            raise asyncpg.InterfaceError(f"the connection is lost or given back: no {name}")
+        return original(self, name)
+
+    proxy.__getattr__ = get
 
 
 def _repair_errors() -> None:

@@ -8,7 +8,15 @@ octets are counted where they come in, and a connection whose answer is too larg
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pgwamp.errors import PayloadTooLarge
+
+#: Octets that a statement may answer beside what is twice the limit of a message: bytea travels as
+#: hex, and rows have heads.
+MARGIN = 64 * 1024
+Error = TypeVar("Error", bound=BaseException)
 
 
 class Meter(asyncio.Protocol):
@@ -53,3 +61,27 @@ class Meter(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hand over."""
         self._protocol.resume_writing()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBound:
+    """The bound on what one statement may answer.
+
+    :ivar max_bytes: of a message.
+    """
+
+    max_bytes: int
+
+    @property
+    def octets(self) -> int:
+        """Octets of an answer at most."""
+        return 2 * self.max_bytes + MARGIN
+
+    def explained(self, meter: Meter, error: Error) -> Error | PayloadTooLarge:
+        """Return the error of a lost connection, perhaps because it brought too much."""
+        if not meter.exceeded:
+            return error
+        return PayloadTooLarge(
+            f"the answer is larger than limits.max_bytes ({self.max_bytes}); "
+            "ask for fewer rows or columns, or for progressive results"
+        )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
+from pgwamp import logs
 from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
-from pgwamp.errors import OutcomeUnknown
+from pgwamp.errors import CallError, Internal, OutcomeUnknown
+from pgwamp.tasks import outlast
+
+log = logs.get(__name__)
+Answer = TypeVar("Answer")
 
 #: Seconds that a connection has to become free of what a cancelled call has left it doing.
 LEAVING = 2.0
@@ -111,53 +116,57 @@ class PooledConnection(asyncpg.Connection):
         """Note what a transaction has left whose settings have ended with it."""
         self.left = leaves
 
-    async def fetch_to_end(self, sql: str, *parameters: Any) -> list[asyncpg.Record]:
-        """Fetch what one statement answers that writes as its own transaction.
+    async def to_end(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
+        """Await what fetches the answer of one statement that commits by itself, and reads it.
 
         Where the call is cancelled meanwhile, the server is asked to cancel the statement, and says
         whether it was committed: then the call is answered, for the cancel has come too late.
 
         :raises OutcomeUnknown: the server did not say.
+        :raises CallError: it was committed, and its answer cannot be read; the error says so.
         """
-        fetching = asyncio.ensure_future(self.fetch(sql, *parameters))
+        if self.is_closed():
+            answering.close()
+            # Nothing was sent.
+            raise asyncpg.InterfaceError("connection is closed")
+        task = asyncio.ensure_future(answering)
         try:
-            return await asyncio.shield(fetching)
-        except asyncio.CancelledError as cancelled:
-            records = await self._cancelled(fetching)
-            if records is None:
-                raise cancelled from None
-            return records
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await self._cancel_statement(task)
+            try:
+                return task.result()
+            except asyncpg.QueryCanceledError:
+                raise asyncio.CancelledError from None
         except CONNECTION_ERRORS:
-            self._give_up()
+            self.terminate()
             raise OutcomeUnknown() from None
+        except (asyncpg.PostgresError, OutcomeUnknown):
+            raise
+        except CallError as error:
+            raise error.after_commit() from None
+        except Exception:
+            # Code in the database may have changed how values are written.
+            log.exception("the answer of a statement cannot be read")
+            raise Internal().after_commit() from None
 
-    async def _cancelled(self, fetching: asyncio.Future[Any]) -> list[asyncpg.Record] | None:
-        """Cancel a statement in the server; None if that has come in time.
+    async def _cancel_statement(self, task: asyncio.Future[Any]) -> None:
+        """Cancel a statement in the server, and wait until its task is done.
 
         What asyncpg itself does, but that it forgets the answer. Another caller gets the connection
         when the signal has gone: it would meet the next statement.
+
+        :raises OutcomeUnknown: it does not end.
         """
         driver: Any = self
         sent = asyncio.get_running_loop().create_future()
         driver._cancel_current_command(sent)
-        if not await _outlast({fetching, sent}, LEAVING):
-            self._give_up()
-        if not fetching.done():
-            fetching.cancel()
-            raise OutcomeUnknown()
-        try:
-            records: list[asyncpg.Record] = fetching.result()
-        except asyncpg.QueryCanceledError:
-            return None
-        except CONNECTION_ERRORS:
-            self._give_up()
-            raise OutcomeUnknown() from None
-        return records
-
-    def _give_up(self) -> None:
-        # asyncpg takes a lost connection out of the hands of who has it.
-        with suppress(asyncpg.InterfaceError):
+        if not await outlast(LEAVING, task, sent):
             self.terminate()
+        if not task.done():
+            task.cancel()
+            raise OutcomeUnknown()
 
     @contextmanager
     def nesting(self) -> Iterator[None]:
@@ -232,14 +241,3 @@ class PooledConnection(asyncpg.Connection):
 def _written(value: Any) -> str:
     """A parameter of a type whose values come as text, as PostgreSQL reads it."""
     return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
-
-
-async def _outlast(futures: set[asyncio.Future[Any]], seconds: float) -> bool:
-    """Wait for all, also where this is cancelled again; return whether all are done in time."""
-    loop = asyncio.get_running_loop()
-    ending = loop.time() + seconds
-    pending = futures
-    while pending and loop.time() < ending:
-        with suppress(asyncio.CancelledError):
-            _, pending = await asyncio.wait(pending, timeout=ending - loop.time())
-    return not pending

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
     Iterator,
@@ -20,7 +21,7 @@ from contextlib import (
     suppress,
 )
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 
@@ -231,20 +232,32 @@ class Database:
         return not self._explicit and _SHARED.get() is None
 
     async def write(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, *, leaves: Leaves
-    ) -> list[asyncpg.Record]:
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        caller: Caller,
+        read: Callable[[list[asyncpg.Record]], Awaitable[Answer]],
+        *,
+        leaves: Leaves,
+    ) -> Answer:
         """Run one statement that writes as its own transaction, which saves two round trips.
 
         Nothing may keep the rows from being answered. Only where each statement commits.
 
+        :param read: makes the answer of the rows.
         :param leaves: what of it may stay on the connection.
         :raises OutcomeUnknown: nobody knows whether it was committed.
+        :raises CallError: it was committed, and cannot be answered; the error says so.
         """
         # Triggers and policies read the claims, which are code of users.
         lent = self._lent(caller, False, leaves, claims=leaves == "anything")
+
+        async def answer(connection: PooledConnection) -> Answer:
+            return await read(await connection.fetch(sql, *parameters))
+
         with self._call_errors():
             async with lent as connection:
-                return await connection.fetch_to_end(sql, *parameters)
+                return await connection.to_end(answer(connection))
 
     async def call(
         self, sql: str, parameters: Sequence[Any], caller: Caller, types: Collection[int]
@@ -262,7 +275,10 @@ class Database:
         try:
             async with self._for_one(caller, False, "anything", True) as connection:
                 begun = True
-                return await fetch_texts(connection, sql, parameters, types)
+                fetching = fetch_texts(connection, sql, parameters, types)
+                if not alone:
+                    return await fetching
+                return await cast(PooledConnection, connection).to_end(fetching)
         except TimeoutError:
             raise
         except (*CONNECTION_ERRORS, asyncpg.PostgresError, CallError) as error:

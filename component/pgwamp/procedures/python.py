@@ -26,7 +26,7 @@ from pgwamp.errors import InvalidArgument, StartError, below, excerpt
 from pgwamp.procedures.fitting import require_fitting
 from pgwamp.procedures.orm import Sessions
 from pgwamp.procedures.validation import Shape, Work
-from pgwamp.session import Call, Procedure
+from pgwamp.session import Call, Procedure, Result
 from pgwamp.values import fits_numeric
 
 #: Errors of one argument that are listed to tell the first: pydantic lists all or none.
@@ -92,6 +92,8 @@ def _procedure(
             async for item in items:
                 if arguments.transaction:
                     procedure.require_portable(item)
+                    if isinstance(item, Result) and call.progress is not None:
+                        await require_fitting(call, item)
                 yield item
 
     async def handler(call: Call) -> Any:

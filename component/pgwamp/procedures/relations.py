@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 from typing import Any
 
 from pgwamp.database import Database
@@ -208,10 +209,13 @@ class RelationProcedures:
         ):
             if alone := self._alone(call, bound, most):
                 try:
-                    records = await self._database.write(
-                        alone.sql, bound.parameters, call.caller, leaves=alone.leaves
+                    return await self._database.write(
+                        alone.sql,
+                        bound.parameters,
+                        call.caller,
+                        partial(self._answer, Bound(alone, bound.parameters)),
+                        leaves=alone.leaves,
                     )
-                    return await self._answer(Bound(alone, bound.parameters), records)
                 except CallError as error:
                     if TOO_LARGE_ROW not in error.message:
                         raise

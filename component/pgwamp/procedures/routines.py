@@ -21,7 +21,11 @@ from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
+from pgwamp.tasks import finish
 from pgwamp.values import text_converter
+
+#: Seconds that a cancelled call has to read what a procedure has answered that is committed.
+LAST_SECONDS = 2.0
 
 
 class RoutineProcedure:
@@ -156,7 +160,7 @@ class RoutineProcedure:
         if routine.commits:
             rows = await self._database.call(sql, parameters, call.caller, types)
             try:
-                return await self._outputs(call, routine, rows)
+                return await finish(self._outputs(call, routine, rows), LAST_SECONDS)
             except CallError as error:
                 raise error.after_commit() from None
         async with self._database.transaction(call.caller, read_only=False) as connection:

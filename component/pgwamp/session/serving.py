@@ -268,14 +268,22 @@ class Serving:
         cure = "ask for fewer rows, or for progressive results"
         gathered = Gathered(call, self._limits, cure)
         collected = gathered.results
+        result = None if call.progress else Result(collected)
+        ended = False
         async with _closing(items):
+            # To its end: there it commits what it tells of.
             async for item in items:
+                if ended:
+                    log.error("a generator goes on after its Result", procedure=procedure.uri)
+                    raise Internal()
                 if isinstance(item, Result):
-                    if call.progress:
-                        return item
-                    # While the generator, and its transaction, are still open.
-                    await gathered.measure(dict(item.kwargs))
-                    return Result(collected, item.kwargs)
+                    ended = True
+                    if call.progress is None:
+                        # While the generator, and its transaction, are still open.
+                        await gathered.measure(dict(item.kwargs))
+                        item = Result(collected, item.kwargs)
+                    result = item
+                    continue
                 if call.progress is not None:
                     await call.progress(item)
                     # The next may be long in coming.
@@ -287,7 +295,7 @@ class Serving:
                         f"more than {self._limits.max_rows} results (limits.max_rows); "
                         "ask for progressive results"
                     )
-        return None if call.progress else Result(collected)
+        return result
 
 
 async def _answered(procedure: Procedure, call: Call, answer: Awaitable[Any]) -> Any:
