@@ -218,13 +218,13 @@ class SchemaChanged(Unavailable):
 
 
 class OutcomeUnknown(CallError):
-    """The connection was lost while a write was committed: it may be there or not."""
+    """The connection ended while a write was committed: it may be there or not."""
 
     uri = "pgwamp.error.transaction_resolution_unknown"
 
     def __init__(self) -> None:
         super().__init__(
-            "the connection to the database was lost before it said whether the write was "
+            "the connection to the database ended before it said whether the write was "
             "committed: read what is there before you write it again",
             sqlstate="08007",
         )
