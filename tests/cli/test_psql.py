@@ -96,6 +96,7 @@ ADDRESSES = {
     "postgres://me:p%40ss%2Fword@127.0.0.1:5/mine": "p@ss/word",
     "postgres://me:p@ss@127.0.0.1:5/mine": "p@ss",
     "postgres://me@127.0.0.1:5/mine?password=p%40ss%2Fword": "p@ss/word",
+    "postgres://me@127.0.0.1:5/mine?password=old&password=p%40ss%2Fword": "p@ss/word",
 }
 
 
@@ -111,6 +112,17 @@ def test_psql_is_told_the_password_in_its_environment(
     ((_, arguments, environment),) = called
     assert arguments[1:] == ["postgresql://me@127.0.0.1:5/mine", "-l"]
     assert environment["PGPASSWORD"] == ADDRESSES[address]
+
+
+def test_psql_is_given_every_host_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@one:5,two:6/mine?sslmode=disable")
+    called: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: called.append(arguments))
+    context: Any = type("Context", (), {"args": []})()
+    psql.psql(context)
+    ((_, arguments, environment),) = called
+    assert arguments[1:] == ["postgresql://me@one:5,two:6/mine?sslmode=disable"]
+    assert environment["PGPASSWORD"] == "secret"
 
 
 def test_psql_shows_no_password_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -417,32 +418,41 @@ async def test_a_cancel_that_comes_late_meets_no_other_statement(
     assert in_use == 0
 
 
+#: A table that is written to plainly, but for a trigger where a foreign key leads.
+CHILDREN = (
+    "create table item (id int primary key, name text)",
+    "create table child (item int references item on delete cascade)",
+    "insert into item values (1, 'né')",
+    "insert into child values (1)",
+)
+
+
 async def test_a_write_that_is_cancelled_twice_is_not_told_to_have_changed_nothing(
     serve: Serve, database: Database, prefix: str, observe: Observe
 ) -> None:
     database.execute(
-        "create table item (id int primary key)",
+        *CHILDREN,
         "create function stubborn() returns trigger language plpgsql as $$ begin "
         "begin perform pg_sleep(60); "
-        "exception when query_canceled then perform pg_sleep(0.5); end; return new; end $$",
-        "create trigger stubborn before insert on item for each row execute function stubborn()",
+        "exception when query_canceled then perform pg_sleep(0.5); end; return old; end $$",
+        "create trigger stubborn before delete on child for each row execute function stubborn()",
     )
     component = await serve()
-    uri = f"{prefix}.item.insert"
+    uri = f"{prefix}.item.delete"
     answer: Any = component.exposure.procedures[uri].handler(
         Call([{"id": 1}], {}, Caller("realm1", uri))
     )
     writing = asyncio.ensure_future(answer)
     sleeps = (
         "exists (select from pg_stat_activity where datname = current_database() "
-        "and wait_event = 'PgSleep' and query like 'INSERT%')"
+        "and wait_event = 'PgSleep')"
     )
     await observe(sleeps)
     writing.cancel()
     # The first cancel is on its way to the server.
     await asyncio.sleep(0)
     writing.cancel()
-    assert await writing == [{"id": 1}]
+    assert await writing == [{"id": 1, "name": "né"}]
 
 
 async def test_a_write_that_does_not_end_leaves_the_outcome_unknown(
@@ -454,29 +464,96 @@ async def test_a_write_that_does_not_end_leaves_the_outcome_unknown(
 ) -> None:
     monkeypatch.setattr(pooled, "LEAVING", 0.2)
     database.execute(
-        "create table item (id int primary key)",
+        *CHILDREN,
         "create function stubborn() returns trigger language plpgsql as $$ begin loop "
         "begin perform pg_sleep(60); exception when query_canceled then null; end; "
         "end loop; end $$",
-        "create trigger stubborn before insert on item for each row execute function stubborn()",
+        "create trigger stubborn before delete on child for each row execute function stubborn()",
     )
     component = await serve()
-    uri = f"{prefix}.item.insert"
+    uri = f"{prefix}.item.delete"
     answer: Any = component.exposure.procedures[uri].handler(
         Call([{"id": 1}], {}, Caller("realm1", uri))
     )
     writing = asyncio.ensure_future(answer)
     await observe(
         "exists (select from pg_stat_activity where datname = current_database() "
-        "and wait_event = 'PgSleep' and query like 'INSERT%')"
+        "and wait_event = 'PgSleep')"
     )
     writing.cancel()
     with pytest.raises(OutcomeUnknown):
         await writing
     database.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where datname = current_database() and query like 'INSERT%'"
+        "where datname = current_database() and wait_event = 'PgSleep'"
     )
+
+
+#: Sets that texts come as no UTF-8.
+ENCODES = (
+    "create function encodes() returns trigger language plpgsql as $$ begin "
+    "perform set_config('client_encoding', 'LATIN1', false); return coalesce(new, old); end $$"
+)
+
+
+async def test_a_trigger_that_keeps_a_row_from_being_read_keeps_it_from_being_written(
+    api: Start,
+) -> None:
+    call = await api(
+        "create table item (id int primary key, name text)",
+        ENCODES,
+        "create trigger encodes before insert on item for each row execute function encodes()",
+    )
+    error = await call.fails("pgwamp.error.internal", "item.insert", {"id": 1, "name": "né"})
+    assert "may_be_committed" not in error.details
+    assert await call("item.count") == 0
+
+
+async def test_a_committed_row_that_cannot_be_read_is_told_as_committed(api: Start) -> None:
+    call = await api(
+        *CHILDREN,
+        ENCODES,
+        "create trigger encodes before delete on child for each row execute function encodes()",
+    )
+    error = await call.fails("pgwamp.error.internal", "item.delete", {"id": 1})
+    assert error.details["may_be_committed"] is True
+    assert "may have committed" in error.message
+    assert await call("item.count") == 0
+
+
+async def test_a_cancel_that_cannot_be_sent_leaves_no_error_in_the_log(
+    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute("create table item (id int primary key)")
+    component = await serve()
+    committed, released = asyncio.Event(), asyncio.Event()
+    fetch = PooledConnection.fetch
+
+    async def fetch_and_wait(self: PooledConnection, query: str, *args: Any) -> Any:
+        records = await fetch(self, query, *args)
+        if query.startswith("INSERT"):
+            committed.set()
+            await released.wait()
+        return records
+
+    def fail(_: PooledConnection, sent: asyncio.Future[None]) -> None:
+        sent.set_exception(OSError("refused"))
+        released.set()
+
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    monkeypatch.setattr(PooledConnection, "fetch", fetch_and_wait)
+    monkeypatch.setattr(PooledConnection, "_cancel_current_command", fail)
+    uri = f"{prefix}.item.insert"
+    answer: Any = component.exposure.procedures[uri].handler(
+        Call([{"id": 1}], {}, Caller("realm1", uri))
+    )
+    writing = asyncio.ensure_future(answer)
+    await committed.wait()
+    writing.cancel()
+    assert await writing == [{"id": 1}]
+    gc.collect()
+    assert logged == []
 
 
 async def test_a_write_that_waits_changes_nothing_if_it_is_cancelled(

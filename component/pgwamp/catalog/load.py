@@ -276,6 +276,7 @@ def _relation(
     columns = _build_columns(row, types)
     origins = _origins(row, columns, behind)
     keys = _inherited_keys(origins, behind) if updatable.simple else behind.keys.get(row["oid"], ())
+    plain = row["is_plain"] and row["oid"] not in behind.expressions
     return Relation(
         schema=row["schema"],
         name=row["name"],
@@ -292,7 +293,8 @@ def _relation(
         row_security=row["row_security"],
         has_rules=row["has_rules"],
         has_children=row["has_children"],
-        inserts_only=row["inserts_only"] and row["oid"] not in behind.expressions,
+        inserts_only=plain and not row["has_triggers"],
+        writes_plainly=plain and not (row["has_triggers_of_users"] or row["row_security"]),
         plans_code=behind.expressions.get(row["oid"], False),
         origins=origins,
         hides_rows=row["oid"] in behind.hiding,

@@ -67,6 +67,8 @@ class Relation:
     has_children: bool = False
     #: To insert a row runs no code of users.
     inserts_only: bool = False
+    #: To write a row runs no code of users on this table, but perhaps where foreign keys lead.
+    writes_plainly: bool = False
     #: To plan a read may run code of users, as in the expression of an index.
     plans_code: bool = False
     #: Of a view: which columns of which tables it shows as they are.

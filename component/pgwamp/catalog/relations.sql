@@ -14,9 +14,18 @@ select
     ) as has_rules,
     -- No key is unique among its rows and those of its children; partitions are no such children.
     c.relkind = 'r' and c.relhassubclass as has_children,
-    -- To insert a row runs no trigger or rule, and has no value of a type of users; see expressions.sql.
+    exists (
+        select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal
+    ) as has_triggers,
+    -- Our own, which note changes, are code of users to nobody.
+    exists (
+        select from pg_trigger as t
+        join pg_proc as p on p.oid = t.tgfoid
+        where t.tgrelid = c.oid and not t.tgisinternal
+            and p.pronamespace is distinct from to_regnamespace('wamp')
+    ) as has_triggers_of_users,
+    -- To insert a row runs no rule, and has no value of a type of users; see expressions.sql.
     c.relkind = 'r' and not c.relhasrules and not c.relhassubclass
-        and not exists (select from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal)
         and not exists (
             select from pg_attribute as a
             join pg_type as t on t.oid = a.atttypid
@@ -33,7 +42,7 @@ select
                 a.atttypid <> b.atttypid
                 or exists (select from unnest(k.conpfeqop) as o (id) where o.id >= 16384)
             )
-        ) as inserts_only,
+        ) as is_plain,
     (
         select substring(d.description, 1, 5000)
         from pg_description as d

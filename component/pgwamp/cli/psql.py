@@ -8,7 +8,7 @@ import shutil
 import typer
 
 from pgwamp.cli.context import load_settings
-from pgwamp.database_url import parse_database_url
+from pgwamp.database_url import as_dsn, parse_database_url
 from pgwamp.errors import SettingsError, StartError
 
 #: For typer: what it does not know is for psql.
@@ -23,8 +23,11 @@ def psql(context: typer.Context) -> None:
     environment = dict(os.environ)
     # In the command line every user of the machine could read it.
     password = url.password or url.query.get("password")
+    if isinstance(password, tuple):
+        # Given more than once: libpq takes the last.
+        password = password[-1]
     if password:
-        environment["PGPASSWORD"] = str(password)
+        environment["PGPASSWORD"] = password
     if "sslpassword" in url.query:
         raise SettingsError(
             "psql would show the sslpassword of the database's address to every user of the "
@@ -33,7 +36,7 @@ def psql(context: typer.Context) -> None:
     url = url._replace(password=None).difference_update_query(["password"])
     program = shutil.which("psql") or _embedded()
     # The embedded one finds what belongs to it by this path.
-    os.execve(program, [program, url.render_as_string(), *context.args], environment)
+    os.execve(program, [program, as_dsn(url), *context.args], environment)
 
 
 def _embedded() -> str:

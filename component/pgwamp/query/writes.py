@@ -365,8 +365,9 @@ class Writes:
             columns, shape = builder.columns(Source(self._scope, table), returning)
             write = writes[0].returning(*columns.values())
             statement = compile_statement(write, shape, unbounded=not few)
-            # Rules, and triggers of views, may write others.
-            if one and self._relation.kind == "table" and not self._relation.has_rules:
+            # Rules, and triggers of views, may write others; and code of users may change how
+            # values are written, so that the answer cannot be read once it is committed.
+            if one and self._relation.writes_plainly:
                 small = self._small(writes[0], columns, shape, returning)
                 statement = replace(statement, small=small, small_octets=_small_octets(columns))
             return statement
