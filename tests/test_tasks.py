@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from pgwamp import tasks
-from pgwamp.tasks import end, is_ending, race
+from pgwamp.tasks import end, finish, is_ending, outlast, race
 
 
 async def test_a_task_that_takes_its_cancellation_for_an_error_ends(
@@ -75,5 +75,54 @@ async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
         assert task.cancelled() or isinstance(task.exception(), ConnectionError)
     racing.clear()
     del task
+    gc.collect()
+    assert logged == []
+
+
+async def test_what_is_finished_answers_however_often_it_is_cancelled() -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def answer() -> int:
+        begun.set()
+        await released.wait()
+        return 7
+
+    task = asyncio.create_task(finish(answer(), 10))
+    await begun.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    released.set()
+    assert await task == 7
+
+
+async def test_what_takes_longer_after_a_cancel_is_given_up() -> None:
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def answer() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    task = asyncio.create_task(finish(answer(), 0.01))
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait({task})
+        await cancelled.wait()
+    assert task.cancelled()
+
+
+async def test_an_error_of_what_is_outlasted_is_not_logged() -> None:
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(OSError("failed"))
+    assert await outlast(10, failed)
+    # Its callbacks have their turn.
+    await asyncio.sleep(0)
+    del failed
     gc.collect()
     assert logged == []

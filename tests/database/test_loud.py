@@ -149,6 +149,33 @@ async def test_a_table_with_a_type_made_of_a_domain_may_run_code_on_insert(
     assert only == {"typed": False, "cast_to": False, "plain": True}
 
 
+async def test_only_triggers_of_users_keep_a_table_from_being_written_plainly(
+    database: Database,
+) -> None:
+    body = "returns trigger language plpgsql as $$ begin return new; end $$"
+    database.execute(
+        f"create function wamp.note() {body}",
+        f"create function note() {body}",
+        "create table plain (id int)",
+        "create table watched (id int)",
+        "create table own (id int)",
+        "create trigger note after insert on watched for each row execute function wamp.note()",
+        "create trigger note after insert on own for each row execute function note()",
+        "create table secured (id int)",
+        "alter table secured enable row level security",
+    )
+    connection = await database.connect()
+    catalog = await load_catalog(connection, ["public"], watched=False)
+    await connection.close()
+    found = {r.name: (r.writes_plainly, r.inserts_only) for r in catalog.relations}
+    assert found == {
+        "plain": (True, True),
+        "watched": (True, False),
+        "own": (False, False),
+        "secured": (False, True),
+    }
+
+
 async def test_keys_of_hidden_columns_are_told_by_no_name_or_expression(expose: Expose) -> None:
     call = await expose(
         'create table item (id int primary key, "se""cret" text unique default \'TOPSECRET\')',

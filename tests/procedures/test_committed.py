@@ -509,6 +509,25 @@ async def test_a_trigger_that_keeps_a_row_from_being_read_keeps_it_from_being_wr
     assert await call("item.count") == 0
 
 
+@pytest.mark.parametrize("setting", ["DateStyle", "IntervalStyle"])
+async def test_a_trigger_that_sets_how_values_are_written_has_its_rows_refused(
+    api: Start, setting: str
+) -> None:
+    value = {"DateStyle": "German, DMY", "IntervalStyle": "postgres_verbose"}[setting]
+    call = await api(
+        "create table item (id int primary key, at timestamptz default now())",
+        "create function sets() returns trigger language plpgsql as $$ begin "
+        f"perform set_config('{setting}', '{value}', false); return new; end $$",
+        "create trigger sets before insert on item for each row execute function sets()",
+    )
+    for rows in ({"id": 1}, [{"id": 1}, {"id": 2}]):
+        error = await call.fails("pgwamp.error.internal", "item.insert", rows)
+        assert setting in error.message
+    assert await call("item.count") == 0
+    # Their number has one form only.
+    assert await call("item.insert", {"id": 1}, returning=False) == 1
+
+
 async def test_a_committed_row_that_cannot_be_read_is_told_as_committed(api: Start) -> None:
     call = await api(
         *CHILDREN,

@@ -23,6 +23,9 @@ Answer = TypeVar("Answer")
 
 #: Seconds that a connection has to become free of what a cancelled call has left it doing.
 LEAVING = 2.0
+#: Settings that the server reports when they change, and how their values begin in our sessions.
+#: Text in another encoding is not among them: the driver cannot read it, and says so.
+_FORMS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601"}
 #: The driver's statement that asks about types; one with a name has left ours alone.
 _NOT_ASKED = SimpleNamespace(name="none")
 
@@ -115,6 +118,19 @@ class PooledConnection(asyncpg.Connection):
     def settle(self, leaves: Leaves) -> None:
         """Note what a transaction has left whose settings have ended with it."""
         self.left = leaves
+
+    def require_own_forms(self) -> None:
+        """Refuse rows that came in other forms than those of our sessions.
+
+        :raises CallError: a trigger, or other code in the database, has set how values are written.
+        """
+        settings: Any = self.get_settings()
+        for name, form in _FORMS.items():
+            if not getattr(settings, name).startswith(form):
+                raise CallError(
+                    f"code in the database, such as a trigger, has set {name}, so that the rows "
+                    "cannot be answered: let its function set that in its SET clause"
+                )
 
     async def to_end(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
         """Await what fetches the answer of one statement that commits by itself, and reads it.

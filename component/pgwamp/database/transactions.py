@@ -239,6 +239,7 @@ class Database:
         read: Callable[[list[asyncpg.Record]], Awaitable[Answer]],
         *,
         leaves: Leaves,
+        counts: bool,
     ) -> Answer:
         """Run one statement that writes as its own transaction, which saves two round trips.
 
@@ -246,6 +247,7 @@ class Database:
 
         :param read: makes the answer of the rows.
         :param leaves: what of it may stay on the connection.
+        :param counts: it answers a number, which has one form only.
         :raises OutcomeUnknown: nobody knows whether it was committed.
         :raises CallError: it was committed, and cannot be answered; the error says so.
         """
@@ -253,7 +255,10 @@ class Database:
         lent = self._lent(caller, False, leaves, claims=leaves == "anything")
 
         async def answer(connection: PooledConnection) -> Answer:
-            return await read(await connection.fetch(sql, *parameters))
+            rows = await connection.fetch(sql, *parameters)
+            if not counts:
+                connection.require_own_forms()
+            return await read(rows)
 
         with self._call_errors():
             async with lent as connection:

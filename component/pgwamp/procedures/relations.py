@@ -6,9 +6,10 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pgwamp.database import Database
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Connection
 from pgwamp.describe.description import argument_schemas, relation_description
 from pgwamp.describe.related import Related
@@ -215,6 +216,7 @@ class RelationProcedures:
                         call.caller,
                         partial(self._answer, Bound(alone, bound.parameters)),
                         leaves=alone.leaves,
+                        counts=alone.counts,
                     )
                 except CallError as error:
                     if TOO_LARGE_ROW not in error.message:
@@ -263,6 +265,8 @@ class RelationProcedures:
                 records: list[Any] = await cursor.fetch(self._max_rows + 1)
             else:
                 records = await connection.fetch(statement.sql, *bound.parameters)
+            if not statement.counts:
+                cast(PooledConnection, connection).require_own_forms()
         affected = records[0]["count"] if statement.counts else len(records)
         if most is not None and affected > most:
             raise _too_many_affected(str(affected), most)
