@@ -64,6 +64,7 @@ FIRST: list[tuple[list[str] | str, dict[str, Any]]] = [
     (["x:data->b"], {"x": {"c": "x"}}),
     (["data->l->1->>k"], {"k": "v"}),
     (["data->l->-1"], {"l": {"k": "v"}}),
+    (["data->l->>0"], {"l": "1"}),
     (["data->nope"], {"nope": None}),
     (["data->>a::integer"], {"a": 1}),
     (["n:data->>a::numeric(5,2)"], {"n": "1.00"}),

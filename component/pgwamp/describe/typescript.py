@@ -21,7 +21,7 @@ from pgwamp.describe.typescript_types import (
     pascal,
     property,
 )
-from pgwamp.query.routines import ROW_ARGUMENTS
+from pgwamp.query.routines import ROW_ARGUMENTS, SET_ARGUMENTS
 
 _PRELUDE = ("session.ts", "relations.ts", "procedures.ts", "events.ts")
 _DECLARED = re.compile(r"^(?:export )?(?:interface|type|function) (\w+)", re.MULTILINE)
@@ -190,7 +190,7 @@ class _Module:
         own = [a for a in arguments if a.get("by") != "name"]
         asked = [a for a in arguments if a.get("by") == "name"]
         is_set, answer = "items" in result and bool(asked), self._types.of(result)
-        if {a["name"] for a in asked} != set(ROW_ARGUMENTS):
+        if {a["name"] for a in asked} != set(SET_ARGUMENTS if is_set else ROW_ARGUMENTS):
             # Of records nothing but some of them can be asked; or it has an argument of that name.
             further = f", {self._named(asked)}" if asked else ""
             request = self._request(own)

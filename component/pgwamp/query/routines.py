@@ -30,8 +30,10 @@ from pgwamp.values import bindable, record_reader
 
 #: Name of the one column of a routine that returns no row type.
 VALUE = "value"
-#: What a caller can ask of the rows of a function, by name, beside its own arguments.
-ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include", "count", "format")
+#: What a caller can ask of the one row of a function, by name, beside its own arguments.
+ROW_ARGUMENTS = ("where", "columns", "order", "limit", "offset", "include")
+#: What a caller can ask of the rows of a function.
+SET_ARGUMENTS = (*ROW_ARGUMENTS, "count", "format")
 #: What can be asked of records, whose columns nobody has declared.
 _RECORD_ARGUMENTS = ("limit", "offset")
 #: Names beside the columns; what a request can name holds no dots.
@@ -155,7 +157,7 @@ class RoutineCalls:
         selection = SelectionParser(overload.scope, values).parse(request)
         if plain and request.get("count"):
             raise InvalidArgument("count", "CSV has no place for more than rows; leave it out")
-        counted = self._counts(request, selection) and overload.routine.returns_set
+        counted = self._counts(request, selection)
         bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
             values,
@@ -344,9 +346,9 @@ def row_arguments(routine: Routine) -> tuple[str, ...]:
     """What can be asked of its rows; those of no declared type have no columns to name."""
     if is_record(routine):
         return _RECORD_ARGUMENTS if routine.returns_set else ()
-    if routine.kind == "function" and (routine.returns_set or routine.columns):
-        return ROW_ARGUMENTS
-    return ()
+    if routine.kind == "function" and routine.returns_set:
+        return SET_ARGUMENTS
+    return ROW_ARGUMENTS if routine.kind == "function" and routine.columns else ()
 
 
 def is_record(routine: Routine) -> bool:
