@@ -316,7 +316,9 @@ AMBIGUOUS: dict[str, set[str]] = {
     "roster": {"person", "adult_name", "roster", "team", "friend"},
     "game": {"team"},
     "item": set(), "passport": set(), "member": set(), "coach": set(), "account": set(),
-    "entry": set(), "product": set(), "stock": set(), "wide": set(), "cheap": set(),
+    "entry": set(), "stock": set(), "wide": set(),
+    # It is a column of stock and of rating.
+    "product": {"product"}, "cheap": {"product"},
     "friend": {"person", "adult", "adult_name", "roster"},
     "rating": set(),
 }  # fmt: skip

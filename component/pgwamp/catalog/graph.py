@@ -41,12 +41,14 @@ class Junction:
 
     :ivar source_pairs: column of the source, column of the junction.
     :ivar target_pairs: column of the target, column of the junction.
+    :ivar secondary: a view of a table that leads the same way before it: only a hint means it.
     """
 
     relation: Relation
     source_pairs: Pairs
     target_pairs: Pairs
     target_constraint: str
+    secondary: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,8 +84,18 @@ class Relationship:
         yield f"{self.target.schema}.{self.target.name}"
         if self.junction is None:
             yield self.constraint
-        if self.forward and len(self.pairs) == 1:
-            yield self.pairs[0][0]
+        if len(self.pairs) == 1:
+            yield self.key_column
+
+    @property
+    def key_column(self) -> str:
+        """The first column of the foreign key, on whichever side that is; empty without a key."""
+        return self.pairs[0][0 if self.forward else 1] if self.pairs else ""
+
+    @property
+    def referenced(self) -> str | None:
+        """The one column that the foreign key refers to."""
+        return self.pairs[0][1 if self.forward else 0] if len(self.pairs) == 1 else None
 
     def is_called(self, name: str) -> bool:
         """Whether ``name`` is its target's, not that of a key on the way."""
@@ -98,7 +110,7 @@ class Relationship:
                 yield pairs[0][1]
         elif self.routine is None:
             if len(self.pairs) == 1:
-                yield self.pairs[0][0 if self.forward else 1]
+                yield self.key_column
             yield self.constraint
             # A foreign key leads to a table, and to each view that shows the table's key.
             yield self.target.name
@@ -167,8 +179,10 @@ class Graph:
             self._sides.add(relation, reachable=relation.key in self._reachable)
             yield
         links: list[_Link] = []
+        views: list[_Link] = []
         for found in self._links(catalog.foreign_keys):
-            links += found[: MOST_IN_ALL - len(links)]
+            into = views if found and found[0].secondary else links
+            into += found[: MOST_IN_ALL - len(into)]
             yield
         # Those of tables come first: however many views others create, they stay.
         for direct in (True, False):
@@ -178,6 +192,9 @@ class Graph:
             for link in links:
                 self._add_junction(link, direct)
                 yield
+        for link in views:
+            self._add_junction(link, None)
+            yield
         yield from self._add_routines(catalog, catalog.routines if routines is None else routines)
         if self._full:
             log.warning(
@@ -248,33 +265,34 @@ class Graph:
     def _links_of(self, table: int, keys: Sequence[ForeignKey]) -> Iterator[list[_Link]]:
         uniques: dict[tuple[str, str], list[frozenset[str]]] = {}
         for first, second in combinations(keys, 2):
-            junction, columns = next(
-                self._sides.showing(table, (*first.columns, *second.columns)), (None, ())
-            )
-            if junction is None or junction.key not in self._reachable:
-                continue
-            if junction.key not in uniques:
-                # The key of a row may have further columns that are not exposed.
-                known = junction.complete.unique[:MOST_UNIQUE_KEYS]
-                uniques[junction.key] = [frozenset(unique) for unique in known]
-            near, far = columns[: len(first.columns)], columns[len(first.columns) :]
-            if _is_link(uniques[junction.key], near, far):
+            secondary = False
+            for junction, columns in self._sides.showing(table, (*first.columns, *second.columns)):
+                if junction.key not in self._reachable:
+                    continue
+                if junction.key not in uniques:
+                    # The key of a row may have further columns that are not exposed.
+                    known = junction.complete.unique[:MOST_UNIQUE_KEYS]
+                    uniques[junction.key] = [frozenset(unique) for unique in known]
+                near, far = columns[: len(first.columns)], columns[len(first.columns) :]
+                if not _is_link(uniques[junction.key], near, far):
+                    yield []
+                    continue
                 yield [
-                    _Link(junction, first, second, near, far),
-                    _Link(junction, second, first, far, near),
+                    _Link(junction, first, second, near, far, secondary),
+                    _Link(junction, second, first, far, near, secondary),
                 ]
-            else:
-                yield []
+                secondary = True
 
-    def _add_junction(self, link: _Link, direct: bool) -> None:
-        """From the target of one key to that of the other: tables, or else their views."""
+    def _add_junction(self, link: _Link, direct: bool | None) -> None:
+        """From the target of one key to that of the other: tables, or else their views, or all."""
         first, second = link.first, link.second
         most = 1 if direct else None
         for source, source_columns in self._sides.of(first.target, first.target_columns)[:most]:
             if source.key in self._full:
                 continue
             for target, columns in self._sides.of(second.target, second.target_columns)[:most]:
-                if direct is not ((source.oid, target.oid) == (first.target, second.target)):
+                is_direct = (source.oid, target.oid) == (first.target, second.target)
+                if direct is (not is_direct):
                     continue
                 if self._has_room(source, target):
                     middle = Junction(
@@ -282,6 +300,7 @@ class Graph:
                         tuple(zip(source_columns, link.near, strict=True)),
                         tuple(zip(columns, link.far, strict=True)),
                         second.name,
+                        link.secondary,
                     )
                     self._add(Relationship(source, target, False, junction=middle))
 
@@ -331,13 +350,17 @@ def _is_link(uniques: Iterable[frozenset[str]], near: Sequence[str], far: Sequen
 
 
 class _Link(NamedTuple):
-    """Two foreign keys of a junction; ``near`` and ``far`` are their columns there."""
+    """Two foreign keys of a junction; ``near`` and ``far`` are their columns there.
+
+    ``secondary`` is as in :class:`Junction`.
+    """
 
     junction: Relation
     first: ForeignKey
     second: ForeignKey
     near: tuple[str, ...]
     far: tuple[str, ...]
+    secondary: bool
 
 
 #: A relation that shows some columns of a table, and its names for them.

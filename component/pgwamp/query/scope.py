@@ -224,8 +224,12 @@ class Scope:
     def _ways(self, name: str, hint: str | None) -> tuple[list[Relationship], list[Relationship]]:
         """The relationships of a name, and those of them that its hint leaves."""
         named = self._ways_by_name.get(name, ())
+        ways = [way for way, _ in named]
         hinted = [way for way, hints in named if hint is None or hint in hints]
-        return [way for way, _ in named], _narrow(hinted, name, hint)
+        if not hinted:
+            # The referenced column tells least: all that refer to a primary key have it.
+            hinted = [way for way in ways if way.referenced == hint]
+        return ways, _narrow(hinted, name, hint)
 
     @property
     def relationships(self) -> Sequence[Relationship]:
@@ -256,17 +260,24 @@ class Scope:
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
     """What is nearest: a function made for it, the column itself, a key before a junction.
 
+    The name of a relation comes before that of a key's column in another one.
+
     Any other function comes last: with the name of a key, its code would run as all who ask for it.
     """
     ways = [way for way in ways if way.trusted] or ways
+    ways = [way for way in ways if not (way.junction and way.junction.secondary)] or ways
     if len(ways) < 2:
         return ways
     if computed := [way for way in ways if way.routine is not None]:
         return computed
-    own = [way for way in ways if way.forward and name in (way.pairs[0][0], way.constraint)]
-    if own or not any(way.is_called(name) for way in ways):
+    own = [way for way in ways if way.forward and name in (way.key_column, way.constraint)]
+    if not own and not any(way.is_called(name) for way in ways):
+        # The name of a constraint comes before the column of another relation.
+        own = [way for way in ways if way.constraint == name] or ways
+    if own:
         # A key leads to a table first, and to the views of it as well.
-        return [way for way in own or ways if way.target.kind == "table"] or own or ways
+        return [way for way in own if way.target.kind == "table"] or own
+    ways = [way for way in ways if way.is_called(name)]
     if hint is not None:
         # Of a table that refers to itself: the column alone means the one row it points to.
         return [way for way in ways if not (way.within and way.forward)]
