@@ -69,6 +69,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("item.select", (), {"include": {"vault": {"where": {"mood": "nope"}}}}),
     ("item.select", (), {"where": {"vault": {"nope": 1}}}),
     ("item.select", (), {"order": ["vault(nope)"]}),
+    ("item.select", (), {"columns": ["price", "count()"], "include": {"vault": {}}}),
     ("lone", ("nope",), {}),
     ("lone", (), {"nope": 1}),
 ]

@@ -78,10 +78,13 @@ class Cases:
         found = Case(table.name)
         grouped = depth < 2 and self._draw(st.integers(0, 5)) == 0
         if grouped:
-            self._aggregate(found, table)
+            plain = self._aggregate(found, table)
+            ways = self._schema.ways(table.name)
+            ways = [way for way in ways if (way.key if way.to_one else "id") in plain]
+            self._embed(found, ways, depth)
         else:
             if depth < 3:
-                self._embed(found, table, depth)
+                self._embed(found, self._schema.ways(table.name), depth)
             self._columns(found, table)
         if self._draw(st.booleans()):
             where, found.condition = self.where(table, 0)
@@ -125,9 +128,12 @@ class Cases:
             items, found.outputs = ["id"], [("id", "{t}.id")]
         found.request["columns"] = items
 
-    def _aggregate(self, found: Case, table: Table) -> None:
+    def _aggregate(self, found: Case, table: Table) -> list[str]:
+        """Ask for groups of rows, by the columns that are answered."""
         columns = table.all_columns()
-        plain = self._draw(st.lists(st.sampled_from(sorted(columns)), max_size=2, unique=True))
+        # Often by the columns of a key, from where groups lead on.
+        pool = sorted(columns) if self._draw(st.booleans()) else ["id", *table.keys]
+        plain = self._draw(st.lists(st.sampled_from(pool), max_size=2, unique=True))
         found.group, items = [f"{{t}}.{name}" for name in plain], list(plain)
         for name in plain:
             found.outputs.append((name, output(f"{{t}}.{name}", columns[name])))
@@ -144,6 +150,7 @@ class Cases:
             order.append(f"{name}.desc" if descending else name)
             found.order.append(f"{{t}}.{name}" + (" desc" if descending else ""))
         found.request.update(columns=items, order=order)
+        return plain
 
     def _order(self, found: Case, table: Table) -> None:
         terms = []
@@ -163,8 +170,7 @@ class Cases:
         found.request["order"] = [*terms, "id"]
         found.order.append("{t}.id")
 
-    def _embed(self, found: Case, table: Table, depth: int) -> None:
-        ways = self._schema.ways(table.name)
+    def _embed(self, found: Case, ways: list[Way], depth: int) -> None:
         if not ways:
             return
         include = {}
@@ -267,7 +273,8 @@ class Oracle:
         """The rows of a case that meet ``join`` too."""
         outputs = [sql.removeprefix("json:").replace("{t}", alias) for _, sql in case.outputs]
         # The embedded levels below join by the values of this row.
-        hidden = [] if case.group is not None else [f"{alias}.*"]
+        hidden = [f"{alias}.*"] if case.group is None else case.group
+        hidden = [name.replace("{t}", alias) for name in hidden]
         conditions = [join, case.condition.replace("{t}", alias)]
         conditions += [self._exists(e, alias) for e in case.embeds if e.inner]
         text = f"select {', '.join([*outputs, *hidden])} from {case.table} as {alias} where "
@@ -365,6 +372,7 @@ def test_a_request_answers_what_plain_sql_answers(
     expected = Oracle(bench).rows(case)
     assert bench.rows(reads.select(case.request)) == expected, case.request
     ran["requests"] += 1
+    ran["groups that lead on"] += case.group is not None and bool(case.embeds)
     ran["embedded levels"] += str(case.request).count("'order'") - 1
     if case.group is None:
         page = reads.select({**case.request, "count": "exact"})

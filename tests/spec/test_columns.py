@@ -259,7 +259,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("item", {"columns": ["id.sum()::blob"]}, "columns[0]", "no type"),
     ("item", {"columns": ["flag", "count()"], "order": ["id"]}, "order[0]", "add it there"),
     ("item", {"columns": ["count()"], "order": ["person(name)"]}, "order[0]", "add it there"),
-    ("item", {"columns": ["count()"], "include": {"person": {}}}, "include", "no related rows"),
+    ("item", {"columns": ["count()"], "include": {"person": {}}}, "include.person", "lead on only"),
     ("item", {"columns": ["count()"], "count": "exact"}, "columns", "groups have neither"),
     ("item", {"columns": ["count()"], "after": None}, "columns", "groups have neither"),
     ("item", {"columns": ["fans"]}, "columns[0]", "no column"),

@@ -301,7 +301,7 @@ REFUSED = [
         "twice"),
     Refusal("person.select", {"include": {"item": {"columns": ["count()"],
         "include": {"wide": {}}}}},
-            "include.item.include", "no related rows"),
+            "include.item.include.wide", "add to columns the foreign key's"),
     Refusal("person.select", {"columns": ["id", "boss"], "include": {"boss": {}}}, "columns",
         "twice"),
     Refusal("add", {"a": 1, "include": {"person": {}}}, "include", "unknown argument"),

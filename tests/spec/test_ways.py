@@ -113,6 +113,29 @@ CASES = [
     to("film", "actor!fan", ids(2), ids(1)),
     to("film", "actor!first_fan", ids(2), []),
     Case("film.select", {"columns": ["id"], "where": {"actor!silent_part": {"name": "a2"}}}, []),
+    # Groups lead on by the columns that group them.
+    Case("project.select", {"columns": ["client_id", "count()"], "order": ["client_id"],
+                            "include": {"client": {"columns": ["name"]}}},
+         [{"client_id": 1, "count": 2, "client": {"name": "Ann"}},
+          {"client_id": 2, "count": 1, "client": {"name": "Ben"}}]),
+    Case("project.select", {"columns": ["by:client_id", "n:count()"],
+                            "order": ["client(name).desc"], "include": {
+            "client_id": {"columns": ["name"], "spread": True}}},
+         [{"by": 2, "n": 1, "name": "Ben"}, {"by": 1, "n": 2, "name": "Ann"}]),
+    Case("project.select", {"columns": ["client_id", "count()"], "include": {
+            "client": {"columns": ["name"], "where": {"name": "Ben"}, "inner": True}}},
+         [{"client_id": 2, "count": 1, "client": {"name": "Ben"}}]),
+    Case("client.select", {"columns": ["id", "n:count()"], "order": ["id"], "include": {
+            "project": {"columns": ["client_id", "count()"], "include": {
+                "c:client_id": {"columns": ["name"]}}}}},
+         [{"id": 1, "n": 1, "project": [{"client_id": 1, "count": 2, "c": {"name": "Ann"}}]},
+          {"id": 2, "n": 1, "project": [{"client_id": 2, "count": 1, "c": {"name": "Ben"}}]}]),
+    Case("film.select", {"columns": ["id", "count()"], "where": {"id": 1},
+                         "include": {"actor!part": {"columns": ["name"], "order": ["name"]}}},
+         [{"id": 1, "count": 1, "actor": [{"name": "a1"}, {"name": "a2"}]}]),
+    Case("visit.select", {"columns": ["site_cc", "site_nr", "n:count()"], "where": {"id": 1},
+                          "include": {"site": {"columns": ["label"]}}},
+         [{"site_cc": "DE", "site_nr": 1, "n": 1, "site": {"label": "x"}}]),
     # Keys of two columns.
     to("visit", "site_view", *({"label": v} if v else None for v in ("x", "y", None)),
         columns="label"),
@@ -133,6 +156,14 @@ REFUSED = [
             "say which: actor!fan, actor!part, actor!stunt"),
     Refusal("film.select", {"include": {"actor!half_part": {}}}, "include.actor!half_part",
             "actor!fan, actor!first_fan, actor!part, actor!part_view, actor!silent_part"),
+    Refusal("project.select", {"columns": ["count()"], "include": {"client": {}}},
+            "include.client", "lead on only by the columns that group them"),
+    Refusal("project.select", {"columns": ["c:client_id::text", "count()"],
+                               "include": {"client": {}}}, "include.client", "lead on only"),
+    Refusal("visit.select", {"columns": ["site_cc", "count()"], "include": {"site": {}}},
+            "include.site", "lead on only"),
+    Refusal("project.select", {"columns": ["count()"], "order": ["client(name)"]}, "order[0]",
+            "only by what is in columns"),
     Refusal("visit_half.select", {"include": {"site": {}}}, "include.site", "no relationship"),
 ]  # fmt: skip
 

@@ -75,6 +75,14 @@ class Relationship:
         """Whether it is of a key, or made by a function that may take the name of one."""
         return self.routine is None or self.routine.trusted
 
+    @property
+    def source_columns(self) -> tuple[str, ...] | None:
+        """The columns of the source that it goes by; None where a function takes the whole row."""
+        if self.routine is not None:
+            return None
+        pairs = self.pairs if self.junction is None else self.junction.source_pairs
+        return tuple(ours for ours, _ in pairs)
+
     def names(self) -> Iterator[str]:
         """What a request can call it."""
         if self.routine is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -183,16 +183,28 @@ class SelectionParser:
             for scope, field in labelled_fields(self._scope, selection, twice):
                 mention_field(error.mentions, scope, field)
             raise error
-        if not selection.grouped:
-            return
-        if selection.embeds:
-            raise InvalidArgument(
-                f"{self._path}include", "rows that aggregates have grouped have no related rows"
-            )
-        grouped = {(item.field, item.label) for item in selection.items if not item.aggregate}
-        fields, names = {f for f, _ in grouped}, {item.label for item in selection.items}
+        if selection.grouped:
+            self._check_groups(selection)
+
+    def _check_groups(self, selection: Selection) -> None:
+        """Refuse what the rows of a group do not have in common."""
+        fields = {item.field for item in selection.items if not item.aggregate}
+        names = {item.label for item in selection.items}
+        columns_of_groups = {field.column for field in fields if field and field.is_column}
+        for embed in selection.embeds:
+            if not _goes_by(embed.relationship, columns_of_groups):
+                raise InvalidArgument(
+                    below(f"{self._path}include", embed.label),
+                    "rows that aggregates have grouped lead on only by the columns that group "
+                    "them: add to columns the foreign key's or, from the other side, those that "
+                    "it refers to",
+                ).about(self._scope.relation.key, *columns_of_groups)
         for index, term in enumerate(selection.order):
-            if term.label not in names and (term.relationship or term.field not in fields):
+            if term.relationship is not None:
+                known = _goes_by(term.relationship, columns_of_groups)
+            else:
+                known = term.label in names or term.field in fields
+            if not known:
                 raise InvalidArgument(
                     f"{self._path}order[{index}]",
                     "with aggregates rows are ordered only by what is in columns: add it there",
@@ -309,6 +321,11 @@ def _is_small(given: Any) -> bool:
     return number <= _MOST_KEPT and length <= _LONGEST_KEPT
 
 
+def _goes_by(way: Relationship, columns: Collection[str]) -> bool:
+    """Whether all that leads to the related rows are ``columns``."""
+    return way.source_columns is not None and set(way.source_columns) <= set(columns)
+
+
 def _flag(value: Any, path: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise InvalidArgument(path, "expected true or false")
@@ -330,8 +347,7 @@ def needed_columns(selection: Selection) -> list[str] | None:
     names.update((field.column, None) for field in fields if field is not None)
     ways = [term.relationship for term in selection.order if term.relationship is not None]
     for way in (*ways, *(embed.relationship for embed in selection.embeds)):
-        if way.routine is not None:
+        if way.source_columns is None:
             return None
-        pairs = way.pairs if way.junction is None else way.junction.source_pairs
-        names.update((ours, None) for ours, _ in pairs)
+        names.update(dict.fromkeys(way.source_columns))
     return list(names)
