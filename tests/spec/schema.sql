@@ -278,6 +278,7 @@ create function sorted(n int[]) returns int[] language sql immutable as
 create function mix(one color, two color) returns color language sql immutable as
     $$ select (one | two)::color $$;
 create function paints() returns setof color language sql immutable as $$ values (1::color), (null) $$;
+create function paid(amount money) returns money language sql immutable as $$ select amount $$;
 create function nothing() returns void language sql as $$ select $$;
 create function taken("limit" int, "where" text) returns setof text language sql immutable as
     $$ select "where" || i from generate_series(1, "limit") as i $$;

@@ -114,6 +114,44 @@ def test_a_value_that_was_answered_can_be_written(desk: Desk, name: str) -> None
         assert exact(desk.tried("wide.insert", new, returning=["id", name])) == exact([new])
 
 
+#: Amounts of money as they may be given, and are answered where lc_monetary is C.
+AMOUNTS = [
+    (3.25, "$3.25"), (8, "$8.00"), (-0.5, "-$0.50"), (1e15, "$1,000,000,000,000,000.00"),
+    (1e-7, "$0.00"), (0.285, "$0.29"), ("3.25", "$3.25"), ("-8", "-$8.00"), ("$2.50", "$2.50"),
+    ("1,234.5", "$1,234.50"), (2**53 + 1, "$9,007,199,254,740,993.00"), (None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "answered"), AMOUNTS)
+def test_money_is_taken_as_a_number_or_a_text(desk: Desk, given: Any, answered: Any) -> None:
+    rows = [{"id": 10, "money": given}, {"id": 11, "money": "1"}]
+    kept = desk.tried("wide.insert", rows, returning=["money"])
+    assert kept == [{"money": answered}, {"money": "$1.00"}]
+    assert desk.tried("wide.update", {"money": given}, {"id": 3}, returning=["money"]) == kept[:1]
+    assert desk.call("paid", given) == answered
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        (12.5, [1]), ([12.5, "0.00"], [1, 2]), ({"between": [0.01, "$12.50"]}, [1]),
+        ({"lt": {"any": [0, "0.01"]}}, [2]), ({"not": {"in": [12.5]}}, [2]), ({"in": [None]}, [3]),
+    ],
+)  # fmt: skip
+def test_money_compares_with_numbers_and_texts(desk: Desk, where: Any, ids: list[int]) -> None:
+    found = desk.call("wide.select", {"money": where}, ["id"], order=["id"])
+    assert found == [{"id": number} for number in ids]
+
+
+def test_money_in_digits_does_not_depend_on_the_country(desk: Desk) -> None:
+    # The servers of tests have no other country than C.
+    for where in ("1.5", ["1.5"]):
+        desk.call("wide.select", {"money": where}, ["id"])
+        (sql,) = desk.statements
+        assert "THEN CAST(CAST(" in sql
+        assert "AS pg_catalog.money) ELSE" in sql
+
+
 @pytest.fixture(scope="module")
 def strings(addresses: Addresses) -> Iterator[Desk]:
     """A desk for callers in JavaScript."""

@@ -336,7 +336,12 @@ CASES = [
     Case("entry.count", {"where": {"account": {"owner": 1}}}, 2),
 ]
 REFUSED = [
+    Refusal(
+        "wide.select", {"where": {"money": "$" + "9" * 30}}, "where.money", "range for type money"
+    ),
     Refusal("wide.select", {"where": {"money": "9" * 30}}, "where.money", "range for type money"),
+    Refusal("wide.select", {"where": {"money": 2**63}}, "where.money", "range for type money"),
+    Refusal("wide.select", {"where": {"money": True}}, "where.money", "expected a string"),
     Refusal(
         "item.select",
         {"where": {"span": "[1,2)"}, "include": {"person": {"where": {"item": {"span": "[5,1)"}}}}},

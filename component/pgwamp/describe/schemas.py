@@ -84,6 +84,8 @@ class Schemas:
             return {}
         schema = self._answered(of, most, given)
         also = _ALSO_GIVEN.get(of.form) if given else None
+        if given and of.name == "money" and not within:
+            also = "number"
         if also is not None:
             schema["type"] = [schema["type"], also]
         return schema

@@ -241,7 +241,7 @@ def _exact(columns: Mapping[str, Any]) -> str:
     names = [
         literal(name)
         for name, schema in columns.items()
-        if isinstance(schema, Mapping) and schema.get("format") in ("numeric", "bigint")
+        if isinstance(schema, Mapping) and schema.get("format") in ("numeric", "bigint", "money")
     ]
     return " | ".join(names) or "never"
 

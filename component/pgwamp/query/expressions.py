@@ -29,6 +29,8 @@ from pgwamp.values import (
     text_converter,
 )
 
+#: Of a text that is an amount of money in every country; as a constant in SQL.
+_PLAIN_NUMBER = r"'^[-+]?[0-9]+([.][0-9]+)?$'"
 _NATIVE = ("integer", "boolean", "text", "bytea")
 #: Types of PostgreSQL whose cast to text is, or may become, another text than their output function
 #: writes.
@@ -94,17 +96,27 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
         return function(own.from_text, sa.cast(bound, TEXT))
     if of.form in (*_NATIVE, "float"):
         return sa.cast(bound, PgType(of.name))
-    return sa.cast(sa.cast(bound, TEXT), PgType(of.name))
+    return _from_text(sa.cast(bound, TEXT), of)
+
+
+def _from_text(text: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
+    """A value of type ``of`` from a text that was bound."""
+    if of.name != "money":
+        return sa.cast(text, PgType(of.name))
+    # Its input takes 1.5 for 15 where lc_monetary has points between thousands.
+    number = sa.cast(sa.cast(text, PgType("numeric")), PgType(of.name))
+    plain = text.bool_op("~")(sa.literal_column(_PLAIN_NUMBER))
+    return sa.case((plain, number), else_=sa.cast(text, PgType(of.name)))
 
 
 def list_parameter(name: str, of: Type) -> Any:
     """The values of a bound list of values of type ``of``, as ANY and ALL take them."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
     reader = None if of.representation is None else of.representation.from_text
-    if reader is not None or of.form == "array":
+    if reader is not None or of.form == "array" or of.name == "money":
         # There is no array of arrays, and what a function reads it reads one by one.
         text = builtin("unnest", sa.cast(bound, TEXT_ARRAY)).column_valued("u")
-        one = sa.cast(text, PgType(of.name)) if reader is None else function(reader, text)
+        one = _from_text(text, of) if reader is None else function(reader, text)
         return sa.select(one).scalar_subquery()
     if of.form not in (*_NATIVE, "float"):
         bound = sa.cast(bound, TEXT_ARRAY)
@@ -142,7 +154,7 @@ def from_rows(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
         return function(own.from_json, sa.cast(value, JSON))
     if of.form in (*_NATIVE, "float") and own is None:
         return value
-    return sa.cast(value, PgType(of.name))
+    return _from_text(value, of)
 
 
 def output(

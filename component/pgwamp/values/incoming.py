@@ -34,6 +34,8 @@ def binder(of: Type) -> Binder:
     """The function that does the work of :func:`bindable`, for many values of one type."""
     if of.representation is not None and of.representation.from_text is not None:
         return _represented
+    if of.name == "money":
+        return scalars.money
     return _BINDERS.get(of.form, text_form)
 
 

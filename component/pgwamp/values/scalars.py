@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from decimal import Decimal
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, excerpt
@@ -31,6 +32,10 @@ _MOST_WHOLE_DIGITS, _MOST_FRACTION_DIGITS = 131_072, 16_383
 _LONGEST_NUMBER = 150_000
 #: Characters of an exponent; a longer one is out of every range.
 _LONGEST_EXPONENT = 8
+#: Beyond every amount of money, in whichever currency: it is counted in 64 bits.
+_MONEY_END = 2**63
+#: Digits of such an amount before the point.
+_MOST_MONEY_DIGITS = 19
 #: Bits of an integer that Python writes out; writing the largest takes quadratic time.
 MOST_INTEGER_BITS = 14_000
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
@@ -192,6 +197,19 @@ def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
     if type(value) is float:
         return str(finite(value))
     raise mismatch(of, value, path)
+
+
+def money(of: Type, value: Any, path: str, _: object = None) -> str:
+    """The text of a number in plain digits, or a text as PostgreSQL writes money."""
+    if type(value) not in (int, float):
+        found = _number(value)
+        if found and len(found["whole"] or "") > _MOST_MONEY_DIGITS:
+            raise _out_of_range(of, value, path)
+        return literal(of, value, path)
+    if not math.isfinite(value) or abs(value) >= _MONEY_END:
+        raise _out_of_range(of, value, path)
+    # The text of a float, not the value that it has in binary.
+    return format(Decimal(str(value)), "f")
 
 
 def _number(value: Any) -> re.Match[str] | None:
