@@ -174,6 +174,16 @@ def fresh_database(addresses: Addresses) -> Iterator[str]:
         execute(admin, f"drop database {name} with (force)")
 
 
+@contextmanager
+def desk_with(addresses: Addresses, *statements: str) -> Iterator[Desk]:
+    """A desk on a database that has more than the specification's schema."""
+    with fresh_database(addresses) as url:
+        execute(url, *statements)
+        opened = Desk(url)
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(scope="module")
 def desk(addresses: Addresses) -> Iterator[Desk]:
     """A desk on a database of the module's own."""

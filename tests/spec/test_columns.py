@@ -75,6 +75,7 @@ FIRST: list[tuple[list[str] | str, dict[str, Any]]] = [
     (["tags->0"], {"tags": "a"}),
     (["last:tags->5"], {"last": None}),
     (["grid->2"], {"grid": 3}),
+    (["grid->2->0"], {"grid": None}),
     (["span", "data->l->0"], {"span": {"lower": "1", "upper": "5", "bounds": "[)"}, "l": 1}),
 ]
 LIONS = {"home_country": "DE", "home_code": 1}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Addresses, execute
+from tests.servers import Addresses
 from tests.spec.cases import Case, Refusal, named
-from tests.spec.conftest import Desk, fresh_database
+from tests.spec.conftest import Desk, desk_with
 
 SCHEMA = """
 create schema closed;
@@ -65,11 +65,8 @@ create view visit_half as select id, site_cc from visit;
 
 @pytest.fixture(scope="module")
 def desk(addresses: Addresses) -> Iterator[Desk]:
-    with fresh_database(addresses) as url:
-        execute(url, SCHEMA)
-        opened = Desk(url)
+    with desk_with(addresses, SCHEMA) as opened:
         yield opened
-        opened.close()
 
 
 def to(relation: str, key: str, *expected: Any, columns: str = "id", by: str = "id") -> Case:

@@ -7,7 +7,7 @@ PostgreSQL's own for json; here they reach into composites, arrays and hstore as
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pgwamp.errors import InvalidArgument, Mentions, excerpt
@@ -24,6 +24,10 @@ _STEP = re.compile(
 )
 _CAST = "::"
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
+#: Dimensions of an array in PostgreSQL.
+_MOST_DIMENSIONS = 6
+#: Values that have parts: a step behind such an element of an array goes into the element.
+_WITH_PARTS = ("composite", "array", "json", "hstore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,19 @@ class Step:
 
     :ivar name: of a composite's field.
     :ivar position: of the key or index among the values of the call.
+    :ivar further: of the indexes in the further dimensions of an array.
     """
 
     kind: Literal["key", "index", "element", "field", "text"]
     name: str = ""
     position: int = -1
+    further: tuple[int, ...] = ()
     as_text: bool = False
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The positions of all its keys and indexes."""
+        return () if self.position < 0 else (self.position, *self.further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +133,48 @@ def _parse_steps(
 
     :returns: the type of what they lead to, and where they end.
     """
-    most = values.limits.max_depth
+    most, number = values.limits.max_depth, 0
+    array: Type | None = None
     while at < len(text) and not text.startswith(_CAST, at):
         match = _STEP.match(text, at)
         if match is None:
             raise InvalidArgument(path, "expected arrows and keys, as in data->a->0->>b")
         if steps and steps[-1].as_text:
             raise InvalidArgument(path, "->> ends a path")
-        if len(steps) >= most:
+        number += 1
+        if number > most:
             raise InvalidArgument(path, f"a path of more than {most} steps (limits.max_depth)")
         if match["quoted"] is not None:
             key, quoted = re.sub(r"\\(.)", r"\1", match["quoted"], flags=re.DOTALL), True
         else:
             key, quoted = match["plain"], False
-        step, kind = _step(kind, key, quoted, bool(match["text"]), path, values)
-        steps.append(step)
+        array, as_text = (kind if kind.form == "array" else array), bool(match["text"])
+        if array is not None and steps and _is_dimension(steps[-1], kind, key):
+            step, kind = _step(array, key, quoted, as_text, path, values)
+            steps[-1] = _deeper(steps[-1], step, path)
+        else:
+            step, kind = _step(kind, key, quoted, as_text, path, values)
+            steps.append(step)
         at = match.end()
-    values.ask_for("columns", len(steps), path)
+    values.ask_for("columns", number, path)
     return kind, at
+
+
+def _is_dimension(before: Step, kind: Type, key: str) -> bool:
+    """Whether an index behind an element, which has no parts, means a further dimension.
+
+    The type of an array does not tell how many it has.
+    """
+    element = before.kind == "element" and kind.form not in _WITH_PARTS
+    return element and _INDEX.fullmatch(key) is not None
+
+
+def _deeper(before: Step, step: Step, path: str) -> Step:
+    """Both steps into an array as one: PostgreSQL takes all indexes at once."""
+    further = (*before.further, step.position)
+    if len(further) >= _MOST_DIMENSIONS:
+        raise InvalidArgument(path, f"an array has at most {_MOST_DIMENSIONS} dimensions")
+    return replace(before, further=further, as_text=step.as_text)
 
 
 def _step(

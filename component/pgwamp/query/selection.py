@@ -147,7 +147,7 @@ class SelectionParser:
             field.cast,
             field.computed,
             [
-                (s.kind, s.name, s.as_text, self._values[s.position] if s.position >= 0 else None)
+                (s.kind, s.name, s.as_text, *(self._values[p] for p in s.positions))
                 for s in field.steps
             ],
         )

@@ -71,8 +71,10 @@ def _step(
         value = Grouping(value).op(".")(sa.column(quoted(step.name)))
         kind = dict(kind.fields)[step.name]
     else:
-        array = sa.type_coerce(Grouping(value), postgresql.ARRAY(sa.Text))
-        value = array[sa.bindparam(name, type_=sa.Integer)]
+        of = postgresql.ARRAY(sa.Text, dimensions=len(step.positions))
+        value = sa.type_coerce(Grouping(value), of)
+        for position in step.positions:
+            value = value[sa.bindparam(f"p{position}", type_=sa.Integer)]
         assert kind.element is not None
         kind = kind.element
     return (sa.cast(value, TEXT), TEXT_TYPE) if step.as_text else (value, kind)
