@@ -105,6 +105,8 @@ def run(cell: Cell, arguments: str, logs: Path) -> Outcome:
             ).returncode
 
         done = do("git", "clone", "--quiet", ROOT, clone, folder=ROOT)
+        # The router is a program of its own: it is the same in every cell.
+        (clone / ".venv-crossbar").symlink_to(ROOT / ".venv-crossbar")
         if done and cell.resolution != "locked":
             done = do(*_resolve(cell))
         done = done and do("make", "test", f"PYTHON={cell.python}", f"ARGS={arguments}")
