@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pgwamp import logs
 from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
@@ -33,6 +34,9 @@ from tests.servers import (
 )
 
 _KEY = "pgwamp_addresses"
+
+# Before a test listens to the log; without it tracebacks take seconds, with all variables.
+logs.begin()
 
 # What the shell of whoever runs the tests has configured is no part of them.
 for _name in [n for n in os.environ if n.startswith("PGWAMP_") or n == "DATABASE_URL"]:

@@ -80,6 +80,62 @@ def test_a_value_of_another_form_is_one_line_without_the_value(
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("PGWAMP_EVENTS__RETAIN", "9" * 20 + "d", "expected a duration of up to 36500 days"),
+        ("PGWAMP_EVENTS__RETAIN", "9" * 400 + "d", "expected a duration of up to 36500 days"),
+        ("PGWAMP_EXPOSE__SCHEMAS", "[" * 3000, 'expected a,b or ["a", "b"]'),
+        ("PGWAMP_ACCESS__ROLES", '{"a":' * 3000, 'expected {"a": "b"}'),
+        ("PGWAMP_LIMITS__CALL_TIMEOUT", "inf", "less than or equal to 2147483"),
+        ("PGWAMP_LIMITS__DRAIN_TIMEOUT", "1e300", "less than or equal to 2147483"),
+        ("PGWAMP_LIMITS__MAX_ROWS", "9" * 30, "less than or equal to 2147483647"),
+        ("PGWAMP_DATABASE__POOL_MAX", "9" * 9, "less than or equal to 262143"),
+    ],
+)
+def test_a_value_beyond_all_bounds_is_an_error_of_its_setting(
+    load: Any, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: text})
+    assert said in str(caught.value)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("a = " + "[" * 3000, "nested too deeply"),
+        ("a = " + "{a = " * 3000, "nested too deeply"),
+        ("a = " + "9" * 5000, "not valid TOML: Exceeds the limit"),
+        ("[events]\nretain = -5", "events.retain: expected a duration of up to"),
+    ],
+)
+def test_a_file_beyond_all_bounds_is_an_error_that_names_the_file(
+    load: Any, toml: str, said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(toml)
+    assert said in str(caught.value)
+    assert "pgwamp.toml" in str(caught.value)
+
+
+def test_a_file_with_a_name_that_is_too_long_is_not_there() -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        Settings.load(Path("x" * 5000))
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SettingsError, match=r"pgwamp\.toml: the file cannot be read: Permission"):
+        load("[events]")
+
+
 IN_FILE = '[database]\nurl = "postgresql://u@file/d"\n'
 URL = "postgresql://u@variable/d"
 

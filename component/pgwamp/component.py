@@ -57,6 +57,7 @@ class Component:
     """
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE):
+        logs.begin()  # a program of one's own may have configured nothing
         settings.require_database()
         settings.require_exposure()
         self._settings = settings

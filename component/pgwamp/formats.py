@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 #: One part of a WAMP URI in strict form (lower case, digits, underscore).
 URI_PART = re.compile(r"[0-9a-z_]+")
@@ -21,6 +21,12 @@ URI = re.compile(r"[^\s.#]+(\.[^\s.#]+)*")
 OWN_CHANNEL = "pgwamp"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+#: PostgreSQL's integers are that large, and its timeouts in milliseconds.
+_LARGEST = 2**31 - 1
+#: Of a timeout; the event loop counts no seconds without end.
+MOST_SECONDS = _LARGEST // 1000
+#: A date so long ago is one in PostgreSQL too.
+_LONGEST_DURATION = timedelta(days=36_500)
 
 
 def _duration(value: object) -> object:
@@ -28,8 +34,15 @@ def _duration(value: object) -> object:
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match:
-            return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+            # More than a timedelta can hold is refused by the bounds too.
+            return min(float(match[1]) * _SECONDS[match[2]], 2 * _LONGEST_DURATION.total_seconds())
         raise ValueError('expected a duration such as "72h", "90m", "7d" or "30s"')
+    return value
+
+
+def _bounded(value: timedelta) -> timedelta:
+    if not timedelta(0) <= value <= _LONGEST_DURATION:
+        raise ValueError(f"expected a duration of up to {_LONGEST_DURATION.days} days")
     return value
 
 
@@ -93,7 +106,11 @@ def _channel(value: str) -> str:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_bounded)]
+#: A timeout.
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+#: How many there may be of something.
+Count = Annotated[int, Field(ge=1, le=_LARGEST)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 RoleName = Annotated[str, AfterValidator(_role_name)]
 RouterUrl = Annotated[str, AfterValidator(_router_url)]

@@ -23,6 +23,24 @@ def is_console(settings: LogSettings) -> bool:
     return settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
 
 
+def begin() -> None:
+    """Hand log lines to Python's ``logging`` until something else is configured.
+
+    By itself structlog prints everything to standard output, tracebacks with the values of all
+    variables: secrets are among them.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.format_exc_info,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
+
+
 def configure(settings: LogSettings) -> None:
     """Send every log line of this process to standard error in one form."""
     console = is_console(settings)

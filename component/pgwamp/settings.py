@@ -31,7 +31,18 @@ from sqlalchemy.engine import URL
 
 from pgwamp.database_url import as_dsn, parse_database_url, place_of
 from pgwamp.errors import SettingsError
-from pgwamp.formats import Channel, Duration, Prefix, RoleName, RouterUrl, Topic, Topics
+from pgwamp.formats import (
+    MOST_SECONDS,
+    Channel,
+    Count,
+    Duration,
+    Prefix,
+    RoleName,
+    RouterUrl,
+    Seconds,
+    Topic,
+    Topics,
+)
 from pgwamp.secret_values import HEX_KEY, files_of_urls, holds_secret
 from pgwamp.setting_errors import Sources, explain, refuse_unknown_variables
 from pgwamp.variables import URL_VARIABLE, nested, with_files
@@ -39,6 +50,8 @@ from pgwamp.variables import URL_VARIABLE, nested, with_files
 #: Variables with our prefix that are not settings.
 _OTHER_VARIABLES = re.compile(r"PGWAMP_(CONFIG|CROSSBAR|TEST_\w+)")
 _URL = ("database", "url")
+#: The largest max_connections that PostgreSQL takes.
+_MOST_CONNECTIONS = 262_143
 #: What the settings know beside settings.
 _NO_SETTINGS = {"folder"}
 
@@ -77,9 +90,9 @@ class DatabaseSettings(_Section):
     replica_url: DatabaseUrl = SecretStr("")
     pool_min: int = Field(2, ge=0)
     #: Connections of one pool of calls; there is one pool for reads and one for writes.
-    pool_max: int = Field(10, ge=1)
+    pool_max: int = Field(10, ge=1, le=_MOST_CONNECTIONS)
     #: Seconds to wait for a free connection.
-    acquire_timeout: float = Field(10, gt=0)
+    acquire_timeout: Seconds = 10
 
     #: Where ``url`` is set, as errors name it.
     _url_setting: str = PrivateAttr(URL_VARIABLE)
@@ -256,49 +269,49 @@ class EventSettings(_Section):
     channels: Mapping[Channel, Topic] = Field(default_factory=dict)
     retain: Duration = timedelta(hours=72)
     #: Seconds between two evaluations of one live query.
-    live_interval: float = Field(0.1, gt=0)
+    live_interval: Seconds = 0.1
 
 
 class LimitSettings(_Section):
     """``[limits]``: what one call may ask for, and what one caller may take of the service."""
 
     #: Rows of a result, and of each level of what is embedded in it.
-    max_rows: int = Field(1000, ge=1)
+    max_rows: Count = 1000
     #: Octets of one WAMP message; Crossbar's own limit is 16 MiB.
     max_bytes: int = Field(15_000_000, ge=1024, le=16_000_000)
     #: Seconds until a call ends with wamp.error.timeout.
-    call_timeout: float = Field(30, gt=0)
+    call_timeout: Seconds = 30
     #: Seconds that a call with progressive results may take in all.
-    stream_timeout: float = Field(600, gt=0)
+    stream_timeout: Seconds = 600
     #: Seconds that calls under way have to end when the component stops; None: call_timeout.
-    drain_timeout: float | None = Field(None, ge=0)
+    drain_timeout: float | None = Field(None, ge=0, le=MOST_SECONDS)
 
     #: Values in the arguments of one call, those in lists and dicts included.
-    max_values: int = Field(20_000, ge=100)
+    max_values: Count = Field(20_000, ge=100)
     #: Levels of ``where`` and of ``include``, and steps of a path into a value.
     max_depth: int = Field(10, ge=1, le=30)
     #: Octets of one name: a column with its path and cast, a key of ``include``, a term of order.
-    max_name: int = Field(1000, ge=63)
+    max_name: Count = Field(1000, ge=63)
     #: Names of columns in one call, in all lists of them and at all levels; a step of a path into a
     #: value counts as one, and so does each column of a whole row that is embedded.
     max_columns: int = Field(300, ge=1, le=1600)
     #: Conditions of one call, those in its includes counted.
-    max_conditions: int = Field(200, ge=1)
+    max_conditions: Count = 200
     #: Related relations that one call embeds, asks conditions of, or orders by.
-    max_includes: int = Field(20, ge=1)
+    max_includes: Count = 20
 
     #: Octets of the arguments of all calls under way and waiting; further large ones are refused.
     argument_bytes: int = Field(100_000_000, ge=1_000_000)
     #: Calls served at a time; further ones wait their turn.
-    concurrency: int = Field(64, ge=1)
+    concurrency: Count = 64
     #: Calls that go on until their caller cancels them, such as follow; further ones are refused.
-    followers: int = Field(1000, ge=1)
+    followers: Count = 1000
     #: Share of concurrency, connections and followers that one session, and one authid, may take.
     per_session: float = Field(0.25, gt=0, le=1)
     #: Share of the same that no single authrole takes, so that there is something left for others.
     reserve: float = Field(0.25, ge=0, lt=1)
     #: Calls of one session that wait for their turn; further ones are refused.
-    waiting: int = Field(256, ge=1)
+    waiting: Count = 256
 
     @property
     def drain_seconds(self) -> float:
@@ -360,7 +373,7 @@ class Settings(_Section):
         given = path or (Path(p) if (p := os.environ.get("PGWAMP_CONFIG")) else None)
         file = given or Path("pgwamp.toml")
         data: dict[str, Any] = {}
-        if file.is_file():
+        if _is_file(file):
             data = _read_toml(file)
         elif given is not None:
             raise SettingsError(f"{file}: no such file (--config or PGWAMP_CONFIG names it)")
@@ -419,10 +432,21 @@ class Settings(_Section):
         return [path for path in named if path]
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be searched
+        return False
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{file}: the file cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise SettingsError(f"{file}: lists or tables are nested too deeply") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number that Python refuses to read
         raise SettingsError(f"{file}: not valid TOML: {error}") from None
 
 

@@ -102,7 +102,7 @@ def _value(name: str, text: str, kind: Any) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, list if is_list else dict):
         form = 'a,b or ["a", "b"]' if is_list else '{"a": "b"}'

@@ -147,6 +147,23 @@ async def test_db_create_a_second_time_says_how_to_get_a_password(
         execute(admin, f"drop database if exists {name}", f"drop role if exists {role}")
 
 
+async def test_db_create_reads_the_file_that_config_names(
+    run: Run, addresses: Addresses, database: Database, tmp_path: Path
+) -> None:
+    admin, name = addresses.database("postgres"), f"{database.name}_other"
+    role = f"owner_of_{name}"
+    other = tmp_path / "other.toml"
+    other.write_text(f'[database]\nurl = "{addresses.database(name, role)}"\n')
+    other.chmod(0o600)
+    arguments = ("--config", str(other), "db", "create", "--admin-url", admin)
+    try:
+        code, out, err = await run(*arguments, DATABASE_URL="")
+        assert (code, err) == (0, "")
+        assert f"/{name}" in out
+    finally:
+        execute(admin, f"drop database if exists {name}", f"drop role if exists {role}")
+
+
 async def test_a_missing_database_is_named(run: Run, addresses: Addresses) -> None:
     url = addresses.database("not_there")
     for command in (("run",), ("db", "upgrade"), ("check",)):

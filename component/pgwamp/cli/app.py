@@ -60,7 +60,11 @@ def _global(
 
 
 def main() -> None:
-    """Run the command; every expected error is one line on standard error."""
+    """Run the command; every error is one line on standard error.
+
+    With ``log.level`` debug the log has the traceback of a defect too, without values.
+    """
+    logs.begin()
     try:
         app(standalone_mode=True)
     except PgwampError as error:

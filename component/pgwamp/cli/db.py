@@ -107,7 +107,7 @@ def create(
     which owns the database, and the one of DATABASE_URL has no rights of its own; so have those of
     database.logins, which are made too.
     """
-    settings = Settings.load(None).database
+    settings = load_settings().database
     if not settings.url.get_secret_value():
         raise SettingsError("set DATABASE_URL to the database to create")
     owner = provisioning.create_database(admin_url, settings.events_dsn())
