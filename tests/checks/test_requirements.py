@@ -24,6 +24,8 @@ from tests.conftest import Database, MakeSettings
 from tests.servers import CALLS, EVENTS, TEMPLATE, Addresses, execute
 
 Sections = dict[str, dict[str, Any]]
+#: Watched tables whose topics are none, or not to be expected.
+WATCHED = ("secret", '"a name"', "other.thing", "other.own")
 
 
 @pytest.fixture
@@ -337,6 +339,28 @@ async def test_tables_of_migration_tools_are_not_exposed_by_accident(
     await cured(make_settings(), "alembic_version")
     named = make_settings(expose={"include": ["*", "alembic_version"]})
     (await ask(named)).said("expose.include names public.alembic_version")
+
+
+async def test_a_watched_table_that_is_not_published_or_not_exposed_is_named(
+    make_settings: MakeSettings, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create schema other",
+        *(f"create table {t} (id int primary key)" for t in (*WATCHED, "plain", "quiet")),
+        *(f"select wamp.watch('{t}')" for t in (*WATCHED, "plain")),
+        "select wamp.watch('quiet', '{\"publish\": false}')",
+        f"select wamp.watch('other.own', '{{\"topic\": \"{prefix}.own.{{op}}\"}}')",
+    )
+    answers = await ask(make_settings(expose={"exclude": ["secret", "quiet"]}))
+    answers.said("public.secret is watched, but its changes are not published, because expose.excl")
+    answers.said("public.a name is watched, but its changes are not published, because its name")
+    assert len(answers.check) == 2
+    facts = [f.problem for f in await check_all(make_settings()) if f.level == "fact"]
+    said = "is watched, and not exposed: its changes are published"
+    assert [fact for fact in facts if said in fact] == [
+        f"other.own {said} to {prefix}.own.{{op}}",
+        f"other.thing {said} below {prefix}.other.thing",
+    ]
 
 
 async def test_a_standby_is_told_from_the_primary(own_postgres: Postgres, prefix: str) -> None:

@@ -46,6 +46,49 @@ async def test_each_change_of_a_watched_table_is_an_event(
     assert {"id", "cursor", "schema", "table", "op", "at", "xid"} <= inserted.keys()
 
 
+@pytest.mark.parametrize("pattern", ["secret", "public.sec*", "hidden.*"])
+async def test_a_table_that_is_excluded_is_on_no_topic(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events, pattern: str
+) -> None:
+    table = "hidden.vault" if pattern.startswith("hidden") else "secret"
+    database.execute(
+        *ITEM,
+        "create schema hidden",
+        f"create table {table} (id int primary key)",
+        f"select wamp.watch('{table}')",
+    )
+    await serve(expose={"exclude": [pattern]})
+    client = await connect()
+    await client.subscribe(f"{prefix}.", events, "prefix")
+    database.execute(
+        f"insert into {table} values (1)",
+        # Nor on a topic of its own.
+        f"select wamp.watch('{table}', '{{\"topic\": \"{prefix}.rows.{{id}}\"}}')",
+        f"insert into {table} values (2)",
+        f"truncate {table}",
+        "insert into item values (1)",
+    )
+    await events.count(1)
+    # Events come in order.
+    assert [topic for topic, _, _ in events.received] == [f"{prefix}.item.inserted"]
+
+
+async def test_a_watched_table_of_a_schema_that_is_not_exposed_is_on_its_topic(
+    serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
+) -> None:
+    database.execute(
+        "create schema other",
+        "create table other.thing (id int primary key)",
+        "select wamp.watch('other.thing')",
+    )
+    await serve()
+    client = await connect()
+    await client.subscribe(f"{prefix}.other.thing.inserted", events)
+    database.execute("insert into other.thing values (1)")
+    (inserted,) = await events.count(1)
+    assert inserted["new"] == {"id": 1}
+
+
 async def test_what_is_rolled_back_is_never_published(
     serve: Serve, connect: Connect, database: Database, prefix: str, events: Events
 ) -> None:

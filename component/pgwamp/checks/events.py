@@ -12,6 +12,7 @@ from pgwamp.checks.finding import Finding
 from pgwamp.checks.strangers import locks_of_strangers
 from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.events import publish_obstacle
+from pgwamp.naming import Naming
 from pgwamp.settings import Settings
 
 #: Seconds that an event may wait before it is a finding.
@@ -41,6 +42,36 @@ async def check_captures(settings: Settings, connection: asyncpg.Connection[Any]
     finally:
         evaluator.close()
     return [Finding("events", problem) for problem in found]
+
+
+async def check_published(settings: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
+    """Whether the changes of each watched table are published, as far as the settings decide."""
+    naming = Naming(settings.expose)
+    rows = await connection.fetch(_PUBLISHED)
+    found = (_published(naming, row["schema"], row["name"], row["template"]) for row in rows)
+    return [finding for finding in found if finding]
+
+
+def _published(naming: Naming, schema: str, name: str, template: str | None) -> Finding | None:
+    table = f"{schema}.{name}"
+    if naming.is_excluded(schema, name):
+        problem = (
+            f"{table} is watched, but its changes are not published, because expose.exclude hides "
+            "it: take it out of expose.exclude, or end the watch with 'pgwamp watch remove'"
+        )
+        return Finding("events", problem, level="advice")
+    path = naming.path(schema, name)
+    if path is None and template is None:
+        problem = (
+            f"{table} is watched, but its changes are not published, because its name cannot be "
+            f'part of a URI: give it one in pgwamp.toml: [expose.alias] "{table}" = "..."'
+        )
+        return Finding("events", problem, level="advice")
+    if naming.is_exposed(schema, name):
+        return None
+    place = f"to {template}" if template else f"below {path}"
+    problem = f"{table} is watched, and not exposed: its changes are published {place}"
+    return Finding("events", problem, level="fact")
 
 
 async def check_row_security(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
@@ -107,6 +138,14 @@ from pg_stat_activity
 where state like 'idle in transaction%' and pid <> pg_backend_pid()
 order by xact_start
 limit 1
+"""
+_PUBLISHED = """
+select n.nspname as schema, c.relname as name, w.options ->> 'topic' as template
+from wamp.watch as w
+join pg_class as c on c.oid = w.relation
+join pg_namespace as n on n.oid = c.relnamespace
+where w.options -> 'publish' is distinct from 'false'
+order by 1, 2
 """
 _ROW_SECURITY = """
 select format(

@@ -58,6 +58,7 @@ OF_DATABASE = (
     Requirement("schema", schema.check_privileged_parts),
     Requirement("events", events.check_publish_rules, stops=True),
     Requirement("events", events.check_captures),
+    Requirement("events", events.check_published),
     Requirement("events", events.check_queue),
     Requirement("events", events.check_row_security),
     Requirement("events", topics.check_templates),

@@ -52,6 +52,8 @@ async def check_templates(settings: Settings, connection: asyncpg.Connection[Any
     rows = await connection.fetch(_TABLES, list(settings.expose.schemas))
     tables = []
     for schema, name, options in rows:
+        if naming.is_excluded(schema, name):
+            continue  # it is not published
         if options is not None or naming.is_exposed(schema, name):
             template = json.loads(options or "{}").get("topic")
             tables.append(_Table(schema, name, template))

@@ -30,6 +30,7 @@ class Topics:
         self._own = (f"{naming.prefix}.", *publish_topics)
         self._others: tuple[str, ...] = ()
         self._named = cache(naming.topic)
+        self._excluded = cache(naming.is_excluded)
         self._shown = cache(lambda schema, table: shown_columns(naming, schema, table))
 
     async def learn(self, connection: Connection, events: Iterable[LoggedEvent]) -> None:
@@ -40,7 +41,7 @@ class Topics:
 
     def of(self, event: LoggedEvent) -> str | None:
         """The topic of an event; None if this component does not publish it."""
-        if event.silent or not event.is_of_interest:
+        if event.silent or not event.is_of_interest or self._hides(event):
             return None
         if event.topic is None:
             if event.schema is None or event.table is None:
@@ -50,6 +51,12 @@ class Topics:
         if _covers(self._own, event.topic) or not _covers(self._others, event.topic):
             return event.topic
         return None
+
+    def _hides(self, event: LoggedEvent) -> bool:
+        """Whether ``expose.exclude`` hides the table of an event, whatever its topic."""
+        if event.schema is None or event.table is None:
+            return False
+        return self._excluded(event.schema, event.table)
 
     def shows(self, event: LoggedEvent) -> Shows:
         """Which columns of an event are published."""
