@@ -56,6 +56,26 @@ async def test_what_is_excluded_is_no_way_to_anything(api: Start) -> None:
     assert await call("emp.select", {}, ["id"], include={"place": {}}) == [{"id": 1, "place": []}]
 
 
+async def test_rows_without_columns_are_written_and_answered(api: Start) -> None:
+    call = await api(
+        "create table bare ()",
+        "create table hidden (a int default 1, b int)",
+        expose={"exclude": ["public.hidden.*"]},
+    )
+    for table in ("bare", "hidden"):
+        assert await call(f"{table}.insert", {}) == [{}]
+        assert await call(f"{table}.insert", [{}], returning=False) == 1
+        assert await call(f"{table}.select") == [{}, {}]
+    assert await call("hidden.insert", [{}, {}]) == [{}, {}]
+    assert await call("hidden.insert", [{}, {}], returning=False) == 2
+    assert await call("hidden.count") == 6
+    # One at a time alone.
+    for returning in (True, False):
+        error = await call.fails(INVALID, "bare.insert", [{}, {}], returning=returning)
+        assert error.message == "rows: bare has no columns; give one row, {}"
+    assert await call("bare.delete", "all") == [{}, {}]
+
+
 async def test_a_composite_is_a_computed_column_too(api: Start) -> None:
     call = await api(
         "create type pair as (n int, t text)",

@@ -259,9 +259,12 @@ class Writes:
         """Rows of defaults only; of several, one column says that it has its own."""
         if number == 1:
             return insert.values({})
-        column = next((c for c in self._relation.columns if not c.generated), None)
-        if column is None:
-            column = self._relation.columns[0]
+        columns = self._relation.columns or self._relation.complete.columns
+        if not columns:
+            raise InvalidArgument(
+                "rows", f"{self._relation.name} has no columns; give one row, {{}}"
+            )
+        column = next((c for c in columns if not c.generated), columns[0])
         default: sa.ColumnElement[Any] = sa.literal_column("DEFAULT")
         return insert.values([{column.name: default}] * number)
 
@@ -440,6 +443,7 @@ def _small_octets(labels: Iterable[str]) -> int:
 
 
 def _is_plain(selection: Selection) -> bool:
-    """Whether RETURNING itself can answer it."""
+    """Whether RETURNING itself can answer it, which takes a column."""
     computed = any(item.field is not None and item.field.computed for item in selection.items)
-    return not (selection.embeds or selection.order or selection.grouped or computed)
+    plain = not (selection.embeds or selection.order or selection.grouped or computed)
+    return plain and bool(selection.items)
