@@ -14,13 +14,16 @@ from psycopg2 import extensions, sql
 from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from pgwamp.database_url import as_dsn
 from pgwamp.errors import StartError
 from pgwamp.migrations import connect, driver, major_version, parse
 
+#: The version in which an owner of the database without INHERIT has no right in public.
+_PUBLIC_IS_CLOSED = 15
 _IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
 
 
-def create_database(admin_url: str, target_url: str) -> str:
+def create_database(admin_url: str, target_url: str, *, inherit: bool = True) -> str:
     """Create the role and the database that ``target_url`` names, with least privileges.
 
     The role may log in, and owns the database; nobody else may connect. Without a password in
@@ -28,6 +31,7 @@ def create_database(admin_url: str, target_url: str) -> str:
     running it again is harmless.
 
     :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
+    :param inherit: whether a new role has the rights of the roles that it is a member of.
     :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
     """
     url = _target(target_url)
@@ -39,8 +43,10 @@ def create_database(admin_url: str, target_url: str) -> str:
                 f'database "{database}" exists and belongs to "{owner}"; run: '
                 f'ALTER DATABASE "{database}" OWNER TO "{user}"'
             )
-        url, known = _with_role(admin, url)
+        url, known = _with_role(admin, url, "INHERIT" if inherit else "NOINHERIT")
         _create_owned_database(admin, url, exists=owner is not None)
+        if not (inherit or known) and major_version(admin) == _PUBLIC_IS_CLOSED:
+            _open_public(admin, url)
     return _tried(url) if known else _shown(url)
 
 
@@ -118,7 +124,16 @@ def _administrator(url: str) -> Iterator[Connection]:
             ) from None
 
 
-def _with_role(admin: Connection, url: URL, attributes: str = "INHERIT") -> tuple[URL, bool]:
+def _open_public(admin: Connection, url: URL) -> None:
+    """Let the owner of a database use its schema public as every other owner does."""
+    user = url.username or ""
+    place = as_dsn(admin.engine.url.set(drivername="postgresql", database=url.database))
+    with _membership(admin, user), connect(place, isolation_level="AUTOCOMMIT") as own:
+        _run(own, "SET ROLE pg_database_owner")
+        _run(own, "GRANT ALL ON SCHEMA public TO {}", sql.Identifier(user))
+
+
+def _with_role(admin: Connection, url: URL, attributes: str) -> tuple[URL, bool]:
     """The URL of a role, which is made unless it is there, and whether it was."""
     if _role_exists(admin, url.username or ""):
         return url, True

@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -14,45 +13,11 @@ import pytest
 from pgwamp.cli.context import run_async
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import CallError
+from tests.cli.conftest import SECRET, Run, one_line
 from tests.conftest import Addresses, Connect, Database
 from tests.processes import Pgwamp, run_pgwamp
 from tests.replay.appending import append
 from tests.servers import execute
-
-Run = Callable[..., Awaitable[tuple[int, str, str]]]
-SECRET = "s3cr3t-word"
-
-
-@pytest.fixture
-def environment(addresses: Addresses, database: Database, prefix: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": database.url,
-        "PGWAMP_ROUTER__URL": addresses.component,
-        "PGWAMP_EXPOSE__SCHEMAS": '["public"]',
-        "PGWAMP_EXPOSE__PREFIX": prefix,
-    }
-
-
-@pytest.fixture
-def run(environment: dict[str, str], tmp_path: Path) -> Run:
-    async def run(*arguments: str, **changes: str) -> tuple[int, str, str]:
-        merged = {**environment, **changes}
-        return await run_pgwamp(
-            *arguments,
-            environment={k: v for k, v in merged.items() if v},
-            folder=tmp_path,
-        )
-
-    return run
-
-
-def one_line(text: str) -> str:
-    """The only line of an error, checked to be one and no traceback."""
-    lines = text.strip().splitlines()
-    assert len(lines) == 1, text
-    assert "Traceback" not in text
-    assert SECRET not in text
-    return lines[0]
 
 
 async def test_help_lists_the_commands(run: Run) -> None:
@@ -124,44 +89,6 @@ async def test_a_database_without_the_schema_is_told_to_upgrade(
         assert "run 'pgwamp db upgrade'" in one_line(err)
     finally:
         execute(admin, f"drop database {bare} with (force)")
-
-
-async def test_db_create_a_second_time_says_how_to_get_a_password(
-    run: Run, addresses: Addresses, database: Database
-) -> None:
-    admin, name = addresses.database("postgres"), f"{database.name}_made"
-    role = f"owner_of_{name}"
-    url = addresses.database(name, role)
-    arguments = ("db", "create", "--admin-url", admin)
-    try:
-        code, out, err = await run(*arguments, DATABASE_URL=url)
-        assert (code, err) == (0, "")
-        assert f"//{role}:" in out
-        code, out, err = await run(*arguments, DATABASE_URL=url)
-        assert (code, f"//{role}@" in out) == (0, True)
-        assert f'DATABASE_URL: "{role}" was there before' in one_line(err)
-        assert "\\password in psql" in err
-        code, out, err = await run(*arguments, DATABASE_URL=url.replace(role, f"{role}:known"))
-        assert (code, err, f"//{role}:known@" in out) == (0, "", True)
-    finally:
-        execute(admin, f"drop database if exists {name}", f"drop role if exists {role}")
-
-
-async def test_db_create_reads_the_file_that_config_names(
-    run: Run, addresses: Addresses, database: Database, tmp_path: Path
-) -> None:
-    admin, name = addresses.database("postgres"), f"{database.name}_other"
-    role = f"owner_of_{name}"
-    other = tmp_path / "other.toml"
-    other.write_text(f'[database]\nurl = "{addresses.database(name, role)}"\n')
-    other.chmod(0o600)
-    arguments = ("--config", str(other), "db", "create", "--admin-url", admin)
-    try:
-        code, out, err = await run(*arguments, DATABASE_URL="")
-        assert (code, err) == (0, "")
-        assert f"/{name}" in out
-    finally:
-        execute(admin, f"drop database if exists {name}", f"drop role if exists {role}")
 
 
 async def test_a_missing_database_is_named(run: Run, addresses: Addresses) -> None:

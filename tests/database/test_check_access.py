@@ -144,6 +144,29 @@ async def test_rights_that_are_too_many_are_found(
         )
 
 
+async def test_a_login_with_the_rights_of_its_roles_is_told_how_to_lose_them(
+    configured: Any, database: Database, roles: list[str], own_login: str
+) -> None:
+    connection = await database.connect()
+    try:
+        of_each = connection.get_server_version().major >= 16
+        database.execute(
+            f"alter role {own_login} inherit",
+            f"grant {roles[0]} to {own_login}{' with inherit true' if of_each else ''}",
+        )
+        (line,) = await problems(configured())
+        assert line.startswith(
+            f"the login of calls, {own_login}, has the rights of the roles that it is a member of, "
+            f"besides its own: ALTER ROLE {own_login} NOINHERIT"
+        )
+        database.execute(*line.partition(": ")[2].split("; "))
+        assert await problems(configured()) == []
+        question = "select pg_has_role($1::name, $2::name, 'usage')"
+        assert not await connection.fetchval(question, own_login, roles[0])
+    finally:
+        await connection.close()
+
+
 async def test_a_role_that_is_not_there_is_told_from_one_that_was_not_granted(
     configured: Any, database: Database, roles: list[str], own_login: str
 ) -> None:

@@ -140,9 +140,20 @@ where not (rolsuper or rolbypassrls) and pg_has_role(oid, wamp_owner, 'usage')
 union all
 select 'advice', format(
         'the login of calls, %I, has the rights of the roles that it is a member of, besides its '
-        'own: ALTER ROLE %1$I NOINHERIT', rolname)
-from login where not (rolsuper or rolbypassrls) and rolinherit
-    and exists (select from pg_auth_members where member = login.oid)
+        'own: ALTER ROLE %1$I NOINHERIT%s', login.rolname, string_agg(format(
+            '; GRANT %I TO %I WITH INHERIT FALSE GRANTED BY %I', r.rolname, login.rolname,
+            g.rolname), '' order by r.rolname, g.rolname) filter (where m.of_its_own is not null))
+from login
+cross join lateral (
+    -- From PostgreSQL 16 each membership says so itself.
+    select m.roleid, m.grantor, to_jsonb(m) ->> 'inherit_option' as of_its_own
+    from pg_auth_members as m where m.member = login.oid
+) as m
+join pg_roles as r on r.oid = m.roleid
+left join pg_roles as g on g.oid = m.grantor
+where not (login.rolsuper or login.rolbypassrls)
+    and coalesce(m.of_its_own::boolean, login.rolinherit)
+group by login.rolname
 union all
 select 'fact', format(
         'the login of calls, %I, has settings of its own, which code in a call may change: %s',

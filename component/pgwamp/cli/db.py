@@ -110,9 +110,12 @@ def create(
     settings = load_settings().database
     if not settings.url.get_secret_value():
         raise SettingsError("set DATABASE_URL to the database to create")
-    owner = provisioning.create_database(admin_url, settings.events_dsn())
+    is_alone = not settings.events_url.get_secret_value()
+    # A login of calls has no rights but its own; that of events owns what it uses.
+    inherit = not (is_alone and roles)
+    owner = provisioning.create_database(admin_url, settings.events_dsn(), inherit=inherit)
     # Each password is told as soon as it is made: whatever fails later, it is not lost.
-    if not settings.events_url.get_secret_value():
+    if is_alone:
         _export("DATABASE_URL", owner)
         provisioning.grant_roles(admin_url, owner, roles or ())
         return
