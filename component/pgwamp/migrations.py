@@ -34,6 +34,7 @@ from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.old_schema import OLD_REVISIONS, old_schema, old_watches, watch_again
 from pgwamp.ownership import become_owner, require_own_schema
+from pgwamp.watch_statements import watch_statements
 
 SCHEMA_PACKAGE = "pgwamp.schema"
 #: Holds the version table; nothing of the application's is in it.
@@ -170,7 +171,10 @@ def _migrate(
             with connection.begin():
                 wait_for_turn(connection, report)
                 with bounded_waits(connection, "the migration", ", and was undone"):
-                    _apply(connection, action, config, target, replaced)
+                    if action is command.downgrade:
+                        _undo(connection, config, target, report)
+                    else:
+                        _apply(connection, config, target, replaced)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
@@ -183,15 +187,37 @@ def _migrate(
             raise _refused(error, connection.engine.url) from None
 
 
+def _undo(
+    connection: Connection, config: Config, target: str, report: Callable[[str], None] | None
+) -> None:
+    become_owner(connection)
+    found = _current(connection)
+    if found is None:
+        raise StartError(
+            "the schema wamp is a copy without its data: 'pgwamp db upgrade' makes it whole first"
+            if connection.scalar(_IS_BARE)
+            else "the database has no wamp schema: there is nothing to undo"
+        )
+    if found in OLD_REVISIONS:
+        raise old_schema(found, old_watches(connection))
+    _require_known(found)
+    watches = watch_statements(connection)
+    command.downgrade(config, target)
+    if _current(connection) is not None:
+        return
+    # Without CASCADE: what somebody else has put there is not ours to remove.
+    _run(connection, f"DROP TABLE {SCHEMA}.alembic_version")
+    _run(connection, f"DROP SCHEMA {SCHEMA}")
+    if report is not None:
+        for watch in watches:
+            report(f"not watched any more; to watch it again after 'pgwamp db upgrade': {watch}")
+
+
 def _apply(
-    connection: Connection,
-    action: Callable[[Config, str], None],
-    config: Config,
-    target: str,
-    replaced: Callable[[str], None] | None,
+    connection: Connection, config: Config, target: str, replaced: Callable[[str], None] | None
 ) -> None:
     encoding = connection.scalar(text(SERVER_ENCODING))
-    if action is command.upgrade and (problem := encoding_problem(str(encoding))):
+    if problem := encoding_problem(str(encoding)):
         raise StartError(problem)
     become_owner(connection)
     found = _current(connection)
@@ -201,28 +227,23 @@ def _apply(
         if replaced is None:
             raise old_schema(found, watches)
         connection.execute(text("drop schema wamp cascade"))
-    elif found is None and action is command.upgrade and connection.scalar(_IS_BARE):
+    elif found is None and connection.scalar(_IS_BARE):
         # As pg_dump --schema-only leaves it, and at the first revision, the only one there is.
         _run(connection, _sql("start"))
         connection.execute(text("insert into wamp.alembic_version values ('0101')"))
-    elif found is not None and found not in {known.revision for known in history()}:
-        raise StartError(unknown(found))
-    if action is command.downgrade and found is None:
-        raise StartError(
-            "the schema wamp is a copy without its data: 'pgwamp db upgrade' makes it whole first"
-            if connection.scalar(_IS_BARE)
-            else "the database has no wamp schema: there is nothing to undo"
-        )
-    action(config, target)
-    if action is command.downgrade and _current(connection) is None:
-        # Without CASCADE: what somebody else has put there is not ours to remove.
-        _run(connection, f"DROP TABLE {SCHEMA}.alembic_version")
-        _run(connection, f"DROP SCHEMA {SCHEMA}")
-    if action is command.upgrade and _current(connection) == head():
+    else:
+        _require_known(found)
+    command.upgrade(config, target)
+    if _current(connection) == head():
         connection.execute(text("reset role"))
         if watches is not None and replaced is not None:
             watch_again(connection, watches, replaced)
         _complete(connection)
+
+
+def _require_known(found: str | None) -> None:
+    if found is not None and found not in {known.revision for known in history()}:
+        raise StartError(unknown(found))
 
 
 def _complete(connection: Connection) -> None:

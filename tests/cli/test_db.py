@@ -89,3 +89,24 @@ async def test_db_create_of_one_login_gives_it_no_rights_of_mapped_roles(
     roles = f'{{"anonymous": "web_{made}"}}'
     _, out, _ = await run("check", DATABASE_URL=url, PGWAMP_ACCESS__ROLES=roles)
     assert "NOINHERIT" not in out
+
+
+async def test_db_downgrade_says_how_to_watch_the_tables_again(
+    run: Run, database: Database
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        'create table "It\'s" (id int primary key, v text)',
+        "select wamp.watch('item')",
+        """select wamp.watch('"It\'\'s"', '{"old": "none", "when": "v <> \'\'x\'\'"}')""",
+    )
+    _, before, _ = await run("watch", "list")
+    code, out, err = await run("db", "downgrade", "base")
+    assert (code, err) == (0, "")
+    said = "not watched any more; to watch it again after 'pgwamp db upgrade': "
+    again = [line.removeprefix(said) for line in out.splitlines() if line.startswith(said)]
+    assert len(again) == 2
+    code, _, err = await run("db", "upgrade")
+    assert code == 0, err
+    database.execute(*again)
+    assert (await run("watch", "list"))[1] == before
