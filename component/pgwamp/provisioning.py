@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 
 from psycopg2 import extensions, sql
 from sqlalchemy import URL, Connection, func, select, text
@@ -16,10 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from pgwamp.database_url import as_dsn
 from pgwamp.errors import StartError
+from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.migrations import connect, driver, major_version, parse
+from pgwamp.ownership import require_own_schema
 
 #: The version in which an owner of the database without INHERIT has no right in public.
 _PUBLIC_IS_CLOSED = 15
+_NEW_OWNER = (files("pgwamp") / "new_owner.sql").read_text(encoding="utf-8")
 _IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
 
 
@@ -75,6 +79,24 @@ def create_calls_login(
     return _tried(url) if known else _shown(url)
 
 
+def give_schema(admin_url: str, role: str) -> None:
+    """Give the schema ``wamp``, with what is in it, to another owner.
+
+    :param admin_url: of the database, for a superuser.
+    """
+    aim = "give the schema wamp to another role"
+    with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
+        wait_for_turn(admin, None)
+        with bounded_waits(admin, "the change of the owner", ", and was undone"):
+            require_own_schema(admin)
+            if admin.scalar(text("select to_regnamespace('wamp')")) is None:
+                raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
+            if not _role_exists(admin, role):
+                raise StartError(f'there is no role "{role}": make it with LOGIN')
+            for statement in admin.scalars(text(_NEW_OWNER), {"role": role}).all():
+                admin.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+
 def grant_roles(admin_url: str, target_url: str, roles: Iterable[str]) -> None:
     """Let the login that ``target_url`` names become ``roles``; one that is not there is made."""
     login = sql.Identifier(_target(target_url).username or "")
@@ -113,15 +135,25 @@ def _tried(url: URL) -> str:
 @contextmanager
 def _administrator(url: str) -> Iterator[Connection]:
     """A connection that may create roles and databases."""
-    with connect(url, isolation_level="AUTOCOMMIT") as admin:
-        try:
-            yield admin
-        except DBAPIError as error:
-            words = str(error.orig).strip().splitlines()[0]
-            raise StartError(
-                f'"{admin.engine.url.username}" could not create role or database: {words}; '
-                "name an administrator's URL: a superuser, or a role with CREATEROLE and CREATEDB"
-            ) from None
+    right = "a superuser, or a role with CREATEROLE and CREATEDB"
+    with (
+        connect(url, isolation_level="AUTOCOMMIT") as admin,
+        _explained(admin, "create role or database", right),
+    ):
+        yield admin
+
+
+@contextmanager
+def _explained(admin: Connection, aim: str, right: str) -> Iterator[None]:
+    """Say in one line what could not be done, and who may do it."""
+    try:
+        yield
+    except DBAPIError as error:
+        words = str(error.orig).strip().splitlines()[0]
+        raise StartError(
+            f'"{admin.engine.url.username}" could not {aim}: {words}; '
+            f"name an administrator's URL: {right}"
+        ) from None
 
 
 def _open_public(admin: Connection, url: URL) -> None:

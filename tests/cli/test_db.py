@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import psycopg2
 import pytest
 
 from tests.cli.conftest import Run, one_line
-from tests.conftest import Database
+from tests.conftest import Connect, Database, Events
+from tests.processes import Pgwamp
 from tests.servers import Addresses, execute
 
 
@@ -110,3 +112,53 @@ async def test_db_downgrade_says_how_to_watch_the_tables_again(
     assert code == 0, err
     database.execute(*again)
     assert (await run("watch", "list"))[1] == before
+
+
+async def test_a_schema_that_a_superuser_made_is_given_to_the_login_as_check_says(
+    run: Run,
+    addresses: Addresses,
+    made: str,
+    environment: dict[str, str],
+    connect: Connect,
+    prefix: str,
+    events: Events,
+    tmp_path: Path,
+) -> None:
+    admin, url = addresses.database(made), addresses.database(made, made)
+    execute(addresses.database("postgres"), f"create role {made} login", f"create database {made}")
+    assert (await run("db", "upgrade", DATABASE_URL=admin))[0] == 0
+    watch = """select wamp.watch('item', '{"when": "id > 0"}')"""
+    execute(admin, "create table item (id int primary key)", watch)
+    _, said, _ = await run("check", DATABASE_URL=url)
+    line = one_line(said)
+    assert "because the schema wamp belongs to the superuser postgres: " in line
+    cure = shlex.split(line.partition("run: pgwamp ")[2])
+    code, _, err = await run(*cure, DATABASE_URL=url)
+    assert code == 3
+    assert "name an administrator's URL: a superuser" in one_line(err)
+    code, out, err = await run(*cure, DATABASE_URL=url, PGWAMP_DATABASE__EVENTS_URL=admin)
+    assert (code, out.strip(), err) == (0, f"the wamp schema belongs to {made}", "")
+    code, said, _ = await run("check", DATABASE_URL=url)
+    assert code == 0, said
+    component = Pgwamp("run", environment={**environment, "DATABASE_URL": url}, folder=tmp_path)
+    await component.start()
+    try:
+        client = await connect()
+        await client.subscribe(f"{prefix}.item.inserted", events)
+        execute(admin, "insert into item values (0), (1)")
+        (event,) = await events.count(1)
+        assert event["key"] == {"id": 1}
+    finally:
+        await component.stop()
+    # The next version upgrades it, and so does a superuser who trusts the role.
+    assert (await run("db", "upgrade", DATABASE_URL=url))[0] == 0
+    execute(admin, f"alter database {made} owner to {made}")
+    assert (await run("db", "upgrade", DATABASE_URL=admin))[0] == 0
+
+
+async def test_the_schema_goes_to_no_role_that_is_not_there(run: Run) -> None:
+    code, _, err = await run("db", "owner", "nobody_there")
+    assert (code, one_line(err)) == (
+        3,
+        'pgwamp: there is no role "nobody_there": make it with LOGIN',
+    )

@@ -112,10 +112,13 @@ where n.nspname = 'wamp' and c.relname in ('log', 'event')
 """
 # Without USAGE a table cannot even be named.
 _MAY_NOT_PUBLISH = """
-select format(
-    'the user %I may not read wamp.log: name the owner of the schema wamp, %I, in '
-    'database.events_url, or GRANT %2$I TO %1$I',
-    current_user, r.rolname)
+select format(case when r.rolsuper then
+        'the user %I may not read wamp.log, because the schema wamp belongs to the superuser %I: '
+        'with the URL of a superuser in PGWAMP_DATABASE__EVENTS_URL run: pgwamp db owner %1$I'
+    else
+        'the user %I may not read wamp.log: name the owner of the schema wamp, %I, in '
+        'database.events_url, or GRANT %2$I TO %1$I'
+    end, current_user, r.rolname)
 from pg_namespace as n
 join pg_roles as r on r.oid = n.nspowner
 where n.nspname = 'wamp' and case when has_schema_privilege(n.oid, 'usage') then

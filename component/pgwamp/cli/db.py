@@ -57,6 +57,18 @@ def downgrade(
 
 
 @app.command()
+def owner(
+    role: Annotated[str, typer.Argument(help="The login of events, which shall own it.")],
+) -> None:
+    """Give the wamp schema to another role, as a superuser.
+
+    The superuser's URL goes into database.events_url for this one command.
+    """
+    provisioning.give_schema(_dsn(), role)
+    say(f"the wamp schema belongs to {role}")
+
+
+@app.command()
 def current(as_json: AsJson = False) -> None:
     """Show the revision that the database is at."""
     found, head = migrations.current(_dsn()), migrations.head()
