@@ -117,6 +117,24 @@ async def test_what_is_wrong_in_the_database_has_a_statement_that_cures_it(
     await cured(make_settings(**mapped), said)
 
 
+async def test_a_membership_that_allows_no_set_role_is_cured(
+    make_settings: MakeSettings,
+    mapped: Sections,
+    database: Database,
+    roles: list[str],
+    own_login: str,
+) -> None:
+    connection = await database.connect()
+    version = connection.get_server_version().major
+    await connection.close()
+    if version < 16:
+        pytest.skip("a membership has this option from PostgreSQL 16 on")
+    database.execute(f"grant {roles[0]} to {own_login} with inherit true, set false")
+    line = (await ask(make_settings(**mapped))).said(f'may not SET ROLE "{roles[0]}"')
+    database.execute(statement(line, "GRANT "))
+    await cured(make_settings(**mapped), "SET ROLE")
+
+
 async def test_a_mapped_role_that_is_not_there_is_to_be_created(
     make_settings: MakeSettings, mapped: Sections, database: Database, own_login: str
 ) -> None:

@@ -103,6 +103,50 @@ async def test_names_of_the_full_length_are_written_by_every_way(api: Start) -> 
                       returning=[name]) == [{name: None}, {name: "x"}]  # fmt: skip
 
 
+async def test_names_of_60_bytes_are_spread(api: Start) -> None:
+    long = "n" * 60
+    call = await api(
+        f"create table parent (id int primary key, {long} text)",
+        f"create table child (id int primary key, {long} int references parent)",
+        "insert into parent values (1, 'x')",
+        "insert into child values (2, 1)",
+    )
+    for key in (long, f"{long}:parent"):
+        include = {key: {"columns": [long], "spread": True}}
+        assert await call("child.select", columns=["id"], include=include) == [{"id": 2, long: "x"}]
+
+
+async def test_the_bounds_of_a_range_are_no_text_of_a_caller(api: Start) -> None:
+    call = await api("create table rented (id int primary key, span int4range)")
+    for number, bounds in enumerate(("[]", "(]", "()", "[)")):
+        row = {"id": number, "span": {"lower": 1, "upper": 5, "bounds": bounds}}
+        assert len(await call("rented.insert", row)) == 1
+    spans = [row["span"]["lower"] for row in await call("rented.select", order=["id"])]
+    assert spans == ["1", "2", "2", "1"]
+    for wrong in ("x(", "[)]", "[)')--", 5, None, ["[", ")"]):
+        row = {"id": 9, "span": {"lower": 1, "upper": 5, "bounds": wrong}}
+        error = await call.fails(INVALID, "rented.insert", row)
+        assert error.message.startswith('rows.span.bounds: expected "[)", "[]"')
+
+
+async def test_colons_in_a_key_of_json_are_no_cast(api: Start) -> None:
+    call = await api(
+        "create table kept (id int primary key, data jsonb)",
+        """insert into kept values (1, '{"a::b": 7}'), (2, '{"a": 7}')""",
+    )
+    assert await call("kept.select", {'data->>"a::b"::integer': 7}, ["id"]) == [{"id": 1}]
+    assert await call("kept.get", 1, ['n:data->"a::b"']) == {"n": 7}
+
+
+async def test_a_name_has_no_casts_without_end(api: Start) -> None:
+    call = await api("create table plain (id int primary key)")
+    name = "id" + "::text" * 1500
+    for arguments in ({"columns": [name]}, {"where": {name: 1}}, {"order": [name]}):
+        error = await call.fails(INVALID, "plain.select", **arguments)
+        assert "a name of more than 1000 octets (limits.max_name)" in error.message
+        assert len(error.message) < 500
+
+
 async def test_a_role_needs_no_more_columns_than_it_asks_for(
     api: Start, database: Database
 ) -> None:

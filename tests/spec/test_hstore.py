@@ -56,7 +56,18 @@ CASES = [
     found({"data": {"eq": {"a": None}}}, 2),
     found({"data": {"in": [{"a": None}, {}]}}, 2, 3),
 ]  # fmt: skip
+NUL = "cannot hold the character NUL"
 REFUSED = [
+    *(
+        Refusal("pair.insert", {"rows": {"id": 9, "data": {"x": value}}}, "rows.data.x", said)
+        for value, said in [
+            (True, "a dict of strings"),
+            (1, "a dict of strings"),
+            (["a"], "a dict of strings"),
+            ("a\0", NUL),
+        ]
+    ),
+    Refusal("pair.insert", {"rows": {"id": 9, "data": {"x\0": "a"}}}, "rows.data.x\0", NUL),
     Refusal("pair.select", {"where": {"data": {"overlaps": {}}}}, "where.data.overlaps", "needs a"),
     Refusal("pair.select", {"where": {"data->a->b": 1}}, "where.data->a->b", "has no parts"),
 ]

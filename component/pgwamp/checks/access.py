@@ -169,12 +169,20 @@ select 'wrong' as level, case
     when r.oid is null then format('access.roles: there is no role "%s": CREATE ROLE %1$I', name)
     when exists (select from pg_roles where rolname = session_user and oid = any (array(
             select n.nspowner from pg_namespace as n where n.nspname = 'wamp'))) then format(
-        'access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I, or to a login of its own',
-        name, session_user)
-    else format('access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I', name, session_user)
+        'access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I%3$s, or to a login of its own',
+        name, session_user, o.option)
+    else format('access.roles: may not SET ROLE "%s": GRANT %1$I TO %2$I%3$s', name, session_user,
+        o.option)
     end as problem
 from unnest($1::text[]) as name
 left join pg_roles as r on r.rolname = name
+cross join lateral (
+    -- A membership that is there keeps the options that a further GRANT does not name.
+    select case when exists (
+        select from pg_auth_members as m join pg_roles as l on l.oid = m.member
+        where m.roleid = r.oid and l.rolname = session_user
+    ) then ' WITH SET TRUE' else '' end as option
+) as o
 where r.oid is null or not pg_has_role(
     r.oid,
     case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end
