@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Forwards to ``target`` (``ws://...`` or ``rs+unix:///...``); clients connect to ``url``."""
+    """Forwards to ``target`` (``ws://...`` or ``rs+unix:///...``); clients connect to ``url``.
 
-    def __init__(self, target: str):
+    :param tls: of the side of the clients.
+    """
+
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None):
         self._target = urlsplit(target)
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,13 +50,15 @@ class Proxy:
     @property
     def url(self) -> str:
         """Where clients connect instead."""
-        if self._target.scheme == "rs+unix":
-            return f"rs://127.0.0.1:{self._port}"
-        return f"{self._target.scheme}://127.0.0.1:{self._port}{self._target.path}"
+        unix = self._target.scheme == "rs+unix"
+        scheme, path = ("rs", "") if unix else (self._target.scheme, self._target.path)
+        return f"{scheme}{'s' if self._tls else ''}://127.0.0.1:{self._port}{path}"
 
     async def accept(self) -> None:
         """Listen, at first and again after :meth:`refuse`."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self._port, ssl=self._tls
+        )
         self._port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:

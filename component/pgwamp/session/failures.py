@@ -117,9 +117,13 @@ def _handshake(settings: RouterSettings, said: str) -> str:
         return (
             f"what answers at {url} is no RawSocket: correct the port or the scheme in router.url"
         )
+    certificate = ""
+    if url.startswith(("wss:", "rss:")):
+        # With TLS 1.3 a router refuses a certificate after the handshake, by closing.
+        certificate = ", name a certificate in router.tls.certificate if it asks for one"
     return (
         f"what answers at {url} closes the connection ({said}): correct {_NAMED} if it is no WAMP "
-        "router, or look at its log"
+        f"router{certificate}, or look at its log"
     )
 
 
