@@ -220,7 +220,8 @@ async def test_too_many_values_are_refused(
 
 # --- what the router sends ----------------------------------------------------------------------
 
-DEEP = b"[" * 5000 + b"]" * 5000
+#: Deeper than any Python reads.
+DEEP = b"[" * 20_000 + b"]" * 20_000
 
 
 async def _registered(callee: Callee, router: FakeRouter, **limits: Any) -> tuple[Link, int]:
