@@ -30,7 +30,7 @@ from pgwamp.query.writes import Writes
 from pgwamp.settings import LimitSettings
 from pgwamp.values import TEXT_TYPE, Type, array_from_json, array_of_json, loads, text_converter
 from pgwamp.values.budget import MOST_WRITTEN
-from pgwamp.values.outgoing import MOST_CONVERTED_OCTETS, MOST_PARTS
+from pgwamp.values.outgoing import MOST_CONVERTED_BYTES, MOST_PARTS
 
 LONGEST_MS = 50.0
 ROUNDS = 4
@@ -292,9 +292,9 @@ class Server:
             **texts,
             "backslashes": "\\" * MESSAGE,
             "control characters": "\x01" * MESSAGE,
-            "characters of four octets": "\U000e0001" * (MESSAGE // 4),
-            "letters and one character of four octets": "x" * MESSAGE + "\U000e0001",
-            "quotes and one character of four octets": '"' * MESSAGE + "\U000e0001",
+            "characters of four bytes": "\U000e0001" * (MESSAGE // 4),
+            "letters and one character of four bytes": "x" * MESSAGE + "\U000e0001",
+            "quotes and one character of four bytes": '"' * MESSAGE + "\U000e0001",
         }.items():
             yield from self._parts(kind, text)
         yield "files: bytes", self._where({"files": {"eq": [b"x" * MESSAGE]}})
@@ -414,7 +414,7 @@ class Server:
         read = text_converter(TYPES["words"])
         assert read is not None
         for kind, unit in {"letters": "a", "quotes": '""', "backslashes": "\\" * 2}.items():
-            words = f'["{unit * (MOST_CONVERTED_OCTETS // len(unit) - 20)}",)'
+            words = f'["{unit * (MOST_CONVERTED_BYTES // len(unit) - 20)}",)'
             yield f"stored range of {kind}", lambda words=words: read(words)
 
 

@@ -279,9 +279,9 @@ def test_a_budget_refuses_what_is_large_and_counts_what_is_small() -> None:
     budget = Budget(1000, per_caller=0.5, small=100)
     anna, ben = caller("a"), caller("b")
     budget.spend(anna, 400)
-    for octets in (101, 400):
+    for byte_count in (101, 400):
         with pytest.raises(Unavailable, match=r"limits\.argument_bytes"):
-            budget.spend(anna, octets)
+            budget.spend(anna, byte_count)
     budget.spend(anna, 100)
     budget.spend(ben, 450)
     # Small ones are let in, and take from what the large ones may have.

@@ -277,7 +277,7 @@ class LimitSettings(_Section):
 
     #: Rows of a result, and of each level of what is embedded in it.
     max_rows: Count = 1000
-    #: Octets of one WAMP message; Crossbar's own limit is 16 MiB.
+    #: Bytes of one WAMP message; Crossbar's own limit is 16 MiB.
     max_bytes: int = Field(15_000_000, ge=1024, le=16_000_000)
     #: Seconds until a call ends with wamp.error.timeout.
     call_timeout: Seconds = 30
@@ -290,7 +290,7 @@ class LimitSettings(_Section):
     max_values: Count = Field(20_000, ge=100)
     #: Levels of ``where`` and of ``include``, and steps of a path into a value.
     max_depth: int = Field(10, ge=1, le=30)
-    #: Octets of one name: a column with its path and cast, a key of ``include``, a term of order.
+    #: Bytes of one name: a column with its path and cast, a key of ``include``, a term of order.
     max_name: Count = Field(1000, ge=63)
     #: Names of columns in one call, in all lists of them and at all levels; a step of a path into a
     #: value counts as one, and so does each column of a whole row that is embedded.
@@ -300,7 +300,7 @@ class LimitSettings(_Section):
     #: Related relations that one call embeds, asks conditions of, or orders by.
     max_includes: Count = 20
 
-    #: Octets of the arguments of all calls under way and waiting; further large ones are refused.
+    #: Bytes of the arguments of all calls under way and waiting; further large ones are refused.
     argument_bytes: int = Field(100_000_000, ge=1_000_000)
     #: Calls served at a time; further ones wait their turn.
     concurrency: Count = 64

@@ -334,7 +334,7 @@ def _decrease(counted: dict[Any, int], key: Any, number: int) -> None:
 
 
 class Budget:
-    """Octets that all callers may have at a time, of which one caller has at most its share.
+    """Bytes that all callers may have at a time, of which one caller has at most its share.
 
     :param small: so many are granted up to twice the total: whoever asks for little is not refused
         because others ask for much.
@@ -347,16 +347,16 @@ class Budget:
         self._spent = 0
         self._by_person: dict[Person, int] = {}
 
-    def spend(self, caller: Caller, octets: int) -> None:
-        """Have so many octets, until they are given back.
+    def spend(self, caller: Caller, byte_count: int) -> None:
+        """Have so many bytes, until they are given back.
 
         :raises Unavailable: that would be too many.
         """
         person = person_of(caller)
-        spent = self._by_person.get(person, 0) + octets
-        total = self._spent + octets
+        spent = self._by_person.get(person, 0) + byte_count
+        total = self._spent + byte_count
         too_many = total > self._total or spent > self._per_caller
-        if too_many and (octets > self._small or total > SMALL_TOTALS * self._total):
+        if too_many and (byte_count > self._small or total > SMALL_TOTALS * self._total):
             raise Unavailable(
                 "the arguments of calls under way are too large in all (limits.argument_bytes); "
                 "wait for some of them, or send less at a time"
@@ -364,10 +364,10 @@ class Budget:
         self._spent = total
         self._by_person[person] = spent
 
-    def give_back(self, caller: Caller, octets: int) -> None:
+    def give_back(self, caller: Caller, byte_count: int) -> None:
         """Give back what was spent."""
-        self._spent -= octets
-        _decrease(self._by_person, person_of(caller), octets)
+        self._spent -= byte_count
+        _decrease(self._by_person, person_of(caller), byte_count)
 
 
 def person_of(caller: Caller) -> Person:

@@ -197,7 +197,7 @@ async def test_a_router_that_takes_less_than_the_component_sends_is_measured(
 ) -> None:
     url = at(node, "small")["url"] if transport == "rawsocket" else web(node, "small")
     (line,) = (await ask(make_settings(router={"url": url}))).check
-    assert "the router takes messages of about 1048576 octets only" in line
+    assert "the router takes messages of about 1048576 bytes only" in line
     assert "limits.max_bytes is 15000000" in line
     await settled(make_settings(router={"url": url}, limits={"max_bytes": 1_000_000}))
 

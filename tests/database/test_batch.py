@@ -346,10 +346,10 @@ async def test_a_step_is_refused_that_is_too_large_with_its_references(expose: E
 @pytest.mark.parametrize(
     ("large", "max_bytes", "told"),
     [
-        (step("text_of", 600_000, "x"), 1_000_000, "octets that a message holds"),
-        (step("text_of", 600_000, "ž"), 1_000_000, "octets that a message holds"),
+        (step("text_of", 600_000, "x"), 1_000_000, "bytes that a message holds"),
+        (step("text_of", 600_000, "ž"), 1_000_000, "bytes that a message holds"),
         # Names of columns travel with each row to the caller, but not from the server.
-        (step("named.select"), 200_000, "octets that a message holds"),
+        (step("named.select"), 200_000, "bytes that a message holds"),
         (step("numbers", 120_000), 15_000_000, "200000 values"),
     ],
 )
@@ -358,8 +358,8 @@ async def test_results_of_all_steps_fit_in_one_answer_or_nothing_is_committed(
 ) -> None:
     call = await expose(
         "create table item (id int primary key)",
-        "create function text_of(octets int, letter text) returns text language sql as "
-        "$$ select repeat(letter, octets / octet_length(letter)) $$",
+        "create function text_of(bytes int, letter text) returns text language sql as "
+        "$$ select repeat(letter, bytes / octet_length(letter)) $$",
         "create function numbers(n int) returns int[] language sql as "
         "$$ select array_agg(1) from generate_series(1, n) $$",
         f"create view named as select 1 as {'n' * 63}, 2 as {'m' * 63} "

@@ -101,7 +101,7 @@ async def test_no_start_waits_for_a_transaction_of_a_stranger(
 async def test_what_a_type_says_is_bounded(
     start: Start, database: Database, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
-    monkeypatch.setattr(preparing, "MOST_OCTETS", 100_000)
+    monkeypatch.setattr(preparing, "MOST_BYTES", 100_000)
     says = "perform set_config('client_min_messages', 'notice', true)"
     database.execute(*loud(f"{says}; raise {level} '%', repeat('x', 1000000)"))
     with pytest.raises(StartError, match=r'query "hostile": .*larger than') as caught:

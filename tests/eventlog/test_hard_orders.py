@@ -319,7 +319,7 @@ async def test_the_texts_of_a_large_transaction_are_not_kept(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 1)
-    monkeypatch.setattr(transactions, "MOST_OCTETS", 1_000_000)
+    monkeypatch.setattr(transactions, "MOST_BYTES", 1_000_000)
     await log.execute(
         *ITEM,
         "insert into item select n, repeat('x', 8000) || n from generate_series(1, 6000) as n",

@@ -685,8 +685,8 @@ async def test_long_published_events_are_read_one_by_one(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 2)
-    monkeypatch.setattr(module, "OCTETS_AT_ONCE", 50_000)
-    monkeypatch.setattr(transactions, "MOST_OCTETS", 50_000)
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 50_000)
+    monkeypatch.setattr(transactions, "MOST_BYTES", 50_000)
     read = at_most = 0
     of, texts = module.Entries.of, module.TriggerCapture.texts
 

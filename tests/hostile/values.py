@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.hostile.writing import Raw
 
-#: Where bounds are, and beyond: octets of names, values of a call, conditions, columns.
+#: Where bounds are, and beyond: bytes of names, values of a call, conditions, columns.
 LENGTHS = (63, 64, 200, 301, 1000, 1001, 5000, 20_001, 70_000)
 #: Levels of lists and dicts; a reader of the router takes about 400.
 LEVELS = (5, 11, 31, 90, 101, 120)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.live.differences import Result, difference
-from pgwamp.live.digests import DIGEST_OCTETS
+from pgwamp.live.digests import DIGEST_BYTES
 from tests.live.fold import fold
 
 #: Few values, so that many are there twice.
@@ -20,7 +20,7 @@ unique = st.lists(st.integers(0, 15), max_size=12, unique=True)
 
 def result(items: list[int]) -> Result:
     """A result whose rows have the numbers themselves as digests."""
-    digests = b"".join(n.to_bytes(DIGEST_OCTETS, "big") for n in items)
+    digests = b"".join(n.to_bytes(DIGEST_BYTES, "big") for n in items)
     return Result([{"n": n} for n in items], digests)
 
 

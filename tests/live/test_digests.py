@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.live import digests as module
-from pgwamp.live.digests import DIGEST_OCTETS, digests, split
-from pgwamp.query.shape import PART_OCTETS
+from pgwamp.live.digests import DIGEST_BYTES, digests, split
+from pgwamp.query.shape import PART_BYTES
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 rows = st.lists(scalars | st.lists(scalars, max_size=3), max_size=4)
@@ -37,9 +37,9 @@ def test_rows_have_one_digest_if_they_are_the_same(one: list[Any], other: list[A
         (("ab", "c"), ("a", "bc")),
         (([1], 2), ([1, 2],)),
         ((None,), ()),
-        (("é" * PART_OCTETS + "a",), ("é" * PART_OCTETS + "b",)),
-        (("a" * (PART_OCTETS + 1),), (b"a" * (PART_OCTETS + 1),)),
-        (("a" * (PART_OCTETS + 1), "b"), ("a" * (PART_OCTETS + 1) + "b", "")),
+        (("é" * PART_BYTES + "a",), ("é" * PART_BYTES + "b",)),
+        (("a" * (PART_BYTES + 1),), (b"a" * (PART_BYTES + 1),)),
+        (("a" * (PART_BYTES + 1), "b"), ("a" * (PART_BYTES + 1) + "b", "")),
     ],
 )
 def test_what_differs_has_another_digest(one: Sequence[Any], other: Sequence[Any]) -> None:
@@ -51,7 +51,7 @@ def test_each_row_has_its_own() -> None:
     found = asyncio.run(digests([("a",), ("b",), ("a",)]))
     a, b, again = split(found)
     assert a == again != b
-    assert len(found) == 3 * DIGEST_OCTETS
+    assert len(found) == 3 * DIGEST_BYTES
 
 
 def test_one_process_has_other_digests_than_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ async def test_values_read_as_those_of_the_query_itself(live: Start, database: D
         """
         -- name: odd
         select id, array[id, null] as list, jsonb_build_object('a', array[1.5]) as doc,
-            at, int4range(id, 9) as range, '\\x00ff'::bytea as octets, 'NaN'::float8 as nan,
+            at, int4range(id, 9) as range, '\\x00ff'::bytea as bytes, 'NaN'::float8 as nan,
             1.5::float8 as half, interval '1 day' as span, id > 1 as late, null::int as none
         from place order by id;
         """.replace("        ", ""),

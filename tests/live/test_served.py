@@ -163,7 +163,7 @@ async def test_a_query_that_is_another_now_ends_and_its_caller_calls_again(
         await names.shows([{"name": "pad"}, {"name": "ink"}, {"name": "pen"}])
 
 
-async def test_too_many_octets_end_it(
+async def test_too_many_bytes_end_it(
     serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
 ) -> None:
     database.execute(*ITEM, "select wamp.watch('item')")
@@ -183,10 +183,11 @@ async def test_rows_that_were_sent_take_no_memory(
     serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
 ) -> None:
     """It is the digests that tell what differs next time."""
-    calls, octets = 10, 1_000_000
+    calls, byte_count = 10, 1_000_000
     database.execute(
         "create table item (id int primary key, name text)",
-        f"insert into item select n, repeat('x', {octets // 50}) from generate_series(1, 50) as n",
+        f"insert into item select n, repeat('x', {byte_count // 50}) "
+        "from generate_series(1, 50) as n",
         "select wamp.watch('item')",
     )
     component = await serve(expose=queries)
@@ -208,8 +209,8 @@ async def test_rows_that_were_sent_take_no_memory(
         assert len(component.live.evaluations) == calls
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0] - before
-        assert min(sizes) > octets
-        assert kept < 2 * octets
+        assert min(sizes) > byte_count
+        assert kept < 2 * byte_count
         # A difference is still no more than what differs.
         sizes.clear()
         database.execute("insert into item values (51, 'new')")

@@ -16,9 +16,9 @@ from pgwamp.access import Caller
 from pgwamp.database import committing, pooled
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import CallError, OutcomeUnknown
-from pgwamp.query.writes import SMALL_ROW_OCTETS
+from pgwamp.query.writes import SMALL_ROW_BYTES
 from pgwamp.session import Call
-from pgwamp.values.portable import most_octets
+from pgwamp.values.portable import most_bytes
 from tests.conftest import Database, Observe, Serve
 from tests.procedures.conftest import Start
 from tests.servers import CALLS
@@ -27,7 +27,7 @@ TOO_LARGE = "wamp.error.payload_size_exceeded"
 UNKNOWN = "pgwamp.error.transaction_resolution_unknown"
 MOST = 50_000
 LIMITS = {"max_bytes": MOST, "max_rows": 10}
-#: A text that JSON writes as six times as many octets; the other serializers as it is.
+#: A text that JSON writes as six times as many bytes; the other serializers as it is.
 CONTROLS = "\x01" * (MOST // 5)
 TABLES = (
     "create table item (id int primary key, name text, n int default 0)",
@@ -165,15 +165,15 @@ async def serve_growing(
     return await api(*GROWING, limits=LIMITS, expose={"procedures": [module]})
 
 
-def growing(name: str, octets: int) -> tuple[list[Any], dict[str, Any]]:
+def growing(name: str, byte_count: int) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call that answers about so much."""
     if name == "batch":
-        return [[{"procedure": "grown", "args": [octets]}]], {}
-    return [octets], {"format": "csv"} if name == "grow" else {}
+        return [[{"procedure": "grown", "args": [byte_count]}]], {}
+    return [byte_count], {"format": "csv"} if name == "grow" else {}
 
 
 @pytest.mark.parametrize("name", ["batch", "grow", "made"])
-async def test_an_answer_that_is_refused_by_a_few_octets_has_changed_nothing(
+async def test_an_answer_that_is_refused_by_a_few_bytes_has_changed_nothing(
     api: Start,
     database: Database,
     tmp_path: Path,
@@ -184,9 +184,9 @@ async def test_an_answer_that_is_refused_by_a_few_octets_has_changed_nothing(
     call = await serve_growing(api, tmp_path, prefix, monkeypatch)
     connection = await database.connect()
     refused = 0
-    for octets in range(MOST - 120, MOST + 3):
+    for byte_count in range(MOST - 120, MOST + 3):
         before = await connection.fetchval("select count(*) from item")
-        args, kwargs = growing(name, octets)
+        args, kwargs = growing(name, byte_count)
         try:
             await call(name, *args, **kwargs)
         except CallError as caught:
@@ -670,18 +670,18 @@ async def test_a_default_reads_who_calls(api: Start) -> None:
     assert await call("item.insert", {"id": 1}) == [{"id": 1, "who": "anonymous"}]
 
 
-#: Values of many types whose texts take so many octets, and whose answers take the most for them.
+#: Values of many types whose texts take so many bytes, and whose answers take the most for them.
 MOST_IN_A_MESSAGE = {
-    "text": "repeat(chr(1), {octets})",
-    "bytea": r"convert_to(repeat('x', {octets} / 2 - 1), 'UTF8')",
-    "int[]": "array_fill(1, array[{octets} / 2 - 1])",
-    "bool[]": "array_fill(true, array[{octets} / 2 - 1])",
-    "text[]": "array_fill(chr(1), array[{octets} / 2 - 1])",
-    "jsonb": "to_jsonb(array_fill(1, array[{octets} / 3 - 1]))",
-    "json": "concat('[', repeat('1,', {octets} / 2 - 2), '1]')::json",
+    "text": "repeat(chr(1), {bytes})",
+    "bytea": r"convert_to(repeat('x', {bytes} / 2 - 1), 'UTF8')",
+    "int[]": "array_fill(1, array[{bytes} / 2 - 1])",
+    "bool[]": "array_fill(true, array[{bytes} / 2 - 1])",
+    "text[]": "array_fill(chr(1), array[{bytes} / 2 - 1])",
+    "jsonb": "to_jsonb(array_fill(1, array[{bytes} / 3 - 1]))",
+    "json": "concat('[', repeat('1,', {bytes} / 2 - 2), '1]')::json",
     "int4multirange": "(select range_agg(int4range(2 * n, 2 * n + 1)) from "
-    "generate_series(1, {octets} / 12) as n)",
-    "numeric": "repeat('1', {octets})::numeric",
+    "generate_series(1, {bytes} / 12) as n)",
+    "numeric": "repeat('1', {bytes})::numeric",
 }
 
 
@@ -689,14 +689,14 @@ MOST_IN_A_MESSAGE = {
 async def test_the_answer_of_a_row_that_is_not_measured_is_never_too_large(
     api: Start, database: Database, kind: str
 ) -> None:
-    value = MOST_IN_A_MESSAGE[kind].format(octets=SMALL_ROW_OCTETS)
+    value = MOST_IN_A_MESSAGE[kind].format(byte_count=SMALL_ROW_BYTES)
     call = await api(
         f"create function made() returns {kind} language sql as $$ select {value} $$",
         f"create table item (id int, value {kind} default made())",
     )
-    fits = most_octets(await call("item.insert", {"id": 1}))
-    assert fits <= 16 * SMALL_ROW_OCTETS + 200
+    fits = most_bytes(await call("item.insert", {"id": 1}))
+    assert fits <= 16 * SMALL_ROW_BYTES + 200
     connection = await database.connect()
-    octets = await connection.fetchval("select octet_length(concat(value)) from item")
+    byte_count = await connection.fetchval("select octet_length(concat(value)) from item")
     await connection.close()
-    assert SMALL_ROW_OCTETS / 3 < octets <= SMALL_ROW_OCTETS
+    assert SMALL_ROW_BYTES / 3 < byte_count <= SMALL_ROW_BYTES

@@ -143,7 +143,7 @@ async def test_a_name_has_no_casts_without_end(api: Start) -> None:
     name = "id" + "::text" * 1500
     for arguments in ({"columns": [name]}, {"where": {name: 1}}, {"order": [name]}):
         error = await call.fails(INVALID, "plain.select", **arguments)
-        assert "a name of more than 1000 octets (limits.max_name)" in error.message
+        assert "a name of more than 1000 bytes (limits.max_name)" in error.message
         assert len(error.message) < 500
 
 

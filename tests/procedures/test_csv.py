@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgwamp.procedures.copying import write_lines
-from pgwamp.query.shape import PART_OCTETS, PART_VALUES
+from pgwamp.query.shape import PART_BYTES, PART_VALUES
 from tests.procedures.conftest import Api, Start
 
 INVALID = "wamp.error.invalid_argument"
@@ -213,7 +213,7 @@ async def test_csv_follows_the_rules_of_a_table_as_rows_do(api: Start) -> None:
         await call.fails("pgwamp.error.feature_not_supported", "copied.upsert", **rows)
 
 
-LONG = PART_OCTETS * 4
+LONG = PART_BYTES * 4
 LONG_TEXTS = {
     "plain": "x" * LONG,
     "quotes": '"' * LONG,
@@ -246,8 +246,8 @@ async def test_a_text_of_any_length_is_written_as_copy_writes_it(api: Start) -> 
 @pytest.mark.parametrize(
     ("record", "number", "breaks"),
     [
-        *(([text], 1, len(text) // PART_OCTETS) for text in LONG_TEXTS.values()),
-        (["x" * PART_OCTETS], 20, 19),
+        *(([text], 1, len(text) // PART_BYTES) for text in LONG_TEXTS.values()),
+        (["x" * PART_BYTES], 20, 19),
         (["1"] * 200, 500, 200 * 500 // PART_VALUES - 1),
     ],
     ids=[*LONG_TEXTS, "many long ones", "many short ones"],

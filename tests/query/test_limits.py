@@ -180,16 +180,16 @@ BOUNDS: dict[str, tuple[Callable[[Verbs, int], object], int, str]] = {
     "steps of one path": (
         lambda v, n: v.select(columns=["x:doc" + "->a" * n]), 3, "max_depth",
     ),
-    "octets of a column": (
+    "bytes of a column": (
         lambda v, n: v.select(columns=["doc->>" + "k" * n]), 57, "max_name",
     ),
-    "octets of a key of where": (
+    "bytes of a key of where": (
         lambda v, n: v.select(where={"doc->>" + "k" * n: ""}), 57, "max_name",
     ),
-    "octets of a term of order": (
+    "bytes of a term of order": (
         lambda v, n: v.select(order=["doc->>" + "k" * n]), 57, "max_name",
     ),
-    "octets beyond ASCII": (
+    "bytes beyond ASCII": (
         lambda v, n: v.select(columns=["x:doc->>" + "ä" * n]), 27, "max_name",
     ),
     "characters of a pattern": (
@@ -501,7 +501,7 @@ def test_shapes_of_conditions_that_always_hold_take_no_more_than_the_cache_may(
     assert taken < most
 
 
-def test_a_cache_holds_no_more_octets_than_it_may() -> None:
+def test_a_cache_holds_no_more_bytes_than_it_may() -> None:
     cache: Cache[int] = Cache(400)
     for number in range(1000):
         cache.put(number, number, 10)

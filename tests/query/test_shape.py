@@ -10,7 +10,7 @@ import pytest
 
 from pgwamp.errors import PayloadTooLarge, TooManyRows
 from pgwamp.query import shape
-from pgwamp.query.shape import PART_OCTETS, PART_VALUES, Related, Shape, rows_of
+from pgwamp.query.shape import PART_BYTES, PART_VALUES, Related, Shape, rows_of
 from pgwamp.values import float_from_text, loads
 
 ROWS, WIDTH = 500, 190
@@ -48,8 +48,8 @@ async def test_short_values_count_as_values(convert: Any) -> None:
     assert rows[-1]["a189"] == 1
 
 
-async def test_long_values_count_as_their_octets() -> None:
-    text = json.dumps("x" * PART_OCTETS)
+async def test_long_values_count_as_their_bytes() -> None:
+    text = json.dumps("x" * PART_BYTES)
     turns, _ = await breaks(Shape((("doc", loads),)), [{"doc": text}] * 20)
     assert turns >= 19
 

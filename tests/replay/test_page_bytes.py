@@ -16,7 +16,7 @@ from pgwamp.eventlog.position import START
 from pgwamp.replay import change as change_module
 from pgwamp.replay import pages as pages_module
 from pgwamp.values import portable as portable_module
-from pgwamp.values.portable import most_octets
+from pgwamp.values.portable import most_bytes
 from tests.conftest import Connect, Database, Serve
 from tests.replay.appending import inserted, until_logged
 from tests.replay.following import Follower
@@ -41,7 +41,7 @@ neutral = st.recursive(
 
 @given(neutral)
 def test_no_serializer_takes_more(value: Any) -> None:
-    most = most_octets(value)
+    most = most_bytes(value)
     assert len(cbor2.dumps(value)) <= most
     assert len(msgpack.packb(value)) <= most
     text = json.dumps(value, ensure_ascii=False, default=lambda raw: "\0" + _base64(raw))
@@ -50,16 +50,16 @@ def test_no_serializer_takes_more(value: Any) -> None:
 
 def test_short_texts_are_measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    octets = portable_module._octets_in_json
+    byte_count = portable_module._bytes_in_json
 
     def measure(text: str) -> int:
         written.append(text)
-        return octets(text)
+        return byte_count(text)
 
-    monkeypatch.setattr(portable_module, "_octets_in_json", measure)
-    alone = sum(most_octets(text) for text in ("k€", '"'))
+    monkeypatch.setattr(portable_module, "_bytes_in_json", measure)
+    alone = sum(most_bytes(text) for text in ("k€", '"'))
     written.clear()
-    assert most_octets([{"k€": '"'}] * 1_000) == 9 + 1_000 * (2 + 9 + 4 + alone)
+    assert most_bytes([{"k€": '"'}] * 1_000) == 9 + 1_000 * (2 + 9 + 4 + alone)
     assert len(written) == 1
 
 
@@ -160,9 +160,9 @@ async def test_a_large_event_is_weighed_once_however_many_follow(
     weighed: list[int] = []
 
     def weigh(value: Any) -> int:
-        octets = most_octets(value)
-        weighed.append(octets)
-        return octets
+        byte_count = most_bytes(value)
+        weighed.append(byte_count)
+        return byte_count
 
     database.execute(*ITEM)
     await serve()
@@ -175,7 +175,7 @@ async def test_a_large_event_is_weighed_once_however_many_follow(
         for follower in followers:
             await follower.keys(number)
     for module in (change_module, pages_module):
-        monkeypatch.setattr(module, "most_octets", weigh)
+        monkeypatch.setattr(module, "most_bytes", weigh)
     numbers = "array(select 0.5::float8 from generate_series(1, 30000))"
     database.execute(f"insert into item values (3, null, null, {numbers})")
     for follower in followers:
@@ -186,10 +186,10 @@ async def test_a_large_event_is_weighed_once_however_many_follow(
 
 async def test_options_of_events_count_to_a_page(database: Database) -> None:
     options = {"eligible_authid": ["someone"] * 10_000}
-    octets = len(json.dumps(options))
+    byte_count = len(json.dumps(options))
     database.execute(*ITEM, *(inserted(number, options=options) for number in range(8)))
     connection = await database.connect()
-    page = await read_page(connection, START, 200, max_bytes=3 * octets)
+    page = await read_page(connection, START, 200, max_bytes=3 * byte_count)
     assert len([event for event in page.events if event.is_of_interest]) == 3
     assert page.more
     await connection.close()

@@ -13,7 +13,7 @@ from pgwamp.component import Component
 from pgwamp.replay import feed as feed_module
 from pgwamp.replay import patience as patience_module
 from pgwamp.replay.feed import UNSENT_PAGES
-from pgwamp.replay.follow import SMALL_OCTETS
+from pgwamp.replay.follow import SMALL_BYTES
 from pgwamp.shares import Shares
 from tests.conftest import Database
 from tests.replay.appending import LOGGED, inserted
@@ -25,7 +25,7 @@ ITEM = ("create table item (id int primary key)", "select wamp.watch('item')")
 
 def large(number: int) -> dict[str, Any]:
     """The body of an event that is only taken with a place."""
-    return {"key": {"id": number}, "new": {"id": number, "text": "x" * SMALL_OCTETS}}
+    return {"key": {"id": number}, "new": {"id": number, "text": "x" * SMALL_BYTES}}
 
 
 class SlowRouter:

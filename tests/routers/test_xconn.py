@@ -154,7 +154,7 @@ async def test_check_tells_everything_that_it_lacks_and_the_start_goes_on(
     assert not any("progressive" in line for line in answers.check), "it does, unannounced"
     # Measured by check alone.
     (size, callers) = (line for line in answers.check if line not in answers.logged)
-    assert "the router takes messages of about 4194304 octets only" in size
+    assert "the router takes messages of about 4194304 bytes only" in size
     assert "every caller can interrupt all others: choose another router" in callers
 
 

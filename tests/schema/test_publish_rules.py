@@ -126,7 +126,7 @@ def test_a_payload_that_no_message_holds_is_refused(wamp_database: Database) -> 
     wamp_database.query(call, 14_999_994)
     error = refused(wamp_database, call, 14_999_995)
 
-    assert "15000001 octets as JSON, more than the 15000000" in (error.diag.message_primary or "")
+    assert "15000001 bytes as JSON, more than the 15000000" in (error.diag.message_primary or "")
     assert error.pgcode == "54000"
 
 

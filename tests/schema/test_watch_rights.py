@@ -236,7 +236,7 @@ def test_plans_tell_a_stranger_nothing_that_they_may_not_read(
     with suppress(psycopg2.Error):
         query(guest, statement)
     assert any("parse tree" in notice for notice in printed), "of the statement itself"
-    # Constants are printed as signed numbers of octets.
+    # Constants are printed as signed numbers of bytes.
     texts = [
         notice + "".join(chr(int(number) % 256) for number in re.findall(r"-?\d+", notice))
         for notice in printed

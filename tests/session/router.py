@@ -23,7 +23,7 @@ class FakeRouter:
     :ivar hello: answers a HELLO, instead of WELCOME.
     :ivar replies: answers by message type, instead of what is usual.
     :ivar frames: what came in frames of other types than messages, as type and content.
-    :param accepts: octets of a message, of which it takes the next power of two.
+    :param accepts: bytes of a message, of which it takes the next power of two.
     """
 
     def __init__(self, accepts: int = 2**24) -> None:

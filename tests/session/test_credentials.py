@@ -48,7 +48,7 @@ def of_crossbar(node: Router, seed: str) -> bytes:
 
 
 FORMS = {
-    "32 octets": lambda _: SEED,
+    "32 bytes": lambda _: SEED,
     "hex": lambda _: SEED.hex().encode(),
     "hex, with a line break": lambda _: SEED.hex().upper().encode() + b"\n",
     "Crossbar's key.priv": lambda node: of_crossbar(node, SEED.hex()),

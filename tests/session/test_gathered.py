@@ -14,7 +14,7 @@ from pgwamp.procedures.fitting import fitting_parts, require_fitting
 from pgwamp.session import Call, Gathered, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.values import portable
-from pgwamp.values.portable import PART_CHARACTERS, PART_VALUES, measured_parts, most_octets
+from pgwamp.values.portable import PART_CHARACTERS, PART_VALUES, measured_parts, most_bytes
 
 CURE = "ask for less"
 CONTROLS = "\x01" * (5 * PART_CHARACTERS)
@@ -82,7 +82,7 @@ async def test_a_small_answer_is_measured_without_a_break(
 async def test_an_answer_that_is_too_large_is_measured_no_further() -> None:
     endless: list[Any] = []
     endless += [endless, endless]
-    with pytest.raises(PayloadTooLarge, match="more than the 1000000 octets"):
+    with pytest.raises(PayloadTooLarge, match="more than the 1000000 bytes"):
         await require_fitting(call(10**6), endless)
     with pytest.raises(PayloadTooLarge, match="200000 values"):
         await Gathered(call(10**9), LimitSettings(), CURE).add(endless)
@@ -92,24 +92,24 @@ def test_no_part_takes_longer_than_some_values_or_characters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
-    octets = portable._octets_in_json
+    byte_count = portable._bytes_in_json
 
     def measure(text: str) -> int:
         taken.append(len(text))
-        return octets(text)
+        return byte_count(text)
 
-    monkeypatch.setattr(portable, "_octets_in_json", measure)
+    monkeypatch.setattr(portable, "_bytes_in_json", measure)
     for answer, parts in LARGE.values():
         value = dict(answer.kwargs) if isinstance(answer, Result) else answer
         found = list(measured_parts(value))
         assert len(found) >= parts
-        assert sum(octets for _, octets in found) == most_octets(value)
+        assert sum(byte_count for _, byte_count in found) == most_bytes(value)
     assert max(taken) <= max(PART_CHARACTERS, 100 * PART_VALUES)
 
 
 async def test_rows_are_sent_in_messages_that_fit() -> None:
     rows = [{"text": "x" * 300}] * 10
-    size = most_octets(rows[0])
+    size = most_bytes(rows[0])
     parts = [list(part) async for part in fitting_parts(call(3 * size), rows)]
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     assert [row for part in parts for row in part] == rows

@@ -346,7 +346,7 @@ async def test_a_generator_left_early_is_closed_before_the_answer(
 
 @pytest.mark.parametrize(
     ("item", "told"),
-    [("x" * 6000, "octets that a message holds"), ([1] * 120_000, "200000 values")],
+    [("x" * 6000, "bytes that a message holds"), ([1] * 120_000, "200000 values")],
 )
 async def test_a_list_of_results_is_no_larger_than_one_result(
     callee: Callee, connect: Connect, prefix: str, item: Any, told: str

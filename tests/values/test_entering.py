@@ -248,7 +248,7 @@ def test_a_control_character_of_json_counts_as_the_six_that_it_becomes(within: s
     assert place_of_refusal(JSONB, wrapped("ä" + "\x01" * 99, MOST_WRITTEN // 1000)) == "x"
 
 
-def test_octets_within_an_array_count_as_hex_digits() -> None:
+def test_bytes_within_an_array_count_as_hex_digits() -> None:
     assert bound(array(BYTEA), [b"x" * (MOST_WRITTEN // 2 - 2)])
     assert place_of_refusal(array(BYTEA), [b"", b"x" * (MOST_WRITTEN // 2)]) == "x[1]"
 

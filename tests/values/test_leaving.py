@@ -26,7 +26,7 @@ from pgwamp.values import (
     text_converter,
 )
 from pgwamp.values.outgoing import (
-    MOST_CONVERTED_OCTETS,
+    MOST_CONVERTED_BYTES,
     range_from_text,
     require_convertible,
 )
@@ -81,9 +81,9 @@ def test_the_ends_of_a_range_are_the_texts_that_were_stored(
 
 
 def test_a_converted_value_has_a_largest_size() -> None:
-    text = '["' + "a" * (MOST_CONVERTED_OCTETS - 20) + '",)'
+    text = '["' + "a" * (MOST_CONVERTED_BYTES - 20) + '",)'
     assert reader(WORDS)(text)["upper"] is None
-    with pytest.raises(PayloadTooLarge, match="octets"):
+    with pytest.raises(PayloadTooLarge, match="bytes"):
         reader(WORDS)(text + " " * 40)
 
 
@@ -296,12 +296,12 @@ def test_a_value_that_is_converted_has_at_most_two_million_quotes() -> None:
 
 
 def test_long_documents_are_not_read_twice() -> None:
-    long = "a" * MOST_CONVERTED_OCTETS
+    long = "a" * MOST_CONVERTED_BYTES
     assert loads(json.dumps([long])) == [long]
     for last in ("1e999", '"\\ud800"'):
-        with pytest.raises(PayloadTooLarge, match="octets"):
+        with pytest.raises(PayloadTooLarge, match="bytes"):
             loads(f'["{long}",{last}]')
-    with pytest.raises(PayloadTooLarge, match="octets"):
+    with pytest.raises(PayloadTooLarge, match="bytes"):
         array_of_json(json.dumps([json.dumps(long)]))
 
 

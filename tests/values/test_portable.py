@@ -21,7 +21,7 @@ from pgwamp.values.portable import (
     check_arguments,
     find_foreign,
     is_carried,
-    most_octets,
+    most_bytes,
     portable_text,
 )
 
@@ -255,7 +255,7 @@ def test_arguments_are_portable_where_results_are(value: Any) -> None:
 @given(value=_mostly_neutral)
 def test_a_message_is_never_larger_than_its_value_takes_at_most(value: Any) -> None:
     if find_foreign(value) is None:
-        most = most_octets(value)
+        most = most_bytes(value)
         for name in ("json", "msgpack", "cbor"):
             assert len(CODECS[name]().serialize(value)) <= most
 
@@ -274,7 +274,7 @@ def test_measuring_ends_where_a_value_is_too_large() -> None:
     assert 1000 < size.values <= 1002
     size = Size()
     size.add([["ž" * 300] * 100] * 5, 1000, 1000)
-    assert size.octets == 1200
+    assert size.byte_count == 1200
 
 
 @given(text=st.text(st.characters()))
@@ -289,7 +289,7 @@ def test_any_text_can_be_made_portable(text: str) -> None:
     [{"a": "x" * 999_999 + "😀"}, {"x" * 999_999 + "😀": 1}, {"a": [{"b": {"x" * 10**6: 1}}]}],
     ids=["value", "key", "key within"],
 )
-def test_the_octets_of_arguments_are_those_of_the_memory_they_take(
+def test_the_bytes_of_arguments_are_those_of_the_memory_they_take(
     arguments: dict[str, Any],
 ) -> None:
     wide = "😀" in repr(arguments)

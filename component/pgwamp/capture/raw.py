@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: Octets of the texts of a row up to which they come with it (``sql/rows.sql``).
+#: Bytes of the texts of a row up to which they come with it (``sql/rows.sql``).
 SHORT_TEXTS = 16_384
 #: Operations that say something of a table, and change no row of it.
 CONTROL = frozenset("wlxf")
@@ -29,7 +29,7 @@ class RawRow:
         one of :data:`CONTROL`; ``-`` of a row that was forgotten.
     :ivar old: text of the record before; None if there is none, or if it is long.
     :ivar new: text of the record after; likewise. Of other operations JSON.
-    :ivar size: octets of both.
+    :ivar size: bytes of both.
     :ivar at_row: partition and row, to read long texts.
     :ivar stamp: a hash of the columns, where no event trigger tells that they have changed.
     """

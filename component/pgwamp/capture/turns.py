@@ -9,7 +9,7 @@ import asyncpg
 from pgwamp.capture.signal import Signal
 
 PARTITIONS = 3
-#: Octets of a partition after which the next one is written.
+#: Bytes of a partition after which the next one is written.
 FULL_BYTES = 64 * 1024 * 1024
 # Of a table without rows, its TOAST table still has a size.
 _SIZE = """

@@ -56,7 +56,7 @@ expression (member, owner, class, id, tree, is_default, reads) as (
     from member as m join pg_partitioned_table as p on p.partrelid = m.id
 ),
 sized as (
-    select *, sum(octet_length(tree)) over (partition by owner order by member, class, id) as octets
+    select *, sum(octet_length(tree)) over (partition by owner order by member, class, id) as bytes
     from expression
 ),
 harmless as materialized (
@@ -76,7 +76,7 @@ judged as materialized (
     from sized as e
     -- To look through very many takes long: those of an owner beyond some megabytes count as code.
     where octet_length(e.tree) > 100000
-        or e.octets > 5000000
+        or e.bytes > 5000000
         or e.tree ~ '{JSON(CONSTRUCTOREXPR|EXPR)'
         or exists (
             select from regexp_matches(e.tree, ':(?:funcid|opfuncid) (\d+)', 'g') as found

@@ -56,7 +56,7 @@ select
             'has_default', a.atthasdef or a.attidentity <> '',
             'generated', a.attgenerated <> '' or a.attidentity = 'a',
             'comment', substring(d.description, 1, 5000),
-            -- Others tell texts apart as their octets do.
+            -- Others tell texts apart as their bytes do.
             'collation', (
                 select format('%I.%I', s.nspname, l.collname)
                 from pg_collation as l

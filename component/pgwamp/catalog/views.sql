@@ -28,7 +28,7 @@ sized as (
     select
         r.ev_class as oid,
         r.ev_action,
-        sum(octet_length(r.ev_action::text)) over (order by r.ev_class) as octets
+        sum(octet_length(r.ev_action::text)) over (order by r.ev_class) as bytes
     from pg_rewrite as r
     join view as v on v.oid = r.ev_class
     where r.rulename = '_RETURN'
@@ -48,5 +48,5 @@ standing as (
 )
 select v.oid::bigint as oid, s.ev_action::text as rule, coalesce(b.below, '{}') as below
 from view as v
-left join sized as s on s.oid = v.oid and s.octets <= 50000000
+left join sized as s on s.oid = v.oid and s.bytes <= 50000000
 left join standing as b on b.oid = v.oid

@@ -12,7 +12,7 @@ from pgwamp.settings import Settings
 
 #: Topics of watched tables that are tried.
 MOST_TOPICS = 50
-#: Sizes are looked for between these, in octets, when the router does not take the largest.
+#: Sizes are looked for between these, in bytes, when the router does not take the largest.
 SMALLEST_MESSAGE = 65_536
 
 
@@ -156,11 +156,11 @@ async def _check_size(settings: Settings, link: Link) -> list[Finding]:
     return [_too_small(size, most)]
 
 
-async def _accepts(settings: Settings, octets: int) -> bool:
+async def _accepts(settings: Settings, byte_count: int) -> bool:
     link = _link(settings, patience=30.0)
     try:
         await link.start()
-        return await Rights(link, settings.expose.prefix).accepts(octets)
+        return await Rights(link, settings.expose.prefix).accepts(byte_count)
     finally:
         await link.stop()
 
@@ -168,7 +168,7 @@ async def _accepts(settings: Settings, octets: int) -> bool:
 def _too_small(accepted: int, most: int) -> Finding:
     return Finding(
         "router",
-        f"the router takes messages of about {accepted} octets only, and limits.max_bytes is "
+        f"the router takes messages of about {accepted} bytes only, and limits.max_bytes is "
         f"{most}: larger answers fail, and larger events lose their values; raise max_message_size "
         "in the router's configuration, or lower limits.max_bytes",
     )

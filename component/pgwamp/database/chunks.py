@@ -12,7 +12,7 @@ from pgwamp.database.pools import Connection
 #: Rows of a chunk at most. The first has one: the size of each tells how many the next one takes,
 #: at most twice as many, so that few large rows come together.
 _MOST_ROWS = 1000
-#: Octets of text that a chunk should have.
+#: Bytes of text that a chunk should have.
 _CHUNK = 128 * 1024
 
 
@@ -35,13 +35,13 @@ async def fetch_chunks(
             sent = True
         if len(records) < size:
             return
-        # At least one octet for a value: rows of numbers have a size too.
-        octets = sum(
+        # At least one byte for a value: rows of numbers have a size too.
+        byte_count = sum(
             len(value) if isinstance(value, str | bytes) else 8
             for record in records
             for value in record.values()
         )
-        size = max(1, min(_MOST_ROWS, 2 * size, _CHUNK * len(records) // max(octets, 1)))
+        size = max(1, min(_MOST_ROWS, 2 * size, _CHUNK * len(records) // max(byte_count, 1)))
 
 
 async def fetch_texts(

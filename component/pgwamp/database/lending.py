@@ -114,7 +114,7 @@ class Lender:
         if not prelude and (pooled or not left):
             return not connection.is_closed()
         # The function of access.before may say anything.
-        connection.meter.allow(self._terms.bound.octets)
+        connection.meter.allow(self._terms.bound.byte_count)
         try:
             if pooled:
                 await connection.execute(prelude)

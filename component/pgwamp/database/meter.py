@@ -2,7 +2,7 @@
 
 asyncpg holds a whole result before it hands it over, however large it is: a thousand rows may have
 a thousand megabytes. No statement can be asked beforehand how large its answer will be, so the
-octets are counted where they come in, and a connection whose answer is too large is closed.
+bytes are counted where they come in, and a connection whose answer is too large is closed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pgwamp.errors import PayloadTooLarge
 
-#: Octets that a statement may answer beside what is twice the limit of a message: bytea travels as
+#: Bytes that a statement may answer beside what is twice the limit of a message: bytea travels as
 #: hex, and rows have heads.
 MARGIN = 64 * 1024
 Error = TypeVar("Error", bound=BaseException)
@@ -32,9 +32,9 @@ class Meter(asyncio.Protocol):
         self.exceeded = False
         transport.set_protocol(self)
 
-    def allow(self, octets: int | None) -> None:
-        """Let so many octets come from now on; None is without bounds."""
-        self._left = octets
+    def allow(self, byte_count: int | None) -> None:
+        """Let so many bytes come from now on; None is without bounds."""
+        self._left = byte_count
 
     def data_received(self, data: bytes) -> None:
         """Count, and hand over."""
@@ -73,8 +73,8 @@ class AnswerBound:
     max_bytes: int
 
     @property
-    def octets(self) -> int:
-        """Octets of an answer at most."""
+    def byte_count(self) -> int:
+        """Bytes of an answer at most."""
         return 2 * self.max_bytes + MARGIN
 
     def explained(self, meter: Meter, error: Error) -> Error | PayloadTooLarge:

@@ -37,7 +37,7 @@ log = logs.get(__name__)
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
 OWN_CONNECTIONS, OWN_RESERVE = 4, 2
 
-#: Statements that a connection keeps prepared, and octets of one: a caller may send any number of
+#: Statements that a connection keeps prepared, and bytes of one: a caller may send any number of
 #: shapes, and the server holds about ten times the text of each.
 PREPARED, PREPARED_BYTES = 150, 8_192
 
@@ -246,7 +246,7 @@ class Pools:
             connection, meter = loan.connection, loan.connection.meter
             try:
                 connection.soil(leaves)
-                meter.allow(self._bound.octets)
+                meter.allow(self._bound.byte_count)
                 yield connection
             except CONNECTION_ERRORS as error:
                 raise self._bound.explained(meter, error) from None
@@ -284,7 +284,7 @@ class Pools:
                 with connection.nesting():
                     yield loan.proxy
                 # Deferred triggers run now, and may say anything.
-                meter.allow(self._bound.octets)
+                meter.allow(self._bound.byte_count)
                 await (commit_write if writes else commit)(connection, pooled=pooled)
                 # From here on nothing waits, so that no cancel hides what is committed.
                 connection.settle(leaves)
@@ -301,14 +301,14 @@ class Pools:
                 await loan.give_back(decided=writes)
 
     @contextmanager
-    def measured(self, connection: Connection, octets: int | None = None) -> Iterator[None]:
+    def measured(self, connection: Connection, byte_count: int | None = None) -> Iterator[None]:
         """Let one statement answer no more than a message could hold.
 
-        :param octets: so many, and not as a message.
+        :param byte_count: so many, and not as a message.
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
         meter = cast(PooledConnection, connection).meter
-        meter.allow(octets or self._bound.octets)
+        meter.allow(byte_count or self._bound.byte_count)
         try:
             yield
         except CONNECTION_ERRORS as error:

@@ -346,14 +346,14 @@ class Database:
         return fetch_chunks(connection, sql, parameters, self._pools.measured)
 
     def measured(
-        self, connection: Connection, octets: int | None = None
+        self, connection: Connection, byte_count: int | None = None
     ) -> AbstractContextManager[None]:
         """Let one statement of a transaction answer no more than a message could hold.
 
-        :param octets: so many, and not as a message.
+        :param byte_count: so many, and not as a message.
         :raises PayloadTooLarge: it answered more; the connection is closed.
         """
-        return self._pools.measured(connection, octets)
+        return self._pools.measured(connection, byte_count)
 
     @asynccontextmanager
     async def preparing(self, role: Role | None, lock_seconds: float) -> AsyncIterator[Connection]:

@@ -20,9 +20,9 @@ from pgwamp.values import loads
 from pgwamp.values.portable import Size
 
 log = logs.get(__name__)
-#: Octets of records that are read without a break: of short numbers, they take some milliseconds.
-PART_OCTETS = 50_000
-#: Octets of the texts of a change of which values are told.
+#: Bytes of records that are read without a break: of short numbers, they take some milliseconds.
+PART_BYTES = 50_000
+#: Bytes of the texts of a change of which values are told.
 LARGEST = 16 * 1024 * 1024
 #: Characters of the body of an event.
 MOST_BODY = 2 * LARGEST
@@ -71,18 +71,18 @@ class Entries:
             assert making is not None
             evaluated = await self._evaluated(making, [read[number] for number in numbers])
             for number, one in zip(numbers, evaluated, strict=True):
-                if one.row.size > PART_OCTETS:
+                if one.row.size > PART_BYTES:
                     # Calls go on meanwhile.
                     found[number] = await asyncio.to_thread(self._made, making, one)
                 else:
                     found[number] = self._made(making, one)
-        left, result = PART_OCTETS, []
+        left, result = PART_BYTES, []
         for number in sorted(found):
             result += found[number]
             left -= read[number].row.size + 100
             if left < 0:
                 await asyncio.sleep(0)
-                left = PART_OCTETS
+                left = PART_BYTES
         return result
 
     def of_partitions(self, row: RawRow, gone: Sequence[str], come: Sequence[str]) -> list[Entry]:
@@ -102,7 +102,7 @@ class Entries:
         texts = await self._long.texts(change)
         rows: list[Row | None] = []
         for text in texts:
-            if text is not None and len(text) > PART_OCTETS:
+            if text is not None and len(text) > PART_BYTES:
                 rows.append(await asyncio.to_thread(self._row, change, columns, text))
             else:
                 rows.append(None if text is None else self._row(change, columns, text))

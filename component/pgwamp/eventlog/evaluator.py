@@ -22,7 +22,7 @@ from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 
 #: Rows of one evaluation, and seconds that it may take.
 MOST_ROWS, SECONDS = 500, 5.0
-#: Characters of the texts of one evaluation: written as JSON they can take six times as many octets
+#: Characters of the texts of one evaluation: written as JSON they can take six times as many bytes
 #: some times over, and they are written on the event loop.
 MOST_CHARACTERS = 500_000
 #: Seconds that the session has to begin a transaction before another one is opened.

@@ -27,15 +27,15 @@ _LEFT_OUT: Mapping[str, Any] = {
 }
 
 
-#: Octets that the names of members may take in one value: text of composites does not have them.
-MOST_NAME_OCTETS = 16_000_000
-#: Types of a table and their attributes, as in ``wamp.layout``. As a name has at most 63 octets,
+#: Bytes that the names of members may take in one value: text of composites does not have them.
+MOST_NAME_BYTES = 16_000_000
+#: Types of a table and their attributes, as in ``wamp.layout``. As a name has at most 63 bytes,
 #: this bounds the text, too.
 MOST_ATTRIBUTES = 20_000
 
 
 def _longest_name(kind: Type) -> int:
-    """Octets in JSON of the longest name of a member, of this type or within it."""
+    """Bytes in JSON of the longest name of a member, of this type or within it."""
     within = [member for _, member in kind.fields]
     if kind.element is not None:
         within.append(kind.element)
@@ -59,7 +59,7 @@ class Columns:
 
     @cached_property
     def _factors(self) -> Sequence[int]:
-        """Octets that each value of a column may take beside its text: names of its members."""
+        """Bytes that each value of a column may take beside its text: names of its members."""
         return [_longest_name(kind) for kind in self.types]
 
     def value(self, place: int, text: str) -> Any:
@@ -69,7 +69,7 @@ class Columns:
         :raises ValueError: the text is not one of this type.
         """
         parts = text.count(",")
-        if parts > MOST_PARTS or parts * self._factors[place] > MOST_NAME_OCTETS:
+        if parts > MOST_PARTS or parts * self._factors[place] > MOST_NAME_BYTES:
             raise PayloadTooLarge("a value has too many parts")
         return self.readers[place](text)
 

@@ -13,7 +13,7 @@ from pgwamp.eventlog.position import Position
 _PAGE = (files("pgwamp.eventlog") / "sql" / "page.sql").read_text(encoding="utf-8")
 _OF_ALL = _PAGE.replace("{whose}", "")
 _OF_ONE = _PAGE.replace("{whose}", "and relation = $6::bigint::oid::regclass")
-#: Octets of values, options and topics that a page has, unless its first event alone has more.
+#: Bytes of values, options and topics that a page has, unless its first event alone has more.
 PAGE_BYTES = 2_000_000
 
 
@@ -37,7 +37,7 @@ class LoggedEvent:
     :ivar options: JSON of the options of a publish; None if there are none.
     :ivar body: JSON of the values, as they travel; None if they are larger than asked for.
     :ivar head: the first characters of a body that is larger than asked for; it begins with a key.
-    :ivar size: octets of the body, the options and the topic.
+    :ivar size: bytes of the body, the options and the topic.
     :ivar silent: whether it is for those who read the log, and for no topic.
     :ivar batched: whether several may travel in one message.
     """
@@ -89,8 +89,8 @@ async def read_page(
 
     :param limit: events at most.
     :param relation: oid of a watched table.
-    :param max_bytes: octets of events at most, but for those of the first one.
-    :param largest: octets of one event at most; beyond, only the head of its values is read.
+    :param max_bytes: bytes of events at most, but for those of the first one.
+    :param largest: bytes of one event at most; beyond, only the head of its values is read.
     :raises CursorExpired: the event at the position was removed, or is another one.
     """
     arguments: tuple[Any, ...] = (after.number, after.mark, limit, max_bytes, largest)

@@ -10,7 +10,7 @@ from pgwamp.capture import Capture, RawRow
 from pgwamp.eventlog.subjects import Subjects
 from pgwamp.values import rearranged
 
-#: Octets of the texts of a change of which not even the key is read.
+#: Bytes of the texts of a change of which not even the key is read.
 LONGEST = 64 * 1024 * 1024
 #: Characters of a text that has no name: it depends on the text alone, or equal ones would differ.
 SHORT = 4096

@@ -20,9 +20,9 @@ _PART = re.compile(r"\{([^{}]+)\}|([^{}]+)")
 _PLAIN = re.compile(r"[A-Za-z0-9_~!*'()-]+", re.ASCII)
 #: Characters of a value that its part of a topic has at most.
 _TOPIC_CHARACTERS = 200
-#: Octets of a column that says who is eligible: two of them are as long as options of wamp.publish
+#: Bytes of a column that says who is eligible: two of them are as long as options of wamp.publish
 #: may be. Every reader of the log reads the names of every event.
-MOST_ELIGIBLE_OCTETS = 50_000
+MOST_ELIGIBLE_BYTES = 50_000
 _NAMES = {"i": "insert", "u": "update", "d": "delete", "t": "truncate"}
 #: What reading a value may raise. No row may stop the others: it is told without its values.
 UNREADABLE = (
@@ -234,7 +234,7 @@ class Making:
         if self._is_misfit or not self._eligible:
             return False
         texts = (row.text(column) or "" for column in self._eligible.values())
-        return any(len(text.encode()) > MOST_ELIGIBLE_OCTETS for text in texts)
+        return any(len(text.encode()) > MOST_ELIGIBLE_BYTES for text in texts)
 
 
 def _uri_part(row: Row, column: str) -> str:

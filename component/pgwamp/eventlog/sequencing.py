@@ -30,12 +30,12 @@ from pgwamp.eventlog.state import FIRST, Base, Entry, State, Taken
 from pgwamp.eventlog.subjects import Subjects
 from pgwamp.eventlog.transactions import LargeTransaction, Placed, ordered, segments
 
-#: Raw rows of a look at most, and octets of their texts; beyond, they are streamed.
-MOST_ROWS, MOST_OCTETS = 2_000, 16_000_000
+#: Raw rows of a look at most, and bytes of their texts; beyond, they are streamed.
+MOST_ROWS, MOST_BYTES = 2_000, 16_000_000
 #: Rows that are ordered on the event loop; more are ordered in a thread beside it.
 MOST_ON_LOOP = 100
-#: Changes that become events at once, and octets of their texts.
-AT_ONCE, OCTETS_AT_ONCE = 500, 1_000_000
+#: Changes that become events at once, and bytes of their texts.
+AT_ONCE, BYTES_AT_ONCE = 500, 1_000_000
 #: Seconds between looks while there is something each time, and while there is nothing.
 FOUND_PAUSE, SHORT_PAUSE, LONG_PAUSE = 0.001, 0.002, 0.02
 #: Seconds without anything new until the sequencer falls asleep, and that it sleeps at most.
@@ -107,7 +107,7 @@ class Sequencing:
             # Nothing to store: the next look begins at the same snapshot, or at this one.
             self.state.taken = Taken(look.snapshot)
             return 0
-        if len(look.rows) >= MOST_ROWS or sum(row.size for row in look.rows) > MOST_OCTETS:
+        if len(look.rows) >= MOST_ROWS or sum(row.size for row in look.rows) > MOST_BYTES:
             await self.state.store(Taken(seen, look.snapshot), ())
             return await self._stream()
         await self._take_whole(look)
@@ -144,7 +144,7 @@ class Sequencing:
         """Take what a look was too small for, or what another sequencer has begun to."""
         begin = self.state.taken
         assert begin.taking is not None
-        number, octets, changes, here = 0, 0, list[RawRow](), begin
+        number, byte_count, changes, here = 0, 0, list[RawRow](), begin
         entries, has_control = list[Entry](), False
         async with aclosing(self._changes(begin)) as found:
             async for change, after in found:
@@ -156,13 +156,13 @@ class Sequencing:
                     changes, has_control = [], True
                 else:
                     changes.append(change)
-                    octets += change.size
+                    byte_count += change.size
                 here = after
-                if len(entries) + len(changes) >= AT_ONCE or octets >= OCTETS_AT_ONCE:
+                if len(entries) + len(changes) >= AT_ONCE or byte_count >= BYTES_AT_ONCE:
                     entries += await self.entries.of(changes)
                     store = self._store_with_control if has_control else self._store
                     await store(here, entries)
-                    octets, changes, entries, has_control = 0, [], [], False
+                    byte_count, changes, entries, has_control = 0, [], [], False
         entries += await self.entries.of(changes)
         store = self._store_with_control if has_control else self._store
         await store(Taken(begin.taking), entries)
@@ -219,7 +219,7 @@ class Sequencing:
         Or what tells of the columns of the first row that says that its table has others by now.
         """
         found: list[RawRow] = []
-        octets = 0
+        byte_count = 0
         for row in rows:
             if row.op in CONTROL:
                 return found, row
@@ -228,8 +228,8 @@ class Sequencing:
                 for control in await self._subjects.outdated([row]):
                     return found, control
             found.append(await self._long.named(await self._complete(row)))
-            octets += found[-1].size
-            if octets >= OCTETS_AT_ONCE:
+            byte_count += found[-1].size
+            if byte_count >= BYTES_AT_ONCE:
                 break
         return found, None
 

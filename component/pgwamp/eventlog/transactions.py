@@ -18,8 +18,8 @@ from pgwamp.eventlog.earlier import Earlier
 from pgwamp.eventlog.order import Records, in_order, keys_of
 from pgwamp.eventlog.statements import together
 
-#: Rows of a transaction that are ordered at once, and octets of their texts.
-MOST_ROWS, MOST_OCTETS = 5_000, 8_000_000
+#: Rows of a transaction that are ordered at once, and bytes of their texts.
+MOST_ROWS, MOST_BYTES = 5_000, 8_000_000
 #: Rows that nothing before or after them goes across.
 _BARRIERS = frozenset({*CONTROL, "t", "I", "U", "D"})
 #: A change, and place and number of the last raw row before all that it depends on.
@@ -110,7 +110,7 @@ class LargeTransaction:
         self._records = records
         self._base = self.last = base
         self._unit: list[RawRow] = []
-        self._octets = 0
+        self._byte_count = 0
         self._before: RawRow | None = None
         #: Of the unit: the last row of the client's own statements, how many rows there are up to
         #: it, and relations and operations of these statements.
@@ -164,7 +164,7 @@ class LargeTransaction:
             self._earlier, self._base = None, (self._outer.place, self._outer.number)
         if self._earlier is not None:
             self._earlier.begin_unit()
-        self._octets = sum(map(_octets, self._unit))
+        self._byte_count = sum(map(_byte_count, self._unit))
         self._outer, self._closed, self._kinds = None, 0, set()
         self._is_told, self._changed = False, {}
         return found
@@ -189,8 +189,8 @@ class LargeTransaction:
         if self._is_told:
             return [*self._tell(row, self._before)]
         self._unit.append(row)
-        self._octets += _octets(row)
-        if len(self._unit) <= MOST_ROWS and self._octets <= MOST_OCTETS:
+        self._byte_count += _byte_count(row)
+        if len(self._unit) <= MOST_ROWS and self._byte_count <= MOST_BYTES:
             return []
         # Too many to wait for the end of the unit.
         waiting, self._unit, self._is_told = self._unit, [], True
@@ -233,6 +233,6 @@ def _is_barrier(before: RawRow, row: RawRow) -> bool:
     return before.op in _BARRIERS or row.op in _BARRIERS
 
 
-def _octets(row: RawRow) -> int:
-    """The octets of a row that are held: names stand for texts that have not come with it."""
+def _byte_count(row: RawRow) -> int:
+    """The bytes of a row that are held: names stand for texts that have not come with it."""
     return row.size if row.size <= SHORT_TEXTS or row.op not in "iud" else 0

@@ -59,7 +59,7 @@ class Window:
         waiting = [event]
         while waiting:
             await self._space.acquire()
-            # And only so many octets: the transport keeps what the router does not take.
+            # And only so many bytes: the transport keeps what the router does not take.
             await self._link.session.room.wait()
             self._confirm()
             part = waiting.pop()

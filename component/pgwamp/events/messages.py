@@ -10,7 +10,7 @@ from typing import Any
 from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.events.topics import Topics
 from pgwamp.replay.change import (
-    UNBROKEN_OCTETS,
+    UNBROKEN_BYTES,
     Shows,
     change_kwargs,
     read_options,
@@ -20,8 +20,8 @@ from pgwamp.replay.change import (
 
 #: Changes that travel in one message of a table that is watched with ``batch``, at most.
 BATCH_EVENTS = 500
-#: Octets that an event counts as beside its own.
-_EVENT_OCTETS = 100
+#: Bytes that an event counts as beside its own.
+_EVENT_BYTES = 100
 #: What the changes of a batch have in common.
 _COMMON = ("schema", "table", "op")
 
@@ -80,18 +80,18 @@ async def messages(events: Iterable[LoggedEvent], topics: Topics) -> AsyncIterat
     """
     rows: list[dict[str, Any]] = []
     first: Message | None = None
-    left = UNBROKEN_OCTETS
+    left = UNBROKEN_BYTES
     for event in events:
         topic = topics.of(event)
         if topic is None:
             continue
-        left -= _EVENT_OCTETS + event.size
+        left -= _EVENT_BYTES + event.size
         if left < 0:
             # Before the event is sent, which takes time too.
             await asyncio.sleep(0)
-            left = UNBROKEN_OCTETS
+            left = UNBROKEN_BYTES
         shows = topics.shows(event)
-        if event.size > UNBROKEN_OCTETS:
+        if event.size > UNBROKEN_BYTES:
             message = await asyncio.to_thread(_message, event, topic, shows)
         else:
             message = _message(event, topic, shows)

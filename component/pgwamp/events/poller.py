@@ -19,7 +19,7 @@ class Poller:
 
     :param stopping: when it is set, reading ends with the page under way.
     :param woken: set whenever there may be something new.
-    :param largest: octets of an event's values at most; beyond, it comes without them.
+    :param largest: bytes of an event's values at most; beyond, it comes without them.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class Publisher:
         self._leases = Leases(dsn, f"publisher {realm} {naming.prefix}")
         self._topics = Topics(naming, settings.publish_topics)
         self._metrics = metrics
-        # JSON takes up to twice as many octets as what is sent.
+        # JSON takes up to twice as many bytes as what is sent.
         self._largest = 2 * max_bytes
         self._channels = Channels(settings.channels, metrics)
         self._task: asyncio.Task[None] | None = None

@@ -190,7 +190,7 @@ class Resolver:
             if check_arguments(args, kwargs, self._limits.max_values) > most:
                 raise PayloadTooLarge(
                     f"with its references the arguments of the step come to more than {most} "
-                    "octets (limits.max_bytes)"
+                    "bytes (limits.max_bytes)"
                 )
             await asyncio.sleep(0)
         return args, kwargs
@@ -234,7 +234,7 @@ class Resolver:
         if size.values > limits.max_values:
             most = f"{limits.max_values} values (limits.max_values)"
         elif size.memory > limits.max_bytes:
-            most = f"{limits.max_bytes} octets (limits.max_bytes)"
+            most = f"{limits.max_bytes} bytes (limits.max_bytes)"
         else:
             return
         raise InvalidArgument(place, f"$ref: all references together come to more than {most}")

@@ -24,7 +24,7 @@ _SESSION_NAME = "wamp.session"
 # Functions with a body of text are looked at as text, and everything else as PostgreSQL keeps it:
 # it opens each table of a view, a policy or a body that it writes out again, and would wait for
 # whoever holds a lock on one. A stored tree has the functions that it calls by oid (2077 and 3294
-# are the two of current_setting), and the octets of a constant as numbers. The functions of
+# are the two of current_setting), and the bytes of a constant as numbers. The functions of
 # extensions ask for settings of their own.
 _ASKING = r"""
 with routine as (
@@ -61,18 +61,18 @@ held (owner, source, tree) as (
         and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
 ),
 sized as (
-    select *, sum(octet_length(coalesce(source, tree))) over (partition by owner) as octets
+    select *, sum(octet_length(coalesce(source, tree))) over (partition by owner) as bytes
     from held
 ),
 found (identity, session) as (
     select source ~* 'current_setting|wamp\.', source ~* 'wamp\.session' from sized
-    where octets <= 5000000 and source is not null
+    where bytes <= 5000000 and source is not null
     union all
     select true, tree ~ $1 from sized
-    where octets <= 5000000 and tree ~ ':funcid (2077|3294) '
+    where bytes <= 5000000 and tree ~ ':funcid (2077|3294) '
     union all
     -- The worst is assumed where an owner, which may be any role, has too much to be looked at.
-    select true, true from sized where octets > 5000000
+    select true, true from sized where bytes > 5000000
 )
 select coalesce(bool_or(identity), false) as identity, coalesce(bool_or(session), false) as session
 from found
@@ -81,8 +81,8 @@ _SETTINGS = re.compile(r"current_setting|wamp\.", re.IGNORECASE)
 _SESSION = re.compile(re.escape(_SESSION_NAME), re.IGNORECASE)
 
 
-def _as_octets(name: str) -> str:
-    """A regular expression for a name, in any case, among the numbers of a constant's octets."""
+def _as_bytes(name: str) -> str:
+    """A regular expression for a name, in any case, among the numbers of a constant's bytes."""
     return " ".join(f"({ord(c.lower())}|{ord(c.upper())})" for c in name)
 
 
@@ -100,7 +100,7 @@ class Sharing:
     @classmethod
     async def load(cls, connection: asyncpg.Connection[Any], access: AccessSettings) -> Sharing:
         """What the application's functions, views and policies ask for."""
-        (found,) = await connection.fetch(_ASKING, _as_octets(_SESSION_NAME))
+        (found,) = await connection.fetch(_ASKING, _as_bytes(_SESSION_NAME))
         before = bool(access.before)
         identity = bool(access.roles) or before or found["identity"]
         return cls(identity, before or found["session"])

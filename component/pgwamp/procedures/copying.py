@@ -14,11 +14,11 @@ from pgwamp.database import Database
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge
 from pgwamp.query.loads import Load
-from pgwamp.query.shape import PART_OCTETS, VALUE_OCTETS
+from pgwamp.query.shape import PART_BYTES, VALUE_BYTES
 from pgwamp.query.statement import Bound
 from pgwamp.session import OF_A_MESSAGE, Call, measured
 
-#: Octets of a progressive result, and of one write into COPY.
+#: Bytes of a progressive result, and of one write into COPY.
 _CHUNK = 128 * 1024
 #: COPY takes it for the end unless it stands in quotes.
 _END_OF_DATA = "\\."
@@ -47,7 +47,7 @@ async def copy_out(
             if read_only:
                 size += len(part)
             else:
-                size += sum([octets async for _, octets in measured(part)])
+                size += sum([byte_count async for _, byte_count in measured(part)])
             if size > most:
                 raise PayloadTooLarge(
                     f"the CSV text is larger than the {most} {OF_A_MESSAGE}; "
@@ -99,23 +99,23 @@ def _portions(records: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
 async def write_lines(records: Iterable[Iterable[str | None]]) -> list[str]:
     """Write a line for each record, as pieces of text, in parts: other calls go on meanwhile."""
     pieces: list[str] = []
-    left = PART_OCTETS
+    left = PART_BYTES
     for record in records:
         fields: list[str] = []
         for value in record:
             if value is None:
                 fields.append("")
                 continue
-            if len(value) > PART_OCTETS:
+            if len(value) > PART_BYTES:
                 # A piece of its own: to copy it takes long.
                 pieces += (",".join([*fields, ""]), *await _long_field(value))
                 fields = [""]
                 continue
             fields.append(_field(value))
-            left -= len(value) + VALUE_OCTETS
+            left -= len(value) + VALUE_BYTES
             if left < 0:
                 await asyncio.sleep(0)
-                left = PART_OCTETS
+                left = PART_BYTES
         pieces.append(",".join(fields) + "\n")
     return pieces
 
@@ -136,9 +136,9 @@ async def _long_field(value: str) -> list[str]:
     """As :func:`_field`, in parts, with a break after each."""
     parts: list[str] = []
     quotes = False
-    for start in range(0, len(value), PART_OCTETS):
+    for start in range(0, len(value), PART_BYTES):
         await asyncio.sleep(0)
-        part = value[start : start + PART_OCTETS]
+        part = value[start : start + PART_BYTES]
         # The characters before it hold no quotes.
         if _needs_quotes(part):
             quotes, part = True, part.replace('"', '""')

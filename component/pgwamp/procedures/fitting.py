@@ -21,8 +21,8 @@ async def require_fitting(call: Call, answer: Any) -> None:
     if isinstance(answer, Result):
         answer = [answer.value, dict(answer.kwargs)]
     whole = 0
-    async for _, octets in measured(answer):
-        whole += octets
+    async for _, byte_count in measured(answer):
+        whole += byte_count
         if whole > call.max_bytes:
             raise PayloadTooLarge(
                 f"the answer may take more than the {call.max_bytes} {OF_A_MESSAGE}; nothing was "
@@ -38,8 +38,8 @@ async def fitting_parts(call: Call, rows: Sequence[Any]) -> AsyncIterator[Sequen
     start = whole = 0
     for index, row in enumerate(rows):
         size = 0
-        async for _, octets in measured(row):
-            size += octets
+        async for _, byte_count in measured(row):
+            size += byte_count
             if size > call.max_bytes:
                 break
         if whole + size > call.max_bytes and index > start:

@@ -23,8 +23,8 @@ log = logs.get(__name__)
 _FAILURES = (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable, PayloadTooLarge)
 #: Seconds to wait for a lock that somebody holds on what is exposed, as the catalog is read.
 LONGEST_LOCK = 2
-#: Octets that PostgreSQL may answer while it prepares one query: thousands of columns and types.
-MOST_OCTETS = 4_000_000
+#: Bytes that PostgreSQL may answer while it prepares one query: thousands of columns and types.
+MOST_BYTES = 4_000_000
 #: Characters of PostgreSQL's error that ours repeats.
 _LONGEST_ERROR = 1_000
 #: Errors of a role that may not use a schema.
@@ -112,7 +112,7 @@ class _Preparation:
 
     async def _prepare(self, connection: asyncpg.Connection[Any], query: NamedQuery) -> None:
         try:
-            with self._database.measured(connection, MOST_OCTETS):
+            with self._database.measured(connection, MOST_BYTES):
                 await query.prepare(
                     connection,
                     search_path=self._database.search_path,

@@ -25,7 +25,7 @@ from pgwamp.query.named import named_by
 from pgwamp.query.request import bind, integer, naming_arguments
 from pgwamp.query.scope import Scope
 from pgwamp.query.statement import Bound, Statement
-from pgwamp.query.writes import SMALL_ROW_OCTETS
+from pgwamp.query.writes import SMALL_ROW_BYTES
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
 
@@ -239,13 +239,13 @@ class RelationProcedures:
             return statement if most is None else None
         if statement.small is None or most == 0:
             return None
-        if call.max_bytes is not None and call.max_bytes < statement.small_octets:
+        if call.max_bytes is not None and call.max_bytes < statement.small_bytes:
             return None
         if self._measured:
             self._measured -= 1
             return None
-        octets = sum(len(value) for value in bound.parameters if isinstance(value, str | bytes))
-        return statement.small if octets <= SMALL_ROW_OCTETS else None
+        byte_count = sum(len(value) for value in bound.parameters if isinstance(value, str | bytes))
+        return statement.small if byte_count <= SMALL_ROW_BYTES else None
 
     async def _answer(self, bound: Bound, records: list[Any]) -> list[dict[str, Any]] | int:
         if bound.statement.counts:

@@ -99,12 +99,12 @@ def list_of_at_most(most: int) -> sa.ColumnElement[bool]:
     return sa.case((_count_exceeds(most), failure), else_=sa.true())
 
 
-def small_row(values: Sequence[sa.ColumnElement[Any]], most_octets: int) -> sa.ColumnElement[Any]:
-    """A value of a row that fails if the texts of ``values`` take more than ``most_octets``."""
+def small_row(values: Sequence[sa.ColumnElement[Any]], most_bytes: int) -> sa.ColumnElement[Any]:
+    """A value of a row that fails if the texts of ``values`` take more than ``most_bytes``."""
     # By their output functions alone, and without those that are null.
-    octets = builtin("octet_length", builtin("concat", *values))
-    failure = _unreadable(TOO_LARGE_ROW, "boolean", octets)
-    return sa.case((_exceeds(octets, most_octets), failure))
+    byte_count = builtin("octet_length", builtin("concat", *values))
+    failure = _unreadable(TOO_LARGE_ROW, "boolean", byte_count)
+    return sa.case((_exceeds(byte_count, most_bytes), failure))
 
 
 def only_one(number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

@@ -186,9 +186,9 @@ class Builder:
         return found, Related(embed.label, shape, most)
 
     def _bounded_list(self, rows: sa.FromClause, max_bytes: int) -> sa.Select[Any]:
-        """All rows as a JSON list, refused as soon as it has more octets than a message may.
+        """All rows as a JSON list, refused as soon as it has more bytes than a message may.
 
-        Lists in lists multiply: a few hundred octets of a request would make the server build a
+        Lists in lists multiply: a few hundred bytes of a request would make the server build a
         gigabyte. The sum runs along with the rows, and repeat fails where it is too large.
         """
         row = builtin("row_to_json", WholeRow(rows)).label("j")
@@ -199,8 +199,8 @@ class Builder:
             .offset(sa.literal_column("0"))
             .subquery(self.names.unused("m"))
         )
-        octets = builtin("octet_length", sa.cast(made.c.j, TEXT))
-        total = sa.over(builtin("sum", octets), rows=(None, 0)).label("total")
+        byte_count = builtin("octet_length", sa.cast(made.c.j, TEXT))
+        total = sa.over(builtin("sum", byte_count), rows=(None, 0)).label("total")
         summed = sa.select(made.c.j, total).subquery(self.names.unused("s"))
         too_many = summed.c.total.bool_op(">")(sa.literal_column(str(max_bytes)))
         times = sa.case((too_many, sa.literal_column(_TOO_OFTEN)), else_=sa.literal_column("0"))

@@ -1,4 +1,4 @@
-"""Values that are dear to make, kept within a number of octets."""
+"""Values that are dear to make, kept within a number of bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
-#: Share of the octets that values which were asked for only once may take.
+#: Share of the bytes that values which were asked for only once may take.
 _NEW_SHARE = 0.25
 
 
@@ -19,14 +19,14 @@ class Cache(Generic[Value]):
     that others use.
     """
 
-    def __init__(self, most_octets: int):
-        self._most = {"new": int(most_octets * _NEW_SHARE)}
-        self._most["used"] = most_octets - self._most["new"]
+    def __init__(self, most_bytes: int):
+        self._most = {"new": int(most_bytes * _NEW_SHARE)}
+        self._most["used"] = most_bytes - self._most["new"]
         self._values: dict[str, OrderedDict[Hashable, tuple[Value, int]]] = {
             "new": OrderedDict(),
             "used": OrderedDict(),
         }
-        self._octets = {"new": 0, "used": 0}
+        self._byte_count = {"new": 0, "used": 0}
 
     def __len__(self) -> int:
         return sum(map(len, self._values.values()))
@@ -40,19 +40,19 @@ class Cache(Generic[Value]):
         new = self._values["new"].pop(key, None)
         if new is None:
             return None
-        self._octets["new"] -= new[1]
+        self._byte_count["new"] -= new[1]
         self._add("used", key, *new)
         return new[0]
 
-    def put(self, key: Hashable, value: Value, octets: int) -> None:
+    def put(self, key: Hashable, value: Value, byte_count: int) -> None:
         """Keep a value that was made because it was not there."""
-        if octets <= self._most["new"]:
-            self._add("new", key, value, octets)
+        if byte_count <= self._most["new"]:
+            self._add("new", key, value, byte_count)
 
-    def _add(self, segment: str, key: Hashable, value: Value, octets: int) -> None:
+    def _add(self, segment: str, key: Hashable, value: Value, byte_count: int) -> None:
         values = self._values[segment]
-        values[key] = value, octets
-        self._octets[segment] += octets
-        while self._octets[segment] > self._most[segment]:
+        values[key] = value, byte_count
+        self._byte_count[segment] += byte_count
+        while self._byte_count[segment] > self._most[segment]:
             _, (_, freed) = values.popitem(last=False)
-            self._octets[segment] -= freed
+            self._byte_count[segment] -= freed

@@ -28,7 +28,7 @@ from pgwamp.values.scalars import check_text, literal
 
 #: Terms of an order; an index has at most as many columns.
 _MOST_TERMS = 32
-#: Characters of a cursor. PostgreSQL takes at most 2,700 octets of a row into an index, so that
+#: Characters of a cursor. PostgreSQL takes at most 2,700 bytes of a row into an index, so that
 #: longer values make a slow order anyway.
 _LONGEST_CURSOR = 65_536
 

@@ -72,7 +72,7 @@ def check_name(limits: LimitSettings, name: str, path: str) -> None:
     """Refuse a name that is longer than any that means something: it is taken apart next."""
     most = limits.max_name
     if len(name) > most or len(name.encode(errors="replace")) > most:
-        raise InvalidArgument(path, f"a name of more than {most} octets (limits.max_name)")
+        raise InvalidArgument(path, f"a name of more than {most} bytes (limits.max_name)")
 
 
 def check_depth(limits: LimitSettings, depth: int, path: str) -> None:

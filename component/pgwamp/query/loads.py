@@ -22,7 +22,7 @@ from pgwamp.settings import LimitSettings
 
 #: The temporary table that CSV goes through; each session has its own.
 _STAGE = "pgwamp_csv"
-#: Octets of the first line of a CSV text: 1,600 names of 63 octets, each of them escaped.
+#: Bytes of the first line of a CSV text: 1,600 names of 63 bytes, each of them escaped.
 _LONGEST_HEADER = 256 * 1024
 
 

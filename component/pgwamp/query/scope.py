@@ -30,13 +30,13 @@ _CHARACTER = ("char", "character")
 _POLYMORPHIC: Mapping[Form, int] = {
     "enum": 3500, "array": 2277, "composite": 2249, "range": 3831, "multirange": 4537,
 }  # fmt: skip
-#: Octets of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
+#: Bytes of a name in PostgreSQL; a longer one is cut off, and would not be found in the answer.
 _LONGEST_NAME = 63
 
 
 #: Relationships of one name that an error tells apart.
 _MOST_TOLD = 20
-#: Octets that the compiled statements, and the parsed includes, of all relations may take.
+#: Bytes that the compiled statements, and the parsed includes, of all relations may take.
 _MOST_CACHED = 32 * 2**20
 
 DEFAULT_LIMITS = LimitSettings()

@@ -11,13 +11,13 @@ from pgwamp.errors import PayloadTooLarge, TooManyRows
 from pgwamp.values import MOST_PARTS, Converter, parse
 
 Row = dict[str, Any]
-#: Values of rows that are made, and octets of values that are read, without a break. Either takes
+#: Values of rows that are made, and bytes of values that are read, without a break. Either takes
 #: some milliseconds.
-PART_VALUES, PART_OCTETS = 5_000, 250_000
-#: Octets that take as long to read as the rest of the work on a value, or on a part of JSON.
-VALUE_OCTETS = PART_OCTETS // PART_VALUES
+PART_VALUES, PART_BYTES = 5_000, 250_000
+#: Bytes that take as long to read as the rest of the work on a value, or on a part of JSON.
+VALUE_BYTES = PART_BYTES // PART_VALUES
 #: Parts of all JSON and arrays of an answer, beside those of related rows. Each takes some hundred
-#: octets of memory, and fewer than three of a message.
+#: bytes of memory, and fewer than three of a message.
 MOST_ANSWER_PARTS = 500_000
 
 
@@ -85,7 +85,7 @@ class _Answer:
     """The rows of one answer, and the work until the next break."""
 
     def __init__(self) -> None:
-        self._left = PART_OCTETS
+        self._left = PART_BYTES
         self._related_left = MOST_PARTS
         self._parts_left = MOST_ANSWER_PARTS
 
@@ -103,7 +103,7 @@ class _Answer:
                 value = row[name]
                 if value is None:
                     continue
-                cost = self._cost(name, value) if isinstance(value, str) else VALUE_OCTETS
+                cost = self._cost(name, value) if isinstance(value, str) else VALUE_BYTES
                 if cost > self._left:
                     await self._pause()
                 self._left -= cost
@@ -115,12 +115,12 @@ class _Answer:
         return await self._spread(shape, rows) if shape.spreads else rows
 
     def _cost(self, name: str, text: str) -> int:
-        """How long it takes to read a value, in octets.
+        """How long it takes to read a value, in bytes.
 
         :raises PayloadTooLarge: all values so far have too many parts.
         """
-        if len(text) <= VALUE_OCTETS:
-            return VALUE_OCTETS + len(text)
+        if len(text) <= VALUE_BYTES:
+            return VALUE_BYTES + len(text)
         parts = _parts(text)
         self._parts_left -= parts
         if self._parts_left < 0:
@@ -128,7 +128,7 @@ class _Answer:
                 f"{name}: lists, dicts and their members of more than {MOST_ANSWER_PARTS} in one "
                 "answer; ask for fewer rows or columns, or for progressive results"
             )
-        return VALUE_OCTETS * (parts + 1) + len(text)
+        return VALUE_BYTES * (parts + 1) + len(text)
 
     async def _related(self, related: Related, value: Any) -> Any:
         """The related rows of one row.
@@ -137,7 +137,7 @@ class _Answer:
         """
         if isinstance(value, str):
             value = await self._parsed(related, value)
-        self._left -= VALUE_OCTETS
+        self._left -= VALUE_BYTES
         if self._left < 0:
             await self._pause()
         if related.most is None:
@@ -151,7 +151,7 @@ class _Answer:
         return await self.finished(related.shape, value) if related.shape else value
 
     async def _parsed(self, related: Related, text: str) -> Any:
-        # Before they are made: a part takes some hundred octets.
+        # Before they are made: a part takes some hundred bytes.
         self._related_left -= _parts(text)
         if self._related_left < 0:
             raise PayloadTooLarge(
@@ -174,11 +174,11 @@ class _Answer:
                 else:
                     spread[name] = value
             found.append(spread)
-            self._left -= VALUE_OCTETS * len(spread)
+            self._left -= VALUE_BYTES * len(spread)
             if self._left < 0:
                 await self._pause()
         return found
 
     async def _pause(self) -> None:
         await asyncio.sleep(0)
-        self._left = PART_OCTETS
+        self._left = PART_BYTES

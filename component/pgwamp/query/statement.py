@@ -19,10 +19,10 @@ from pgwamp.query.shape import UNCHANGED, Row, Shape, rows_of
 #: The protocol counts them in 16 bits, of which asyncpg uses 15.
 _MOST_PARAMETERS = 32_767
 #: What a cached statement takes in memory, its shape included, by the length of its SQL; measured.
-_OCTETS_PER_CHARACTER = 15
+_BYTES_PER_CHARACTER = 15
 #: What each column, condition or include of its shape takes. PostgreSQL is told nothing of some:
 #: conditions that always hold.
-_OCTETS_PER_ASKED = 300
+_BYTES_PER_ASKED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Statement:
     :ivar leaves: what it can leave on its connection.
     :ivar unbounded: it is a write that may answer more rows than ``limits.max_rows``.
     :ivar small: the same write of one row at most, with the same parameters, which fails where its
-        answer may be larger than ``small_octets``, and which nothing else can keep from answering.
-    :ivar small_octets: of a message.
+        answer may be larger than ``small_bytes``, and which nothing else can keep from answering.
+    :ivar small_bytes: of a message.
     """
 
     sql: str
@@ -49,7 +49,7 @@ class Statement:
     leaves: Leaves = "anything"
     unbounded: bool = False
     small: Statement | None = None
-    small_octets: int = 0
+    small_bytes: int = 0
 
     def bind(self, values: Sequence[Any], named: Mapping[str, Any] = {}) -> Bound:
         """Attach values: ``p0, p1, ...`` come from ``values``, the others from ``named``.
@@ -120,6 +120,6 @@ class StatementCache:
         statement = self._shared.get(key)
         if statement is None:
             statement = build()
-            octets = len(statement.sql) * _OCTETS_PER_CHARACTER + values.asked * _OCTETS_PER_ASKED
-            self._shared.put(key, statement, octets)
+            byte_count = len(statement.sql) * _BYTES_PER_CHARACTER + values.asked * _BYTES_PER_ASKED
+            self._shared.put(key, statement, byte_count)
         return statement

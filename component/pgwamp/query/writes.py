@@ -28,7 +28,7 @@ from pgwamp.query.source import Source, unused
 from pgwamp.query.statement import Bound, Statement, StatementCache, compile_statement
 from pgwamp.query.where import Junction, WhereParser, constant
 from pgwamp.values import Type
-from pgwamp.values.portable import most_octets
+from pgwamp.values.portable import most_bytes
 
 INSERT_ARGUMENTS = ("rows", "returning", "missing", "include", "order", "csv")
 UPDATE_ARGUMENTS = ("values", "where", "returning", "max_affected", "rows", "include", "order")
@@ -39,13 +39,13 @@ DELETE_ARGUMENTS = ("where", "returning", "max_affected", "include", "order")
 #: The ``where`` of an update or delete of every row.
 EVERY_ROW = "all"
 _CURE = f'give "{EVERY_ROW}" to mean every row'
-#: Octets of the texts of a row that is not measured before it is committed: of so few, none is
+#: Bytes of the texts of a row that is not measured before it is committed: of so few, none is
 #: refused by what makes values of them.
-SMALL_ROW_OCTETS = 8_000
-#: Octets of a message that one of them takes at most, as a 1 in a list of integers.
-_MESSAGE_OCTETS = 16
-#: Types whose texts have few octets, and how many. Those of other types are measured.
-_SHORT_OCTETS = 100
+SMALL_ROW_BYTES = 8_000
+#: Bytes of a message that one of them takes at most, as a 1 in a list of integers.
+_MESSAGE_BYTES = 16
+#: Types whose texts have few bytes, and how many. Those of other types are measured.
+_SHORT_BYTES = 100
 _SHORT_FORMS = ("integer", "float", "boolean")
 _SHORT_TYPES = (
     "uuid", "date", "time without time zone", "time with time zone",
@@ -372,7 +372,7 @@ class Writes:
             # values are written, so that the answer cannot be read once it is committed.
             if one and self._relation.writes_plainly:
                 small = self._small(writes[0], columns, shape, returning)
-                statement = replace(statement, small=small, small_octets=_small_octets(columns))
+                statement = replace(statement, small=small, small_bytes=_small_bytes(columns))
             return statement
         needed = () if returning is None else needed_columns(returning)
         if needed is None:
@@ -408,7 +408,7 @@ class Writes:
         if not long:
             return compile_statement(write.returning(*columns.values()), shape)
         guard = unused("small", columns)
-        measured = small_row(long, SMALL_ROW_OCTETS).label(quoted(guard))
+        measured = small_row(long, SMALL_ROW_BYTES).label(quoted(guard))
         return compile_statement(
             write.returning(*columns.values(), measured), shape, hidden=(guard,)
         )
@@ -436,10 +436,10 @@ def _is_measurable(of: Type) -> bool:
     return of.element is None or _is_measurable(of.element)
 
 
-def _small_octets(labels: Iterable[str]) -> int:
-    """Octets of the message of a row with these names at most."""
-    names = sum(most_octets(label) + _SHORT_OCTETS for label in labels)
-    return names + _MESSAGE_OCTETS * SMALL_ROW_OCTETS
+def _small_bytes(labels: Iterable[str]) -> int:
+    """Bytes of the message of a row with these names at most."""
+    names = sum(most_bytes(label) + _SHORT_BYTES for label in labels)
+    return names + _MESSAGE_BYTES * SMALL_ROW_BYTES
 
 
 def _is_plain(selection: Selection) -> bool:

@@ -14,23 +14,23 @@ from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.naming import Naming
 from pgwamp.replay.tables import TableNow
 from pgwamp.values import loads
-from pgwamp.values.portable import Size, most_octets
+from pgwamp.values.portable import Size, most_bytes
 
 #: Members of a body that have values by column.
 _ROWS = ("key", "new", "old")
 #: Members that are left out of an event that is too large.
 _VALUES = frozenset({"new", "old", "args", "kwargs"})
-#: Octets of an event's fixed members.
-_FRAME_OCTETS = 256
-#: No serializer makes more of JSON's text: a float in an array has 9 octets instead of 4.
+#: Bytes of an event's fixed members.
+_FRAME_BYTES = 256
+#: No serializer makes more of JSON's text: a float in an array has 9 bytes instead of 4.
 _GROWTH = 3
-#: Octets of events that are read without a break: of short numbers, they take some milliseconds.
+#: Bytes of events that are read without a break: of short numbers, they take some milliseconds.
 #: A larger event is read and weighed in a thread.
-UNBROKEN_OCTETS = 50_000
-#: Octets of an event that is weighed where that matters, each time.
-_LIGHT_OCTETS = 4_000
-#: Octets that an event counts as beside its own.
-_EVENT_OCTETS = 100
+UNBROKEN_BYTES = 50_000
+#: Bytes of an event that is weighed where that matters, each time.
+_LIGHT_BYTES = 4_000
+#: Bytes that an event counts as beside its own.
+_EVENT_BYTES = 100
 _DECODER = json.JSONDecoder()
 
 Shows = Callable[[str], bool]
@@ -46,10 +46,10 @@ class Change:
     :ivar shown_topic: the topic, or its beginning, up to the first value of a hidden column.
     :ivar options: of the publish, such as ``eligible_authid``; None if they cannot be read.
     :ivar shows: which columns are shown.
-    :ivar octets: of its text.
+    :ivar byte_count: of its text.
     :ivar kwargs: as they are answered; empty until :func:`complete` has read them.
-    :ivar weight: the octets that it takes in a message at most; None of a light one.
-    :ivar memory: octets that its text and the kwargs take in memory, about.
+    :ivar weight: the bytes that it takes in a message at most; None of a light one.
+    :ivar memory: bytes that its text and the kwargs take in memory, about.
     """
 
     event: LoggedEvent
@@ -58,7 +58,7 @@ class Change:
     topic: str | None
     options: Mapping[str, Any] | None
     shows: Shows
-    octets: int
+    byte_count: int
     shown_topic: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     weight: int | None = None
@@ -66,25 +66,25 @@ class Change:
 
     @property
     def estimate(self) -> int:
-        """Octets that no message with its values exceeds; mostly they are far fewer."""
-        return _GROWTH * self.octets
+        """Bytes that no message with its values exceeds; mostly they are far fewer."""
+        return _GROWTH * self.byte_count
 
     def without_values(self) -> Change:
         """The same without the row's values or the arguments, marked ``truncated``."""
         kwargs = without_values(self.kwargs)
-        return replace(self, kwargs=kwargs, weight=most_octets(kwargs))
+        return replace(self, kwargs=kwargs, weight=most_bytes(kwargs))
 
 
 async def outlines(
     events: Iterable[LoggedEvent], naming: Naming, tables: Mapping[int, TableNow]
 ) -> list[Change]:
     """Events as :func:`outline` has them; calls go on in between."""
-    left, found = UNBROKEN_OCTETS, []
+    left, found = UNBROKEN_BYTES, []
     for event in events:
         left -= len(event.options or "")
         if left < 0:
             await asyncio.sleep(0)
-            left = UNBROKEN_OCTETS
+            left = UNBROKEN_BYTES
         found.append(outline(event, naming, tables))
     return found
 
@@ -117,23 +117,23 @@ def outline(event: LoggedEvent, naming: Naming, tables: Mapping[int, TableNow]) 
         topic,
         read_options(event),
         shows,
-        _FRAME_OCTETS + event.size,
+        _FRAME_BYTES + event.size,
         shown_topic,
     )
 
 
 async def complete(changes: Iterable[Change]) -> AsyncIterator[Change]:
     """Changes, as :func:`outline` answers them, with their kwargs; calls go on in between."""
-    left = UNBROKEN_OCTETS
+    left = UNBROKEN_BYTES
     for change in changes:
         size = change.event.size
-        if size > UNBROKEN_OCTETS:
+        if size > UNBROKEN_BYTES:
             yield await asyncio.to_thread(_completed, change)
             continue
-        left -= _EVENT_OCTETS + size
+        left -= _EVENT_BYTES + size
         if left < 0:
             await asyncio.sleep(0)
-            left = UNBROKEN_OCTETS
+            left = UNBROKEN_BYTES
         yield _completed(change)
 
 
@@ -142,8 +142,8 @@ def _completed(change: Change) -> Change:
     size = Size()
     size.add(kwargs)
     weight = None
-    if change.event.size > _LIGHT_OCTETS:
-        weight = min(change.estimate, most_octets(kwargs))
+    if change.event.size > _LIGHT_BYTES:
+        weight = min(change.estimate, most_bytes(kwargs))
     # The text is kept, too.
     return replace(change, kwargs=kwargs, weight=weight, memory=change.event.size + size.memory)
 

@@ -45,8 +45,8 @@ log = logs.get(__name__)
 _DDL = "reload"
 #: Events of a page at most.
 PAGE_EVENTS = 200
-#: Events, and octets of memory, that may wait for one subscription. All share the same batches.
-WAITING_EVENTS, WAITING_OCTETS = 10 * PAGE_EVENTS, 8 * PAGE_BYTES
+#: Events, and bytes of memory, that may wait for one subscription. All share the same batches.
+WAITING_EVENTS, WAITING_BYTES = 10 * PAGE_EVENTS, 8 * PAGE_BYTES
 #: Pages of events that followers have read and not sent yet: each is as large as a message.
 UNSENT_PAGES = 4
 #: Seconds between polls when nobody says that there is something.
@@ -69,13 +69,13 @@ class Batch:
 
     :ivar start: the position before the first.
     :ivar end: the position after the last.
-    :ivar octets: of memory.
+    :ivar byte_count: of memory.
     """
 
     changes: Sequence[Change]
     start: Position
     end: Position
-    octets: int
+    byte_count: int
 
 
 class Subscription:
@@ -108,7 +108,7 @@ class Subscription:
         await self.peek()
         batch = self._batches.popleft()
         self._waiting -= len(batch.changes)
-        self._octets -= batch.octets
+        self._octets -= batch.byte_count
         self._taken.set()
         return batch
 
@@ -135,13 +135,13 @@ class Subscription:
     @property
     def is_full(self) -> bool:
         """Whether nothing more may be put before something is taken."""
-        return self._waiting >= WAITING_EVENTS or self._octets >= WAITING_OCTETS
+        return self._waiting >= WAITING_EVENTS or self._octets >= WAITING_BYTES
 
     def put(self, batch: Batch) -> None:
         """Hand over what is next."""
         self._batches.append(batch)
         self._waiting += len(batch.changes)
-        self._octets += batch.octets
+        self._octets += batch.byte_count
         self._signal.set()
 
     def look(self, position: Position) -> None:
@@ -294,9 +294,9 @@ class Feed:
     async def _batch(self, page: Page, tables: Mapping[int, TableNow]) -> Batch:
         outlined = await outlines(page.events, self._naming, tables)
         changes = [change async for change in complete(outlined)]
-        # An element of a list takes 2 octets of its text, and many more of memory.
-        octets = sum(change.memory for change in changes)
-        return Batch(changes, self._position, changes[-1].event.position, octets)
+        # An element of a list takes 2 bytes of its text, and many more of memory.
+        byte_count = sum(change.memory for change in changes)
+        return Batch(changes, self._position, changes[-1].event.position, byte_count)
 
     async def _wait_for_full(self) -> None:
         """Wait for those who are full, as long as that is worth it; the others of them lag.

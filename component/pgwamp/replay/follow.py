@@ -34,10 +34,10 @@ from pgwamp.session import Call, Procedure
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Party
 
-#: Events of one item, and octets that several of them may have.
-ITEM_EVENTS, ITEM_OCTETS = 500, 1_000_000
-#: Octets of events that a follower takes from the feed without a place among those who send.
-SMALL_OCTETS = 20_000
+#: Events of one item, and bytes that several of them may have.
+ITEM_EVENTS, ITEM_BYTES = 500, 1_000_000
+#: Bytes of events that a follower takes from the feed without a place among those who send.
+SMALL_BYTES = 20_000
 #: Events looked at for one page while a place is held: others wait for it.
 HELD_LOOKED_AT = 2_000
 #: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
@@ -221,7 +221,7 @@ class _Follow:
         pages = self._common.pages
         async with self._connection() as connection:
             wanted = self._is_now(await self._ask(connection))
-            batch = pages.batch(ITEM_EVENTS, ITEM_OCTETS)
+            batch = pages.batch(ITEM_EVENTS, ITEM_BYTES)
             page = await pages.read(connection, self._position, wanted, batch, most)
             if not page.changes:
                 return page
@@ -256,10 +256,10 @@ class _Follow:
                 continue
             wanted = await self._ask_again()
             unseen = handover.unseen(await subscription.peek())
-            octets = sum(change.octets for change in unseen if change in wanted)
+            byte_count = sum(change.byte_count for change in unseen if change in wanted)
             # What waits is shared by all; what was taken is each one's own until it was sent.
             del unseen
-            if octets <= SMALL_OCTETS:
+            if byte_count <= SMALL_BYTES:
                 await self._send_batch(subscription, handover, wanted)
                 continue
             async with self._place():
@@ -274,7 +274,7 @@ class _Follow:
         changes = [change for change in unseen if change in wanted]
         # All others of the batch may go.
         del unseen
-        batches = list(pages.batches(changes, ITEM_EVENTS, ITEM_OCTETS))
+        batches = list(pages.batches(changes, ITEM_EVENTS, ITEM_BYTES))
         for part in batches[:-1]:
             await self._send(part, part[-1].event.position)
         if batches:

@@ -14,7 +14,7 @@ from pgwamp.naming import Naming
 from pgwamp.replay.change import Change, complete, outlines
 from pgwamp.replay.event_filter import EventFilter
 from pgwamp.replay.tables import read_tables
-from pgwamp.values.portable import most_octets
+from pgwamp.values.portable import most_bytes
 
 #: Events read at a time.
 PAGE_EVENTS = 200
@@ -40,34 +40,34 @@ class MessageBatch:
     """What goes into one message.
 
     :param limit: events at most.
-    :param octets: that several events may have; a single one may have ``most``, and comes without
+    :param byte_count: of several events at most; a single one may have ``most``, and comes without
         its values if it has more.
     """
 
-    def __init__(self, limit: int, octets: int, most: int):
+    def __init__(self, limit: int, byte_count: int, most: int):
         self._limit = limit
-        self._left = octets
+        self._left = byte_count
         self._most = most
         self.changes: list[Change] = []
 
     def add(self, change: Change) -> bool:
         """False if there is no space for it here."""
-        octets = self._weigh(change)
-        if octets > self._most:
+        byte_count = self._weigh(change)
+        if byte_count > self._most:
             change = change.without_values()
-            octets = self._weigh(change)
-        if self.changes and (len(self.changes) >= self._limit or octets > self._left):
+            byte_count = self._weigh(change)
+        if self.changes and (len(self.changes) >= self._limit or byte_count > self._left):
             return False
-        self._left -= octets
+        self._left -= byte_count
         self.changes.append(change)
         return True
 
     def _weigh(self, change: Change) -> int:
-        """The octets that it takes at most, or more where there is space for more."""
+        """The bytes that it takes at most, or more where there is space for more."""
         if change.weight is not None:
             return change.weight
-        octets = change.estimate
-        return octets if octets <= self._left else most_octets(change.kwargs)
+        byte_count = change.estimate
+        return byte_count if byte_count <= self._left else most_bytes(change.kwargs)
 
 
 class PageReader:
@@ -80,17 +80,19 @@ class PageReader:
         self._naming = naming
         self._most = max_bytes - max_bytes // 8
 
-    def batch(self, limit: int, octets: int | None = None) -> MessageBatch:
+    def batch(self, limit: int, byte_count: int | None = None) -> MessageBatch:
         """An empty one."""
-        return MessageBatch(limit, min(octets or self._most, self._most), self._most)
+        return MessageBatch(limit, min(byte_count or self._most, self._most), self._most)
 
-    def batches(self, changes: Iterable[Change], limit: int, octets: int) -> Iterator[list[Change]]:
+    def batches(
+        self, changes: Iterable[Change], limit: int, byte_count: int
+    ) -> Iterator[list[Change]]:
         """Changes in as many messages as they need."""
-        batch = self.batch(limit, octets)
+        batch = self.batch(limit, byte_count)
         for change in changes:
             if not batch.add(change):
                 yield batch.changes
-                batch = self.batch(limit, octets)
+                batch = self.batch(limit, byte_count)
                 batch.add(change)
         if batch.changes:
             yield batch.changes

@@ -41,7 +41,7 @@ def authenticator_of(auth: RouterAuth) -> Any | None:
 
 
 def _private_key(auth: RouterAuth) -> str:
-    """The key as hex, from the setting or from a file: of 32 octets, of hex, or Crossbar's own."""
+    """The key as hex, from the setting or from a file: of 32 bytes, of hex, or Crossbar's own."""
     path = auth.key_file()
     if path is None:
         return auth.private_key.get_secret_value()
@@ -57,6 +57,6 @@ def _private_key(auth: RouterAuth) -> str:
     if match := _KEY_IN_FILE.search(data):
         return match[1].decode()
     raise StartError(
-        f"router.auth.private_key: {path} holds no Ed25519 key: neither {KEY_BYTES} octets, nor "
+        f"router.auth.private_key: {path} holds no Ed25519 key: neither {KEY_BYTES} bytes, nor "
         "64 hex digits, nor a key file of Crossbar"
     )

@@ -10,13 +10,13 @@ from pgwamp.errors import PayloadTooLarge
 from pgwamp.session.procedure import Call
 from pgwamp.settings import LimitSettings
 from pgwamp.values import MOST_PARTS
-from pgwamp.values.portable import measured_parts, most_octets
+from pgwamp.values.portable import measured_parts, most_bytes
 
-#: Ends what an error says of the octets of a message.
-OF_A_MESSAGE = "octets that a message holds (limits.max_bytes, or less if the router says so)"
+#: Ends what an error says of the bytes of a message.
+OF_A_MESSAGE = "bytes that a message holds (limits.max_bytes, or less if the router says so)"
 
-#: Octets between two results in any serializer, at most.
-_SEPARATOR_OCTETS = 2
+#: Bytes between two results in any serializer, at most.
+_SEPARATOR_BYTES = 2
 
 
 async def measured(value: Any) -> AsyncIterator[tuple[int, int]]:
@@ -40,7 +40,7 @@ class Gathered:
     def __init__(self, call: Call, limits: LimitSettings, cure: str):
         self.results: list[Any] = []
         self._values = 0
-        self._octets = most_octets([])
+        self._octets = most_bytes([])
         self._max_bytes = limits.max_bytes if call.max_bytes is None else call.max_bytes
         self._cure = cure
 
@@ -50,15 +50,15 @@ class Gathered:
         :raises PayloadTooLarge: all together no message can hold, or writing it would hold the
             event loop.
         """
-        self._octets += _SEPARATOR_OCTETS
+        self._octets += _SEPARATOR_BYTES
         await self.measure(result)
         self.results.append(result)
 
     async def measure(self, result: Any) -> None:
         """Count what is answered beside the results. Raises as :meth:`add`."""
-        async for values, octets in measured(result):
+        async for values, byte_count in measured(result):
             self._values += values
-            self._octets += octets
+            self._octets += byte_count
             if self._values > MOST_PARTS:
                 raise self._refusal(f"{MOST_PARTS} values, elements and members counted")
             if self._octets > self._max_bytes:

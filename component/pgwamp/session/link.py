@@ -241,7 +241,7 @@ class Link:
         self._max_bytes = 1 << (session.largest_sent - 1).bit_length() - 1
         log.warning(
             "the router accepts less than limits.max_bytes",
-            octets=self._max_bytes,
+            byte_count=self._max_bytes,
             refused=session.largest_sent,
             cure="raise max_message_size in the router's configuration, or lower limits.max_bytes",
         )
@@ -341,7 +341,7 @@ class Link:
 
     @property
     def accepted(self) -> int | None:
-        """The octets of a message that the router takes, where its transport says so."""
+        """The bytes of a message that the router takes, where its transport says so."""
         return self.session.accepted
 
     # --- publisher ------------------------------------------------------------------------------

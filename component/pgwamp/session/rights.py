@@ -55,10 +55,10 @@ class Rights:
                 refused[topic] = error.error
         return refused
 
-    async def accepts(self, octets: int, topic: str | None = None) -> bool:
-        """Whether the router takes a message of so many octets; else it may end the session."""
+    async def accepts(self, byte_count: int, topic: str | None = None) -> bool:
+        """Whether the router takes a message of so many bytes; else it may end the session."""
         # What is around the payload takes less.
-        payload = "x" * max(1, octets - 1_000)
+        payload = "x" * max(1, byte_count - 1_000)
         try:
             await self.answer(self._publish(topic or self.own, (payload,)))
         except (Lost, TransportLost):  # the second by sending

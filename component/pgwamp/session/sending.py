@@ -31,14 +31,14 @@ def guarded(transport: Any, max_bytes: int, sending: Callable[[int], None]) -> S
 
     A connection that is just being closed raises Autobahn's own error: it is lost, as any other.
 
-    :param max_bytes: octets of a message; less where the router said so in RawSocket's handshake.
-    :param sending: told the octets of each message right before it is sent.
+    :param max_bytes: bytes of a message; less where the router said so in RawSocket's handshake.
+    :param sending: told the bytes of each message right before it is sent.
     """
     unguarded: Send = transport.send
     bound = f"limits.max_bytes ({max_bytes})"
     accepted: int = getattr(transport, "max_length_send", max_bytes)
     if accepted < max_bytes:
-        log.warning("the router accepts less than limits.max_bytes", octets=accepted)
+        log.warning("the router accepts less than limits.max_bytes", byte_count=accepted)
         max_bytes, bound = accepted, f"the router accepts ({accepted})"
 
     def send(msg: Any) -> None:
@@ -49,7 +49,7 @@ def guarded(transport: Any, max_bytes: int, sending: Callable[[int], None]) -> S
 
     # Autobahn's own send describes each message for a debug line, written or not: a sixth of what
     # an event takes of the processor.
-    send_octets: Callable[[bytes], None] | None = getattr(transport, "sendString", None)
+    send_bytes: Callable[[bytes], None] | None = getattr(transport, "sendString", None)
 
     def guarded_send(msg: Any) -> None:
         if not isinstance(msg, message.Yield | message.Publish | message.Call | message.Error):
@@ -63,11 +63,11 @@ def guarded(transport: Any, max_bytes: int, sending: Callable[[int], None]) -> S
         if len(data) > max_bytes:
             return _refuse_large(msg, f"{len(data)} bytes are more than {bound}", send)
         sending(len(data))
-        if send_octets is None:
+        if send_bytes is None:
             return send(msg)
         if not transport.isOpen():
             raise TransportLost()
-        return send_octets(data)
+        return send_bytes(data)
 
     return guarded_send
 

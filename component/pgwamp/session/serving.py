@@ -45,7 +45,7 @@ from pgwamp.values.portable import check_arguments
 log = logs.get(__name__)
 #: The keyword Autobahn passes call details in.
 DETAILS = "details"
-#: Share of ``limits.argument_bytes`` that one caller may have, and octets of a call that is refused
+#: Share of ``limits.argument_bytes`` that one caller may have, and bytes of a call that is refused
 #: only beyond twice as much in all.
 ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
 #: Bytes of a result's message beside its values.
@@ -182,12 +182,12 @@ class Serving:
         if procedure is None:
             # A call that was on its way when the procedure was taken back.
             raise NoSuchProcedure(f"there is no procedure {uri} any more")
-        octets = self._check(call)
-        self._arguments.spend(call.caller, octets)
+        byte_count = self._check(call)
+        self._arguments.spend(call.caller, byte_count)
         try:
             result = await self._answer(procedure, call, progress, room)
         finally:
-            self._arguments.give_back(call.caller, octets)
+            self._arguments.give_back(call.caller, byte_count)
         if not isinstance(result, Result):
             result = Result(result)
         procedure.require_portable(result)

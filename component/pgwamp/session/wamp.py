@@ -100,8 +100,8 @@ class WampSession(Session):
         transport.send = guarded(transport, self._max_bytes, self._sending)
         super().onOpen(transport)
 
-    def _sending(self, octets: int) -> None:
-        self.largest_sent = max(self.largest_sent, octets)
+    def _sending(self, byte_count: int) -> None:
+        self.largest_sent = max(self.largest_sent, byte_count)
 
     def on_join(self, details: SessionDetails) -> None:
         """Tell the link; Autobahn's own join hooks swallow errors."""
@@ -160,7 +160,7 @@ class WampSession(Session):
 
     @property
     def accepted(self) -> int | None:
-        """The octets of a message that the router takes, where it said so in its handshake."""
+        """The bytes of a message that the router takes, where it said so in its handshake."""
         return getattr(self._transport, "max_length_send", None)
 
     # --- messages received ----------------------------------------------------------------------

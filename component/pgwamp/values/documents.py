@@ -101,6 +101,6 @@ def _check_key(key: Any) -> int:
 def _check_text(text: str) -> int:
     """Refuse what PostgreSQL's text cannot hold; returns what it spends in JSON."""
     check_text(text, "")
-    octets = text.encode()
-    controls = len(octets) - len(octets.translate(None, _CONTROLS))
+    encoded = text.encode()
+    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
     return written_length(text, 5 * controls)

@@ -75,7 +75,7 @@ def text_form(of: Type, value: Any, path: str, budget: Budget) -> str:
             return value
         return str(plain).lower() if form == "boolean" else str(plain)
     if form == "bytea":
-        raw = scalars.octets(of, value, path)
+        raw = scalars.byte_count(of, value, path)
         budget.require(2 * len(raw), path)
         return f"\\x{raw.hex()}"
     if form == "numeric":
@@ -240,7 +240,7 @@ _BINDERS: dict[Form, Binder] = {
     "integer": scalars.integer,
     "float": scalars.floating,
     "boolean": scalars.boolean,
-    "bytea": scalars.octets,
+    "bytea": scalars.byte_count,
     "numeric": scalars.numeric,
     "text": scalars.text,
     "literal": scalars.literal,

@@ -47,8 +47,8 @@ _ESCAPES_OF_A_PART = 160
 _ESCAPES_OF_A_CONVERTED_PART = 40
 #: Digits of a number that count as one more part, as zeros.
 _DIGITS_OF_A_PART = b"0" * 20
-#: Octets of the text of a value that is converted; the ends of a range are read several times.
-MOST_CONVERTED_OCTETS = 7_000_000
+#: Bytes of the text of a value that is converted; the ends of a range are read several times.
+MOST_CONVERTED_BYTES = 7_000_000
 #: Backslashes in JSON above which json is the faster one: of each, orjson takes five times as long.
 _MANY_ESCAPES = 200_000
 #: How JSON writes NUL.
@@ -82,7 +82,7 @@ def loads(text: str, slow: Callable[[], None] | None = None) -> Any:
         except orjson.JSONDecodeError:
             # Half a character, a number larger than a double, or more levels than orjson reads.
             _require_parts(document, _MOST_EXACT_PARTS)
-            _require_octets(document)
+            _require_bytes(document)
             one_by_one = True
             if slow is not None:
                 slow()
@@ -142,22 +142,22 @@ def _require_parts(document: bytes, most: int, zeros: bytes = b"", further: int 
         )
 
 
-def _require_octets(document: bytes) -> None:
-    if len(document) > MOST_CONVERTED_OCTETS:
+def _require_bytes(document: bytes) -> None:
+    if len(document) > MOST_CONVERTED_BYTES:
         raise PayloadTooLarge(
-            f"a value of more than {MOST_CONVERTED_OCTETS} octets; "
+            f"a value of more than {MOST_CONVERTED_BYTES} bytes; "
             "ask for a part of it, or cast it to text"
         )
 
 
 def require_convertible(text: str, *, holds_json: bool) -> None:
-    """Refuse the text of a value with more parts, or octets, than can be converted at once.
+    """Refuse the text of a value with more parts, or bytes, than can be converted at once.
 
     :param holds_json: JSON documents are among its parts, whose numbers are of any length.
     :raises PayloadTooLarge: it has more.
     """
     document = text.encode()
-    _require_octets(document)
+    _require_bytes(document)
     zeros = digits_as_zeros(document) if holds_json else b""
     escapes = document.count(b"\\") + document.count(b'"')
     most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
@@ -179,7 +179,7 @@ def array_of_json(text: str) -> Any:
     :raises PayloadTooLarge: it has more than MOST_CONVERTED_PARTS, or than may be read one by one.
     """
     document = text.encode()
-    _require_octets(document)
+    _require_bytes(document)
     zeros = digits_as_zeros(document)
     most = _MOST_EXACT_ARRAY_PARTS if LONG_RUN in zeros else MOST_CONVERTED_PARTS
     _require_parts(document, most, zeros)
@@ -257,7 +257,7 @@ def float_from_text(text: str) -> float | str:
 
 
 def bytes_from_hex(text: str) -> bytes:
-    """``\\x00ff`` as octets."""
+    """``\\x00ff`` as bytes."""
     return bytes.fromhex(text[2:])
 
 

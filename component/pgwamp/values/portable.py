@@ -30,8 +30,8 @@ _KEY_LETTERS = 100
 _NONFINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SCALARS = frozenset({type(None), bool, int, float})
 _CONTAINERS, _TEXTS = (list, dict, tuple), (str, bytes)
-#: Octets of a value in memory, about, beside those of its text and key.
-_MEMORY_OCTETS = 64
+#: Bytes of a value in memory, about, beside those of its text and key.
+_MEMORY_BYTES = 64
 #: Characters of a text whose memory is worth asking for.
 _LONG = 1_000
 #: Fewer characters take less time than a call: such texts are joined. To join longer ones would
@@ -39,7 +39,7 @@ _LONG = 1_000
 _SHORT = 100
 #: Values, and characters of long texts, that are measured in one part: some milliseconds.
 PART_VALUES, PART_CHARACTERS = 20_000, 1_000_000
-#: What JSON writes as six octets, and all that it writes as more than it is.
+#: What JSON writes as six bytes, and all that it writes as more than it is.
 _CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\f\r"))
 _ESCAPED = bytes(range(32)) + b'"\\'
 
@@ -68,7 +68,7 @@ def find_foreign(value: Any, depth: int = MAX_DEPTH) -> str | None:
     Portable are None, bool, int within 64 bits, finite float, str (valid Unicode, not beginning
     with NUL), bytes, and lists and dicts (with such str as keys) of these.
     """
-    if portable_octets([[value]], depth=depth) is not None:
+    if portable_bytes([[value]], depth=depth) is not None:
         return None
     found = _find(value, "result", depth)
     if found and not found[0]:
@@ -79,13 +79,13 @@ def find_foreign(value: Any, depth: int = MAX_DEPTH) -> str | None:
 def check_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], max_values: int) -> int:
     """Refuse arguments of a call that are not portable, or too many; say how much memory they take.
 
-    :returns: octets, about.
+    :returns: bytes, about.
     :raises InvalidArgument: it names the place, as in ``where.total[3]``, and the cure.
     """
     try:
-        octets = portable_octets([args, kwargs], max_values)
-        if octets is not None:
-            return octets
+        byte_count = portable_bytes([args, kwargs], max_values)
+        if byte_count is not None:
+            return byte_count
     except _TooManyValues:
         raise InvalidArgument(
             "arguments",
@@ -117,50 +117,50 @@ class Size:
     """The size of values, with everything within them.
 
     :ivar values: these, the elements of lists, and the members of dicts.
-    :ivar octets: of texts and keys, in UTF-8, and of bytes.
+    :ivar byte_count: of texts and keys, in UTF-8, and of bytes.
     """
 
     values: int = 0
-    octets: int = 0
+    byte_count: int = 0
 
     @property
     def memory(self) -> int:
-        """About how much memory they take, in octets, where nothing is shared."""
-        return self.octets + _MEMORY_OCTETS * self.values
+        """About how much memory they take, in bytes, where nothing is shared."""
+        return self.byte_count + _MEMORY_BYTES * self.values
 
-    def add(self, value: Any, most_values: float = math.inf, most_octets: float = math.inf) -> None:
-        """Add a value. It takes no longer than so many values and octets in all take."""
-        values, octets = self.values, self.octets
+    def add(self, value: Any, most_values: float = math.inf, most_bytes: float = math.inf) -> None:
+        """Add a value. It takes no longer than so many values and bytes in all take."""
+        values, size = self.values, self.byte_count
         level: list[Any] = [[value]]
-        while level and values <= most_values and octets <= most_octets:
+        while level and values <= most_values and size <= most_bytes:
             deeper: list[Any] = []
             for container in level:
                 values += len(container)
-                if values > most_values or octets > most_octets:
+                if values > most_values or size > most_bytes:
                     break
                 items = container
                 if isinstance(container, dict):
                     for key in container:
                         if type(key) is str:
-                            octets += len(key if key.isascii() else key.encode(errors="replace"))
+                            size += len(key if key.isascii() else key.encode(errors="replace"))
                     items = container.values()
                 for item in items:
                     kind = type(item)
                     if kind in _SCALARS:
                         continue
                     if kind is str:
-                        octets += len(item if item.isascii() else item.encode(errors="replace"))
+                        size += len(item if item.isascii() else item.encode(errors="replace"))
                     elif isinstance(item, _CONTAINERS):
                         deeper.append(item)
                     elif isinstance(item, _TEXTS):
-                        octets += len(item)
-                    if octets > most_octets:
+                        size += len(item)
+                    if size > most_bytes:
                         break
             level = deeper
-        self.values, self.octets = values, octets
+        self.values, self.byte_count = values, size
 
 
-def portable_octets(
+def portable_bytes(
     level: list[Any], max_values: int | None = None, depth: int = MAX_DEPTH
 ) -> int | None:
     """About how much memory the values within these lists and dicts take; None if not portable.
@@ -169,7 +169,7 @@ def portable_octets(
     It stops at more than ``max_values`` with an exception. Most text is looked at in place, which
     takes a quarter less than a call for each.
     """
-    count = octets = 0
+    count = byte_count = 0
     for _ in range(depth + 1):
         deeper: list[Any] = []
         for container in level:
@@ -181,9 +181,9 @@ def portable_octets(
                     if type(key) is not str or key[:1] == "\0":
                         return None
                     if key.isascii():
-                        octets += len(key)
+                        byte_count += len(key)
                     elif _is_portable_text(key):
-                        octets += getsizeof(key)
+                        byte_count += getsizeof(key)
                     else:
                         return None
                 items: Iterable[Any] = container.values()
@@ -195,10 +195,10 @@ def portable_octets(
                     if item[:1] == "\0":
                         return None
                     if item.isascii():
-                        octets += len(item)
+                        byte_count += len(item)
                     elif _is_portable_text(item):
                         # One character beyond Latin-1 makes a text two or four times as large.
-                        octets += 4 * len(item) if len(item) < _LONG else getsizeof(item)
+                        byte_count += 4 * len(item) if len(item) < _LONG else getsizeof(item)
                     else:
                         return None
                 elif kind is int:
@@ -210,12 +210,12 @@ def portable_octets(
                     if item - item != 0:
                         return None
                 elif kind is bytes:
-                    octets += len(item)
+                    byte_count += len(item)
                 elif kind is not bool and item is not None:
                     # A subclass may be; the other walk decides.
                     return None
         if not deeper:
-            return octets + _MEMORY_OCTETS * (count + 1)
+            return byte_count + _MEMORY_BYTES * (count + 1)
         level = deeper
     return None
 
@@ -349,17 +349,17 @@ def may_hold_large(document: bytes) -> bool:
     return LONG_RUN in digits_as_zeros(document)
 
 
-def most_octets(value: Any) -> int:
-    """How much a portable value takes in a message at most, in octets, whatever the serializer."""
-    return sum(octets for _, octets in measured_parts(value))
+def most_bytes(value: Any) -> int:
+    """How much a portable value takes in a message at most, in bytes, whatever the serializer."""
+    return sum(byte_count for _, byte_count in measured_parts(value))
 
 
 def measured_parts(value: Any) -> Iterator[tuple[int, int]]:
-    """How many values there are within a portable value, and :func:`most_octets` of it, in parts.
+    """How many values there are within a portable value, and :func:`most_bytes` of it, in parts.
 
     It takes some milliseconds to each next part: who reads them can stop, or do something else.
     """
-    values, octets = 1, 0
+    values, byte_count = 1, 0
     left = PART_VALUES
     short: list[str] = []
     rest: list[Any] = [value]
@@ -369,45 +369,45 @@ def measured_parts(value: Any) -> Iterator[tuple[int, int]]:
         left -= len(some)
         for item in some:
             if isinstance(item, str):
-                octets += 4
+                byte_count += 4
                 if len(item) < _SHORT:
                     short.append(item)
                     continue
                 for start in range(0, len(item), PART_CHARACTERS):
                     part = item[start : start + PART_CHARACTERS]
-                    octets += _octets_in_json(part)
+                    byte_count += _bytes_in_json(part)
                     left -= len(part) * PART_VALUES // PART_CHARACTERS
                     if left <= 0:
-                        yield values, octets
-                        values, octets, left = 0, 0, PART_VALUES
+                        yield values, byte_count
+                        values, byte_count, left = 0, 0, PART_VALUES
             elif isinstance(item, bytes):
                 # As base64, with the NUL before it escaped.
-                octets += 8 + (len(item) + 2) // 3 * 4
+                byte_count += 8 + (len(item) + 2) // 3 * 4
             elif isinstance(item, list | tuple):
-                octets += 9 + 2 * len(item)
+                byte_count += 9 + 2 * len(item)
                 values += len(item)
                 rest += item
             elif isinstance(item, dict):
-                octets += 9 + 4 * len(item)
+                byte_count += 9 + 4 * len(item)
                 values += len(item)
                 rest += item
                 rest += item.values()
             else:
-                octets += 25
+                byte_count += 25
         if left <= 0 or not rest:
             # At once, which takes a fifth of the time of one by one.
-            octets += _octets_in_json("".join(short))
+            byte_count += _bytes_in_json("".join(short))
             short.clear()
-            yield values, octets
-            values, octets, left = 0, 0, PART_VALUES
+            yield values, byte_count
+            values, byte_count, left = 0, 0, PART_VALUES
 
 
-def _octets_in_json(text: str) -> int:
-    """The octets of a text in JSON without its quotes."""
-    octets = text.encode()
-    escaped = len(octets) - len(octets.translate(None, _ESCAPED))
+def _bytes_in_json(text: str) -> int:
+    """The bytes of a text in JSON without its quotes."""
+    byte_count = text.encode()
+    escaped = len(byte_count) - len(byte_count.translate(None, _ESCAPED))
     if not escaped:
-        return len(octets)
+        return len(byte_count)
     # As \u0001; the others take two.
-    controls = len(octets) - len(octets.translate(None, _CONTROLS))
-    return len(octets) + escaped + 4 * controls
+    controls = len(byte_count) - len(byte_count.translate(None, _CONTROLS))
+    return len(byte_count) + escaped + 4 * controls

@@ -171,7 +171,7 @@ def boolean(of: Type, value: Any, path: str, _: object = None) -> bool:
     return value
 
 
-def octets(of: Type, value: Any, path: str, _: object = None) -> bytes:
+def byte_count(of: Type, value: Any, path: str, _: object = None) -> bytes:
     """Bytes, given as such or as hex digits."""
     if isinstance(value, bytes | bytearray):
         return bytes(value)

@@ -15,7 +15,7 @@ begin
         raise exception 'options must be a JSON object' using errcode = 'invalid_parameter_value';
     end if;
     if octet_length(options::text) > 100000 then
-        raise exception 'options have % octets as JSON, more than the 100000 of an event',
+        raise exception 'options have % bytes as JSON, more than the 100000 of an event',
             octet_length(options::text)
             using errcode = 'program_limit_exceeded',
                 hint = 'Name roles instead of many sessions or users.';

@@ -35,7 +35,7 @@ begin
     end if;
     size := coalesce(octet_length(args::text), 0) + coalesce(octet_length(kwargs::text), 0);
     if size > most then
-        raise exception 'args and kwargs have % octets as JSON, more than the % of an event',
+        raise exception 'args and kwargs have % bytes as JSON, more than the % of an event',
             size, most
             using errcode = 'program_limit_exceeded',
                 hint = 'Send less, or only where it is to be found.';

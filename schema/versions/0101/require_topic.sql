@@ -11,7 +11,7 @@ set standard_conforming_strings = on
 as $$
 begin
     if octet_length(topic) > 1000 then
-        raise exception 'topic has % octets, more than the 1000 of a topic', octet_length(topic)
+        raise exception 'topic has % bytes, more than the 1000 of a topic', octet_length(topic)
             using errcode = 'program_limit_exceeded',
                 hint = 'Send what it says in args or kwargs.';
     end if;

@@ -1,5 +1,5 @@
--- The events after position $1, whose event has mark $2: at most $3 of them, and as many as have $4 octets
--- of values, options and topics together, but at least one. Of an event of more than $5 octets only the head
+-- The events after position $1, whose event has mark $2: at most $3 of them, and as many as have $4 bytes
+-- of values, options and topics together, but at least one. Of an event of more than $5 bytes only the head
 -- of its values is read. Of the table $6 alone, where that is given.
 --
 -- good    whether the event at the position is still there and the same
