@@ -12,6 +12,11 @@ from pgwamp.replay import initial_snapshot
 from tests.conftest import Connect, Database, Observe, Serve
 from tests.replay.following import Follower
 
+WITHOUT_EVENT_TRIGGERS = (
+    "alter event trigger wamp_sql_drop disable",
+    "alter event trigger wamp_ddl_command_end disable",
+)
+
 
 @pytest.fixture
 def names(database: Database) -> Iterator[tuple[str, str, str]]:
@@ -169,10 +174,45 @@ async def test_a_table_that_is_just_rewritten_is_not_empty(
             # The text of the column is asked for by its type.
             error = await follower.error()
             assert error.uri == "pgwamp.error.unavailable"
-            assert error.message == "the columns of item have just changed; try again"
+            assert error.message == "item or its columns have just changed; try again"
         else:
             await follower.begun()
             assert sorted(row["id"] for row in follower.rows) == [1, 2, 3, 4, 5]
+    finally:
+        await writer.close()
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told of DDL", "not told"])
+async def test_a_table_that_has_the_name_since_the_last_reload_is_not_empty(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    observe: Observe,
+    prefix: str,
+    is_told: bool,
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        "select wamp.watch('item')",
+        *([] if is_told else WITHOUT_EVENT_TRIGGERS),
+    )
+    await serve()
+    session = await connect()
+    writer = await database.connect()
+    try:
+        await writer.execute(
+            "begin; alter table item rename to item_old; create table item (id int primary key); "
+            "insert into item select generate_series(1, 5); select wamp.watch('item'); commit"
+        )
+        await writer.execute("begin; alter table item add made timestamptz default now() + '1 s'")
+        await writer.execute("alter table item alter made type text")
+        follower = Follower(session, f"{prefix}.item.follow", snapshot=True)
+        await observe(
+            "exists (select from pg_locks where not granted and relation = 'item'::regclass)"
+        )
+        await writer.execute("commit")
+        await follower.begun()
+        assert sorted(row["id"] for row in follower.rows) == [1, 2, 3, 4, 5]
     finally:
         await writer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import psycopg2
@@ -9,7 +10,7 @@ import pytest
 
 from pgwamp import migrations
 
-from .conftest import GUEST, Database, Server, query
+from .conftest import GUEST, Database, Server, connect, query
 from .watching import watch
 
 FIRED = ("wamp_delete", "wamp_insert", "wamp_truncate", "wamp_update")
@@ -546,3 +547,22 @@ def test_with_event_triggers_ddl_of_another_table_tells_nothing(followed: Databa
     followed.query("comment on table item is 'things'")
 
     assert [op for op, _ in followed.told("item")] == ["w"]
+
+
+def test_unwatching_a_table_spares_a_partition_that_is_watched_itself(item: Database) -> None:
+    watch(item, "item")
+    item.query("create table whole (id int primary key, v text, who text) partition by range (id)")
+    item.query("alter table whole attach partition item default")
+    item.query("select wamp.unwatch('whole')")
+    item.query("insert into item values (1, 'a', 'ann')")
+    assert captured(item) == [("i", "item", None, "(1,a,ann)")]
+
+
+def test_a_partition_of_another_owner_keeps_nobody_from_unwatching(
+    stock: Database, server: Server
+) -> None:
+    with closing(connect(server.url(stock.name))) as administrator:
+        query(administrator, f"alter table stock_1 owner to {GUEST}")
+    stock.query("select wamp.unwatch('stock')")
+    assert stock.query("select from wamp.watch") == []
+    assert stock.query("select distinct tgrelid::regclass::text from pg_trigger") == [("stock_1",)]

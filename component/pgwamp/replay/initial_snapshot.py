@@ -29,11 +29,16 @@ _FLUSH = (
     "begin; set local synchronous_commit = on; "
     "select pg_logical_emit_message(true, 'pgwamp', ''); commit"
 )
+#: The table that a name stands for; of one that the transaction has locked, it is the one it reads.
+_NAMED = """
+select pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::pg_catalog.text, $2::pg_catalog.text))
+    ::pg_catalog.oid::pg_catalog.int8
+"""
 #: Whether a table, or one of its partitions, has other files than the catalog says that the
 #: transaction sees; for a table that the transaction has locked.
 _IS_REWRITTEN = """
 with recursive part (oid) as (
-    select $1::pg_catalog.oid
+    select $1::pg_catalog.int8::pg_catalog.oid
     union all
     select i.inhrelid
     from pg_catalog.pg_inherits as i join part as p on p.oid operator(pg_catalog.=) i.inhparent
@@ -85,7 +90,10 @@ class InitialSnapshot:
                 async with aclosing(chunks):
                     # The table is locked with them.
                     first = await _first(chunks, relation)
-                    if await connection.fetchval(_IS_REWRITTEN, relation.oid):
+                    read = await connection.fetchval(_NAMED, relation.schema, relation.name)
+                    if read != watched.relation:
+                        raise _changed(relation)
+                    if await connection.fetchval(_IS_REWRITTEN, read):
                         continue
                     evaluator = Evaluator(self._dsn)
                     try:
@@ -172,7 +180,7 @@ async def _first(chunks: AsyncIterator[list[Any]], relation: Relation) -> list[A
 
 
 def _changed(relation: Relation) -> Unavailable:
-    return Unavailable(f"the columns of {relation.name} have just changed; try again")
+    return Unavailable(f"{relation.name} or its columns have just changed; try again")
 
 
 def _has_columns(relation: Relation, layout: Layout) -> bool:

@@ -37,9 +37,11 @@ where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p')
 class Watched:
     """How a table is watched.
 
+    :ivar relation: its oid.
     :ivar layout: of its rows now; None without a condition.
     """
 
+    relation: int
     options: Mapping[str, Any]
     condition: str | None = None
     layout: Layout | None = None
@@ -91,7 +93,7 @@ class TableSubject:
         if row["condition"] is not None:
             told = await connection.fetchval(_LAYOUT, row["oid"])
             layout = Layout.parse(row["oid"], told)
-        return Watched(loads(row["options"]), row["condition"], layout)
+        return Watched(row["oid"], loads(row["options"]), row["condition"], layout)
 
     async def _find(self, connection: asyncpg.Connection[Any]) -> Any:
         row = await connection.fetchrow(_TABLE, self.schema, self.name)

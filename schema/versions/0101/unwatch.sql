@@ -26,10 +26,20 @@ begin
             select p.relid, p.level from pg_partition_tree(unwatch.relation) as p
         ) as m on m.relid = t.tgrelid
         where t.tgfoid in ('wamp.capture()'::regprocedure, 'wamp.capture_end()'::regprocedure) and t.tgparentid = 0
+            -- A watched table that has become a partition is captured as long as it is watched itself.
+            and not exists (
+                select from pg_partition_ancestors(m.relid) as a
+                join wamp.watch as w on w.relation = a.relid
+                where w.relation <> unwatch.relation)
         -- By this one wamp.ddl_changed knows the tables that it gives missing triggers, and their partitions.
         order by t.tgname <> 'wamp_insert', m.level
     loop
-        execute command;
+        begin
+            execute command;
+        exception when insufficient_privilege then
+            -- Of a partition that belongs to somebody else: nobody reads what it writes.
+            raise warning '%: %', command, sqlerrm;
+        end;
     end loop;
     delete from wamp.watch as w where w.relation = unwatch.relation;
     if found then
