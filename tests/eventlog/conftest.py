@@ -86,6 +86,12 @@ class Log:
         return [(event.op, read_body(event.body or "{}")) for event in await self.events(after)]
 
 
+async def require_virtual_columns(log: Log) -> None:
+    """Skip the test on a server without them."""
+    if int(await log.connection.fetchval("show server_version_num")) < 180000:
+        pytest.skip("no virtual columns before PostgreSQL 18")
+
+
 class Copy:
     """A copy of tables that is kept by their events, as a subscriber does.
 

@@ -13,7 +13,7 @@ import pytest
 from pgwamp.eventlog import conditions, evaluator
 from pgwamp.eventlog.body import read_body
 from pgwamp.values import record_texts
-from tests.eventlog.conftest import Log
+from tests.eventlog.conftest import Log, require_virtual_columns
 
 TYPES = (
     "create schema app",
@@ -381,8 +381,7 @@ async def test_a_session_that_was_lost_while_it_waited_costs_no_event_its_values
 
 
 async def test_computed_columns_have_a_bound(log: Log) -> None:
-    if await log.connection.fetchval("show server_version_num") < "180000":
-        pytest.skip("no virtual columns before PostgreSQL 18")
+    await require_virtual_columns(log)
     await log.execute(
         "create table item (id int primary key, v text, "
         "long text generated always as (repeat(v, 40000000)) virtual)",

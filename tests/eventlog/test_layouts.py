@@ -14,7 +14,7 @@ from pgwamp.checks.captures import stale_captures
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog import subjects
 from pgwamp.eventlog.evaluator import Evaluator
-from tests.eventlog.conftest import Log
+from tests.eventlog.conftest import Log, require_virtual_columns
 from tests.eventlog.test_sequencing import ITEM, STAMPS
 
 WITHOUT_EVENT_TRIGGERS = (
@@ -356,6 +356,7 @@ async def test_without_event_triggers_a_lock_of_an_owner_stops_no_events(
     log: Log, owners: tuple[Owner, Owner], held: str
 ) -> None:
     other, _ = owners
+    await require_virtual_columns(log)
     await log.execute(*WITHOUT_EVENT_TRIGGERS, *ITEM)
     await other.execute(
         "create table whole (id int primary key, n int) partition by list (id)",
@@ -383,6 +384,7 @@ async def test_a_lock_of_an_owner_keeps_no_sequencer_from_its_start(
     log: Log, owners: tuple[Owner, Owner], held: str
 ) -> None:
     other, _ = owners
+    await require_virtual_columns(log)
     await log.execute(*ITEM)
     await other.execute(
         "create table whole (id int primary key, v int generated always as (id + 1) virtual) "

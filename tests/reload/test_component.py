@@ -257,7 +257,7 @@ async def test_a_reload_that_fails_leaves_the_api_as_it_was(
     prefix: str,
     tmp_path: Path,
     reloads: Reloads,
-    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     database.execute(ITEM)
     (tmp_path / "a.sql").write_text("-- name: names\nselect name from item;\n")
@@ -274,9 +274,8 @@ async def test_a_reload_that_fails_leaves_the_api_as_it_was(
         assert await client.call(f"{prefix}.names") == []
         assert await client.call(f"{prefix}.item.insert", [{"id": 1, "label": "a"}])
         assert component.link.registered == before
-    logged = "".join(capfd.readouterr())
-    assert 'query "names": column "name" does not exist' in logged
-    assert "Traceback" not in logged
+    assert 'query "names": column "name" does not exist' in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_database_without_event_triggers_is_no_obstacle(

@@ -29,7 +29,7 @@ async def test_a_function_takes_no_name_of_ours_and_ends_no_start(
     prefix: str,
     folder: str,
     name: str,
-    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     database.execute(
         f"create function {name}() returns text language sql as $$ select 'stolen' $$",
@@ -43,9 +43,8 @@ async def test_a_function_takes_no_name_of_ours_and_ends_no_start(
     assert await client.call(f"{prefix}.one") == [{"one": 1}]
     assert await client.call(f"{prefix}.item.count") == 0
     assert f"{prefix}.{name}" in served.exposure.procedures
-    logged = "".join(capfd.readouterr())
-    assert "left out: other things have these names" in logged
-    assert f"{prefix}.{name}" in logged
+    assert "left out: other things have these names" in caplog.text
+    assert f"{prefix}.{name}" in caplog.text
 
 
 async def test_a_function_that_comes_later_takes_no_name_of_a_query(
