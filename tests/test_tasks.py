@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 
 import pytest
 
 from pgwamp import tasks
-from pgwamp.tasks import end, finish, is_ending, outlast, race
+from pgwamp.tasks import end, is_ending, outlast, race, raise_if_cancelled
 
 
 async def test_a_task_that_takes_its_cancellation_for_an_error_ends(
@@ -79,40 +80,28 @@ async def test_no_error_of_a_part_is_left_for_asyncio_to_log(how: str) -> None:
     assert logged == []
 
 
-async def test_what_is_finished_answers_however_often_it_is_cancelled() -> None:
+async def test_what_is_outlasted_goes_on_however_often_its_task_is_cancelled() -> None:
     begun, released = asyncio.Event(), asyncio.Event()
+    raised: list[bool] = []
 
-    async def answer() -> int:
+    async def outlasting() -> bool:
+        waiting = asyncio.ensure_future(released.wait())
         begun.set()
-        await released.wait()
-        return 7
+        done = await outlast(10, waiting)
+        for before in (2, 1):
+            with suppress(asyncio.CancelledError):
+                raise_if_cancelled(before=before)
+                raised.append(False)
+        return done
 
-    task = asyncio.create_task(finish(answer(), 10))
+    task = asyncio.create_task(outlasting())
     await begun.wait()
-    for _ in range(3):
+    for _ in range(2):
         task.cancel()
         await asyncio.sleep(0)
     released.set()
-    assert await task == 7
-
-
-async def test_what_takes_longer_after_a_cancel_is_given_up() -> None:
-    begun, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def answer() -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-
-    task = asyncio.create_task(finish(answer(), 0.01))
-    await begun.wait()
-    task.cancel()
-    async with asyncio.timeout(10):
-        await asyncio.wait({task})
-        await cancelled.wait()
-    assert task.cancelled()
+    assert await task
+    assert raised == [False]
 
 
 async def test_an_error_of_what_is_outlasted_is_not_logged() -> None:

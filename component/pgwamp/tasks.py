@@ -8,14 +8,14 @@ place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
-
-Answer = TypeVar("Answer")
+from typing import Any
 
 #: Seconds until a task that goes on is cancelled once more.
 AGAIN = 1.0
+#: Seconds that a call has to end once it is cancelled: so long it waits for what the database says.
+LEAVING_SECONDS = 2.0
 
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
@@ -51,25 +51,26 @@ async def outlast(seconds: float, *futures: asyncio.Future[Any]) -> bool:
     return not pending
 
 
-async def finish(running: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
-    """Await it to its end; where this is cancelled, it has so many seconds more.
-
-    :raises asyncio.CancelledError: it took longer than these.
-    """
-    task = asyncio.ensure_future(running)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not await outlast(seconds, task):
-            task.cancel()
-            raise
-    return task.result()
+def cancels() -> int:
+    """Return how often this task was cancelled, also where a cancellation was lost on the way."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def is_ending() -> bool:
     """Whether this task was cancelled, also when the cancellation was lost on the way."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return cancels() > 0
+
+
+def raise_if_cancelled(*, before: int = 0) -> None:
+    """Raise a cancellation that was lost on the way, as before trying again.
+
+    A deadline cancels only once: a call that goes on in spite of it has none any more.
+
+    :param before: the cancellations that are known already, of :func:`cancels`.
+    """
+    if cancels() > before:
+        raise asyncio.CancelledError
 
 
 async def race(*parts: Awaitable[object]) -> None:

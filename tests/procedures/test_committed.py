@@ -295,35 +295,6 @@ async def test_a_connection_that_is_lost_while_it_commits_leaves_the_outcome_unk
     assert await call("item.count") == 0
 
 
-@pytest.mark.parametrize("cancels", [1, 2])
-async def test_a_write_whose_call_is_cancelled_while_it_commits_is_answered(
-    serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch, cancels: int
-) -> None:
-    database.execute("create table item (id int primary key)")
-    component = await serve()
-    begun, released = asyncio.Event(), asyncio.Event()
-    commit = committing.commit
-
-    async def wait_and_commit(*args: Any, **kwargs: Any) -> None:
-        begun.set()
-        await released.wait()
-        await commit(*args, **kwargs)
-
-    monkeypatch.setattr(committing, "commit", wait_and_commit)
-    uri = f"{prefix}.item.insert"
-    answer: Any = component.exposure.procedures[uri].handler(
-        Call([[{"id": 1}, {"id": 2}]], {}, Caller("realm1", uri))
-    )
-    writing = asyncio.ensure_future(answer)
-    await begun.wait()
-    for _ in range(cancels):
-        writing.cancel()
-        # It takes note of it.
-        await asyncio.sleep(0)
-    released.set()
-    assert await writing == [{"id": 1}, {"id": 2}]
-
-
 async def test_a_commit_that_does_not_end_after_a_cancel_leaves_the_outcome_unknown(
     serve: Serve, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,7 +307,7 @@ async def test_a_commit_that_does_not_end_after_a_cancel_leaves_the_outcome_unkn
         await asyncio.Event().wait()
 
     monkeypatch.setattr(committing, "commit", wait)
-    monkeypatch.setattr(committing, "LEAVING", 0.05)
+    monkeypatch.setattr(pooled, "LEAVING_SECONDS", 0.05)
     uri = f"{prefix}.item.insert"
     answer: Any = component.exposure.procedures[uri].handler(
         Call([[{"id": 1}, {"id": 2}]], {}, Caller("realm1", uri))
@@ -462,7 +433,7 @@ async def test_a_write_that_does_not_end_leaves_the_outcome_unknown(
     observe: Observe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pooled, "LEAVING", 0.2)
+    monkeypatch.setattr(pooled, "LEAVING_SECONDS", 0.2)
     database.execute(
         *CHILDREN,
         "create function stubborn() returns trigger language plpgsql as $$ begin loop "
@@ -509,11 +480,15 @@ async def test_a_trigger_that_keeps_a_row_from_being_read_keeps_it_from_being_wr
     assert await call("item.count") == 0
 
 
-@pytest.mark.parametrize("setting", ["DateStyle", "IntervalStyle"])
+@pytest.mark.parametrize("setting", ["DateStyle", "IntervalStyle", "TimeZone"])
 async def test_a_trigger_that_sets_how_values_are_written_has_its_rows_refused(
     api: Start, setting: str
 ) -> None:
-    value = {"DateStyle": "German, DMY", "IntervalStyle": "postgres_verbose"}[setting]
+    value = {
+        "DateStyle": "German, DMY",
+        "IntervalStyle": "postgres_verbose",
+        "TimeZone": "UTC+3",
+    }[setting]
     call = await api(
         "create table item (id int primary key, at timestamptz default now())",
         "create function sets() returns trigger language plpgsql as $$ begin "
@@ -689,7 +664,7 @@ MOST_IN_A_MESSAGE = {
 async def test_the_answer_of_a_row_that_is_not_measured_is_never_too_large(
     api: Start, database: Database, kind: str
 ) -> None:
-    value = MOST_IN_A_MESSAGE[kind].format(byte_count=SMALL_ROW_BYTES)
+    value = MOST_IN_A_MESSAGE[kind].format(bytes=SMALL_ROW_BYTES)
     call = await api(
         f"create function made() returns {kind} language sql as $$ select {value} $$",
         f"create table item (id int, value {kind} default made())",

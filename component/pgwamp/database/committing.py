@@ -7,26 +7,31 @@ import asyncio
 import asyncpg
 
 from pgwamp.database.connect import CONNECTION_ERRORS
-from pgwamp.database.pooled import LEAVING, PooledConnection
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.errors import OutcomeUnknown
-from pgwamp.tasks import finish
+from pgwamp.tasks import LEAVING_SECONDS, cancels, outlast, raise_if_cancelled
 
 #: Of a COMMIT that was not reached: something before it had failed, or was cancelled.
 _NOT_COMMITTED = (asyncpg.InFailedSQLTransactionError, asyncpg.QueryCanceledError)
 
 
-async def commit(connection: PooledConnection, *, pooled: bool) -> None:
-    """Commit.
+async def prepare_commit(connection: PooledConnection, *, pooled: bool) -> None:
+    """Do what must be done before COMMIT, and may still be cancelled as any statement.
 
     :param pooled: it is behind a pooler.
     """
+    if pooled:
+        # It may serve the next transaction with another connection of its own, and this one to
+        # somebody else.
+        await connection.execute(reset_before_commit())
+
+
+async def commit(connection: PooledConnection, *, pooled: bool) -> None:
+    """Commit, after :func:`prepare_commit`."""
     if not pooled:
         await connection.execute(COMMIT)
         return
-    # A pooler may serve the next transaction with another connection of its own, and this
-    # one to somebody else.
-    await connection.execute(reset_before_commit())
     try:
         await connection.execute(f"{COMMIT}; {reset_after_transaction()}")
     except CONNECTION_ERRORS:
@@ -39,24 +44,29 @@ async def commit(connection: PooledConnection, *, pooled: bool) -> None:
 
 
 async def commit_write(connection: PooledConnection, *, pooled: bool) -> None:
-    """Commit, also where the call is cancelled meanwhile: it has come too late.
+    """Commit. Where the call is cancelled meanwhile, the server says which of both came first.
 
+    :raises asyncio.CancelledError: the cancel, and nothing is committed.
     :raises OutcomeUnknown: the server did not say that it was committed, nor that it was not.
     """
-    if connection.is_closed():
-        # COMMIT was not sent, and the server has rolled back.
-        raise asyncpg.InterfaceError("connection is closed")
+    # Behind a pooler deferred triggers have run: COMMIT is short, and a cancel would meet the reset
+    # that is sent with it.
+    patience = LEAVING_SECONDS / 2 if pooled else 0.0
     try:
-        await finish(commit(connection, pooled=pooled), LEAVING)
-    except (*CONNECTION_ERRORS, asyncio.CancelledError):
-        connection.terminate()
-        raise OutcomeUnknown() from None
+        await connection.outcome(commit(connection, pooled=pooled), patience)
+    except (asyncpg.QueryCanceledError, asyncio.CancelledError):
+        if pooled and connection.is_in_transaction():
+            # It is that of the write, or that of the reset.
+            connection.terminate()
+            raise OutcomeUnknown() from None
+        raise
 
 
 async def roll_back(connection: PooledConnection, error: BaseException, *, pooled: bool) -> None:
     """Roll back whatever happened; a connection that cannot is closed.
 
     :param error: that which happened.
+    :raises asyncio.CancelledError: cancelled meanwhile: nothing may be tried again.
     """
     if connection.is_closed():
         return
@@ -64,7 +74,11 @@ async def roll_back(connection: PooledConnection, error: BaseException, *, poole
     if isinstance(error, asyncpg.PostgresError) and not connection.is_in_transaction():
         return
     statement = f"rollback; {reset_after_transaction()}" if pooled else "rollback"
-    try:
-        await asyncio.wait_for(asyncio.shield(connection.execute(statement)), LEAVING)
-    except (*CONNECTION_ERRORS, asyncpg.PostgresError, asyncio.CancelledError):
+    before = cancels()
+    rolling_back = asyncio.ensure_future(connection.execute(statement))
+    if not await outlast(connection.leaving(), rolling_back):
+        rolling_back.cancel()
         connection.terminate()
+    elif rolling_back.exception() is not None:
+        connection.terminate()
+    raise_if_cancelled(before=before)

@@ -13,8 +13,9 @@ from pgwamp import logs
 from pgwamp.database.committing import roll_back
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
 from pgwamp.database.meter import AnswerBound
-from pgwamp.database.pooled import LEAVING, PooledConnection
+from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import CallError, Unavailable
+from pgwamp.tasks import cancels, raise_if_cancelled
 
 log = logs.get(__name__)
 Pool: TypeAlias = "asyncpg.Pool[Any]"
@@ -85,8 +86,9 @@ class Lender:
         :param clean: not even sequences may tell of another call.
         :raises Unavailable: none became free in time, or the database is away.
         """
-        failures = 0
+        failures, before = 0, cancels()
         while True:
+            raise_if_cancelled(before=before)
             proxy = await self._free()
             # asyncpg takes a connection that is lost out of its proxy.
             connection: PooledConnection | None = proxy._con
@@ -94,6 +96,11 @@ class Lender:
             error: CallError = Unavailable(_AWAY)
             if connection is not None:
                 loan = Loan(self, connection, proxy)
+                connection.enter()
+                if cancels() > before:
+                    # asyncpg hides a cancel that comes together with the connection.
+                    await loan.give_back()
+                    raise asyncio.CancelledError
                 left = connection.needs_reset(clean=clean or bool(prelude))
                 if await self._become(loan, prelude, left=left):
                     return loan
@@ -139,7 +146,7 @@ class Lender:
         try:
             # A cancelled call waits for the server, which a function may keep from stopping.
             # asyncpg then closes the connection.
-            await self.pool.release(loan.proxy, timeout=LEAVING)
+            await self.pool.release(loan.proxy, timeout=connection.leaving())
             self._idle += 1
         except asyncio.CancelledError:
             if not decided:

@@ -16,16 +16,14 @@ from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
 from pgwamp.errors import CallError, Internal, OutcomeUnknown
-from pgwamp.tasks import outlast
+from pgwamp.tasks import LEAVING_SECONDS, outlast
 
 log = logs.get(__name__)
 Answer = TypeVar("Answer")
 
-#: Seconds that a connection has to become free of what a cancelled call has left it doing.
-LEAVING = 2.0
-#: Settings that the server reports when they change, and how their values begin in our sessions.
-#: Text in another encoding is not among them: the driver cannot read it, and says so.
-_FORMS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601"}
+#: Settings that the server reports when they change, and what their values are in our sessions, up
+#: to a comma. Text in another encoding is not among them: the driver cannot read it, and says so.
+_FORMS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "TimeZone": "UTC"}
 #: The driver's statement that asks about types; one with a name has left ours alone.
 _NOT_ASKED = SimpleNamespace(name="none")
 
@@ -40,7 +38,7 @@ class PooledConnection(asyncpg.Connection):
     :ivar altered: the driver's own state was changed, which no statement can reset.
     """
 
-    __slots__ = ("_as_text", "altered", "left", "meter")
+    __slots__ = ("_as_text", "_leaves_at", "altered", "left", "meter")
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
         super().__init__(protocol, transport, *args, **kwargs)
@@ -48,6 +46,8 @@ class PooledConnection(asyncpg.Connection):
         self.altered = False
         #: Types whose values come as text; None while they come as the driver reads them.
         self._as_text: set[int] | None = None
+        #: When a call has to have left it, by the clock of the loop; None while it goes on.
+        self._leaves_at: float | None = None
         self.meter = Meter(protocol, transport)
 
     def get_reset_query(self) -> str:
@@ -103,6 +103,20 @@ class PooledConnection(asyncpg.Connection):
         driver: Any = self
         return len(driver._stmt_cache) + len(driver._stmts_to_close)
 
+    def enter(self) -> None:
+        """Note that a call has it now."""
+        self._leaves_at = None
+
+    def leaving(self) -> float:
+        """Return the seconds that a call still has to leave it, from when this is first asked.
+
+        To end a statement, to roll back and to give the connection back share them.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._leaves_at is None:
+            self._leaves_at = now + LEAVING_SECONDS
+        return max(0.0, self._leaves_at - now)
+
     def needs_reset(self, *, clean: bool) -> bool:
         """Whether something of a call may be there that the next one must not meet.
 
@@ -126,7 +140,7 @@ class PooledConnection(asyncpg.Connection):
         """
         settings: Any = self.get_settings()
         for name, form in _FORMS.items():
-            if not getattr(settings, name).startswith(form):
+            if getattr(settings, name).split(",")[0] != form:
                 raise CallError(
                     f"code in the database, such as a trigger, has set {name}, so that the rows "
                     "cannot be answered: let its function set that in its SET clause"
@@ -135,30 +149,13 @@ class PooledConnection(asyncpg.Connection):
     async def to_end(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
         """Await what fetches the answer of one statement that commits by itself, and reads it.
 
-        Where the call is cancelled meanwhile, the server is asked to cancel the statement, and says
-        whether it was committed: then the call is answered, for the cancel has come too late.
+        As :meth:`outcome`; and what the answer is read with must not fail unseen.
 
-        :raises OutcomeUnknown: the server did not say.
         :raises CallError: it was committed, and its answer cannot be read; the error says so.
         """
-        if self.is_closed():
-            answering.close()
-            # Nothing was sent.
-            raise asyncpg.InterfaceError("connection is closed")
-        task = asyncio.ensure_future(answering)
         try:
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                await self._cancel_statement(task)
-            try:
-                return task.result()
-            except asyncpg.QueryCanceledError:
-                raise asyncio.CancelledError from None
-        except CONNECTION_ERRORS:
-            self.terminate()
-            raise OutcomeUnknown() from None
-        except (asyncpg.PostgresError, OutcomeUnknown):
+            return await self.outcome(answering)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OutcomeUnknown):
             raise
         except CallError as error:
             raise error.after_commit() from None
@@ -167,7 +164,34 @@ class PooledConnection(asyncpg.Connection):
             log.exception("the answer of a statement cannot be read")
             raise Internal().after_commit() from None
 
-    async def _cancel_statement(self, task: asyncio.Future[Any]) -> None:
+    async def outcome(self, running: Coroutine[Any, Any, Answer], patience: float = 0.0) -> Answer:
+        """Await what commits; where the call is cancelled meanwhile, have the server cancel it.
+
+        The server says whether it was committed: then the cancel has come too late.
+
+        :param patience: seconds that it has to end by itself first.
+        :raises asyncio.CancelledError: it was cancelled, and nothing is committed.
+        :raises OutcomeUnknown: the server did not say.
+        """
+        if self.is_closed():
+            running.close()
+            # Nothing was sent, and the server has rolled back.
+            raise asyncpg.InterfaceError("connection is closed")
+        task = asyncio.ensure_future(running)
+        try:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await self._cancel_statement(task, patience)
+            try:
+                return task.result()
+            except asyncpg.QueryCanceledError:
+                raise asyncio.CancelledError from None
+        except CONNECTION_ERRORS:
+            self.terminate()
+            raise OutcomeUnknown() from None
+
+    async def _cancel_statement(self, task: asyncio.Future[Any], patience: float) -> None:
         """Cancel a statement in the server, and wait until its task is done.
 
         What asyncpg itself does, but that it forgets the answer. Another caller gets the connection
@@ -175,10 +199,12 @@ class PooledConnection(asyncpg.Connection):
 
         :raises OutcomeUnknown: it does not end.
         """
+        if await outlast(min(patience, self.leaving()), task):
+            return
         driver: Any = self
         sent = asyncio.get_running_loop().create_future()
         driver._cancel_current_command(sent)
-        if not await outlast(LEAVING, task, sent):
+        if not await outlast(self.leaving(), task, sent):
             self.terminate()
         if not task.done():
             task.cancel()

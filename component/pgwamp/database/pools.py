@@ -12,7 +12,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.access import Caller, Leaves
-from pgwamp.database.committing import commit, commit_write, roll_back
+from pgwamp.database.committing import commit, commit_write, prepare_commit, roll_back
 from pgwamp.database.connect import (
     CONNECT_TIMEOUT,
     CONNECTION_ERRORS,
@@ -28,7 +28,7 @@ from pgwamp.database.meter import AnswerBound
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.replica import Replica
 from pgwamp.database_url import for_asyncpg
-from pgwamp.errors import Unavailable
+from pgwamp.errors import OutcomeUnknown, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
 from pgwamp.tasks import end
@@ -280,15 +280,20 @@ class Pools:
         async with self._place(key, caller):
             loan = await self._borrow(key, begin)
             connection, meter = loan.connection, loan.connection.meter
+            decided = False
             try:
                 with connection.nesting():
                     yield loan.proxy
                 # Deferred triggers run now, and may say anything.
                 meter.allow(self._bound.byte_count)
+                await prepare_commit(connection, pooled=pooled)
                 await (commit_write if writes else commit)(connection, pooled=pooled)
+                decided = writes
                 # From here on nothing waits, so that no cancel hides what is committed.
                 connection.settle(leaves)
             except BaseException as error:
+                # A cancel is not to hide it: it is no error that has changed nothing.
+                decided = isinstance(error, OutcomeUnknown)
                 if meter.exceeded and isinstance(error, CONNECTION_ERRORS):
                     connection.terminate()
                     raise self._bound.explained(meter, error) from None
@@ -298,7 +303,7 @@ class Pools:
                 raise
             finally:
                 meter.allow(None)
-                await loan.give_back(decided=writes)
+                await loan.give_back(decided=decided)
 
     @contextmanager
     def measured(self, connection: Connection, byte_count: int | None = None) -> Iterator[None]:

@@ -38,9 +38,10 @@ from pgwamp.database.failures import call_error
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
-from pgwamp.errors import CallError, NotAuthorized, OutcomeUnknown, Unavailable
+from pgwamp.errors import CallError, Canceled, NotAuthorized, OutcomeUnknown, Unavailable
 from pgwamp.settings import AccessSettings, DatabaseSettings, LimitSettings
 from pgwamp.shares import Party
+from pgwamp.tasks import raise_if_cancelled
 
 Answer = TypeVar("Answer")
 
@@ -222,6 +223,7 @@ class Database:
                 again = attempt == 1 and not isinstance(error, asyncio.TimeoutError)
                 if not again or _SHARED.get() is not None:
                     raise self.explained(error) from None
+                raise_if_cancelled()
             except asyncpg.PostgresError as error:
                 raise self.explained(error) from None
         raise AssertionError("unreachable")
@@ -265,27 +267,39 @@ class Database:
                 return await connection.to_end(answer(connection))
 
     async def call(
-        self, sql: str, parameters: Sequence[Any], caller: Caller, types: Collection[int]
-    ) -> list[Sequence[str | None]]:
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        caller: Caller,
+        types: Collection[int],
+        read: Callable[[list[Sequence[str | None]]], Awaitable[Answer]],
+    ) -> Answer:
         """Run CALL outside of a transaction, where the procedure may commit by itself.
 
         Behind a pooler, in a batch and with ``access.before`` it runs within one, and may not.
 
         :param types: oids of those that it answers.
-        :returns: what it answers, as PostgreSQL writes it: one row, or none.
+        :param read: makes the answer of the values, as PostgreSQL writes them: one row, or none.
         :raises CallError: it says so if something may be committed.
         """
         alone = self.commits_each
         begun = False
+
+        async def answer(connection: Connection) -> Answer:
+            return await read(await fetch_texts(connection, sql, parameters, types))
+
         try:
             async with self._for_one(caller, False, "anything", True) as connection:
                 begun = True
-                fetching = fetch_texts(connection, sql, parameters, types)
                 if not alone:
-                    return await fetching
-                return await cast(PooledConnection, connection).to_end(fetching)
+                    return await answer(connection)
+                return await cast(PooledConnection, connection).to_end(answer(connection))
         except TimeoutError:
             raise
+        except asyncio.CancelledError:
+            if not (begun and alone):
+                raise
+            raise Canceled("the procedure was canceled").after_commit() from None
         except (*CONNECTION_ERRORS, asyncpg.PostgresError, CallError) as error:
             known = self.explained(error)
             if begun and alone and isinstance(known, CallError):

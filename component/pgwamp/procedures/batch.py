@@ -13,6 +13,7 @@ from pgwamp.errors import STALE, CallError, InvalidArgument, PayloadTooLarge, at
 from pgwamp.query.request import bind, suggest
 from pgwamp.session import Call, Gathered, Procedure, Result
 from pgwamp.settings import LimitSettings
+from pgwamp.tasks import raise_if_cancelled
 from pgwamp.values.portable import Size, check_arguments
 
 ARGUMENTS = ("steps", "isolation")
@@ -65,6 +66,7 @@ def batch_procedure(
                 sqlstate = error.details.get("sqlstate")
                 if sqlstate not in _RETRIED or attempt == _ATTEMPTS:
                     raise
+                raise_if_cancelled()
             # Those that got into each other's way must not meet again.
             await asyncio.sleep(random.uniform(0, _PAUSE * 2**attempt))
             attempt += 1

@@ -28,6 +28,7 @@ from pgwamp.query.statement import Bound, Statement
 from pgwamp.query.writes import SMALL_ROW_BYTES
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
+from pgwamp.tasks import raise_if_cancelled
 
 Request = dict[str, Any]
 _Verb = Callable[[Call, Request], Awaitable[Any]]
@@ -222,6 +223,7 @@ class RelationProcedures:
                     if TOO_LARGE_ROW not in error.message:
                         raise
                     self._measured = _MEASURED_WRITES
+                    raise_if_cancelled()
             async with self._database.transaction(
                 call.caller, read_only=False, leaves=statement.leaves
             ) as connection:

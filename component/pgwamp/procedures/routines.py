@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from pgwamp.catalog import Routine
@@ -11,7 +12,7 @@ from pgwamp.database import Database
 from pgwamp.database.chunks import fetch_texts
 from pgwamp.describe.description import routine_description
 from pgwamp.describe.related import Related
-from pgwamp.errors import CallError, InvalidArgument, TooManyRows
+from pgwamp.errors import InvalidArgument, TooManyRows
 from pgwamp.procedures.copying import copy_chunks, copy_out
 from pgwamp.procedures.disclosure import Disclosure
 from pgwamp.procedures.fitting import require_fitting
@@ -21,11 +22,7 @@ from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
-from pgwamp.tasks import finish
 from pgwamp.values import text_converter
-
-#: Seconds that a cancelled call has to read what a procedure has answered that is committed.
-LAST_SECONDS = 2.0
 
 
 class RoutineProcedure:
@@ -158,11 +155,8 @@ class RoutineProcedure:
         sql, parameters = bound.bound.statement.sql, bound.bound.parameters
         types = {oid for c in routine.columns for oid in (c.type.oid, c.type.base) if oid}
         if routine.commits:
-            rows = await self._database.call(sql, parameters, call.caller, types)
-            try:
-                return await finish(self._outputs(call, routine, rows), LAST_SECONDS)
-            except CallError as error:
-                raise error.after_commit() from None
+            read = partial(self._outputs, call, routine)
+            return await self._database.call(sql, parameters, call.caller, types, read)
         async with self._database.transaction(call.caller, read_only=False) as connection:
             with self._database.measured(connection):
                 rows = await fetch_texts(connection, sql, parameters, types)

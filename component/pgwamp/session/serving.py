@@ -39,7 +39,7 @@ from pgwamp.session.gathered import Gathered
 from pgwamp.session.procedure import Call, Procedure, Result
 from pgwamp.settings import LimitSettings
 from pgwamp.shares import Budget, Shares
-from pgwamp.tasks import race
+from pgwamp.tasks import LEAVING_SECONDS, race, raise_if_cancelled
 from pgwamp.values.portable import check_arguments
 
 log = logs.get(__name__)
@@ -50,8 +50,8 @@ DETAILS = "details"
 ARGUMENT_SHARE, SMALL_ARGUMENTS = 0.5, 65_536
 #: Bytes of a result's message beside its values.
 ENVELOPE_BYTES = 64
-#: Seconds that calls which the stop ends have to answer.
-LAST_ANSWERS_SECONDS = 2.0
+#: Seconds that calls which the stop ends have to answer: those of the database, and some more.
+LAST_ANSWERS_SECONDS = LEAVING_SECONDS + 1.0
 _CANCELED = "the call was canceled"
 _STOPPING = "the component is stopping; call again, and go on from the last cursor if there is one"
 
@@ -237,13 +237,16 @@ class Serving:
                 if isinstance(answer, AsyncIterator):
                     return await self._stream(procedure, call, answer)
                 return await _answered(procedure, call, answer)
-        except TimeoutError:
+        except (TimeoutError, Canceled) as error:
             if not deadline.expired():
                 raise
             over = now() >= latest
             bound = limits.stream_timeout if over else limits.call_timeout
             name = "stream_timeout" if over else "call_timeout"
-            raise Timeout(f"the call took longer than {bound:g} seconds (limits.{name})") from None
+            timeout = Timeout(f"the call took longer than {bound:g} seconds (limits.{name})")
+            if isinstance(error, Canceled) and error.may_be_committed:
+                timeout.after_commit()
+            raise timeout from None
 
     def _slot(self, procedure: Procedure, caller: Caller) -> AbstractAsyncContextManager[None]:
         return self._follower(caller) if procedure.endless else self._slots.place(caller)
@@ -305,6 +308,7 @@ async def _answered(procedure: Procedure, call: Call, answer: Awaitable[Any]) ->
     except SchemaChanged as error:
         if error.may_be_committed:
             raise
+        raise_if_cancelled()
         again = procedure.handler(call)
         if not procedure.neutral or isinstance(again, AsyncIterator):
             raise
