@@ -230,6 +230,16 @@ class OutcomeUnknown(CallError):
         )
 
 
+class OtherForm(CallError):
+    """Values came in another form than that of our sessions."""
+
+    def __init__(self, setting: str):
+        super().__init__(
+            f"code in the database, such as a trigger, has set {setting}, so that the rows "
+            "cannot be answered: let its function set that in its SET clause"
+        )
+
+
 class CursorExpired(CallError):
     """The events after the cursor are no longer kept, or the database has lost its own."""
 

@@ -19,6 +19,7 @@ from pgwamp.errors import CallError, Canceled, OutcomeUnknown, SchemaChanged
 from pgwamp.session import Call, Procedure, Serving
 from pgwamp.settings import LimitSettings
 from tests.conftest import Connect, Database, Observe, Serve
+from tests.servers import CALLS
 
 SLEEPS = (
     "exists (select from pg_stat_activity where datname = current_database() "
@@ -299,6 +300,30 @@ async def test_a_cancel_that_comes_with_the_connection_ends_the_call(
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
+    assert component.database.usage()["write"][0] == 0
+
+
+async def test_a_call_that_is_cancelled_twice_before_its_transaction_keeps_no_connection(
+    serve: Serve, database: Database, prefix: str, observe: Observe
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        "create schema guard",
+        "create function guard.slow() returns void language plpgsql as $$ begin begin "
+        "perform pg_sleep(60); exception when query_canceled then perform pg_sleep(0.5); end; "
+        "end $$",
+        f"grant usage on schema guard to {CALLS}",
+    )
+    component = await serve(access={"before": "guard.slow"})
+    writing = begin(component, prefix, "item.insert", {"id": 1})
+    await observe(SLEEPS)
+    for _ in range(2):
+        writing.cancel()
+        # The rollback waits for the server to take the first.
+        for _ in range(5):
+            await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
     assert component.database.usage()["write"][0] == 0
 
 

@@ -480,7 +480,7 @@ async def test_a_trigger_that_keeps_a_row_from_being_read_keeps_it_from_being_wr
     assert await call("item.count") == 0
 
 
-@pytest.mark.parametrize("setting", ["DateStyle", "IntervalStyle", "TimeZone"])
+@pytest.mark.parametrize("setting", ["DateStyle", "IntervalStyle", "TimeZone", "bytea_output"])
 async def test_a_trigger_that_sets_how_values_are_written_has_its_rows_refused(
     api: Start, setting: str
 ) -> None:
@@ -488,9 +488,11 @@ async def test_a_trigger_that_sets_how_values_are_written_has_its_rows_refused(
         "DateStyle": "German, DMY",
         "IntervalStyle": "postgres_verbose",
         "TimeZone": "UTC+3",
+        "bytea_output": "escape",
     }[setting]
     call = await api(
-        "create table item (id int primary key, at timestamptz default now())",
+        "create table item (id int primary key, at timestamptz default now(), "
+        "parts bytea[] default array['abcd'::bytea])",
         "create function sets() returns trigger language plpgsql as $$ begin "
         f"perform set_config('{setting}', '{value}', false); return new; end $$",
         "create trigger sets before insert on item for each row execute function sets()",

@@ -132,9 +132,11 @@ class Lender:
             connection.terminate()
             return False
         except BaseException as error:
-            await roll_back(connection, error, pooled=pooled)
-            connection.meter.allow(None)
-            await loan.give_back()
+            try:
+                await roll_back(connection, error, pooled=pooled)
+            finally:
+                connection.meter.allow(None)
+                await loan.give_back()
             raise
         return True
 

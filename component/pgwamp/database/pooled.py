@@ -15,7 +15,7 @@ from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
 from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
-from pgwamp.errors import CallError, Internal, OutcomeUnknown
+from pgwamp.errors import CallError, Internal, OtherForm, OutcomeUnknown
 from pgwamp.tasks import LEAVING_SECONDS, outlast
 
 log = logs.get(__name__)
@@ -136,15 +136,12 @@ class PooledConnection(asyncpg.Connection):
     def require_own_forms(self) -> None:
         """Refuse rows that came in other forms than those of our sessions.
 
-        :raises CallError: a trigger, or other code in the database, has set how values are written.
+        :raises OtherForm: a trigger, or other code in the database, has set how values are written.
         """
         settings: Any = self.get_settings()
         for name, form in _FORMS.items():
             if getattr(settings, name).split(",")[0] != form:
-                raise CallError(
-                    f"code in the database, such as a trigger, has set {name}, so that the rows "
-                    "cannot be answered: let its function set that in its SET clause"
-                )
+                raise OtherForm(name)
 
     async def to_end(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
         """Await what fetches the answer of one statement that commits by itself, and reads it.

@@ -297,9 +297,9 @@ class Pools:
                 if meter.exceeded and isinstance(error, CONNECTION_ERRORS):
                     connection.terminate()
                     raise self._bound.explained(meter, error) from None
-                await roll_back(connection, error, pooled=pooled)
                 if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                     connection.terminate()
+                await roll_back(connection, error, pooled=pooled)
                 raise
             finally:
                 meter.allow(None)

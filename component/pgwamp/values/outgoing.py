@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pgwamp.errors import PayloadTooLarge
+from pgwamp.errors import OtherForm, PayloadTooLarge
 from pgwamp.values.portable import (
     INT_MAX,
     INT_MIN,
@@ -257,7 +257,12 @@ def float_from_text(text: str) -> float | str:
 
 
 def bytes_from_hex(text: str) -> bytes:
-    """``\\x00ff`` as bytes."""
+    """``\\x00ff`` as bytes.
+
+    :raises OtherForm: it is in the form of bytea_output=escape, which the server does not report.
+    """
+    if not text.startswith("\\x"):
+        raise OtherForm("bytea_output")
     return bytes.fromhex(text[2:])
 
 
