@@ -420,6 +420,7 @@ async def test_a_table_whose_insert_runs_code_is_known(expose: Expose) -> None:
         "indexed": {"name": "a"},
         "defaulted": {"id": 1},
     }.items():
-        await call(f"{table}.insert", row)
+        # A number has one form, whatever the code sets.
+        await call(f"{table}.insert", row, returning=False)
         # A plain insert first resets what another has left, but not if that is a sequence at most.
         assert await call("moment.insert", moment) == before, table

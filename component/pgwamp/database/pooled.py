@@ -207,6 +207,22 @@ class PooledConnection(asyncpg.Connection):
             task.cancel()
             raise OutcomeUnknown()
 
+    def _cancel_current_command(self, sent: Any, ended: Any = None) -> None:
+        """Cancel a statement as asyncpg does, and close the connection if it does not end.
+
+        Code of users, as a savepoint that is rolled back, would wait for it without a limit.
+
+        :param ended: done when the server has ended the statement; asyncpg's own cancels have it.
+        """
+        driver: Any = super()
+        driver._cancel_current_command(sent, ended)
+        if ended is not None:
+            asyncio.get_running_loop().call_later(self.leaving(), self._end_unless, ended)
+
+    def _end_unless(self, ended: asyncio.Future[None]) -> None:
+        if not ended.done():
+            self.terminate()
+
     @contextmanager
     def nesting(self) -> Iterator[None]:
         """Let asyncpg's own transactions nest, as savepoints, in one that was begun in SQL."""

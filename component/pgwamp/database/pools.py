@@ -31,7 +31,7 @@ from pgwamp.database_url import for_asyncpg
 from pgwamp.errors import OutcomeUnknown, Unavailable
 from pgwamp.settings import DatabaseSettings, LimitSettings
 from pgwamp.shares import Party, Shares
-from pgwamp.tasks import end
+from pgwamp.tasks import end, raise_if_cancelled
 
 log = logs.get(__name__)
 #: Connections of our own pool at least, and how many of them calls leave to the component itself.
@@ -300,6 +300,9 @@ class Pools:
                 if isinstance(error, asyncpg.InvalidSQLStatementNameError):
                     connection.terminate()
                 await roll_back(connection, error, pooled=pooled)
+                if isinstance(error, CONNECTION_ERRORS):
+                    # It was closed because the server took no cancel.
+                    raise_if_cancelled()
                 raise
             finally:
                 meter.allow(None)

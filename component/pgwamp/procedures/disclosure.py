@@ -18,6 +18,7 @@ from pgwamp.database import Database
 from pgwamp.errors import CallError, InvalidArgument, Mentions, NotAuthorized
 from pgwamp.procedures.whole_rows import WholeRows
 from pgwamp.query.unknown import Known, UnknownName, identity
+from pgwamp.tasks import raise_if_cancelled
 
 #: PostgreSQL's insufficient_privilege.
 _DENIED = "42501"
@@ -161,6 +162,8 @@ class Disclosure:
     async def _privileges(
         self, caller: Caller, relations: Iterable[Key], routines: Iterable[str] = ()
     ) -> _Seen:
+        # An error of a call that was cancelled is not explained: it has no deadline any more.
+        raise_if_cancelled()
         keys = sorted(relations)
         schemas, names = [schema for schema, _ in keys], [name for _, name in keys]
         async with self._database.own_as(caller) as connection:
