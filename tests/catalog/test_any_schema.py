@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from pgwamp.catalog import Catalog, ForeignKey, Graph, Relation, load_catalog
-from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS, MOST_VIEWS
+from pgwamp.catalog import Catalog, ForeignKey, Graph, Relationship, load_catalog
+from pgwamp.catalog.graph import MOST_JUNCTION_KEYS, MOST_RELATIONSHIPS
 from pgwamp.catalog.load import _sql
+from pgwamp.catalog.sides import MOST_VIEWS
 from pgwamp.catalog.types import MOST_LEVELS, MOST_PARTS
 from pgwamp.values import Type
 from tests.conftest import Database
@@ -224,14 +225,14 @@ async def test_no_pairs_are_made_of_tables_that_belong_together(
 async def test_a_relation_with_enough_relationships_costs_nothing_more(
     crowd: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried, has_room = 0, Graph._has_room
+    tried, add = 0, Graph._add
 
-    def counted(graph: Graph, source: Relation, target: Relation) -> bool:
+    def counted(graph: Graph, way: Relationship, payer: int) -> None:
         nonlocal tried
         tried += 1
-        return has_room(graph, source, target)
+        add(graph, way, payer)
 
-    monkeypatch.setattr(Graph, "_has_room", counted)
+    monkeypatch.setattr(Graph, "_add", counted)
     monkeypatch.setattr("pgwamp.catalog.graph.MOST_RELATIONSHIPS", 50)
     with capture_logs() as logs:
         graph = Graph(crowd, crowd.relations)

@@ -70,6 +70,9 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("item.select", (), {"where": {"vault": {"nope": 1}}}),
     ("item.select", (), {"order": ["vault(nope)"]}),
     ("item.select", (), {"columns": ["price", "count()"], "include": {"vault": {}}}),
+    ("item.select", (), {"columns": ["price", "count()"], "order": ["vault(vault_id)"]}),
+    ("vault.select", (), {"include": {"item": {"spread": True}}}),
+    ("vault.select", (), {"order": ["item(price)"]}),
     ("lone", ("nope",), {}),
     ("lone", (), {"nope": 1}),
 ]
@@ -84,6 +87,32 @@ async def test_a_caller_without_privileges_is_refused_before_names_are_told(
     assert "permission denied for" in error.message
     assert error.details["sqlstate"] == "42501"
     assert not [word for word in HIDDEN if word in f"{error.message} {error.details}"]
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"include": {"line!maker_id": {"columns": ["id"], "spread": True}}},
+        {"order": ["line!maker_id(id)"]},
+        {"columns": ["name", "count()"], "include": {"line!maker_id": {}}},
+        {"columns": ["name", "count()"], "order": ["badge(id)"]},
+    ],
+)
+async def test_an_error_does_not_tell_whether_a_hidden_column_is_unique(
+    expose: Expose, roles: list[str], kwargs: dict[str, Any]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        "create table maker (id int primary key, name text)",
+        "create table line (id int primary key, maker_id int references maker)",
+        "create table badge (id int primary key, owner_id int unique references maker)",
+        f"grant select on maker to {anna}",
+        f"grant select on maker, line, badge to {ben}",
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+    error = await call.fails(DENIED, "maker.select", **kwargs)
+    assert "permission denied for" in error.message
+    await call.fails(INVALID, "maker.select", by="reader", **kwargs)
 
 
 async def exposed(expose: Expose, roles: list[str], *grants: str) -> Calls:

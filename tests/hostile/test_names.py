@@ -181,6 +181,200 @@ async def test_a_function_is_trusted_whose_owner_could_replace_the_table(
         database.execute(f"reassign owned by {owner} to postgres", f"drop role {owner}")
 
 
+#: A view of orders that a stranger makes, which may be called as the caller likes.
+BAIT = "as select id, customer_id, early.trap() as name from public.orders"
+#: Requests about customers, and their answers.
+KEYS = [
+    ("customer_id", {"include": {"x:customer_id": {"columns": ["id"], "order": ["id"]}}}),
+    ("orders_customer_id_fkey",
+     {"include": {"x:orders_customer_id_fkey": {"columns": ["id"], "order": ["id"]}}}),
+    ("orders", {"include": {"x:orders": {"columns": ["id"], "order": ["id"]}}}),
+    ("orders", {"include": {"x:orders!customer_id": {"columns": ["id"], "order": ["id"]}}}),
+    ("orders", {"include": {"x:orders!id": {"columns": ["id"], "order": ["id"]}}}),
+]  # fmt: skip
+
+
+async def trapped(database: Database, stranger: str, *statements: str) -> None:
+    """Let a stranger create something, with a function that tells of its own call."""
+    database.execute(
+        f"set role {stranger}; create function early.trap() returns text {TRAP}",
+        *(f"set role {stranger}; {statement}" for statement in statements),
+    )
+
+
+@pytest.mark.parametrize(("name", "kwargs"), KEYS)
+async def test_a_view_takes_no_name_of_a_key(
+    database: Database,
+    serve: Serve,
+    connect: Connect,
+    prefix: str,
+    stranger: str,
+    name: str,
+    kwargs: dict[str, Any],
+) -> None:
+    await trapped(
+        database,
+        stranger,
+        f"create view early.{name} {BAIT}; grant select on early.{name} to public",
+        # Another column of that name, which the hint means.
+        "create view early.bait as select customer_id as id, early.trap() as name "
+        "from public.orders; grant select on early.bait to public",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    (row,) = await call("customers.select", columns=[], **kwargs)
+    assert row == {"x": [{"id": 1}, {"id": 2}]}
+    (key,) = kwargs["include"]
+    assert await call("customers.count", where={key.removeprefix("x:"): {"id": 2}}) == 1
+
+
+async def test_a_view_takes_no_name_of_the_row_that_a_key_refers_to(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    await trapped(
+        database,
+        stranger,
+        "create view early.customers as select id, early.trap() as name from public.customers",
+        "grant select on early.customers to public",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    for key in ("customers", "customer_id", "orders_customer_id_fkey"):
+        rows = await call("orders.select", columns=["id"], order=[f"{key}(name)", "id"],
+                          include={f"x:{key}": {"columns": ["name"]}})  # fmt: skip
+        assert rows == [{"id": 1, "x": {"name": "Ada"}}, {"id": 2, "x": {"name": "Ada"}}]
+
+
+async def test_a_table_takes_no_name_of_a_key_although_it_may_refer_to_the_rows(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    database.execute(f"grant references on customers to {stranger}")
+    refers = "(id int references public.customers)"
+    await trapped(
+        database,
+        stranger,
+        f"create table early.customer_id {refers}",
+        f"create table early.other {refers}",
+        "alter table early.other rename constraint other_id_fkey to orders",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    for key in ("customer_id", "orders"):
+        (row,) = await call("customers.select", include={f"x:{key}": {"columns": ["id"]}})
+        assert sorted(order["id"] for order in row["x"]) == [1, 2]
+
+
+async def test_a_view_takes_no_name_of_the_rows_behind_a_junction(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    database.execute(
+        "create table tag (id int primary key, word text)",
+        "create table tagged (customer int references customers, tag int references tag, "
+        "primary key (customer, tag))",
+        "insert into tag values (7, 'loyal')",
+        "insert into tagged values (1, 7)",
+        f"grant select on tag, tagged to {stranger}_caller",
+    )
+    await trapped(
+        database,
+        stranger,
+        # A direct key is preferred to a junction, among those of one owner.
+        "create view early.tag as select customer as id, early.trap() as word from public.tagged",
+        "grant select on early.tag to public",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    for key in ("tag", "tag!tagged"):
+        (row,) = await call("customers.select", include={f"x:{key}": {"columns": ["word"]}})
+        assert row["x"] == [{"word": "loyal"}]
+
+
+async def test_the_view_of_a_junction_by_its_owner_comes_before_older_ones_of_others(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    database.execute(
+        "create schema closed",
+        "create table tag (id int primary key)",
+        "create table closed.tagged (c int references customers, t int references tag, "
+        "primary key (c, t))",
+        "insert into tag values (7)",
+        "insert into closed.tagged values (1, 7)",
+        f"grant usage on schema closed to {stranger}; grant select on closed.tagged to {stranger}",
+    )
+    await trapped(
+        database,
+        stranger,
+        "create view public.older as select c, t from closed.tagged where early.trap() = ''",
+        "grant select on public.older to public",
+    )
+    database.execute(
+        "create view tagged as table closed.tagged",
+        f"grant select on tag, tagged to {stranger}_caller",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    for key in ("tag", "tag!tagged"):
+        (row,) = await call("customers.select", include={f"x:{key}": {}})
+        assert row["x"] == [{"id": 7}]
+
+
+@pytest.mark.parametrize("name", ["data->>a", "total::text"])
+async def test_a_relation_takes_no_path_and_no_cast(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str, name: str
+) -> None:
+    await trapped(
+        database,
+        stranger,
+        f'create view early."{name}" as select id, early.trap() as eq from public.customers',
+        f'grant select on early."{name}" to public',
+    )
+    call = await served(serve, connect, prefix, stranger)
+    expected = {"data->>a": "7", "total::text": "5"}[name]
+    assert await call("orders.count", where={name: {"eq": expected}}) == 1
+
+
+async def test_a_view_has_the_names_that_nothing_else_has(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    await trapped(
+        database,
+        stranger,
+        "create view early.recent as select id, customer_id from public.orders where id > 1",
+        "create view early.orders as select id, customer_id from public.orders where id > 1",
+        "grant select on early.recent, early.orders to public",
+    )
+    database.execute(
+        f"grant select on orders to {stranger}",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    for key in ("recent", "early.orders", "customer_id!recent", "orders_customer_id_fkey!recent"):
+        (row,) = await call("customers.select", include={f"x:{key}": {"columns": ["id"]}})
+        assert row["x"] == [{"id": 2}]
+
+
+async def test_of_two_strangers_none_takes_a_name_of_the_other(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    other = f"{stranger}_other"
+    database.execute(
+        f"create role {other}; grant create, usage on schema public, early to {other}",
+        f"grant select on orders to {other}",
+        f"set role {other}; create view public.fresh as select id, customer_id as buyer "
+        "from public.orders; grant select on public.fresh to public",
+    )
+    try:
+        await trapped(
+            database,
+            stranger,
+            f"create view early.buyer {BAIT}",
+            f"create view early.fresh {BAIT}",
+            "grant select on early.buyer, early.fresh to public",
+        )
+        call = await served(serve, connect, prefix, stranger)
+        for key in ("buyer", "fresh"):
+            with pytest.raises(CallError, match="more than one relationship fits"):
+                await call("customers.select", include={key: {}})
+        (row,) = await call("customers.select", include={"x:public.fresh": {"columns": ["id"]}})
+        assert sorted(order["id"] for order in row["x"]) == [1, 2]
+    finally:
+        database.execute(f"drop owned by {other} cascade", f"drop role {other}")
+
+
 @pytest.mark.parametrize(
     ("name", "cast", "answer"),
     [

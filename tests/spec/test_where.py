@@ -340,6 +340,10 @@ REFUSED = [
         "wide.select", {"where": {"money": "$" + "9" * 30}}, "where.money", "range for type money"
     ),
     Refusal("wide.select", {"where": {"money": "9" * 30}}, "where.money", "range for type money"),
+    Refusal("wide.select", {"where": {"money": "1e19"}}, "where.money", "range for type money"),
+    Refusal(
+        "wide.select", {"where": {"money": "1e99999999"}}, "where.money", "range for type money"
+    ),
     Refusal("wide.select", {"where": {"money": 2**63}}, "where.money", "range for type money"),
     Refusal("wide.select", {"where": {"money": True}}, "where.money", "expected a string"),
     Refusal(

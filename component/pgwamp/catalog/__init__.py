@@ -1,6 +1,6 @@
 """An immutable picture of what a database offers: relations, routines, types."""
 
-from pgwamp.catalog.graph import Graph, Junction, Relationship
+from pgwamp.catalog.graph import Graph
 from pgwamp.catalog.load import load_catalog
 from pgwamp.catalog.model import (
     Argument,
@@ -11,6 +11,7 @@ from pgwamp.catalog.model import (
     Routine,
     WatchedRelation,
 )
+from pgwamp.catalog.relationship import Junction, Relationship
 
 __all__ = [
     "Argument",

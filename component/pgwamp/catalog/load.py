@@ -18,6 +18,7 @@ from pgwamp.catalog.model import (
     Column,
     ForeignKey,
     Origin,
+    Ownership,
     Relation,
     Routine,
     Volatility,
@@ -120,6 +121,7 @@ async def _load(
     searches = await connection.fetch(_sql("searches"), names)
     tables = sorted({*oids_of_relations, *behind.columns})
     keys = await connection.fetch(_sql("foreign_keys"), tables) if tables else []
+    owners = await connection.fetch(_sql("owners"), tables) if tables else []
     oids: set[int] = set()
     for row in (*relations, *watches):
         oids.update(column["type"] for column in _columns(row))
@@ -147,6 +149,7 @@ async def _load(
         },
         castable=_castable(castable, types),
         searches=_searches(searches),
+        owners=_owners(owners),
     )
 
 
@@ -345,6 +348,18 @@ def _foreign_key(row: Mapping[str, Any]) -> ForeignKey:
         row["target"],
         tuple(row["target_columns"]),
     )
+
+
+def _owners(rows: Iterable[Mapping[str, Any]]) -> Mapping[int, Ownership]:
+    # Thousands of relations have the same few owners: each set is there once.
+    shared: dict[tuple[int, tuple[int, ...]], Ownership] = {}
+    owners: dict[int, Ownership] = {}
+    for row in rows:
+        key = row["owner"], tuple(row["replacers"])
+        if key not in shared:
+            shared[key] = Ownership(key[0], frozenset(key[1]))
+        owners[row["oid"]] = shared[key]
+    return owners
 
 
 def _routine(row: Mapping[str, Any], types: Mapping[int, Type]) -> Routine:

@@ -187,6 +187,14 @@ class Aggregate:
     result: Type
 
 
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """The owner of a relation, and the owners of relations that could replace it: itself, too."""
+
+    owner: int
+    replacers: frozenset[int]
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Relations and routines of the exposed schemas, and the watched tables of all schemas.
@@ -196,6 +204,7 @@ class Catalog:
     :ivar searches: text search configurations as SQL spells them, by each of their names.
     :ivar updatable: what may be written to relations that are no tables, by oid.
     :ivar locked: relations, as schema.name, that could not be opened to see what may be written.
+    :ivar owners: of the relations, and of the tables behind views, by oid.
     """
 
     server_version: int
@@ -211,6 +220,17 @@ class Catalog:
     searches: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     updatable: Mapping[int, Updatable] = field(default_factory=dict, repr=False, compare=False)
     locked: tuple[str, ...] = ()
+    owners: Mapping[int, Ownership] = field(default_factory=dict, repr=False)
+
+    def owner(self, oid: int) -> int:
+        """The role that owns a relation; 0 if it is gone."""
+        ownership = self.owners.get(oid)
+        return 0 if ownership is None else ownership.owner
+
+    def may_replace(self, owner: int, oid: int) -> bool:
+        """Whether an owner of relations could replace this one, and so decide what it answers."""
+        ownership = self.owners.get(oid)
+        return owner in ownership.replacers if ownership else not owner
 
     @cached_property
     def by_row_type(self) -> Mapping[int, Relation]:

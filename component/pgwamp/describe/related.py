@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.catalog import Catalog, Routine
-from pgwamp.catalog.graph import Relationship
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.describe.schemas import Schemas, or_null
 from pgwamp.naming import Naming
 from pgwamp.query.scope import Scope

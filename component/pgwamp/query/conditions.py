@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwamp.catalog.graph import Pairs, Relationship
 from pgwamp.catalog.model import Relation
+from pgwamp.catalog.relationship import Pairs, Relationship
 from pgwamp.query.dialect import (
     JSONB,
     TEXT,

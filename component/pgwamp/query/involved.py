@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgwamp.catalog.graph import Relationship
 from pgwamp.catalog.model import Relation
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.query.operators import Condition, Not
 from pgwamp.query.selection import Selection
 from pgwamp.query.where import Junction, Related

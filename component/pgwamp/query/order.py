@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pgwamp.catalog.graph import Relationship
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, related_rows
@@ -110,13 +110,14 @@ def _parse(
     related = _RELATED.fullmatch(name)
     if related is not None and name not in scope.columns:
         _, relationship = scope.relationship(related["key"], path)
-        if not relationship.to_one:
-            raise InvalidArgument(
-                path, f"{excerpt(related['key'])} has many rows; order by a relation with one row"
-            )
         values.ask_for("includes", 1, path)
         target = scope.target(relationship)
         try:
+            if not relationship.to_one:
+                raise InvalidArgument(
+                    path,
+                    f"{excerpt(related['key'])} has many rows; order by a relation with one row",
+                )
             field = parse_field(target, related["field"], path, values)
         except InvalidArgument as error:
             mention_related(error.mentions, relationship)

@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from operator import itemgetter
-from typing import Any
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
 
-from pgwamp.catalog.graph import Graph, Relationship
+from pgwamp.catalog.graph import Graph
 from pgwamp.catalog.model import Aggregate, Catalog, Column, Relation, Routine
+from pgwamp.catalog.relationship import Relationship, Standing
 from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.cache import Cache
 from pgwamp.query.limits import check_name
@@ -23,6 +25,7 @@ from pgwamp.values import Form, Type
 #: What a caller may call a value of the answer: it becomes a name in SQL.
 _LABEL = re.compile(r"[^\W\d]\w*")
 _KEY = re.compile(r"(?:(?P<alias>[^:!]+):(?!:))?(?P<name>[^!]+)(?:!(?P<hint>.+))?", re.DOTALL)
+_READS_AS_PATH = re.compile("->|::")
 _MODIFIED = re.compile(r"(?P<name>[a-z][\w ]*)\((?P<modifier>\d{1,4}(?:, ?\d{1,4})?)\)", re.ASCII)
 #: As SQL has it, these are of one character when nothing else is said.
 _CHARACTER = ("char", "character")
@@ -212,24 +215,32 @@ class Scope:
         return Known(key, ours, further=((way.target.key, theirs), between))
 
     @cached_property
-    def _ways_by_name(self) -> Mapping[str, Sequence[tuple[Relationship, frozenset[str]]]]:
-        """The relationships, and the hints of each, by every name that it has."""
-        found: dict[str, list[tuple[Relationship, frozenset[str]]]] = defaultdict(list)
-        for way in self.relationships:
-            hints = frozenset(way.hints())
-            for name in dict.fromkeys(way.names()):
-                found[name].append((way, hints))
+    def _ways_by_name(self) -> Mapping[str, Sequence[_Way]]:
+        """The relationships by every name that they have; those that come first stand first."""
+        found: dict[str, list[_Way]] = defaultdict(list)
+        for relationship in self.relationships:
+            hints = frozenset(relationship.hints())
+            for name in dict.fromkeys(relationship.names()):
+                standing = relationship.standing_as(name)
+                # No name of another owner's choice passes for a path or a cast.
+                if standing is Standing.OWN or not _READS_AS_PATH.search(name):
+                    found[name].append(_Way(relationship, standing, hints))
+        for ways in found.values():
+            ways.sort(key=attrgetter("standing"))
         return found
 
     def _ways(self, name: str, hint: str | None) -> tuple[list[Relationship], list[Relationship]]:
-        """The relationships of a name, and those of them that its hint leaves."""
+        """The relationships of a name, and those of them that it means with this hint.
+
+        They are of one standing: nothing of another owner's changes what a name means already.
+        """
         named = self._ways_by_name.get(name, ())
-        ways = [way for way, _ in named]
-        hinted = [way for way, hints in named if hint is None or hint in hints]
-        if not hinted:
-            # The referenced column tells least: all that refer to a primary key have it.
-            hinted = [way for way in ways if way.referenced == hint]
-        return ways, _narrow(hinted, name, hint)
+        found: list[Relationship] = []
+        for _, ways in groupby(named, key=attrgetter("standing")):
+            found = _meant(list(ways), name, hint)
+            if found:
+                break
+        return [way.relationship for way in named], found
 
     @property
     def relationships(self) -> Sequence[Relationship]:
@@ -238,8 +249,8 @@ class Scope:
 
     def plain_keys(self) -> Iterator[tuple[str, Relationship]]:
         """The keys of ``include``, without a schema or a hint, that mean one relationship each."""
-        for name, ways in self._ways_by_name.items():
-            found = _narrow([way for way, _ in ways], name, None)
+        for name in self._ways_by_name:
+            _, found = self._ways(name, None)
             if len(found) == 1 and name != ".".join(found[0].target.key):
                 yield name, found[0]
 
@@ -257,14 +268,34 @@ class Scope:
         return match is not None and match["name"] in self._ways_by_name
 
 
+class _Way(NamedTuple):
+    """A relationship by one of its names."""
+
+    relationship: Relationship
+    standing: Standing
+    hints: frozenset[str]
+
+
+def _meant(ways: Sequence[_Way], name: str, hint: str | None) -> list[Relationship]:
+    """Those of one standing that a name means with this hint."""
+    found = [way.relationship for way in ways if hint is None or hint in way.hints]
+    if not found:
+        # The referenced column tells least: all that refer to a primary key have it.
+        found = [way.relationship for way in ways if way.relationship.referenced == hint]
+    if ways[0].standing >= Standing.OF_OTHERS:
+        # There is one relation of this name, and others may have keys of it.
+        found = [way for way in found if name == ".".join(way.target.key)] or found
+        if len({way.maker for way in found}) > 1:
+            # None of several owners comes first.
+            return found
+    return _narrow(found, name, hint)
+
+
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
     """What is nearest: a function made for it, the column itself, a key before a junction.
 
     The name of a relation comes before that of a key's column in another one.
-
-    Any other function comes last: with the name of a key, its code would run as all who ask for it.
     """
-    ways = [way for way in ways if way.trusted] or ways
     ways = [way for way in ways if not (way.junction and way.junction.secondary)] or ways
     if len(ways) < 2:
         return ways

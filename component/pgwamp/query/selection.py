@@ -14,14 +14,14 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pgwamp.catalog.graph import Relationship
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, below, excerpt
 from pgwamp.query.bounds import NO_BOUNDS, Bounds, parse_bounds
 from pgwamp.query.columns import Item, all_columns, is_grouped, parse_columns
 from pgwamp.query.fields import Field, mention_field
 from pgwamp.query.limits import Counted, Values, check_depth
 from pgwamp.query.operators import Condition
-from pgwamp.query.order import OrderTerm, parse_order
+from pgwamp.query.order import OrderTerm, mention_term, parse_order
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
 from pgwamp.query.unknown import mention_related
@@ -191,24 +191,29 @@ class SelectionParser:
         fields = {item.field for item in selection.items if not item.aggregate}
         names = {item.label for item in selection.items}
         columns_of_groups = {field.column for field in fields if field and field.is_column}
+        source = self._scope.relation.key
         for embed in selection.embeds:
             if not _goes_by(embed.relationship, columns_of_groups):
-                raise InvalidArgument(
+                error = InvalidArgument(
                     below(f"{self._path}include", embed.label),
                     "rows that aggregates have grouped lead on only by the columns that group "
                     "them: add to columns the foreign key's or, from the other side, those that "
                     "it refers to",
-                ).about(self._scope.relation.key, *columns_of_groups)
+                ).about(source, *columns_of_groups)
+                mention_related(error.mentions, embed.relationship)
+                raise error
         for index, term in enumerate(selection.order):
             if term.relationship is not None:
                 known = _goes_by(term.relationship, columns_of_groups)
             else:
                 known = term.label in names or term.field in fields
             if not known:
-                raise InvalidArgument(
+                error = InvalidArgument(
                     f"{self._path}order[{index}]",
                     "with aggregates rows are ordered only by what is in columns: add it there",
                 )
+                mention_term(error.mentions, self._scope, term)
+                raise error
 
     # --- include -------------------------------------------------------------------------------
 
@@ -272,11 +277,11 @@ class SelectionParser:
                     below(path, name), f"unknown argument{suggest(name, EMBED_ARGUMENTS)}"
                 )
         inner, spread = (_flag(request.get(name), f"{path}.{name}") for name in ("inner", "spread"))
-        if spread and not relationship.to_one:
-            raise InvalidArgument(f"{path}.spread", "only a single related row can be spread")
         scope = self._scope.target(relationship)
         parser = SelectionParser(scope, self._values, f"{path}.", self._depth + 1)
         try:
+            if spread and not relationship.to_one:
+                raise InvalidArgument(f"{path}.spread", "only a single related row can be spread")
             selection = parser.parse(request)
         except InvalidArgument as error:
             mention_related(error.mentions, relationship)

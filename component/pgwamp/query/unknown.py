@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwamp.catalog.graph import Relationship
 from pgwamp.catalog.model import Relation, Routine
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.request import suggest
 

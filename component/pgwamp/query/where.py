@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pgwamp.catalog.graph import Relationship
+from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, at, below
 from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_depth, check_name

@@ -34,8 +34,6 @@ _LONGEST_NUMBER = 150_000
 _LONGEST_EXPONENT = 8
 #: Beyond every amount of money, in whichever currency: it is counted in 64 bits.
 _MONEY_END = 2**63
-#: Digits of such an amount before the point.
-_MOST_MONEY_DIGITS = 19
 #: Bits of an integer that Python writes out; writing the largest takes quadratic time.
 MOST_INTEGER_BITS = 14_000
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
@@ -201,15 +199,19 @@ def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
 
 def money(of: Type, value: Any, path: str, _: object = None) -> str:
     """The text of a number in plain digits, or a text as PostgreSQL writes money."""
-    if type(value) not in (int, float):
-        found = _number(value)
-        if found and len(found["whole"] or "") > _MOST_MONEY_DIGITS:
+    if type(value) in (int, float):
+        if not math.isfinite(value) or abs(value) >= _MONEY_END:
             raise _out_of_range(of, value, path)
-        return literal(of, value, path)
-    if not math.isfinite(value) or abs(value) >= _MONEY_END:
+        # The text of a float, not the value that it has in binary.
+        return format(Decimal(str(value)), "f")
+    text = literal(of, value, path)
+    found = _number(text)
+    if found is None or found["whole"] is None:
+        return text
+    if not _fits_numeric(found) or (amount := Decimal(found["number"])).copy_abs() >= _MONEY_END:
         raise _out_of_range(of, value, path)
-    # The text of a float, not the value that it has in binary.
-    return format(Decimal(str(value)), "f")
+    # Of any other form only digits and a point mean the same in every country.
+    return format(amount, "f")
 
 
 def _number(value: Any) -> re.Match[str] | None:
