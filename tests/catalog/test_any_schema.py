@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from typing import Any
@@ -286,6 +287,95 @@ async def test_the_views_of_others_displace_no_relationship_of_a_table(
     assert len(ways) <= MOST_RELATIONSHIPS
     assert "line" in {way.target.name for way in ways}
     assert len({way.target.name for way in ways if way.target.kind == "view"}) == MOST_VIEWS
+
+
+@pytest.fixture
+def stranger(database: Database) -> Iterator[str]:
+    """A role that may create in the schema and has no other right."""
+    name = f"stranger_{uuid.uuid4().hex[:8]}"
+    database.execute(f"create role {name}", f"grant create, usage on schema public to {name}")
+    yield name
+    database.execute(f"drop owned by {name} cascade", f"drop role {name}")
+
+
+FILMS = (
+    "create table film (id int primary key)",
+    "create table actor (id int primary key, film_id int references film)",
+    "create table part (a int references film, b int references actor, primary key (a, b))",
+    "create view late_actor as table actor",
+    "create function lead(film) returns setof actor rows 1 language sql stable "
+    "as 'select * from actor where film_id = $1.id'",
+)
+#: The names of the targets from films, which the first three tables, the view and the function are.
+TARGETS = {"actor", "part", "late_actor", "lead"}
+
+
+async def test_a_stranger_with_many_views_takes_no_relationships_of_others(
+    database: Database, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwamp.catalog.graph.MOST_IN_ALL", 2000)
+    keys = [f"k{n} int references zt" for n in range(12)]
+    unique = ", ".join(f"k{n}" for n in range(12))
+    views = "; ".join(f"create view zv{n} as table zt" for n in range(MOST_VIEWS))
+    mine = (
+        "create table zt (id int primary key)",
+        *(f"create table {name} ({', '.join(keys)}, unique ({unique}))" for name in ("zj", "zk")),
+        views,
+    )
+    # They are older than what they would displace.
+    catalog, graph = await load(
+        database, "; ".join((f"set role {stranger}", *mine)), "reset role", *FILMS,
+    )  # fmt: skip
+    (film,) = (r for r in catalog.relations if r.name == "film")
+    (zt,) = (r for r in catalog.relations if r.name == "zt")
+    names = {name for way in graph.relationships(film) for name in way.names()}
+    assert names >= TARGETS
+    # Nor may a stranger have less than there is.
+    assert len(graph.relationships(zt)) > 200
+    assert sum(len(graph.relationships(relation)) for relation in catalog.relations) <= 2000
+
+
+async def test_the_views_of_a_stranger_displace_none_of_the_owner_or_of_another_stranger(
+    database: Database, stranger: str
+) -> None:
+    other = f"{stranger}_other"
+    database.execute(f"create role {other}", f"grant create, usage on schema public to {other}")
+    try:
+        tables, rest = FILMS[:3], FILMS[3:]
+        views = [f"create view zv{n} as table actor" for n in range(2 * MOST_VIEWS)]
+        catalog, graph = await load(
+            database,
+            *tables,
+            "; ".join((f"set role {stranger}", *views)),
+            f"set role {other}; create view other_actor as table actor",
+            "reset role",
+            *rest,
+        )
+    finally:
+        database.execute(f"drop owned by {other} cascade", f"drop role {other}")
+    (film,) = (r for r in catalog.relations if r.name == "film")
+    ways = graph.relationships(film)
+    assert {name for way in ways for name in way.names()} >= {*TARGETS, "other_actor"}
+    assert len({way.target.name for way in ways if way.target.kind == "view"}) == MOST_VIEWS
+
+
+async def test_the_keys_of_a_stranger_leave_room_for_others(
+    database: Database, stranger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgwamp.catalog.graph.MOST_RELATIONSHIPS", 30)
+    keys = ", ".join(f"k{n} int references film" for n in range(60))
+    catalog, graph = await load(
+        database,
+        FILMS[0],
+        f"grant references on film to {stranger}",
+        f"set role {stranger}; create table early ({keys})",
+        "reset role",
+        *FILMS[1:],
+    )
+    (film,) = (r for r in catalog.relations if r.name == "film")
+    ways = graph.relationships(film)
+    assert {name for way in ways for name in way.names()} >= TARGETS
+    assert sum(way.target.name == "early" for way in ways) == 15
 
 
 async def test_of_a_long_comment_only_the_beginning_is_read(database: Database) -> None:

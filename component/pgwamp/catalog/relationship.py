@@ -85,6 +85,20 @@ class Relationship:
         pairs = self.pairs if self.junction is None else self.junction.source_pairs
         return tuple(ours for ours, _ in pairs)
 
+    @property
+    def columns(self) -> tuple[tuple[tuple[str, str], tuple[str, ...]], ...]:
+        """The columns that it goes by, of each relation on the way; the source is the first."""
+        if self.routine is not None:
+            return ()
+        middle = self.junction
+        if middle is None:
+            ours, theirs = zip(*self.pairs, strict=True)
+            return (self.source.key, ours), (self.target.key, theirs)
+        ours, near = zip(*middle.source_pairs, strict=True)
+        theirs, far = zip(*middle.target_pairs, strict=True)
+        between = (middle.relation.key, (*near, *far))
+        return (self.source.key, ours), (self.target.key, theirs), between
+
     def names(self) -> Iterator[str]:
         """What a request can call it."""
         if self.routine is not None:

@@ -18,7 +18,7 @@ from pgwamp.query.limits import Values, check_name
 from pgwamp.query.request import string_list
 from pgwamp.query.scope import Scope
 from pgwamp.query.source import Source
-from pgwamp.query.unknown import mention_related, unknown_column
+from pgwamp.query.unknown import mention_related, mention_way, unknown_column
 
 #: A cast, as in name::varchar(3), is none.
 _RELATED = re.compile(r"(?P<key>(?:(?!::)[^()])+)\((?P<field>.+)\)", re.DOTALL)
@@ -112,12 +112,13 @@ def _parse(
         _, relationship = scope.relationship(related["key"], path)
         values.ask_for("includes", 1, path)
         target = scope.target(relationship)
+        if not relationship.to_one:
+            error = InvalidArgument(
+                path, f"{excerpt(related['key'])} has many rows; order by a relation with one row"
+            )
+            mention_way(error.mentions, relationship)
+            raise error
         try:
-            if not relationship.to_one:
-                raise InvalidArgument(
-                    path,
-                    f"{excerpt(related['key'])} has many rows; order by a relation with one row",
-                )
             field = parse_field(target, related["field"], path, values)
         except InvalidArgument as error:
             mention_related(error.mentions, relationship)

@@ -205,14 +205,8 @@ class Scope:
         """A key of a relationship, for those who may see all that it goes by."""
         if way.routine is not None:
             return Known(key, further=((way.target.key, ()),), routine=identity(way.routine))
-        middle = way.junction
-        if middle is None:
-            ours, theirs = zip(*way.pairs, strict=True)
-            return Known(key, ours, further=((way.target.key, theirs),))
-        ours, near = zip(*middle.source_pairs, strict=True)
-        theirs, far = zip(*middle.target_pairs, strict=True)
-        between = (middle.relation.key, (*near, *far))
-        return Known(key, ours, further=((way.target.key, theirs), between))
+        (_, ours), *further = way.columns
+        return Known(key, ours, further=tuple(further))
 
     @cached_property
     def _ways_by_name(self) -> Mapping[str, Sequence[_Way]]:

@@ -24,7 +24,7 @@ from pgwamp.query.operators import Condition
 from pgwamp.query.order import OrderTerm, mention_term, parse_order
 from pgwamp.query.request import suggest
 from pgwamp.query.scope import Scope
-from pgwamp.query.unknown import mention_related
+from pgwamp.query.unknown import mention_related, mention_way
 from pgwamp.query.where import WhereParser
 
 EMBED_ARGUMENTS = (
@@ -200,7 +200,7 @@ class SelectionParser:
                     "them: add to columns the foreign key's or, from the other side, those that "
                     "it refers to",
                 ).about(source, *columns_of_groups)
-                mention_related(error.mentions, embed.relationship)
+                mention_way(error.mentions, embed.relationship)
                 raise error
         for index, term in enumerate(selection.order):
             if term.relationship is not None:
@@ -213,6 +213,8 @@ class SelectionParser:
                     "with aggregates rows are ordered only by what is in columns: add it there",
                 )
                 mention_term(error.mentions, self._scope, term)
+                if term.relationship is not None:
+                    mention_way(error.mentions, term.relationship)
                 raise error
 
     # --- include -------------------------------------------------------------------------------
@@ -279,9 +281,11 @@ class SelectionParser:
         inner, spread = (_flag(request.get(name), f"{path}.{name}") for name in ("inner", "spread"))
         scope = self._scope.target(relationship)
         parser = SelectionParser(scope, self._values, f"{path}.", self._depth + 1)
+        if spread and not relationship.to_one:
+            error = InvalidArgument(f"{path}.spread", "only a single related row can be spread")
+            mention_way(error.mentions, relationship)
+            raise error
         try:
-            if spread and not relationship.to_one:
-                raise InvalidArgument(f"{path}.spread", "only a single related row can be spread")
             selection = parser.parse(request)
         except InvalidArgument as error:
             mention_related(error.mentions, relationship)

@@ -85,6 +85,12 @@ def mention_related(mentions: Mentions, way: Relationship) -> None:
         mention_rows(mentions, way.routine, way.target.key)
 
 
+def mention_way(mentions: Mentions, way: Relationship) -> None:
+    """Add the columns that a relationship goes by, and the rows at its end."""
+    mention_related(mentions, way)
+    mentions.relations += way.columns
+
+
 def mention_rows(mentions: Mentions, routine: Routine, rows: tuple[str, str]) -> None:
     """Add a routine that answers rows of a relation."""
     mentions.routines[identity(routine)] = routine.name
