@@ -32,9 +32,9 @@ from pgwamp.database_url import parse_database_url
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
-from pgwamp.old_schema import OLD_REVISIONS, old_schema, old_watches, watch_again
+from pgwamp.old_schema import OLD_REVISIONS, drop_old_schema, old_schema, watch_again
 from pgwamp.ownership import become_owner, require_own_schema
-from pgwamp.watch_statements import watch_statements
+from pgwamp.watch_statements import find_watches, tell_script
 
 SCHEMA_PACKAGE = "pgwamp.schema"
 #: Holds the version table; nothing of the application's is in it.
@@ -69,18 +69,27 @@ def upgrade(
     At the head, a superuser also installs the event triggers of hot reload if they are missing.
 
     :param report: told each revision as it is applied.
-    :param replaced: told in one line that a schema of before the revisions began anew, which is an
-        error otherwise, was dropped with its events, and its tables are watched again.
+    :param replaced: told that a schema of before the revisions began anew, which is an error
+        otherwise, was dropped with its events, and its tables are watched again; and in a line each
+        which are not.
     """
     _migrate(command.upgrade, dsn, revision, report, replaced)
 
 
-def downgrade(dsn: str, revision: str, report: Callable[[str], None] | None = None) -> None:
+def downgrade(
+    dsn: str,
+    revision: str,
+    report: Callable[[str], None] | None = None,
+    *,
+    script: Callable[[str], None] | None = None,
+) -> None:
     """Migrate down to ``revision``; ``base`` removes the schema with everything in it.
 
     :param report: told each revision as it is undone.
+    :param script: told the lines of a script for psql that watches the tables again, where the
+        schema is removed. If it raises, nothing is.
     """
-    _migrate(command.downgrade, dsn, revision, report)
+    _migrate(command.downgrade, dsn, revision, report, script)
 
 
 def current(dsn: str) -> str | None:
@@ -117,10 +126,7 @@ def pending(dsn: str) -> list[Revision]:
     known = history()
     found = current(dsn)
     position = [None, *(revision.revision for revision in known)]
-    if found in OLD_REVISIONS:
-        raise old_schema(found)
-    if found not in position:
-        raise StartError(unknown(found))
+    _require_known(found)
     return known[position.index(found) :]
 
 
@@ -156,7 +162,7 @@ def _migrate(
     dsn: str,
     target: str,
     report: Callable[[str], None] | None,
-    replaced: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None,
 ) -> None:
     def applied(step: Any, **_: Any) -> None:
         if report is not None:
@@ -172,9 +178,9 @@ def _migrate(
                 wait_for_turn(connection, report)
                 with bounded_waits(connection, "the migration", ", and was undone"):
                     if action is command.downgrade:
-                        _undo(connection, config, target, report)
+                        _undo(connection, config, target, told)
                     else:
-                        _apply(connection, config, target, replaced)
+                        _apply(connection, config, target, told)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
@@ -188,7 +194,7 @@ def _migrate(
 
 
 def _undo(
-    connection: Connection, config: Config, target: str, report: Callable[[str], None] | None
+    connection: Connection, config: Config, target: str, script: Callable[[str], None] | None
 ) -> None:
     become_owner(connection)
     found = _current(connection)
@@ -198,19 +204,19 @@ def _undo(
             if connection.scalar(_IS_BARE)
             else "the database has no wamp schema: there is nothing to undo"
         )
-    if found in OLD_REVISIONS:
-        raise old_schema(found, old_watches(connection))
-    _require_known(found)
-    watches = watch_statements(connection)
-    command.downgrade(config, target)
-    if _current(connection) is not None:
-        return
-    # Without CASCADE: what somebody else has put there is not ours to remove.
-    _run(connection, f"DROP TABLE {SCHEMA}.alembic_version")
-    _run(connection, f"DROP SCHEMA {SCHEMA}")
-    if report is not None:
-        for watch in watches:
-            report(f"not watched any more; to watch it again after 'pgwamp db upgrade': {watch}")
+    if found in OLD_REVISIONS and target == "base":
+        watches = drop_old_schema(connection)
+    else:
+        _require_known(found)
+        watches = find_watches(connection)
+        command.downgrade(config, target)
+        if _current(connection) is not None:
+            return
+        # Without CASCADE: what somebody else has put there is not ours to remove.
+        _run(connection, f"DROP TABLE {SCHEMA}.alembic_version")
+        _run(connection, f"DROP SCHEMA {SCHEMA}")
+    # While the transaction is open: whoever cannot be told keeps the watches.
+    tell_script(watches, script)
 
 
 def _apply(
@@ -222,11 +228,8 @@ def _apply(
     become_owner(connection)
     found = _current(connection)
     watches = None
-    if found in OLD_REVISIONS:
-        watches = old_watches(connection)
-        if replaced is None:
-            raise old_schema(found, watches)
-        connection.execute(text("drop schema wamp cascade"))
+    if found in OLD_REVISIONS and replaced is not None:
+        watches = drop_old_schema(connection)
     elif found is None and connection.scalar(_IS_BARE):
         # As pg_dump --schema-only leaves it, and at the first revision, the only one there is.
         _run(connection, _sql("start"))
@@ -242,6 +245,8 @@ def _apply(
 
 
 def _require_known(found: str | None) -> None:
+    if found in OLD_REVISIONS:
+        raise old_schema(found)
     if found is not None and found not in {known.revision for known in history()}:
         raise StartError(unknown(found))
 

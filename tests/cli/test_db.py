@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shlex
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,25 +99,86 @@ async def test_db_create_of_one_login_gives_it_no_rights_of_mapped_roles(
     assert "NOINHERIT" not in out
 
 
-async def test_db_downgrade_says_how_to_watch_the_tables_again(
+#: Names of tables, each with a condition; what a line of a terminal would cut or change is in them.
+WATCHED = {
+    "item": None,
+    "It's; \\! \n--\u202e\U0001f600": "v <> 'x'",
+    "long": "v <> '" + "x" * 2_500 + "'",
+    "quoted": """v <> '"); create table public.taken (); --'""",
+    "spaced": "v <> 'a\u00a0b  c\u200d\x7f\\' and v <> E'\\n\t'",
+}
+ALL_WATCHES = "select relation::text, options, condition from wamp.watch order by 1"
+
+
+@pytest.mark.parametrize("standard_strings", ["on", "off"])
+async def test_the_output_of_db_downgrade_is_a_script_that_watches_the_tables_as_before(
+    run: Run, database: Database, tmp_path: Path, standard_strings: str
+) -> None:
+    for name, condition in WATCHED.items():
+        table = '"' + name + '"'
+        database.execute(f"create table {table} (id int primary key, v text)")
+        with closing(psycopg2.connect(database.url)) as connection, connection:
+            options = json.dumps({} if condition is None else {"old": "none", "when": condition})
+            connection.cursor().execute("select wamp.watch(%s, %s)", (table, options))
+    before = asked(database.url, ALL_WATCHES)
+    assert len(before) == len(WATCHED)
+    code, script, err = await run("db", "downgrade", "base")
+    assert (code, err.count("downgraded from")) == (0, 1)
+    assert script.isascii()
+    statements = [line for line in script.splitlines() if not line.startswith("-- ")]
+    assert len(statements) == len(WATCHED)
+    assert all(re.fullmatch(r"select wamp\.watch\(.*\);", line) for line in statements)
+    assert asked(database.url, "select to_regnamespace('wamp')") == [(None,)]
+    code, _, err = await run("db", "upgrade")
+    assert code == 0, err
+
+    (tmp_path / "again.sql").write_text(script)
+    code, _, err = await run(
+        *("psql", "-X", "--set=ON_ERROR_STOP=1", "--file=again.sql"),
+        PGOPTIONS=f"-c standard_conforming_strings={standard_strings}",
+    )
+    assert (code, err) == (0, "")
+    assert asked(database.url, ALL_WATCHES) == before
+    assert asked(database.url, "select to_regclass('public.taken')") == [(None,)]
+
+
+async def test_a_table_that_became_a_partition_is_a_comment_of_the_script(
     run: Run, database: Database
 ) -> None:
     database.execute(
-        "create table item (id int primary key)",
-        'create table "It\'s" (id int primary key, v text)',
-        "select wamp.watch('item')",
-        """select wamp.watch('"It\'\'s"', '{"old": "none", "when": "v <> \'\'x\'\'"}')""",
+        'create table "whole\n;" (id int primary key) partition by range (id)',
+        "create table part (id int primary key)",
+        "select wamp.watch('part')",
+        'alter table "whole\n;" attach partition part for values from (0) to (10)',
     )
-    _, before, _ = await run("watch", "list")
-    code, out, err = await run("db", "downgrade", "base")
-    assert (code, err) == (0, "")
-    said = "not watched any more; to watch it again after 'pgwamp db upgrade': "
-    again = [line.removeprefix(said) for line in out.splitlines() if line.startswith(said)]
-    assert len(again) == 2
-    code, _, err = await run("db", "upgrade")
-    assert code == 0, err
-    database.execute(*again)
-    assert (await run("watch", "list"))[1] == before
+    _, script, _ = await run("db", "downgrade", "base")
+    assert script.splitlines()[-1] == (
+        r"""-- a partition of E'public."whole\U0000000A;"' now, watch that instead: """
+        "select wamp.watch('public.part');"
+    )
+    assert all(line.startswith("-- ") for line in script.splitlines())
+
+
+def test_a_script_that_cannot_be_written_keeps_the_watches(
+    environment: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pgwamp", "db", "downgrade", "base"],
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines()[-1].startswith(
+        "pgwamp: standard output does not take the script that watches the tables again"
+    )
+    assert asked(database.url, "select relation::text from wamp.watch") == [("item",)]
 
 
 async def test_a_schema_that_a_superuser_made_is_given_to_the_login_as_check_says(

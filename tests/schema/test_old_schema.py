@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 
 import pytest
@@ -39,9 +38,9 @@ insert into wamp.kept values
 """
 AGAIN = [
     """select wamp.watch('"S''hop"."Or""ders"', """
-    """'{"old": "full", "when": "v <> ''it''''s''"}')""",
-    "select wamp.watch('public.item')",
-    """select wamp.watch('public.log', '{"old": "full"}')""",
+    """'{"old": "full", "when": "v <> ''it''''s''"}');""",
+    "select wamp.watch('public.item');",
+    """select wamp.watch('public.log', '{"old": "full"}');""",
 ]
 
 
@@ -67,24 +66,29 @@ def refusal(database: Database) -> str:
     return line
 
 
+def removed(database: Database) -> list[str]:
+    """The statements of the script that the removal of the schema tells."""
+    script: list[str] = []
+    migrations.downgrade(database.url, "base", script=script.append)
+    return [line for line in script if not line.startswith("-- ")]
+
+
 def test_an_old_schema_is_told_in_one_line_what_to_do_and_the_line_does_it(
     old_database: Database,
 ) -> None:
     line = refusal(old_database)
     assert "at revision 0010" in line
+    assert "run 'pgwamp db downgrade base', which prints a script" in line
     assert "events that are not published yet are lost, and subscribers start over" in line
+    assert "wamp.watch" not in line
     assert migrations.current(old_database.url) == "0010"
 
-    told = re.fullmatch(
-        r".*: run (DROP SCHEMA wamp CASCADE), then 'pgwamp db upgrade', then watch the tables "
-        r"again: (.*) \(events .*\)",
-        line,
-    )
-    assert told is not None
-    old_database.query(told[1])
+    statements = removed(old_database)
+    assert statements == AGAIN
+    old_database.query("insert into item values (1)")
     migrations.upgrade(old_database.url)
-    assert told[2].split("; ") == AGAIN
-    old_database.query(told[2])
+    for statement in statements:
+        old_database.query(statement)
     assert old_database.query(
         "select relation_name, options from wamp.watched order by relation_name"
     ) == [
@@ -94,15 +98,33 @@ def test_an_old_schema_is_told_in_one_line_what_to_do_and_the_line_does_it(
     ]
 
 
+def test_no_watch_of_an_old_schema_is_cut(old_database: Database) -> None:
+    condition = "v <> '" + "x" * 2_500 + "'"
+    old_database.query(
+        "update wamp.kept set options = jsonb_build_object('when', %s::text) "
+        "where key_columns is not null",
+        condition,
+    )
+    statements = removed(old_database)
+    migrations.upgrade(old_database.url)
+    for statement in statements:
+        old_database.query(statement)
+    assert old_database.query("select options ->> 'when' from wamp.watch order by 1") == [
+        (condition,),
+        (condition,),
+        (None,),
+    ]
+
+
 @pytest.mark.parametrize("revision", ["0001", "0006", "0010"])
 def test_every_old_revision_is_known(old_database: Database, revision: str) -> None:
     old_database.query("update wamp.alembic_version set version_num = %s", revision)
 
     assert f"at revision {revision}" in refusal(old_database)
-    with pytest.raises(StartError, match="DROP SCHEMA wamp CASCADE"):
+    with pytest.raises(StartError, match="pgwamp db downgrade base"):
         migrations.pending(old_database.url)
-    with pytest.raises(StartError, match="DROP SCHEMA wamp CASCADE"):
-        migrations.downgrade(old_database.url, "base")
+    with pytest.raises(StartError, match="pgwamp db downgrade base"):
+        migrations.downgrade(old_database.url, "-1")
 
 
 def test_a_view_of_before_there_were_options_is_read_too(old_database: Database) -> None:
@@ -112,7 +134,7 @@ def test_a_view_of_before_there_were_options_is_read_too(old_database: Database)
         "where key_columns is not null"
     )
 
-    assert refusal(old_database).count("select wamp.watch(") == 2
+    assert len(removed(old_database)) == 2
 
 
 def test_an_old_schema_is_replaced_where_that_is_asked_for(old_database: Database) -> None:
@@ -136,10 +158,13 @@ def test_a_table_that_cannot_be_watched_any_more_is_named(old_database: Database
     lines: list[str] = []
     migrations.upgrade(old_database.url, replaced=lines.append)
 
-    [line] = lines
-    assert "watches 2 tables again" in line
-    assert "not any more: select wamp.watch('public.item'" in line
-    assert "IMMUTABLE" in line
+    [line, refused] = lines
+    assert line.endswith("watches 2 tables again")
+    assert refused.startswith("not watched any more (when: ")
+    assert "IMMUTABLE" in refused
+    assert refused.endswith(
+        """): select wamp.watch('public.item', '{"when": "v > now()::text"}');"""
+    )
     assert old_database.value("select count(*) from wamp.watched") == 2
 
 

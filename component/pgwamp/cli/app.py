@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 from pgwamp import __version__, logs
 from pgwamp.cli import client, db, psql, serve, watch
-from pgwamp.cli.context import CONFIG, dumps, say
+from pgwamp.cli.context import CONFIG, discard_output, dumps, say
 from pgwamp.errors import CallError, PgwampError, printable
 
 #: Details of errors that their messages hold.
@@ -79,7 +78,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has had enough, as in `pgwamp tail ... | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(0)
     except Exception as error:
         logs.get(__name__).debug("unexpected error", exc_info=True)

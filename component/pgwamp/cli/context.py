@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,6 +95,11 @@ def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:
 def say(line: str, *, err: bool = False) -> None:
     """Print a line for people; names in it may hold what steers a terminal."""
     typer.echo(printable(line), err=err)
+
+
+def discard_output() -> None:
+    """Let nothing fail any more because standard output takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def dumps(value: Any) -> str:

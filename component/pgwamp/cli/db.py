@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from typing import Annotated
 
 import typer
 from sqlalchemy import make_url
 
 from pgwamp import migrations, provisioning
-from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async, say
-from pgwamp.errors import SettingsError, printable
+from pgwamp.cli.context import AsJson, connect, discard_output, dumps, load_settings, run_async, say
+from pgwamp.errors import SettingsError, StartError, printable
 from pgwamp.settings import Settings
 
 app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_is_help=True)
@@ -52,8 +53,23 @@ async def _allow_publish(settings: Settings) -> None:
 def downgrade(
     revision: Annotated[str, typer.Argument(help="Where to, or base to remove everything.")],
 ) -> None:
-    """Undo migrations; events that are not published yet are lost."""
-    migrations.downgrade(_dsn(), revision, report=say)
+    """Undo migrations; events that are not published yet are lost.
+
+    Standard output is a script for psql, which watches the tables again that base leaves unwatched.
+    """
+    migrations.downgrade(_dsn(), revision, report=partial(say, err=True), script=_print)
+
+
+def _print(line: str) -> None:
+    """Print a line whole, or let what it tells of not happen."""
+    try:
+        typer.echo(line)
+    except OSError as error:
+        discard_output()
+        raise StartError(
+            f"standard output does not take the script that watches the tables again "
+            f"({error.strerror}): nothing was removed; write it to a file"
+        ) from None
 
 
 @app.command()
