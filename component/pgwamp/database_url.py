@@ -13,6 +13,8 @@ _PARTS = re.compile(r"([^/?]*://)(.*?)(\?\w+=.*|\?)?", re.DOTALL)
 #: Several hosts, as libpq takes them; SQLAlchemy has them in the query.
 _SEVERAL_HOSTS = re.compile(r"([^/]*,[^/]*)(.*)", re.DOTALL)
 _EXPECTED = "expected postgres://user:password@host:port/database"
+#: How a URL names several hosts, for every driver.
+SEVERAL_HOSTS = "host1:5432,host2:5432"
 _HIGHEST_PORT = 65_535
 _PLACE_OF_HOSTS = "several.hosts.invalid"
 #: Parameters that libpq knows and asyncpg would send to the server, which refuses them.
@@ -34,6 +36,8 @@ def parse_database_url(value: str) -> URL:
 
     :raises ValueError: it is none; the value is not repeated, which may hold a password.
     """
+    if "\0" in unquote(value):
+        raise ValueError(f"{_EXPECTED}, without the character NUL (%00)")
     parts = _PARTS.fullmatch(value)
     if parts is None:
         raise ValueError(_EXPECTED)
@@ -56,6 +60,7 @@ def parse_database_url(value: str) -> URL:
         url = url.update_query_dict({"host": hosts})
     url = url.set(drivername="postgresql")
     _require_ports(url)
+    _require_hosts(url)
     try:
         urlsplit(as_dsn(url))
     except ValueError:  # brackets around something else than an address
@@ -85,6 +90,15 @@ def _require_ports(url: URL) -> None:
     ports += [*_listed(url, "port"), "" if url.port is None else str(url.port)]
     if not all(re.fullmatch(r"[0-9]{1,5}", p) and 0 < int(p) <= _HIGHEST_PORT for p in ports if p):
         raise ValueError(f"{_EXPECTED}, with a port between 1 and {_HIGHEST_PORT}")
+
+
+def _require_hosts(url: URL) -> None:
+    """Raise ValueError unless hosts and ports of a URL that lists several belong together."""
+    hosts, ports = _listed(url, "host"), _listed(url, "port")
+    unclear_host = len(hosts) > 1 and (url.host or "" in hosts)
+    unclear_port = len(ports) > 1 and (len(ports) != len(hosts) or "" in ports)
+    if unclear_host or unclear_port:
+        raise ValueError(f"{_EXPECTED}, and several hosts each with its port: {SEVERAL_HOSTS}")
 
 
 def _listed(url: URL, name: str) -> list[str]:

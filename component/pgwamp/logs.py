@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -33,12 +33,22 @@ def begin() -> None:
         structlog.configure(
             processors=[
                 structlog.contextvars.merge_contextvars,
-                structlog.processors.format_exc_info,
-                structlog.processors.KeyValueRenderer(key_order=["event"]),
+                _hand_over,
             ],
             logger_factory=structlog.stdlib.LoggerFactory(),
             wrapper_class=structlog.stdlib.BoundLogger,
         )
+
+
+_key_values = structlog.processors.KeyValueRenderer(key_order=["event"])
+
+
+def _hand_over(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> tuple[tuple[str], dict[str, Any]]:
+    """Return the line for ``logging``, which writes the traceback below it."""
+    traceback = event.pop("exc_info", None)
+    return (str(_key_values(logger, method, event)),), {"exc_info": traceback}
 
 
 def configure(settings: LogSettings) -> None:

@@ -24,11 +24,11 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from psycopg2 import errorcodes, extensions
 from sqlalchemy import URL, Connection, create_engine, event, pool, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
-from pgwamp.database_url import parse_database_url
+from pgwamp.database_url import SEVERAL_HOSTS, parse_database_url
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
@@ -367,15 +367,29 @@ def major_version(connection: Connection) -> int:
 
 
 def parse(dsn: str) -> URL:
+    """Return a URL for SQLAlchemy, which takes fewer forms of several hosts than libpq does."""
     try:
-        return parse_database_url(dsn).set(drivername="postgresql+psycopg2")
+        url = parse_database_url(dsn).set(drivername="postgresql+psycopg2")
     except ValueError as error:
         raise StartError(f"database URL: {error}") from None
+    try:
+        (*_, found) = url.get_dialect()().create_connect_args(url)
+        # It takes the brackets of one address among several for a part of a name.
+        if "[" in found.get("host", ""):
+            raise ValueError
+    except (ArgumentError, ValueError):
+        raise StartError(
+            f"database URL: write several hosts each with its port, as in {SEVERAL_HOSTS}, and an "
+            "IPv6 address alone"
+        ) from None
+    return url
 
 
 def _place(url: URL) -> str:
     """Host and port, as in ``127.0.0.1:5432``; never the password."""
     host = url.host or url.query.get("host") or "localhost"
+    if isinstance(host, tuple):
+        return ",".join(host)
     return f"{host}:{url.port or url.query.get('port') or 5432}"
 
 

@@ -1,5 +1,5 @@
--- Statements that give the schema wamp and what its owner has in it to another role, :role. For a search path
--- of pg_catalog, pg_temp.
+-- Statements that give the schema wamp and what its owner has in it to another role. For a search path of
+-- pg_catalog, pg_temp.
 with home as (
     select oid, nspowner as owner from pg_namespace where nspname = 'wamp'
 )

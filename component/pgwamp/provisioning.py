@@ -24,6 +24,10 @@ from pgwamp.ownership import require_own_schema
 #: The version in which an owner of the database without INHERIT has no right in public.
 _PUBLIC_IS_CLOSED = 15
 _NEW_OWNER = (files("pgwamp") / "new_owner.sql").read_text(encoding="utf-8")
+_SCHEMA_OWNER = """
+select r.rolname, r.rolsuper from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+where n.nspname = 'wamp'
+"""
 _IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
 
 
@@ -80,7 +84,7 @@ def create_calls_login(
 
 
 def give_schema(admin_url: str, role: str) -> None:
-    """Give the schema ``wamp``, with what is in it, to another owner.
+    """Give the schema ``wamp`` of a superuser, with what is in it, to another owner.
 
     :param admin_url: of the database, for a superuser.
     """
@@ -89,12 +93,28 @@ def give_schema(admin_url: str, role: str) -> None:
         wait_for_turn(admin, None)
         with bounded_waits(admin, "the change of the owner", ", and was undone"):
             require_own_schema(admin)
-            if admin.scalar(text("select to_regnamespace('wamp')")) is None:
-                raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
             if not _role_exists(admin, role):
                 raise StartError(f'there is no role "{role}": make it with LOGIN')
+            _require_trusted_content(admin, role)
             for statement in admin.scalars(text(_NEW_OWNER), {"role": role}).all():
                 admin.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+
+def _require_trusted_content(admin: Connection, role: str) -> None:
+    """Return if no function in the schema ``wamp`` would have more rights with a new owner.
+
+    :raises StartError: it is of an ordinary role, which may have made functions in it.
+    """
+    owner = admin.execute(text(_SCHEMA_OWNER)).first()
+    if owner is None:
+        raise StartError("the database has no wamp schema: run 'pgwamp db upgrade'")
+    if not owner.rolsuper and owner.rolname != role:
+        raise StartError(
+            f'the schema wamp belongs to "{owner.rolname}", who is no superuser, and whose '
+            f'functions in it would get the rights of "{role}": name "{owner.rolname}" in '
+            "database.events_url, or run 'pgwamp db downgrade base', and 'pgwamp db upgrade' as "
+            f'"{role}"'
+        )
 
 
 def grant_roles(admin_url: str, target_url: str, roles: Iterable[str]) -> None:

@@ -229,3 +229,47 @@ async def test_the_schema_goes_to_no_role_that_is_not_there(run: Run) -> None:
         3,
         'pgwamp: there is no role "nobody_there": make it with LOGIN',
     )
+
+
+async def test_the_schema_of_an_ordinary_role_goes_to_nobody_else(
+    run: Run, addresses: Addresses, made: str
+) -> None:
+    admin, url = addresses.database(made), addresses.database(made, made)
+    execute(
+        addresses.database("postgres"),
+        f"create role {made} login",
+        f"create role web_{made} login",
+        f"create database {made} owner {made}",
+    )
+    assert (await run("db", "upgrade", DATABASE_URL=url))[0] == 0
+    execute(url, "create function wamp.own() returns name security definer return current_user")
+    code, _, err = await run("db", "owner", f"web_{made}", DATABASE_URL=admin)
+    assert code == 3
+    assert f'belongs to "{made}", who is no superuser' in one_line(err)
+    owners = "select distinct proowner::regrole::text from pg_proc where proname = 'own'"
+    assert asked(admin, owners) == [(made,)]
+    # A repetition changes nothing.
+    assert (await run("db", "owner", made, DATABASE_URL=admin))[0] == 0
+
+
+async def test_a_name_of_a_role_is_no_statement_of_db_owner(
+    run: Run, addresses: Addresses, made: str
+) -> None:
+    role = f"{made}\n; create table public.taken (); -- :role %(role)s"
+    quoted = '"' + role + '"'
+    admin = addresses.database(made)
+    execute(
+        addresses.database("postgres"),
+        f"create role {quoted} login",
+        f"create database {made}",
+    )
+    try:
+        assert (await run("db", "upgrade", DATABASE_URL=admin))[0] == 0
+        code, _, err = await run("db", "owner", role, DATABASE_URL=admin)
+        assert (code, err) == (0, "")
+        assert asked(admin, "select to_regclass('public.taken')") == [(None,)]
+        owner = "select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'wamp'"
+        assert asked(admin, owner) == [(role,)]
+    finally:
+        execute(addresses.database("postgres"), f"drop database {made} with (force)")
+        execute(addresses.database("postgres"), f"drop role {quoted}")

@@ -9,6 +9,7 @@ import pytest
 from pgwamp import migrations
 from pgwamp.database.connect import connect_through_pooler
 from pgwamp.database_url import as_dsn, for_asyncpg, parse_database_url, place_of
+from pgwamp.errors import StartError
 from pgwamp.settings import Settings
 from tests.checks.conftest import ask
 from tests.conftest import Database, MakeSettings
@@ -126,9 +127,27 @@ def test_a_url_whose_password_may_end_in_two_places_is_refused(value: str) -> No
         "postgresql:///d?host=h:99999&password=word",
         "postgresql:///d?host=h&port=99999&password=word",
         "postgresql://u:word@[h/d",
+        "postgresql://u:word%00@h/d",
+        "postgresql://u:word@h:1/d?application_name=%00",
+        "postgresql:///d?host=h&port=1,2&password=word",
+        "postgresql:///d?host=h,i&port=1,2,3&password=word",
+        "postgresql:///d?port=1,2&password=word",
+        "postgresql:///d?host=h,i&port=1,&password=word",
+        "postgresql:///d?host=h,&password=word",
+        "postgresql://u:word@h:1/d?host=i:1&host=j:2",
     ],
 )
 def test_what_is_no_host_with_a_port_is_refused_with_the_settings(value: str) -> None:
     with pytest.raises(ValueError, match=r"expected postgres://.*@host:port") as caught:
         parse_database_url(value)
     assert "word" not in str(caught.value).replace("password@", "")
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/d?host=h,i&port=1", "/d?host=h:1&host=i:2&port=1,2", "[::1]:1,i:2/d", "/d?host=h&host=/x:y"],
+)
+def test_several_hosts_that_a_migration_cannot_use_are_refused_with_the_cure(place: str) -> None:
+    with pytest.raises(StartError, match="as in host1:5432,host2:5432, and an IPv6") as caught:
+        migrations.current(f"postgresql://{place}")
+    assert caught.value.__cause__ is None
