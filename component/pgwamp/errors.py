@@ -31,8 +31,13 @@ def excerpt(value: object, most: int = _MOST_QUOTED) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text as one line of a terminal: names may hold anything, and be of any length."""
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_LINE])
+    """Return a text as one line of a terminal: names may hold anything, and be of any length.
+
+    A statement in it may be pasted. So a character that is not printable becomes its escape, and
+    not another character, which could make it the name of something else; and a cut is marked.
+    """
+    shown = excerpt(text, _LONGEST_LINE)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def below(path: str, key: object) -> str:

@@ -246,7 +246,7 @@ async def test_names_do_not_steer_the_terminal(run: Run, database: Database) -> 
         """select wamp.watch(format('%I', relname)) from pg_class where relname like 'a%owned%'
         and relkind = 'r'""",
     )
-    assert (await run("watch", "list"))[1] == "public.a?]0;owned? (b?2J)\n"
+    assert (await run("watch", "list"))[1] == r"public.a\x1b]0;owned\x07 (b\x9b2J)" "\n"
     _, out, _ = await run("watch", "list", "--json")
     assert out.rstrip("\n").isprintable()
     assert json.loads(out)[0]["key"] == ["b\x9b2J"]
@@ -481,8 +481,8 @@ def test_no_name_in_a_line_of_the_log_steers_the_terminal() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    assert "name=a.b?[2J?" in ended.stderr
-    assert "ValueError: c?[2J" in ended.stderr
+    assert r"name=a.b\x1b[2J\x07" in ended.stderr
+    assert r"ValueError: c\x1b[2J" in ended.stderr
     assert "\x1b" not in ended.stderr
 
 

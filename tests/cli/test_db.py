@@ -273,3 +273,17 @@ async def test_a_name_of_a_role_is_no_statement_of_db_owner(
     finally:
         execute(addresses.database("postgres"), f"drop database {made} with (force)")
         execute(addresses.database("postgres"), f"drop role {quoted}")
+
+
+async def test_an_error_keeps_the_names_that_are_to_be_pasted(
+    run: Run, addresses: Addresses, made: str
+) -> None:
+    admin = addresses.database(made)
+    execute(addresses.database("postgres"), f"create role {made} login", f"create database {made}")
+    assert (await run("db", "upgrade", DATABASE_URL=admin))[0] == 0
+    function = 'wamp."two  blanks\u00a0and\n"()'
+    execute(admin, f"create function {function} returns int return 1")
+    execute(admin, f"alter function {function} owner to {made}")
+    code, _, err = await run("db", "owner", made, DATABASE_URL=admin)
+    assert code == 3
+    assert r'ALTER FUNCTION wamp."two  blanks\xa0and\n"() OWNER TO' in one_line(err)

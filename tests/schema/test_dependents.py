@@ -79,7 +79,7 @@ def test_a_view_on_the_capture_keeps_no_table_from_being_watched_or_unwatched(
     [
         ("temp view v as select from wamp.component", "view pg_temp_", "session"),
         ("view theirs.v as select 1 as x from wamp.component", "view theirs.v", "drop it"),
-        ('view theirs."v\n" as select from wamp.component', 'view theirs."v?"', "drop it"),
+        ('view theirs."v\n" as select from wamp.component', r'view theirs."v\n"', "drop it"),
         (
             "temp view v as select (null::wamp.component) is null as x",
             "view pg_temp_",

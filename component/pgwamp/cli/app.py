@@ -70,7 +70,7 @@ def main() -> None:
         _complain(str(error))
         sys.exit(error.exit_code)
     except CallError as error:
-        _complain(f"{error.uri}: {error.message}")
+        _complain(_on_one_line(f"{error.uri}: {error.message}"))
         if details := {n: v for n, v in error.details.items() if n not in _SAID and v is not None}:
             say(dumps(details), err=True)
         sys.exit(1)
@@ -82,12 +82,18 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         logs.get(__name__).debug("unexpected error", exc_info=True)
-        _complain(f"unexpected {type(error).__name__}: {error} (a defect; --help has the options)")
+        problem = _on_one_line(f"unexpected {type(error).__name__}: {error}")
+        _complain(f"{problem} (a defect; --help has the options)")
         sys.exit(70)
 
 
+def _on_one_line(text: str) -> str:
+    """Return a text of others for people to read; what is to be pasted would not stay the same."""
+    return " ".join(text.split())
+
+
 def _complain(line: str) -> None:
-    line = printable(" ".join(line.split()))
+    line = printable(line)
     if CONFIG.logs_alone:
         logs.get(logs.LIFECYCLE).error("pgwamp ended", problem=line)
     else:

@@ -154,7 +154,7 @@ async def _apply(
                 say(f"{done} {table}")
             else:
                 failed = True
-                say(f"pgwamp: {table}: {' '.join(problem.split())}", err=True)
+                say(f"pgwamp: {table}: {problem}", err=True)
     except CONNECTION_ERRORS as error:
         database = settings.database
         line, _ = connection_problem(error, database.events_dsn(), database.events_setting)
