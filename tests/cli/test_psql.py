@@ -68,6 +68,29 @@ def test_a_setting_comes_before_what_dev_serves_here(
         assert load_settings(client=True).router.url == "ws://127.0.0.1:9/ws"
 
 
+def test_a_schema_that_is_set_comes_before_the_one_that_dev_exposes_here(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "pgwamp.toml").write_text('[expose]\nschemas = ["shop"]\n')
+    with dev_running(here):
+        settings = load_settings(database=True)
+        assert settings.expose.schemas == ("shop",)
+        assert settings.database.url.get_secret_value() == ADDRESS
+        monkeypatch.setenv("PGWAMP_EXPOSE__SCHEMAS", "other")
+        assert load_settings(database=True).expose.schemas == ("other",)
+
+
+def test_both_addresses_of_the_database_are_those_of_dev(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGWAMP_DATABASE__EVENTS_URL", "postgresql://me@127.0.0.1/mine")
+    addresses = {"url": ADDRESS, "events_url": ADDRESS}
+    (here / STATE).mkdir()
+    with dev_folder.running(here, {"database": addresses}, CALLING):
+        settings = load_settings(database=True)
+    assert settings.database.events_url.get_secret_value() == ADDRESS
+
+
 def test_only_its_user_reads_what_dev_serves_with(here: Path) -> None:
     with dev_running(here):
         (file,) = (here / STATE).iterdir()

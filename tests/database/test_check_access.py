@@ -35,6 +35,10 @@ TOO_MUCH = {
         "the role {anna} of access.roles has BYPASSRLS, CREATEDB, REPLICATION: "
         "ALTER ROLE {anna} NOBYPASSRLS NOCREATEDB NOREPLICATION",
     ),
+    "a superuser as a role": (
+        "alter role {anna} superuser createdb",
+        "the role {anna} of access.roles has SUPERUSER, CREATEDB: map to a role without it",
+    ),
     "a role with the rights of the owner": (
         f"grant {EVENTS} to {{anna}}",
         f"the role {{anna}} of access.roles has the rights of {EVENTS}, the owner of the schema",

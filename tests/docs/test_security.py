@@ -116,4 +116,9 @@ async def test_a_superuser_as_the_login_of_calls_is_wrong(
     execute(own_postgres.url(), "create role web_anon", "create role web_user")
     migrations.upgrade(own_postgres.url())
     found = await problems(settings(own_postgres, addresses, prefix, url=own_postgres.url()))
-    assert [level for level, problem in found if "has SUPERUSER" in problem] == ["wrong"]
+    ((level, problem),) = [(level, said) for level, said in found if "has SUPERUSER" in said]
+    assert level == "wrong"
+    assert "NOSUPERUSER" not in problem
+    assert problem.endswith(
+        "; name a login of its own in database.url (`pgwamp db create` makes one)"
+    )

@@ -119,6 +119,7 @@ select array_remove(array[
     case when rolcreaterole then 'CREATEROLE' end, case when rolcreatedb then 'CREATEDB' end,
     case when rolreplication then 'REPLICATION' end], null) as held
 """
+# A superuser is most often the one of the whole server, which must remain what it is.
 _LOGIN = f"""
 with login as (
     select r.*, (
@@ -128,7 +129,9 @@ with login as (
 )
 select 'wrong' as level, format(
         'the login of calls, %I, has %s: whatever goes wrong in a function that callers may use '
-        'goes wrong with these rights; ALTER ROLE %1$I NO%3$s, or name another one in %4$s',
+        'goes wrong with these rights; ' || case when rolsuper
+            then 'name a login of its own in %4$s (`pgwamp db create` makes one)'
+            else 'ALTER ROLE %1$I NO%3$s, or name another one in %4$s' end,
         rolname, array_to_string(a.held, ', '), array_to_string(a.held, ' NO'), $1::text) as problem
 from login, lateral ({_ATTRIBUTES}) as a where a.held <> '{{}}'
 union all
@@ -192,7 +195,8 @@ order by name
 # pg_database_owner has the owner of the database for its member, whom no REVOKE takes out.
 _ROLES = f"""
 select 'wrong' as level, format(
-    'the role %I of access.roles has %s: ALTER ROLE %1$I NO%3$s', rolname,
+    'the role %I of access.roles has %s: ' || case when rolsuper
+        then 'map to a role without it' else 'ALTER ROLE %1$I NO%3$s' end, rolname,
     array_to_string(a.held, ', '), array_to_string(a.held, ' NO')) as problem
 from pg_roles as r, lateral ({_ATTRIBUTES}) as a
 where rolname = any ($1::text[]) and a.held <> '{{}}'

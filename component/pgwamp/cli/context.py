@@ -60,7 +60,7 @@ def load_settings(
     elif client and "url" not in settings.router.model_fields_set:
         here = dev_folder.calling(settings.folder)
     if here:
-        settings = Settings.load(CONFIG.path, **{**here, **overrides})
+        settings = Settings.load(CONFIG.path, **{**_not_set(settings, here), **overrides})
     log = settings.log
     if quiet and log.level == "info":
         log = log.model_copy(update={"level": "warning"})
@@ -68,6 +68,21 @@ def load_settings(
     if database:
         settings.require_database()
     return settings
+
+
+def _not_set(settings: Settings, here: dev_folder.Sections) -> dict[str, dict[str, Any]]:
+    """Return the settings of the ``pgwamp dev`` that runs here, without those that are set.
+
+    Its addresses of the database belong together: a command must not mix them with another server.
+    """
+    return {
+        section: {
+            key: value
+            for key, value in keys.items()
+            if section == "database" or key not in getattr(settings, section).model_fields_set
+        }
+        for section, keys in here.items()
+    }
 
 
 async def connect(settings: Settings) -> asyncpg.Connection[Any]:

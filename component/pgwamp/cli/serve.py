@@ -125,9 +125,9 @@ def dev(
     if not exposed:
         exposed = DEV_SCHEMAS
         _say(
-            f"expose.schemas names none: dev exposes {', '.join(exposed)}. For run, check and "
-            f"describe set PGWAMP_EXPOSE__SCHEMAS={','.join(exposed)}, or expose.schemas in "
-            "pgwamp.toml."
+            f"expose.schemas names none: dev exposes {', '.join(exposed)}. Commands in this folder "
+            f"know that while dev runs; for `pgwamp run`, or elsewhere, set "
+            f"PGWAMP_EXPOSE__SCHEMAS={','.join(exposed)}, or expose.schemas in pgwamp.toml."
         )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
