@@ -241,6 +241,16 @@ def test_a_secret_is_given_once_and_readable(load: Any, tmp_path: Path) -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["EXPOSE_SCHEMAS", "DATABASE_EVENTS_URL", "ROUTER_URL"])
+def test_a_variable_with_one_underscore_is_told_the_one_that_was_meant(load: Any, key: str) -> None:
+    meant = f"PGWAMP_{key.replace('_', '__', 1)}"
+    with pytest.raises(SettingsError) as caught:
+        load(**{f"PGWAMP_{key}": "public"})
+    assert str(caught.value) == (
+        f"PGWAMP_{key}: unknown setting: did you mean {meant} (two underscores)?"
+    )
+
+
 @pytest.mark.parametrize("name", ["folder", "_read_from"])
 def test_what_is_no_setting_is_refused_in_the_file_too(load: Any, name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}: unknown setting"):

@@ -210,7 +210,9 @@ class Component:
             raise StartError(f"the catalog could not be read: {error.message}") from None
 
     def _look_again(self) -> None:
-        """Reload in a while, if something was locked."""
+        """Say what is not served; reload in a while, if something was locked."""
+        for line in self.exposure.left_out:
+            log.warning("left out because of its name", problem=line)
         locked = [*self.catalog.locked, *self.exposure.locked]
         if locked:
             log.warning(

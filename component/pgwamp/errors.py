@@ -20,6 +20,11 @@ _LONGEST_LINE = 2_000
 _MOST_BITS = 256
 
 
+def kind_of(value: object) -> str:
+    """Return the type of what a caller gave, as errors name it."""
+    return "null" if value is None else type(value).__name__
+
+
 def excerpt(value: object, most: int = _MOST_QUOTED) -> str:
     """Return what a caller gave as an error may repeat it: a text is cut."""
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:
@@ -274,6 +279,7 @@ class Internal(CallError):
 STALE = "PW002"
 #: The SQLSTATE of a RAISE that names its error's URI, in its DATATYPE.
 NAMED = "PW001"
+_IN_DATATYPE = "its URI in DATATYPE, such as com.example.error.sold_out"
 _URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
 #: Constraints whose violation PostgreSQL explains with the whole row, columns that are not exposed
 #: included.
@@ -308,6 +314,8 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
         return Timeout(message, sqlstate=sqlstate)
     uri = fields.get("datatype") or ""
     if sqlstate != NAMED or not _URI.fullmatch(uri):
+        if sqlstate == NAMED:
+            message = f"{message} (to name the error, {NAMED} needs {_IN_DATATYPE})"
         uri = f"pgwamp.error.{condition}"
     error = CallError(message, uri=uri, **_without_message(details))
     error.details["message"] = message

@@ -40,6 +40,8 @@ SCHEMA_PACKAGE = "pgwamp.schema"
 #: Holds the version table; nothing of the application's is in it.
 SCHEMA = "wamp"
 OLDEST_SERVER = 14
+#: Where the address comes from, as errors name it.
+_SETTING = "DATABASE_URL, or database.events_url where that is set"
 CONNECT_TIMEOUT = 10
 
 # Alembic keeps the environment it runs in module globals.
@@ -403,10 +405,15 @@ def _unreachable(error: DBAPIError, url: URL) -> StartError:
             f"pgwamp db create --admin-url postgresql://ADMIN@{place}/postgres "
             f"or: createdb {database}"
         )
-    if re.search(r'password authentication failed|role ".*" does not exist|no password', words):
+    if re.search(r'password authentication failed|role ".*" does not exist', words):
         return StartError(
-            f'{place} refuses user "{user}": wrong user name or password; '
-            "correct them in the database URL"
+            f'PostgreSQL at {place} refused the password of the user "{user}": '
+            f"correct the user or password in {_SETTING}"
+        )
+    if "no password" in words:
+        return StartError(
+            f'PostgreSQL at {place} asks for a password of the user "{user}": put it in '
+            f"{_SETTING}, or name a file that has it in PGPASSFILE"
         )
     if "no pg_hba.conf entry" in words:
         return StartError(
@@ -421,8 +428,7 @@ def _unreachable(error: DBAPIError, url: URL) -> StartError:
     line = words.splitlines()[0] if words else "no answer"
     reason = re.sub(r"^connection to server .* failed: ", "", line)
     return StartError(
-        f"no connection to PostgreSQL at {place}; is it running, and is the database URL right? "
-        f"({reason})"
+        f"no PostgreSQL answers at {place}: start it, or correct {_SETTING} ({reason})"
     )
 
 

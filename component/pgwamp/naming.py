@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
-from pgwamp import logs
 from pgwamp.settings import ExposeSettings
 
-log = logs.get(__name__)
 #: What WAMP allows in one part of a URI (loose form).
 _PART = re.compile(r"[^\s.#]+")
 #: The tables in which the usual tools for migrations keep their state.
@@ -96,18 +94,8 @@ class Naming:
         )
 
     def exposed_path(self, schema: str, name: str) -> str | None:
-        """The URI of something exposed; warns about a name that no URI can hold."""
-        if not self.is_exposed(schema, name):
-            return None
-        path = self.path(schema, name)
-        if path is None:
-            log.warning(
-                "skipped: the name cannot be part of a URI",
-                schema=schema,
-                name=name,
-                cure=f'give it one in pgwamp.toml: [expose.alias] "{schema}.{name}" = "..."',
-            )
-        return path
+        """The URI of something exposed, or None; also where :meth:`path` finds none."""
+        return self.path(schema, name) if self.is_exposed(schema, name) else None
 
 
 def _matches(patterns: tuple[str, ...], schema: str, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,28 @@ def refuse_unknown_variables(
             continue
         section, separator, _ = name[len(ENV_PREFIX) :].lower().partition("__")
         if section not in sections:
+            if meant := _with_two_underscores(section, model, sections):
+                raise SettingsError(
+                    f"{name}: unknown setting: did you mean {meant} (two underscores)?"
+                )
             raise SettingsError(f"{name}: unknown setting{_suggest(section, sections)}")
         if not separator:
             raise SettingsError(
                 f"{name}: a section needs a key after two underscores, "
                 f"such as {name}__{next(iter(_keys(model, section))).upper()}"
             )
+
+
+def _with_two_underscores(name: str, model: type[BaseModel], sections: Iterable[str]) -> str | None:
+    """Return the variable that was meant by one with a single underscore after the section."""
+    meant = (
+        f"{section}__{key}"
+        for section in sections
+        for key in _keys(model, section)
+        if name == f"{section}_{key}"
+    )
+    found = next(meant, None)
+    return found and ENV_PREFIX + found.upper()
 
 
 def _keys(model: type[BaseModel], section: str) -> list[str]:

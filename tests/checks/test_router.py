@@ -113,7 +113,8 @@ async def test_a_role_that_may_not_register_is_named_with_the_permission(
     assert "refused to register" in (answers.start or "")
     assert "permission to register" in (answers.start or "")
     for said in (line, answers.start or ""):
-        assert "another transport of the router may give another role" in said
+        assert "let router.url (PGWAMP_ROUTER__URL) name the transport that the router has" in said
+        assert said.index("component.sock") < said.index("give the component's role")
 
 
 @pytest.mark.parametrize("role", ["not_calling", "not_subscribing"])
@@ -134,8 +135,21 @@ async def test_events_that_the_router_would_refuse_stop_the_start(
     database.execute("create table item (id int primary key)", "select wamp.watch('item')")
     answers = await ask(settings)
     assert answers.start is not None
-    for operation in ("inserted", "updated", "deleted", "truncated"):
-        answers.said(f"the router refuses to publish to {prefix}.item.{operation} ")
+    answers.said(f"the router refuses to publish to {prefix}.item.inserted and 3 more (")
+
+
+async def test_a_prefix_that_is_not_ours_is_one_line(
+    node: Router, make_settings: MakeSettings, database: Database
+) -> None:
+    for table in ("item", "part"):
+        database.execute(
+            f"create table {table} (id int primary key)", f"select wamp.watch('{table}')"
+        )
+    expose = {"prefix": "com.elsewhere", "schemas": ["public"]}
+    answers = await ask(make_settings(router={"url": node.component_url}, expose=expose))
+    (line,) = answers.check
+    assert line.startswith("the router refuses to register, and to publish, below com.elsewhere. (")
+    assert "`register` and `publish` for the prefix com.elsewhere." in line
 
 
 async def test_topics_of_templates_that_the_router_would_refuse_are_named(
@@ -148,13 +162,13 @@ async def test_topics_of_templates_that_the_router_would_refuse_are_named(
     )
     settings = make_settings(router={"url": node.component_url})
     answers = await ask(settings)
-    line = answers.said("the router refuses to publish to com.other.item.updated ")
+    line = answers.said("the router refuses to publish to com.other.item.inserted and 2 more (")
     assert f"watch the table with a topic below {prefix}." in line
     assert answers.start is not None
     options = {"topic": "com.other.{kind}.{op}"}
     database.execute(f"select wamp.watch('item', '{json.dumps(options)}')")
     answers = await ask(settings)
-    answers.said("the router refuses to publish to com.other.-.updated ")
+    answers.said("the router refuses to publish to com.other.-.inserted and 2 more (")
     assert answers.start is None, "there may be no such value"
 
 
@@ -204,7 +218,11 @@ async def test_a_router_that_takes_less_than_the_component_sends_is_measured(
 
 #: Name -> what is wrong with a URL, and what is said; {ws} is the node's WebSocket.
 WRONG = {
-    "a wrong path": ({"url": "{ws}/nowhere"}, "answers HTTP 404", "the path in router.url"),
+    "a wrong path": (
+        {"url": "{ws}/nowhere"},
+        "answers HTTP 404",
+        "path in router.url (PGWAMP_ROUTER__URL), which is /ws",
+    ),
     "a serializer that is not spoken": (
         {"url": "{ws}/json", "serializer": "msgpack"},
         "400",

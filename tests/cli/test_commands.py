@@ -58,7 +58,7 @@ WRONG = [
     ({"PGWAMP_ROUTER__REALM": "nowhere"}, 'has no realm "nowhere": correct router.realm'),
     ({"PGWAMP_EXPOSE__PREFIX": "org.elsewhere"}, "refuses to register below org.elsewhere."),
     ({"PGWAMP_EXPOSE__QUERIES": "missing"}, "expose.queries: there is no folder"),
-    ({"PGWAMP_EXPOSE__PROCEDURES": '["no_module"]'}, "expose.procedures: no_module: "),
+    ({"PGWAMP_EXPOSE__PROCEDURES": '["no_module"]'}, "the folder of pgwamp.toml, and where Python"),
 ]
 
 
@@ -111,8 +111,30 @@ async def test_a_wrong_password_is_named_and_not_repeated(run: Run, own_postgres
         code, out, err = await run(*command, DATABASE_URL=url, PGWAMP_LOG__LEVEL="error")
         assert code != 0
         line = one_line(out or err)
+        assert "refused the password of the user" in line
+        assert "correct the user or password in DATABASE_URL" in line
         assert "locked" in line
-        assert "password" in line
+        # A password that is missing is no wrong one.
+        none = own_postgres.url(user="locked")
+        code, out, err = await run(*command, DATABASE_URL=none, PGWAMP_LOG__LEVEL="error")
+        assert code != 0
+        line = one_line(out or err)
+        assert "asks for a password of the user" in line
+        assert "put it in DATABASE_URL" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "kind"),
+    [("call", "note.select", "procedures"), ("tail", "note.", "topics")],
+)
+async def test_a_name_without_the_prefix_is_told_the_whole_one(
+    run: Run, prefix: str, command: str, name: str, kind: str
+) -> None:
+    code, _, err = await run(command, name)
+    line = one_line(err)
+    assert code == 1
+    assert line.count("wamp.error.not_authorized") == 1
+    assert line.endswith(f"; {kind} here begin with {prefix}.: did you mean {prefix}.{name}?")
 
 
 async def test_a_router_that_is_not_there_is_named(run: Run) -> None:

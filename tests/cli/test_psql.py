@@ -91,6 +91,15 @@ def test_both_addresses_of_the_database_are_those_of_dev(
     assert settings.database.events_url.get_secret_value() == ADDRESS
 
 
+def test_a_folder_with_the_data_of_dev_is_told_to_start_it(here: Path) -> None:
+    (here / STATE).mkdir()
+    with pytest.raises(SettingsError, match=r"no database: .*, or start `pgwamp dev` in .*an appl"):
+        load_settings(database=True)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(database=True, own=True)
+    assert "pgwamp dev" not in str(caught.value)
+
+
 def test_only_its_user_reads_what_dev_serves_with(here: Path) -> None:
     with dev_running(here):
         (file,) = (here / STATE).iterdir()

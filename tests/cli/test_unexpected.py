@@ -111,3 +111,24 @@ def test_a_program_that_configures_no_log_shows_no_values_either() -> None:
     assert said.count("Traceback") == said.count("KeyError: 'surprise'") == 1
     assert "not asked for" not in said
     assert not any(secret in said for secret in SECRETS)
+
+
+#: Is interrupted while it imports its modules, which takes half a second.
+INTERRUPTED = """
+import sys
+from importlib.abc import MetaPathFinder
+class Interrupt(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "pgwamp.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from pgwamp.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

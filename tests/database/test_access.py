@@ -307,7 +307,11 @@ async def test_raise_names_the_uri_of_its_error(expose: Expose) -> None:
         "message": "sold out", "detail": "until May", "table": "item", "sqlstate": "PW001",
     }  # fmt: skip
     for uri in ("", "no uri", "sold out.", "Com.Example"):
-        await call.fails("pgwamp.error.sqlstate_pw001", "refuse", uri)
+        error = await call.fails("pgwamp.error.sqlstate_pw001", "refuse", uri)
+        assert error.message == (
+            "sold out (to name the error, PW001 needs its URI in DATATYPE, such as "
+            "com.example.error.sold_out)"
+        )
 
 
 MODULE = """

@@ -79,6 +79,21 @@ async def test_a_key_that_changed_is_found_and_cured(database: Database) -> None
     assert await stale(database) == []
 
 
+async def test_a_table_without_a_key_whose_whole_rows_are_no_identity_any_more_is_cured(
+    database: Database,
+) -> None:
+    database.execute(
+        "create table log (n int)",
+        "alter table log replica identity full",
+        """select wamp.watch('log', '{"old": "full"}')""",
+        "alter table log replica identity default",
+    )
+    cure = "ALTER TABLE public.log REPLICA IDENTITY FULL"
+    assert await stale(database) == [f"public.log is watched, but it has no key any more: {cure}"]
+    database.execute(cure)
+    assert await stale(database) == []
+
+
 async def test_a_column_that_options_name_and_is_gone_is_found(database: Database) -> None:
     for options in (
         '{"columns": ["id", "v"]}',

@@ -104,21 +104,21 @@ async def test_what_a_type_says_is_bounded(
     monkeypatch.setattr(preparing, "MOST_BYTES", 100_000)
     says = "perform set_config('client_min_messages', 'notice', true)"
     database.execute(*loud(f"{says}; raise {level} '%', repeat('x', 1000000)"))
-    with pytest.raises(StartError, match=r'query "hostile": .*larger than') as caught:
+    with pytest.raises(StartError, match=r'query "hostile" of .*: .*larger than') as caught:
         await start(GOOD + HOSTILE)
     assert len(str(caught.value)) < 2_000
 
 
 async def test_the_error_of_a_query_is_cut(start: Start, database: Database) -> None:
     database.execute(*loud("raise '%', repeat('x', 100000)"))
-    with pytest.raises(StartError, match=r'query "hostile": x+$') as caught:
+    with pytest.raises(StartError, match=r'query "hostile" of .*: x+$') as caught:
         await start(GOOD + HOSTILE)
     assert len(str(caught.value)) < 2_000
 
 
 async def test_a_query_that_ends_its_session_is_wrong(start: Start, database: Database) -> None:
     database.execute(*loud("perform pg_terminate_backend(pg_backend_pid())"))
-    with pytest.raises(StartError, match='query "hostile": '):
+    with pytest.raises(StartError, match=r'query "hostile" of .*: '):
         await start(HOSTILE + GOOD)
 
 

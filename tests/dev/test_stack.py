@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from pathlib import Path
 
 import psycopg2
+import pytest
 
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.stack import STATE, Stack
+from pgwamp.errors import StartError
 from pgwamp.settings import Settings
 from tests.schema.test_old_schema import OLD_SCHEMA, WATCHES
 
@@ -20,6 +23,18 @@ def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
         for statement in statements:
             cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []
+
+
+def test_a_taken_port_is_told_before_postgresql_is_set_up(tmp_path: Path) -> None:
+    settings = Settings.load(None).model_copy(update={"folder": tmp_path})
+    lines: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as occupier:
+        port = occupier.getsockname()[1]
+        stack = Stack(settings, port=port, postgres_port=0, say=lines.append)
+        with pytest.raises(StartError, match=f"port {port}, .* another port: --port 8090"), stack:
+            pass
+    assert lines == []
+    assert not (tmp_path / STATE / "postgres").exists()
 
 
 def test_data_of_before_the_revisions_began_anew_is_moved_and_said_so_in_one_line(

@@ -28,6 +28,7 @@ ELSEWHERE = (
     "pip install ",
     "pgwamp dev",
     "cd examples/shop",
+    "crossbar start",
     "export ",
     "pgwamp db upgrade",
     "pgwamp watch add orders",

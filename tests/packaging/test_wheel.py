@@ -131,5 +131,6 @@ def test_the_command_and_the_alembic_plugin_are_registered(installed: Path) -> N
         " for e in distribution('pgwamp').entry_points), sep=', ')"
     )
     assert run(installed, code) == (
-        "alembic.plugins pgwamp = pgwamp.schema.plugin, console_scripts pgwamp = pgwamp.cli:main"
+        "alembic.plugins pgwamp = pgwamp.schema.plugin, "
+        "console_scripts pgwamp = pgwamp.__main__:main"
     )

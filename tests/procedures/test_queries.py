@@ -66,18 +66,22 @@ async def test_each_operator_answers_in_its_shape(api: Start, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("-- name: wrong\nselect nothing from item", 'query "wrong": column "nothing"'),
-        ("-- name: wrong\nselect 1 as a, 2 as a", 'query "wrong": two columns'),
-        ("-- name: wrong#\ncreate table x (id int)", 'query "wrong": aiosql\'s # (script)'),
-        ("-- name: wrong*!\ninsert into item (name) values (:name)", 'query "wrong": aiosql'),
+        ("-- name: wrong\nselect nothing from item", 'column "nothing"'),
+        ("-- name: wrong\nselect nam from item", "does not exist HINT: Perhaps you meant"),
+        ("-- name: wrong\nselect 1 as a, 2 as a", "two columns"),
+        ("-- name: wrong#\ncreate table x (id int)", "aiosql's # (script)"),
+        ("-- name: wrong*!\ninsert into item (name) values (:name)", "aiosql"),
     ],
 )
 async def test_a_wrong_query_stops_the_start_and_is_named(
     api: Start, tmp_path: Path, text: str, said: str
 ) -> None:
-    (tmp_path / "shop.sql").write_text(text)
+    folder = tmp_path / "queries"
+    folder.mkdir()
+    (folder / "shop.sql").write_text(text)
     with pytest.raises(StartError) as error:
-        await api(*TABLE, expose={"queries": str(tmp_path)})
+        await api(*TABLE, expose={"queries": str(folder)})
+    assert str(error.value).startswith('query "wrong" of queries/shop.sql: ')
     assert said in str(error.value)
 
 

@@ -274,7 +274,7 @@ async def test_a_reload_that_fails_leaves_the_api_as_it_was(
         assert await client.call(f"{prefix}.names") == []
         assert await client.call(f"{prefix}.item.insert", [{"id": 1, "label": "a"}])
         assert component.link.registered == before
-    assert 'query "names": column "name" does not exist' in caplog.text
+    assert f'query "names" of {tmp_path.name}/a.sql: column "name" does not exist' in caplog.text
     assert "Traceback" not in caplog.text
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pgwamp.checks import check_all
+from pgwamp.component import describe_database
 from pgwamp.errors import StartError
-from tests.conftest import Connect, Database, Serve
+from tests.conftest import Connect, Database, MakeSettings, Serve
 from tests.reload.conftest import Reloads
 from tests.reload.test_locked import locking
 
@@ -43,8 +45,15 @@ async def test_a_function_takes_no_name_of_ours_and_ends_no_start(
     assert await client.call(f"{prefix}.one") == [{"one": 1}]
     assert await client.call(f"{prefix}.item.count") == 0
     assert f"{prefix}.{name}" in served.exposure.procedures
-    assert "left out: other things have these names" in caplog.text
-    assert f"{prefix}.{name}" in caplog.text
+    owner = "a named query" if name == "one" else "pgwamp's own"
+    (line,) = served.exposure.left_out
+    assert line == (
+        f"function public.{name} is not exposed as {prefix}.{name}, which is {owner}; "
+        f'name it in pgwamp.toml, [expose.alias] "public.{name}" = "...", or leave it out, '
+        "expose.exclude"
+    )
+    assert "left out because of its name" in caplog.text
+    assert f"not exposed as {prefix}.{name}" in caplog.text
 
 
 async def test_a_function_that_comes_later_takes_no_name_of_a_query(
@@ -89,6 +98,42 @@ async def test_of_two_tables_with_one_name_neither_is_served_and_all_others_are(
     served = await serve(expose={"alias": {"real_orders": "orders"}})
     assert f"{prefix}.item.changes" in served.exposure.procedures
     assert not [uri for uri in served.exposure.procedures if uri.startswith(f"{prefix}.orders.")]
+    (line,) = served.exposure.left_out
+    assert line.startswith(
+        "relation public.orders and relation public.real_orders are not exposed as "
+        f"{prefix}.orders, the name of each; "
+    )
+
+
+async def test_check_and_describe_tell_left_out_names_once_and_log_nothing(
+    database: Database, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.execute(
+        "create function follow() returns int language sql as 'select 1'",
+        'create table "my table" (id int primary key)',
+        "create function \"my function\"() returns int language sql as 'select 1'",
+        "create function \"my function\"(int) returns int language sql as 'select 1'",
+    )
+    found = [finding for finding in await check_all(make_settings()) if finding.part == "api"]
+    assert {finding.level for finding in found} == {"advice"}
+    assert [finding.problem.partition(" is not exposed")[0] for finding in found] == [
+        "function public.follow",
+        "relation public.my table",
+        "function public.my function",
+    ]
+    assert '[expose.alias] "public.my table" = "..."' in found[1].problem
+    await describe_database(make_settings())
+    assert "not exposed" not in caplog.text
+
+
+async def test_of_many_names_the_first_are_told_and_how_many_there_are(
+    database: Database, make_settings: MakeSettings
+) -> None:
+    for number in range(13):
+        database.execute(f'create table "a {number:02}" (id int primary key)')
+    found = [finding for finding in await check_all(make_settings()) if finding.part == "api"]
+    assert len(found) == 11
+    assert found[-1].problem == "3 more are not exposed because of their names"
 
 
 @pytest.fixture

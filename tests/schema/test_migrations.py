@@ -370,7 +370,7 @@ def failure(call: Callable[..., object], *arguments: object) -> str:
         (
             "28P01",
             'password authentication failed for user "joe"',
-            'user "joe": wrong user name or password',
+            'refused the password of the user "joe": correct the user or password in DATABASE_URL',
         ),
         ("28000", 'no pg_hba.conf entry for host "127.0.0.1"', "pg_hba.conf"),
         ("3D000", 'database "shop" does not exist', "pgwamp db create --admin-url"),
@@ -392,7 +392,7 @@ def test_an_unreachable_server_is_named(empty_database: Database) -> None:
         port = closed.getsockname()[1]
     line = failure(migrations.upgrade, f"postgresql://joe:s3cret@127.0.0.1:{port}/shop")
 
-    assert f"no connection to PostgreSQL at 127.0.0.1:{port}" in line
+    assert f"no PostgreSQL answers at 127.0.0.1:{port}" in line
     assert "Connection refused" in line
 
 

@@ -111,13 +111,20 @@ def test_columns_that_are_computed_when_read_are_told_with_their_expressions(
 
 def test_without_a_key_the_old_row_says_which_it_was(wamp_database: Database) -> None:
     wamp_database.query("create table log (n int, v text)")
-    with pytest.raises(psycopg2.Error, match="log has no primary key"):
+    with pytest.raises(psycopg2.Error, match="log has no primary key") as caught:
         watch(wamp_database, "log")
+    hint = caught.value.diag.message_hint or ""
+    assert "ALTER TABLE public.log REPLICA IDENTITY FULL, and watch it with --old full: " in hint
+    cure = """select wamp.watch('public.log', '{"old": "full"}')"""
+    assert cure in hint
     wamp_database.query("alter table log replica identity full")
     for old in ("none", "key", "changed"):
-        with pytest.raises(psycopg2.Error, match=r'old must be "full": public\.log has no key'):
+        with pytest.raises(
+            psycopg2.Error, match=r'old must be "full": public\.log has no key'
+        ) as caught:
             watch(wamp_database, "log", old=old)
-    watch(wamp_database, "log", old="full")
+        assert cure in (caught.value.diag.message_hint or "")
+    wamp_database.query(cure)
 
     [(_, told)] = wamp_database.told("log")
     assert told["key"] is None

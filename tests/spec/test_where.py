@@ -235,6 +235,8 @@ REFUSALS = [
     ({"id": 2**31}, "where.id", "out of range"),
     ({"id": [1, "x"]}, "where.id[1]", "expected an integer"),
     ({"id": {"in": 1}}, "where.id.in", "expected a list"),
+    ({"title": {"like": 5}}, "where.title.like", "expected a string, got int"),
+    ({"title": {"like": "a\0"}}, "where.title.like", "expected a string without NUL"),
     ({"id": {"gt": None}}, "where.id.gt", "null compares with nothing"),
     ({"id": {"gt": {"any": 1}}}, "where.id.gt.any", "expected a list"),
     ({"id": {"gt": {"any": [1, None]}}}, "where.id.gt.any", "leave it out"),

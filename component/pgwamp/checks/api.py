@@ -35,7 +35,9 @@ async def check_api(settings: Settings) -> tuple[list[Finding], list[str]]:
         return [_stops(f"the catalog could not be read: {error}")], []
     finally:
         await reader.database.stop()
-    return migration_tables(reader.naming, catalog), sample_topics(exposure.description)
+    findings = [Finding("api", line, level="advice") for line in exposure.left_out]
+    findings += migration_tables(reader.naming, catalog)
+    return findings, sample_topics(exposure.description)
 
 
 def sample_topics(description: Mapping[str, Any]) -> list[str]:

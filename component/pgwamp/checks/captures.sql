@@ -68,6 +68,7 @@ select w.oid, w.relation, w.literal, w.condition,
             k.inhrelid::regclass, k.inhparent::regclass, w.literal)
         when u.oid is not null then format('ALTER TABLE %s SET LOGGED', u.name)
         when m.oid is not null then format('select wamp.refresh(%s)', w.literal)
+        when w.options ->> 'old' = 'full' then format('ALTER TABLE %s REPLICA IDENTITY FULL', w.relation)
         else format('add a primary key, then select wamp.refresh(%s)', w.literal)
     end as cure
 from watched as w

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pgwamp.checks.api import OF_NULL
 from pgwamp.checks.finding import Finding
 from pgwamp.errors import StartError, printable
-from pgwamp.session import IDENTIFICATION, Features, Link, Lost, Rights
+from pgwamp.session import IDENTIFICATION, OWN_TRANSPORT, Features, Link, Lost, Rights
 from pgwamp.settings import Settings
 
 #: Topics of watched tables that are tried.
@@ -45,35 +45,14 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
     rights, prefix = Rights(link, settings.expose.prefix), settings.expose.prefix
     findings = []
     refused = await rights.register()
-    if refused is not None:
-        findings.append(
-            Finding(
-                "router",
-                f"the router refuses to register below {prefix}. ({refused}): give the "
-                f"component's role{_role(link)} `register` for the prefix {prefix}. in the "
-                "router's configuration, or correct expose.prefix, or router.url: another "
-                "transport of the router may give another role",
-                stops=not link.registered,
-            )
-        )
     # Where neither is allowed, one line says that the prefix is not ours.
     tried = topics[:MOST_TOPICS] or ([rights.own] if refused is None else [])
-    for topic, reason in (await rights.publish(tried)).items():
-        where = f"to {topic}" if topics else f"below {prefix}."
-        cure = f"give the component's role `publish` for the prefix {prefix}."
-        if not topic.startswith(f"{prefix}."):
-            cure = (
-                f"watch the table with a topic below {prefix}., or give the component's role "
-                "`publish` for this one"
-            )
-        findings.append(
-            Finding(
-                "router",
-                f"the router refuses to publish {where} ({reason}), and events are lost: {cure}",
-                # Nobody knows whether a value that is refused will ever come.
-                stops=bool(topics) and OF_NULL not in topic.split("."),
-            )
-        )
+    denied = await rights.publish(tried)
+    if refused is not None:
+        below = {topic for topic in denied if topic.startswith(f"{prefix}.")}
+        findings.append(_not_ours(prefix, link, refused, below))
+        denied = {topic: reason for topic, reason in denied.items() if topic not in below}
+    findings += _not_published(prefix, denied, watched=bool(topics))
     features = Features(link, rights)
     if refused is None:
         await features.try_calls()
@@ -89,6 +68,60 @@ async def ask_router(settings: Settings, link: Link, topics: Sequence[str]) -> l
         for lack in features.lacking()
     ]
     return [finding._replace(problem=printable(finding.problem)) for finding in findings]
+
+
+def _not_ours(prefix: str, link: Link, refused: str, topics: Collection[str]) -> Finding:
+    """Return the finding that the router refuses to register below the prefix.
+
+    :param topics: below the prefix, to which it refuses to publish too.
+    """
+    verbs, rights = "register", "`register`"
+    if topics:
+        verbs, rights = "register, and to publish,", "`register` and `publish`"
+    return Finding(
+        "router",
+        f"the router refuses to {verbs} below {prefix}. ({refused}): {OWN_TRANSPORT}, or give the "
+        f"component's role{_role(link)} {rights} for the prefix {prefix}. in the router's "
+        "configuration, or correct expose.prefix",
+        stops=not link.registered or any(map(_surely_comes, topics)),
+    )
+
+
+def _not_published(prefix: str, denied: Mapping[str, str], *, watched: bool) -> Iterator[Finding]:
+    """Return a finding for each group of topics to which the router refuses to publish.
+
+    Those below the prefix need one permission, and so do those of one table outside it.
+
+    :param watched: they are topics of watched tables, and no name of our own.
+    """
+    groups: dict[tuple[str, str, bool], list[str]] = {}
+    for topic, reason in denied.items():
+        head = prefix if topic.startswith(f"{prefix}.") else topic.rpartition(".")[0]
+        groups.setdefault((head, reason, _surely_comes(topic)), []).append(topic)
+    for (head, reason, surely), topics in groups.items():
+        where = f"to {_list(topics)}" if watched else f"below {prefix}."
+        cure = f"give the component's role `publish` for the prefix {prefix}."
+        if head != prefix:
+            cure = (
+                f"watch the table with a topic below {prefix}., or give the component's role "
+                f"`publish` for {'these' if len(topics) > 1 else 'this one'}"
+            )
+        yield Finding(
+            "router",
+            f"the router refuses to publish {where} ({reason}), and events are lost: {cure}",
+            stops=watched and surely,
+        )
+
+
+def _surely_comes(topic: str) -> bool:
+    """Whether a topic is no sample: nobody knows whether a value that is refused will ever come."""
+    return OF_NULL not in topic.split(".")
+
+
+def _list(topics: Sequence[str]) -> str:
+    """Return the first topic, and how many there are besides."""
+    others = len(topics) - 1
+    return topics[0] if not others else f"{topics[0]} and {others} more"
 
 
 def _role(link: Link) -> str:

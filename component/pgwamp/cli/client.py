@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgwamp.cli.context import dumps, load_settings, run_async, say
+from pgwamp.cli.context import dumps, load_settings, outside_prefix, run_async, say
 from pgwamp.errors import CallError, SettingsError
 from pgwamp.settings import Settings
 
@@ -93,7 +93,7 @@ async def _call(
         except CallError as error:
             if error.uri == "wamp.error.no_such_procedure":
                 raise await _no_such_procedure(client, settings, uri) from None
-            raise
+            raise outside_prefix(error, settings, "procedures", uri) from None
     return result, further, streamed
 
 

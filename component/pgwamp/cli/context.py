@@ -17,7 +17,7 @@ import typer
 from pgwamp import dev_folder, logs
 from pgwamp.database import connect_directly
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
-from pgwamp.errors import printable
+from pgwamp.errors import CallError, SettingsError, printable
 from pgwamp.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -66,8 +66,21 @@ def load_settings(
         log = log.model_copy(update={"level": "warning"})
     logs.configure(log)
     if database:
-        settings.require_database()
+        _require_database(settings, starts_dev=not own)
     return settings
+
+
+def _require_database(settings: Settings, *, starts_dev: bool) -> None:
+    """Raise :class:`SettingsError` unless a database is named.
+
+    :param starts_dev: the command takes that of a ``pgwamp dev`` in this folder.
+    """
+    try:
+        settings.require_database()
+    except SettingsError as error:
+        if starts_dev and (settings.folder / dev_folder.STATE).is_dir():
+            raise SettingsError(f"{error}, or start `pgwamp dev` in {settings.folder}") from None
+        raise
 
 
 def _not_set(settings: Settings, here: dev_folder.Sections) -> dict[str, dict[str, Any]]:
@@ -92,6 +105,18 @@ async def connect(settings: Settings) -> asyncpg.Connection[Any]:
         return await connect_directly(dsn)
     except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
         raise connection_problem(error, dsn, settings.database.events_setting)[0] from None
+
+
+def outside_prefix(error: CallError, settings: Settings, kind: str, uri: str) -> CallError:
+    """Return the error of the router about a URI, with the prefix that may have been forgotten.
+
+    :param kind: of which it is one, such as ``topics``.
+    """
+    head = f"{settings.expose.prefix}."
+    if error.uri != "wamp.error.not_authorized" or uri.startswith(head):
+        return error
+    cure = f"{kind} here begin with {head}: did you mean {head}{uri}?"
+    return CallError(f"{error.message}; {cure}", uri=error.uri)
 
 
 def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from pgwamp.cli.context import outside_prefix
 from pgwamp.errors import CallError, SettingsError, Unavailable
 from pgwamp.naming import EVENT_SUFFIX
 from pgwamp.session import Client
@@ -49,7 +51,7 @@ async def follow(
             "--since needs the changes of one table, as com.example.orders. or "
             "com.example.orders.updated"
         )
-    follower = _Follower(topic, relation, since, count, emit)
+    follower = _Follower(topic, relation, since, count, emit, settings)
     async with Client(settings.router, follower.on_rejoin) as client:
 
         async def look() -> None:
@@ -84,11 +86,26 @@ async def why_silent(settings: Settings, topic: str, match: str, client: Client)
     topics = [entry["topic"].partition("{") for entry in api["topics"]]
     if any(_covers(topic, match, known, bool(place)) for known, place, _ in topics):
         return None
+    if line := _not_watched(api, topic):
+        return line
     names = [known.removeprefix(head) for known, _, _ in topics]
     tables = [name.rpartition(".")[0] + "." for name in names]
     close = difflib.get_close_matches(topic.removeprefix(head), {*names, *tables}, 1)
     cure = f"did you mean {head}{close[0]}?" if close else _NOTHING_ALIKE
     return f"describe shows no watched table that publishes to {topic}; {cure}"
+
+
+def _not_watched(api: Mapping[str, Any], topic: str) -> str | None:
+    """Say that a topic is that of a table which is there and not watched, if it is."""
+    path = topic.rpartition(".")[0]
+    own = [entry for entry in api["procedures"] if entry["uri"].rpartition(".")[0] == path]
+    relation = next((entry["relation"] for entry in own if "relation" in entry), None)
+    watched = {entry["relation"] for entry in api["topics"]}
+    if relation is None or relation in watched:
+        return None
+    return (
+        f"{relation} is not watched, as describe shows it: pgwamp watch add {shlex.quote(relation)}"
+    )
 
 
 def _covers(topic: str, match: str, known: str, is_template: bool) -> bool:
@@ -106,7 +123,9 @@ class _Follower:
         since: str | None,
         count: int | None,
         emit: Emit,
+        settings: Settings,
     ):
+        self._settings = settings
         self._topic = topic
         self._relation = relation
         self._cursor = since
@@ -118,7 +137,10 @@ class _Follower:
 
     async def run(self, client: Client, match: str, listening: Callable[[], None]) -> None:
         self._client = client
-        await self._client.subscribe(self._topic, self._on_event, match)
+        try:
+            await self._client.subscribe(self._topic, self._on_event, match)
+        except CallError as error:
+            raise outside_prefix(error, self._settings, "topics", self._topic) from None
         listening()
         if self._cursor is not None:
             await self._catch_up()

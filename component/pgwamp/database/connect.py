@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -171,9 +172,19 @@ def connection_problem(error: BaseException, dsn: str, setting: str) -> tuple[St
     return StartError(line), True
 
 
+def _has_password(parts: SplitResult) -> bool:
+    """Whether an address has a password, or the environment; a file may have none for it."""
+    return bool(parts.password or "password=" in parts.query or os.environ.get("PGPASSWORD"))
+
+
 def _refusal(error: BaseException, where: str, parts: SplitResult, setting: str) -> str | None:
     """The line for what does not go away by waiting."""
     database = parts.path.lstrip("/")
+    if isinstance(error, asyncpg.InvalidPasswordError) and not _has_password(parts):
+        return (
+            f'PostgreSQL at {where} asks for a password of the user "{parts.username}": '
+            f"put it in {setting}, or name a file that has it in PGPASSFILE"
+        )
     if isinstance(error, asyncpg.InvalidPasswordError):
         return (
             f'PostgreSQL at {where} refused the password of the user "{parts.username}": '

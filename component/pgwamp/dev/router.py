@@ -96,17 +96,7 @@ class Router:
         self._claim.take()
         try:
             executable = self._executable or environment.crossbar(progress)
-            self.node.mkdir(parents=True, exist_ok=True)
-            # Also one that was there before: Crossbar lets everybody open the socket in it.
-            self.node.chmod(0o700)
-            self._stop_leftovers()
-            if self._port == 0:
-                self._port = ports.any_free()
-            elif not ports.free_within(self._port, _PORT_PATIENCE):
-                raise StartError(
-                    f"port {self._port}, where Crossbar is to listen, is taken:"
-                    " stop the program that uses it, or choose another port"
-                )
+            self.require_port()
             self._layout = layout.write(
                 self.node,
                 self._config or environment.shipped("config.yaml"),
@@ -119,6 +109,29 @@ class Router:
         except BaseException:
             # Also when Ctrl-C comes in the middle: nothing may be left behind.
             self.kill()
+            raise
+
+    def require_port(self) -> None:
+        """Claim the node, stop what an earlier run left behind, and choose the port.
+
+        :raises StartError: another program uses the port, or the node.
+        """
+        self._claim.take()
+        try:
+            self.node.mkdir(parents=True, exist_ok=True)
+            # Also one that was there before: Crossbar lets everybody open the socket in it.
+            self.node.chmod(0o700)
+            self._stop_leftovers()
+            if self._port == 0:
+                self._port = ports.any_free()
+            elif not ports.free_within(self._port, _PORT_PATIENCE):
+                raise StartError(
+                    f"port {self._port}, where Crossbar is to listen, is taken: stop the program "
+                    "that uses it, or choose another port: --port 8090 (of make run: "
+                    'ARGS="--port 8090")'
+                )
+        except BaseException:
+            self._claim.release()
             raise
 
     def stop(self, timeout: float = 15) -> None:

@@ -80,11 +80,13 @@ class Stack:
         self._stack.close()
 
     def _start(self) -> None:
+        # Before anything starts that would have to be stopped again.
+        self.router.require_port()
+        self._stack.callback(self.router.stop)
         with self._step("Starting PostgreSQL"):
             self._stack.enter_context(self.postgres)
         with self._step("Starting Crossbar.io (5 to 20 seconds)"):
             self.router.start(progress=self._say)
-            self._stack.callback(self.router.stop)
         with self._step(f'Migrating the wamp schema of database "{self._dev.database}"'):
             self._create_database()
             migrations.upgrade(self.database_url, replaced=self._say)

@@ -15,6 +15,7 @@ from pgwamp.capture import Signal
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import LEASE_SECONDS, LeaseLost, Leases
+from pgwamp.eventlog.outage import Outage
 from pgwamp.eventlog.sequencing import Sequencing
 from pgwamp.tasks import end, race
 
@@ -53,6 +54,7 @@ class Sequencer:
         self._big = bigint_as_string
         self._logged = logged
         self._leases = Leases(dsn, NAME)
+        self._outage = Outage(log, "the sequencer")
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._signal: Signal | None = None
@@ -82,7 +84,7 @@ class Sequencer:
             except LeaseLost as error:
                 log.warning("the sequencer stops", reason=str(error))
             except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("the sequencer lost the database, trying again", error=str(error))
+                self._outage.tell(error)
             except Exception:
                 # Nobody awaits this task: dying of a surprise would end all events in silence.
                 log.exception("the sequencer failed, trying again")
@@ -110,6 +112,7 @@ class Sequencer:
             self._signal = sequencing.signal
             await sequencing.start()
             self.leading.set()
+            self._outage.end()
             log.info("sequencing", position=sequencing.state.position.number)
             await race(sequencing.run(self._stopping), lease.keep(), sequencing.signal.lost())
 

@@ -15,6 +15,7 @@ from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
 from pgwamp.database.listener import LOGGED, Listener
 from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.eventlog.lease import Lease, LeaseLost, Leases
+from pgwamp.eventlog.outage import Outage
 from pgwamp.eventlog.position import Position
 from pgwamp.events.channels import Channels
 from pgwamp.events.checkpoint import Checkpoint, tell_that_it_runs
@@ -63,6 +64,7 @@ class Publisher:
         self._listener = listener
         self._name = realm, naming.prefix
         self._leases = Leases(dsn, f"publisher {realm} {naming.prefix}")
+        self._outage = Outage(log, "the publisher")
         self._topics = Topics(naming, settings.publish_topics)
         self._metrics = metrics
         # JSON takes up to twice as many bytes as what is sent.
@@ -124,7 +126,7 @@ class Publisher:
             except LeaseLost as error:
                 log.warning("publishing no longer", reason=str(error))
             except (*CONNECTION_ERRORS, asyncpg.PostgresError, Unavailable) as error:
-                log.warning("publisher lost the database, trying again", error=str(error))
+                self._outage.tell(error)
             except Exception:
                 # Nobody awaits this task: dying of a surprise would end publishing in silence.
                 log.exception("publisher failed, trying again")
@@ -141,6 +143,7 @@ class Publisher:
             position = await checkpoint.load()
             log.info("publishing", position=position.number)
             self.leading.set()
+            self._outage.end()
             await race(
                 lease.keep(),
                 connection.lost(),

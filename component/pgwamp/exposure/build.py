@@ -25,6 +25,7 @@ from pgwamp.describe.related import Related
 from pgwamp.describe.schemas import Schemas
 from pgwamp.errors import StartError
 from pgwamp.exposure.hidden import HiddenKeys
+from pgwamp.exposure.names import shortened, unambiguous, without_uri
 from pgwamp.live.queries import LiveQueries, can_live, followed, live_procedure
 from pgwamp.naming import EVENT_SUFFIX, Naming
 from pgwamp.procedures.admission import for_admitted
@@ -42,8 +43,6 @@ from pgwamp.settings import Settings
 #: Procedures and relations built between two breaths: calls go on while thousands are built anew.
 #: A table may have 1,600 columns, and each of its procedures describes them.
 BREATH = 10
-#: URIs that the log names.
-MOST_NAMED = 10
 log = logs.get(__name__)
 
 
@@ -53,12 +52,14 @@ class Exposure:
 
     :ivar locked: names of queries that cannot be prepared now, mostly because another session locks
         what they read; they are not served.
+    :ivar left_out: a line for each thing of the database that is not served because of its name.
     """
 
     procedures: Mapping[str, Procedure]
     description: Mapping[str, Any]
     queries: Collection[Definition] = ()
     locked: Sequence[str] = ()
+    left_out: Sequence[str] = ()
 
 
 async def build_exposure(
@@ -106,47 +107,24 @@ async def build_exposure(
     add(batch_procedure(expose.prefix, found, database, settings.limits))
     exposed = await _exposed_columns(naming, catalog)
     # A query that cannot be served now keeps its name.
-    ours = {*found, describe_uri(expose.prefix), *(f"{expose.prefix}.{name}" for name in locked)}
+    reserved = {f"{expose.prefix}.{name}": "a named query" for name in locked}
+    reserved[describe_uri(expose.prefix)] = "pgwamp's own"
     scopes = await _scopes(settings, naming, exposed)
     related = Related.within(exposed, naming, Schemas.of(expose))
     theirs = [*of_tables, *await _from_catalog(settings, naming, scopes, database, related)]
-    made = _unambiguous(theirs, ours)
-    found.update(made)
+    functions = _functions(naming, exposed)
+    named = unambiguous(theirs, found, reserved, functions)
+    found.update(named.procedures)
     topics = list(_topics(naming, catalog, related.schemas))
     description = describe_api(expose.prefix, found.values(), topics)
-    functions = {uri: ours for uri, ours in _functions(naming, exposed).items() if uri in made}
+    functions = {uri: of for uri, of in functions.items() if uri in named.procedures}
     describe = describe_procedure(description, functions, related, database)
     found[describe.uri] = describe
     if database.roles or database.judges_each_caller:
         for uri, procedure in found.items():
             found[uri] = for_admitted(procedure, database)
-    return Exposure(found, description, {query.definition for query in queries}, locked)
-
-
-def _unambiguous(procedures: Iterable[Procedure], ours: Collection[str]) -> dict[str, Procedure]:
-    """Procedures of the database by URI, without those whose URI is taken.
-
-    Roles that may create in an exposed schema choose names there: they take none of ours, and where
-    two have one name neither can pass for the other.
-    """
-    taken = set(ours)
-    made: dict[str, Procedure] = {}
-    left_out: set[str] = set()
-    for procedure in procedures:
-        if procedure.uri in taken:
-            left_out.add(procedure.uri)
-            made.pop(procedure.uri, None)
-        else:
-            made[procedure.uri] = procedure
-            taken.add(procedure.uri)
-    if left_out:
-        log.warning(
-            "left out: other things have these names",
-            uris=sorted(left_out)[:MOST_NAMED],
-            number=len(left_out),
-            cure="rename them with expose.alias, or leave them out with expose.exclude",
-        )
-    return made
+    left_out = shortened([*named.left_out, *without_uri(naming, exposed)])
+    return Exposure(found, description, {query.definition for query in queries}, locked, left_out)
 
 
 async def _scopes(settings: Settings, naming: Naming, catalog: Catalog) -> Scopes:

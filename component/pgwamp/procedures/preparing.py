@@ -107,7 +107,7 @@ class _Preparation:
         if self._unable:
             return [*self._locked, *(query.name for query in self.waiting)]
         for query in self.waiting:
-            raise StartError(f'query "{query.name}": {_short(self._errors[query.name])}')
+            raise StartError(f"{query.title}: {_short(self._errors[query.name])}")
         return self._locked
 
     async def _prepare(self, connection: asyncpg.Connection[Any], query: NamedQuery) -> None:
@@ -136,4 +136,5 @@ class _Preparation:
 
 
 def _short(error: BaseException) -> str:
-    return str(error)[:_LONGEST_ERROR] or type(error).__name__
+    # A hint of PostgreSQL is on a line of its own.
+    return " ".join(str(error)[:_LONGEST_ERROR].split()) or type(error).__name__

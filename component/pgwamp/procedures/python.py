@@ -50,9 +50,13 @@ def python_procedures(
         try:
             module = importlib.import_module(name)
         except Exception as error:  # whatever the user's module raises at import
-            raise StartError(
-                f"expose.procedures: {name}: {type(error).__name__}: {error}"
-            ) from None
+            problem = f"expose.procedures: {name}: {type(error).__name__}: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                problem += (
+                    f" (modules are looked for in {folder}, the folder of pgwamp.toml, and where "
+                    "Python's are)"
+                )
+            raise StartError(problem) from None
         for function in vars(module).values():
             for pattern in getattr(function, "_wampuris", ()):
                 if pattern.is_endpoint():

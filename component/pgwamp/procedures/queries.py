@@ -65,9 +65,12 @@ class NamedQuery:
         sql: str,
         operation: SQLOperationType,
         comment: str | None,
+        file: Path,
         header: Sequence[str] = (),
     ):
         self.name = name
+        #: As errors of the start name it.
+        self.title = f'query "{name}" of {file.parent.name}/{file.name}'
         self.operation = operation
         self.comment = comment or None
         self._sql = _END.sub("", sql)
@@ -163,7 +166,7 @@ class NamedQuery:
         """
         if self.operation in _UNSUPPORTED:
             kind = _UNSUPPORTED[self.operation]
-            raise StartError(f'query "{self.name}": aiosql\'s {kind} cannot be a procedure')
+            raise StartError(f"{self.title}: aiosql's {kind} cannot be a procedure")
         savepoint = connection.transaction()
         await savepoint.start()
         try:
@@ -187,7 +190,7 @@ class NamedQuery:
         self.columns = tuple(Column(a.name, types[a.type.oid]) for a in attributes)
         twice = [name for name, n in Counter(c.name for c in self.columns).items() if n > 1]
         if twice:
-            raise StartError(f'query "{self.name}": two columns are called "{twice[0]}"')
+            raise StartError(f'{self.title}: two columns are called "{twice[0]}"')
         self.statement = self._build(bigint_as_string)
         await connection.prepare(self.statement.sql, name="")
 
@@ -237,7 +240,11 @@ def read_queries(folder: Path) -> list[NamedQuery]:
         if name.endswith("_cursor") and name.removesuffix("_cursor") in queries.available_queries:
             continue
         header = getattr(function, "parameters", None) or ()
-        found.append(NamedQuery(name, function.sql, function.operation, function.__doc__, header))
+        # aiosql gives each function the place of its query.
+        file = Path(function.__code__.co_filename)
+        found.append(
+            NamedQuery(name, function.sql, function.operation, function.__doc__, file, header)
+        )
     return found
 
 

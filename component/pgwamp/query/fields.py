@@ -81,7 +81,7 @@ def parse_field(scope: Scope, text: str, path: str, values: Values) -> Field:
     name = _column_of(scope, text)
     if name is None:
         wrong = text.partition("->")[0].partition(_CAST)[0]
-        raise unknown_column(scope.relation, wrong, path, computed=scope.computed)
+        raise unknown_column(scope.relation, wrong, path, computed=scope.computed, in_list=True)
     of = scope.columns[name].type
     steps: list[Step] = []
     spelled = ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from pgwamp.errors import InvalidArgument, at, excerpt
+from pgwamp.errors import InvalidArgument, at, excerpt, kind_of
 from pgwamp.query.fields import Field
 from pgwamp.query.limits import Values
 from pgwamp.query.request import suggest
@@ -254,7 +254,9 @@ class OperatorParser:
 
 
 def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str) or "\x00" in value:
+    if not isinstance(value, str):
+        raise InvalidArgument(path, f"expected a string, got {kind_of(value)}")
+    if "\x00" in value:
         raise InvalidArgument(path, "expected a string without NUL")
     return value
 

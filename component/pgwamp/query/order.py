@@ -143,6 +143,7 @@ def _parse(
             computed=scope.computed,
             further=[label for label in answered if label not in scope.columns],
             note=" (written as name, name.desc or name.asc.nullslast)",
+            in_list=True,
         ) from problem
 
 

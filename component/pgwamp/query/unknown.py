@@ -6,6 +6,7 @@ them until :mod:`pgwamp.procedures.disclosure` has asked the database which the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,15 @@ class UnknownName(InvalidArgument):
         return InvalidArgument(str(self.details["argument"]), f"{self._problem}{told}")
 
 
+def _as_list(name: object, columns: Sequence[str]) -> str:
+    """Return the cure of a text that names several columns, as a shell passes them on."""
+    parts = [part.strip() for part in name.split(",")] if isinstance(name, str) else []
+    # A text of a million commas is compared with no column.
+    if not 1 < len(parts) <= len(columns) or not set(parts).issubset(columns):
+        return ""
+    return f"; write a list: {json.dumps(parts, ensure_ascii=False)}"
+
+
 def unknown_column(
     relation: Relation,
     name: object,
@@ -59,12 +69,14 @@ def unknown_column(
     computed: Mapping[str, Routine] = {},
     further: Iterable[str] = (),
     note: str = "",
+    in_list: bool = False,
 ) -> UnknownName:
     """Return the error about a column that is not there.
 
     :param computed: functions that serve as columns.
     :param further: words that could stand in its place.
     :param note: the end of the message.
+    :param in_list: it is one of a list, which may have been written as a text with commas.
     """
     known = [Known(column.name, columns=(column.name,)) for column in relation.columns]
     known += [Known(word, routine=identity(routine)) for word, routine in computed.items()]
@@ -73,7 +85,7 @@ def unknown_column(
         path,
         f'no column "{excerpt(name)}" in {relation.name}',
         known,
-        lambda names: suggest(name, names) + note,
+        lambda names: ((in_list and _as_list(name, names)) or suggest(name, names)) + note,
     )
     return error.about(relation.key)
 

@@ -31,6 +31,7 @@ from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.listener import LOGGED, Listener
 from pgwamp.errors import CursorExpired, Unavailable
 from pgwamp.eventlog.log import PAGE_BYTES, Page, last_position, read_page
+from pgwamp.eventlog.outage import Outage
 from pgwamp.eventlog.position import START, Position
 from pgwamp.naming import Naming
 from pgwamp.replay.change import Change, complete, outlines
@@ -179,6 +180,7 @@ class Feed:
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._position = START
+        self._outage = Outage(log, "the feed")
         self.schema = 0
         listener.add(self._hear)
 
@@ -242,13 +244,14 @@ class Feed:
         while not is_ending():
             try:
                 await self._poll()
+                self._outage.end()
                 delay = FIRST_DELAY_SECONDS
                 with suppress(TimeoutError):
                     async with asyncio.timeout(FALLBACK_POLL_SECONDS):
                         await self._signal.wait()
                 continue
             except _PASSING as error:
-                log.warning("the feed lost the database, trying again", error=str(error))
+                self._outage.tell(error)
             except CursorExpired as error:
                 log.warning("the feed lost its position", error=error.message)
                 await self._begin_again()
@@ -269,7 +272,7 @@ class Feed:
             try:
                 await self._begin()
             except _PASSING as error:
-                log.warning("the feed lost the database, trying again", error=str(error))
+                self._outage.tell(error)
 
     async def _poll(self) -> None:
         """Read until there is nothing new."""

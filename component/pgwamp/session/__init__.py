@@ -4,6 +4,7 @@ Only this package imports Autobahn.
 """
 
 from pgwamp.session.client import Client
+from pgwamp.session.failures import OWN_TRANSPORT
 from pgwamp.session.features import IDENTIFICATION, Features
 from pgwamp.session.gathered import OF_A_MESSAGE, Gathered, measured
 from pgwamp.session.link import Link, acknowledged
@@ -16,6 +17,7 @@ from pgwamp.session.wamp import Lost, PublishRefused
 __all__ = [
     "IDENTIFICATION",
     "OF_A_MESSAGE",
+    "OWN_TRANSPORT",
     "Call",
     "Client",
     "Features",

@@ -121,7 +121,8 @@ class Client:
         try:
             await self._subscribe(topic, match, handler)
         except ApplicationError as error:
-            raise CallError(error.error_message(), uri=error.error) from None
+            message = str(error.args[0]) if error.args else error.error
+            raise CallError(message, uri=error.error) from None
         self._subscriptions.append((topic, match, handler))
 
     def _subscribe(self, topic: str, match: str, handler: EventHandler) -> asyncio.Future[Any]:

@@ -13,6 +13,11 @@ from pgwamp.session.wamp import Lost, WampSession
 from pgwamp.settings import RouterSettings
 
 _NAMED = "router.url (PGWAMP_ROUTER__URL)"
+#: First: a permission for the role of the clients' transport would let every client register.
+OWN_TRANSPORT = (
+    f"let {_NAMED} name the transport that the router has for the component (that of pgwamp's own "
+    "Crossbar node is rs+unix:///PATH/OF/THE/NODE/component.sock)"
+)
 #: Autobahn's words for an answer over HTTP that is no WebSocket: "... failed [404]: Not Found".
 _HTTP_STATUS = re.compile(r"\[(\d{3})\](?:: (.*))?")
 #: Crossbar's words for the procedure that it wants to call.
@@ -29,12 +34,13 @@ def unreachable(settings: RouterSettings, error: OSError) -> StartError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return StartError(
             f"the certificate of the router at {url} is not trusted ({error.verify_message}): "
-            "name the file of its authority in router.tls.ca, or correct the host in router.url"
+            "name the file of its authority in router.tls.ca, or correct the host in "
+            f"{_NAMED}"
         )
     if isinstance(error, ssl.SSLError):
         return StartError(
             f"no TLS connection to the router at {url} ({error.reason}): correct the scheme or the "
-            "port in router.url, or the files of router.tls"
+            f"port in {_NAMED}, or the files of router.tls"
         )
     if isinstance(error, socket.gaierror):
         return StartError(f"no host for {url} ({error.strerror}): correct {_NAMED}")
@@ -98,15 +104,16 @@ def _handshake(settings: RouterSettings, said: str) -> str:
     url = settings.place
     if match := _HTTP_STATUS.search(said):
         status = match[1]
+        path = f"correct the path in {_NAMED}, which is /ws most often"
         cure = {
-            "404": "correct the path in router.url",
-            "401": "correct the path in router.url, or what stands in front of the router",
-            "403": "correct the path in router.url, or what stands in front of the router",
+            "404": path,
+            "401": f"{path}, or what stands in front of the router",
+            "403": f"{path}, or what stands in front of the router",
             "502": "start the router behind this proxy",
             "503": "wait for the router behind this proxy, or for a place among its connections",
             "400": f"choose a serializer that it speaks in router.serializer (now "
-            f"{settings.serializer}), or correct the path in router.url",
-        }.get(status, "correct router.url")
+            f"{settings.serializer}), or {path}",
+        }.get(status, f"correct {_NAMED}")
         return f"the router at {url} answers HTTP {status} ({match[2] or 'no WebSocket'}): {cure}"
     if "serializer" in said:
         return (
@@ -114,9 +121,7 @@ def _handshake(settings: RouterSettings, said: str) -> str:
             "router.serializer, or offer it there"
         )
     if "Invalid magic byte" in said:
-        return (
-            f"what answers at {url} is no RawSocket: correct the port or the scheme in router.url"
-        )
+        return f"what answers at {url} is no RawSocket: correct the port or the scheme in {_NAMED}"
     certificate = ""
     if url.startswith(("wss:", "rss:")):
         # With TLS 1.3 a router refuses a certificate after the handshake, by closing.
@@ -136,8 +141,8 @@ def not_registered(uri: str, error: ApplicationError, session: WampSession) -> S
     problem = f"the router refused to register {uri} ({error.error})"
     if error.error == ApplicationError.NOT_AUTHORIZED:
         return StartError(
-            f"{problem}: give the component's role the permission to register it, or correct "
-            "router.url: another transport of the router may give another role"
+            f"{problem}: {OWN_TRANSPORT}, or give the component's role the permission to register "
+            "it"
         )
     if error.error != TAKEN:
         return StartError(f"{problem}: {error.error_message()}")

@@ -8,7 +8,7 @@ import sys
 from decimal import Decimal
 from typing import Any
 
-from pgwamp.errors import InvalidArgument, excerpt
+from pgwamp.errors import InvalidArgument, excerpt, kind_of
 from pgwamp.values.budget import Budget
 from pgwamp.values.outgoing import finite
 from pgwamp.values.types import Type
@@ -70,9 +70,8 @@ _EXPECTED: dict[str, str] = {
 
 def mismatch(of: Type, value: Any, path: str) -> InvalidArgument:
     """The error of a value that is of another kind."""
-    given = "null" if value is None else type(value).__name__
     return InvalidArgument(path, f"expected {_EXPECTED.get(of.form, 'a string')} "
-                                 f"for type {of.describe()}, got {given}")  # fmt: skip
+                                 f"for type {of.describe()}, got {kind_of(value)}")  # fmt: skip
 
 
 def _out_of_range(of: Type, value: Any, path: str) -> InvalidArgument:

@@ -55,13 +55,15 @@ begin
     if wamp.key_columns(relation) is null and its.relreplident <> 'f' then
         raise exception '% has no primary key', relation
             using errcode = 'object_not_in_prerequisite_state',
-                hint = 'Add a primary key, or name a unique index with ALTER TABLE ... REPLICA IDENTITY '
-                    'USING INDEX, or let whole rows say which they were with REPLICA IDENTITY FULL.';
+                hint = format('Add a primary key, or name a unique index with ALTER TABLE ... REPLICA IDENTITY '
+                    'USING INDEX, or let whole rows say which they were: ALTER TABLE %s REPLICA IDENTITY FULL, '
+                    'and watch it with --old full: select wamp.watch(%L, ''{"old": "full"}'').', relation, relation);
     end if;
     if wamp.key_columns(relation) is null and options ->> 'old' is distinct from 'full' then
         raise exception 'old must be "full": % has no key', relation
             using errcode = 'invalid_parameter_value',
-                hint = 'Only the whole old row says which row it was.';
+                hint = format('Only the whole old row says which row it was: watch it with --old full: '
+                    'select wamp.watch(%L, ''{"old": "full"}'').', relation);
     end if;
     options := wamp.watch_options(relation, options);
     if options ? 'when' then
