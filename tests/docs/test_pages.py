@@ -31,9 +31,9 @@ class Block(NamedTuple):
 
 
 def blocks(kind: str) -> list[Block]:
-    """All blocks of a kind, of all reference pages."""
+    """All blocks of a kind, of all reference pages; ``text`` is drawn, and nothing runs it."""
     found = [Block(page, *parts) for page in REFERENCE for parts in _BLOCK.findall(_text(page))]
-    assert {block.kind for block in found} <= {"sh", "sql", "python", "toml", "ini", "ts"}
+    assert {block.kind for block in found} <= {"sh", "sql", "python", "toml", "ini", "ts", "text"}
     return [block for block in found if block.kind == kind]
 
 
