@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from autobahn.wamp.exception import ApplicationError, TransportLost
@@ -82,26 +83,28 @@ class Features:
         """Call a procedure of our own: who is said to call, and can it send and be stopped?"""
         session, callee = self._link.session, _Callee()
         registration = await self._answer(
-            session.register(callee.serve, self._own, options=_DETAILED)
+            lambda: session.register(callee.serve, self._own, options=_DETAILED)
         )
         received: list[Any] = []
         try:
             await self._answer(
-                session.call_procedure(self._own, [_RETURN], {}, on_progress=received.append)
+                lambda: session.call_procedure(
+                    self._own, [_RETURN], {}, on_progress=received.append
+                )
             )
             self.done |= {IDENTIFICATION: callee.disclosed, _PROGRESS: bool(received)}
             waiting = session.call_procedure(self._own, [_WAIT], {})
-            await self._answer(callee.begun.wait())
+            await self._answer(callee.begun.wait)
             waiting.cancel()
             # The interrupt comes before the invocation of this one, if it comes at all.
-            await self._answer(session.call_procedure(self._own, [_RETURN], {}))
+            await self._answer(lambda: session.call_procedure(self._own, [_RETURN], {}))
             self.done[_CANCELING] = callee.interrupted
         except ApplicationError as error:
             self.calls_refused = str(error.error)
         finally:
             callee.released.set()
             if not session.closed.done():
-                await self._answer(registration.unregister())
+                await self._answer(registration.unregister)
 
     async def try_events(self) -> None:
         """Subscribe to a topic of our own and to its prefix, and publish to nobody and to us."""
@@ -126,12 +129,12 @@ class Features:
             ):
                 options = SubscribeOptions(match=match, details_arg=DETAILS)
                 subscriptions.append(
-                    await self._answer(session.subscribe(handler, uri, options=options))
+                    await self._answer(partial(session.subscribe, handler, uri, options=options))
                 )
             # Events of one topic come in order: with the last one, those before it have come.
             for number, eligible in enumerate((_NOBODY, session.session_id, session.session_id)):
                 to_us = {"eligible": [eligible], "exclude_me": False}
-                await self._answer(session.publish_event(topic, [number], {}, to_us))
+                await self._answer(partial(session.publish_event, topic, [number], {}, to_us))
             async with asyncio.timeout(EVENT_SECONDS):
                 await enough.wait()
             self.done |= {_PATTERNS: bool(by_prefix), LISTING: 0 not in by_topic}
@@ -140,7 +143,7 @@ class Features:
         finally:
             if not session.closed.done():
                 for subscription in subscriptions:
-                    await self._answer(subscription.unsubscribe())
+                    await self._answer(subscription.unsubscribe)
 
     async def survives_a_caller(self, caller: Link) -> bool:
         """Whether our session lives on when a caller leaves before its answer.
@@ -150,16 +153,16 @@ class Features:
         session, callee = self._link.session, _Callee()
         try:
             registration = await self._answer(
-                session.register(callee.serve, self._own, options=_DETAILED)
+                lambda: session.register(callee.serve, self._own, options=_DETAILED)
             )
             await self._leave_during_a_call(caller, callee)
             # The answer to nobody is sent before the second of these.
             for _ in range(2):
-                await self._answer(session.call_procedure(self._own, [_RETURN], {}))
-            await self._answer(registration.unregister())
+                await self._answer(lambda: session.call_procedure(self._own, [_RETURN], {}))
+            await self._answer(registration.unregister)
         except ApplicationError:
             return True  # what is refused is told elsewhere
-        except (Lost, TransportLost):  # the second by sending
+        except (Lost, TransportLost):  # the second by sending a call
             return False
         return True
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from autobahn.wamp.exception import ApplicationError, TransportLost
@@ -33,13 +34,13 @@ class Rights:
         """Return the error with which the router refuses to register; None if it does not."""
         try:
             registration = await self.answer(
-                self._link.session.register(
+                lambda: self._link.session.register(
                     _nothing, self.own, options=RegisterOptions(details_arg=DETAILS)
                 )
             )
         except ApplicationError as error:
             return str(error.error)
-        await self.answer(registration.unregister())
+        await self.answer(registration.unregister)
         return None
 
     async def publish(self, topics: Sequence[str]) -> dict[str, str]:
@@ -50,7 +51,7 @@ class Rights:
         refused = {}
         for topic in topics:
             try:
-                await self.answer(self._publish(topic, ()))
+                await self.answer(partial(self._publish, topic, ()))
             except ApplicationError as error:
                 refused[topic] = error.error
         return refused
@@ -60,8 +61,8 @@ class Rights:
         # What is around the payload takes less.
         payload = "x" * max(1, byte_count - 1_000)
         try:
-            await self.answer(self._publish(topic or self.own, (payload,)))
-        except (Lost, TransportLost):  # the second by sending
+            await self.answer(lambda: self._publish(topic or self.own, (payload,)))
+        except Lost:
             return False
         except ApplicationError:
             pass  # it was read, and refused for another reason
@@ -73,14 +74,15 @@ class Rights:
         options = {"eligible": [session.session_id], "exclude_me": True}
         return session.publish_event(topic, list(args), {}, options)
 
-    async def answer(self, answer: Any) -> Any:
-        """Wait for an answer of the router.
+    async def answer(self, ask: Callable[[], Any]) -> Any:
+        """Ask the router, and wait for its answer.
 
+        :param ask: sends the question. It may find the session ended, too.
         :raises Lost: the session ended. :raises TimeoutError: none came in time.
         """
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await answer
+                return await ask()
         except TransportLost as error:
             raise Lost("wamp.close.transport_lost", str(error)) from None
 
