@@ -103,7 +103,7 @@ class Graph:
             links += [link for link in found if shares.take(self._catalog.owner(link.owned))]
             yield
         functions = catalog.routines if routines is None else tuple(routines)
-        # Those of tables come first, then functions: however many views others create, they stay.
+        # Keys of tables come first, then functions: however many views others create, they stay.
         for level in Level:
             for key in catalog.foreign_keys:
                 self._add_foreign_key(key, level)

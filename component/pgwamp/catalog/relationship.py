@@ -100,7 +100,7 @@ class Relationship:
         return (self.source.key, ours), (self.target.key, theirs), between
 
     def names(self) -> Iterator[str]:
-        """What a request can call it."""
+        """Return the names by which a request can call it."""
         if self.routine is not None:
             yield self.routine.name
             return
@@ -126,7 +126,7 @@ class Relationship:
         return name in (self.target.name, f"{self.target.schema}.{self.target.name}")
 
     def hints(self) -> Iterator[str]:
-        """What tells it from others of the same name."""
+        """Return the hints that tell it from others of the same name."""
         if self.junction is not None:
             yield self.junction.relation.name
             yield self.junction.target_constraint

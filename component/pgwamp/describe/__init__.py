@@ -1,4 +1,4 @@
-"""What procedures and topics say of themselves, and its forms.
+"""Descriptions of procedures and topics, and their forms.
 
 :mod:`~pgwamp.describe.schemas` has the JSON Schema of values and rows,
 :mod:`~pgwamp.describe.description` that of each verb, :mod:`~pgwamp.describe.privileges` leaves out

@@ -1,4 +1,4 @@
-"""What is served: the procedures and topics of one picture of the database, put together."""
+"""The procedures and topics that are served of one picture of the database, put together."""
 
 from pgwamp.exposure.build import Exposure, build_exposure
 from pgwamp.exposure.reader import Reader

@@ -1,4 +1,4 @@
-"""What a request names, once it has been parsed: columns of relations, and routines.
+"""The columns of relations and the routines that a request names, once it has been parsed.
 
 PostgreSQL plans a statement before it asks for privileges, and its errors about types and values
 can be about columns that the caller may not use.
@@ -22,7 +22,7 @@ from pgwamp.query.where import Junction, Related
 
 
 def named_by(scope: Scope, request: Mapping[str, Any]) -> Mentions:
-    """What the arguments of a relation's verb name, but for plain columns of the answer."""
+    """Return what the arguments of a relation's verb name, but for plain columns of the answer."""
     mentions = Mentions()
     where = request.get("where")
     asked = {
