@@ -9,11 +9,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests import forked
+
 
 class Pgwamp:
     """One ``pgwamp`` process; its standard error is kept for assertions.
 
-    :param module: what runs the command.
+    :param module: what runs the command, if not ``pgwamp`` itself.
     """
 
     def __init__(
@@ -21,15 +23,13 @@ class Pgwamp:
         *arguments: str,
         environment: Mapping[str, str],
         folder: Path,
-        module: str = "pgwamp",
+        module: str | None = None,
     ):
-        self._command = (sys.executable, "-m", module, *arguments)
-        self._environment = {
-            **{k: v for k, v in os.environ.items() if k != "DATABASE_URL"},
-            **environment,
-        }
+        self._arguments = arguments
+        self._module = module
+        self._environment = _with(environment)
         self._folder = folder
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | forked.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self.lines: list[str] = []
         self._news = asyncio.Event()
@@ -37,14 +37,19 @@ class Pgwamp:
     async def start(self, until: str = "pgwamp is ready", seconds: float = 30) -> None:
         """Start and wait until a line of its standard error holds ``until``."""
         seen = len(self.lines)
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            cwd=self._folder,
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        if self._module is None:
+            self._process = await forked.start(
+                self._arguments, self._environment, self._folder, apart=False
+            )
+        else:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", self._module, *self._arguments),
+                cwd=self._folder,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
         self._reader = asyncio.create_task(self._read(self._process))
         await self.until(until, seconds, seen)
 
@@ -61,7 +66,7 @@ class Pgwamp:
         except TimeoutError:
             raise AssertionError(f"no {text!r} within {seconds} s:\n{self.output}") from None
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: asyncio.subprocess.Process | forked.Process) -> None:
         assert process.stdout is not None
         while line := await process.stdout.readline():
             self.lines.append(line.decode(errors="replace").rstrip())
@@ -132,17 +137,7 @@ async def run_pgwamp(
     *arguments: str, environment: Mapping[str, str], folder: Path, seconds: float = 30
 ) -> tuple[int, str, str]:
     """Run a command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "pgwamp",
-        *arguments,
-        cwd=folder,
-        env={**{k: v for k, v in os.environ.items() if k != "DATABASE_URL"}, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await forked.start(arguments, _with(environment), folder, apart=True)
     try:
         out, err = await asyncio.wait_for(process.communicate(), seconds)
     finally:
@@ -150,3 +145,8 @@ async def run_pgwamp(
             process.kill()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+def _with(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the tests, and what is given."""
+    return {**{k: v for k, v in os.environ.items() if k != "DATABASE_URL"}, **environment}
