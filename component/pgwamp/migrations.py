@@ -33,7 +33,7 @@ from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.old_schema import OLD_REVISIONS, drop_old_schema, old_schema, watch_again
-from pgwamp.ownership import become_owner, require_own_schema
+from pgwamp.ownership import become_owner, require_no_power, require_own_schema
 from pgwamp.watch_statements import find_watches, tell_script
 
 SCHEMA_PACKAGE = "pgwamp.schema"
@@ -57,6 +57,11 @@ class Revision(NamedTuple):
 
 
 _IS_BARE = text("select to_regclass('wamp.log') is not null")
+_HAS_VERSION = text(
+    # By name it would take USAGE.
+    "select exists (select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
+    "where n.nspname = 'wamp' and c.relname = 'alembic_version')"
+)
 
 
 def upgrade(
@@ -229,6 +234,8 @@ def _apply(
         raise StartError(problem)
     become_owner(connection)
     found = _current(connection)
+    if found != head():
+        require_no_power(connection)
     watches = None
     if found in OLD_REVISIONS and replaced is not None:
         watches = drop_old_schema(connection)
@@ -272,6 +279,10 @@ def _run(connection: Connection, statement: str) -> None:
 
 def _current(connection: Connection) -> str | None:
     require_own_schema(connection)
+    if connection.scalar(_HAS_VERSION):
+        # Its owner puts nothing else in its place between the look at it and the answer.
+        _run(connection, f"LOCK TABLE {SCHEMA}.alembic_version IN ACCESS SHARE MODE")
+        require_own_schema(connection)
     with _alone():
         context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
         return context.get_current_revision()

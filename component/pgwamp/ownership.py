@@ -45,6 +45,28 @@ def become_owner(connection: Connection) -> None:
         connection.execute(select(func.set_config("role", owner, True)))
 
 
+def require_no_power(connection: Connection) -> None:
+    """Return unless a superuser is about to run what an ordinary owner of the schema has made.
+
+    Triggers, defaults and functions of that owner could become the superuser again.
+
+    :raises StartError: with the cure.
+    """
+    owner = connection.scalar(
+        text(
+            "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
+            "where n.nspname = 'wamp' and not r.rolsuper "
+            "and exists (select from pg_class where relnamespace = n.oid) "
+            "and exists (select from pg_roles where rolname = session_user and rolsuper)"
+        )
+    )
+    if owner is not None:
+        raise StartError(
+            f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
+            "that role first, and then as a superuser, who runs no code of others"
+        )
+
+
 async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
     """Why the schema ``wamp`` is not to be trusted, as one line with the cure; None if it is."""
     problem: str | None = await connection.fetchval(PROBLEM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -57,3 +58,20 @@ def test_data_of_before_the_revisions_began_anew_is_moved_and_said_so_in_one_lin
     said = [line for line in lines if "was replaced" in line]
     assert len(said) == 1
     assert "watches 3 tables again" in said[0]
+
+
+def test_commands_of_the_set_up_reach_the_database_that_was_started_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = "postgresql://owner@127.0.0.1:1/production"
+    (tmp_path / "pgwamp.toml").write_text(
+        f'[database]\nurl = "{elsewhere}"\nevents_url = "{elsewhere}"\n[dev]\nsetup = ["'
+        f'{sys.executable} -m pgwamp db current", "{sys.executable} -m pgwamp watch list"]\n'
+    )
+    monkeypatch.setenv("PGWAMP_DATABASE__EVENTS_URL", elsewhere)
+    monkeypatch.setenv("PGWAMP_DATABASE__LISTEN_URL", elsewhere)
+    settings = Settings.load(tmp_path / "pgwamp.toml")
+    lines: list[str] = []
+    with Stack(settings, port=0, postgres_port=0, say=lines.append):
+        pass
+    assert sum(line.startswith("$ ") for line in lines) == 2

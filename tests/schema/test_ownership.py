@@ -146,3 +146,82 @@ async def test_the_component_and_check_ask_the_same(strangers: Database) -> None
         await connection.close()
     assert problem is not None
     assert f'the schema wamp belongs to "{GUEST}"' in problem
+
+
+#: Run by the owner of wamp: whoever then becomes a superuser in a session of one leaves a mark.
+TRAP = f"""
+create function public.trap() returns text language plpgsql as $$
+begin
+    perform set_config('role', session_user, true);
+    execute 'alter role {OWNER} connection limit 77';
+    return '0101';
+exception when insufficient_privilege then return '0101';
+end $$;
+create function public.trap_of_trigger() returns trigger language plpgsql as
+    'begin perform public.trap(); return new; end';
+"""
+A_VIEW = "create view wamp.alembic_version as select public.trap()::varchar as version_num"
+COPIED = "delete from wamp.alembic_version; delete from wamp.sequencer; delete from wamp.era"
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        (
+            f"alter table wamp.alembic_version rename to moved; {A_VIEW}",
+            "not the table that pgwamp has made",
+        ),
+        (f"drop table wamp.alembic_version; {A_VIEW}", "not the table that pgwamp has made"),
+        (
+            f"{COPIED}; delete from wamp.secret; create trigger t before insert on wamp.sequencer "
+            "for each row execute function public.trap_of_trigger()",
+            "run this as that role first",
+        ),
+        (
+            f"{COPIED}; delete from wamp.secret; "
+            "alter table wamp.era alter began set default length(public.trap())",
+            "run this as that role first",
+        ),
+        (
+            "update wamp.alembic_version set version_num = '0006'; "
+            "create or replace view wamp.watched as select public.trap() as relation",
+            "run this as that role first",
+        ),
+    ],
+    ids=["a view", "a view instead", "a trigger", "a default", "an old revision"],
+)
+@pytest.mark.parametrize("call", [migrations.upgrade, migrations.current, migrations.pending])
+def test_a_superuser_runs_nothing_that_the_owner_has_written(
+    wamp_database: Database,
+    superuser: Callable[[Database], str],
+    administrator: Connection,
+    call: Callable[[str], object],
+    made: str,
+    refused: str,
+) -> None:
+    wamp_database.query(TRAP)
+    if "replace view wamp.watched" in made:
+        wamp_database.query("drop view wamp.watched cascade")
+    wamp_database.query(made)
+    try:
+        call(superuser(wamp_database))
+        said = ""
+    except StartError as error:
+        said = str(error)
+    (limit,) = query(administrator, f"select rolconnlimit from pg_roles where rolname = '{OWNER}'")[
+        0
+    ]
+    assert limit == -1
+    if call is migrations.upgrade:
+        assert refused in said
+
+
+def test_the_owner_and_then_a_superuser_make_a_copy_whole(
+    wamp_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    wamp_database.query(f"{COPIED}; delete from wamp.secret")
+    line = refusal(migrations.upgrade, superuser(wamp_database))
+    assert f'belongs to "{OWNER}"' in line
+    migrations.upgrade(wamp_database.url)
+    migrations.upgrade(superuser(wamp_database))
+    assert migrations.current(wamp_database.url) == migrations.head()

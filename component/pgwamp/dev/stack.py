@@ -27,7 +27,13 @@ from pgwamp.settings import Settings
 
 #: The login of calls that ``pgwamp dev`` makes where roles are mapped.
 CALLS_LOGIN = "pgwamp_calls"
+#: Where commands of ``dev.setup`` look for the database.
+_ADDRESSES = ("DATABASE_URL", "PGWAMP_DATABASE__URL", "PGWAMP_DATABASE__EVENTS_URL")
 Say = Callable[[str], None]
+
+
+def _is_of_a_database(variable: str) -> bool:
+    return variable.upper().startswith("PGWAMP_DATABASE__")
 
 
 class Stack:
@@ -131,9 +137,10 @@ class Stack:
         self._say(f"$ {command}")
         # The environment that pgwamp runs in comes first, whether or not it is activated.
         own = str(Path(sys.executable).parent)
+        # An address in pgwamp.toml or in the shell is another database's, as that of production.
         environment = {
-            **os.environ,
-            "DATABASE_URL": self.database_url,
+            **{name: value for name, value in os.environ.items() if not _is_of_a_database(name)},
+            **dict.fromkeys(_ADDRESSES, self.database_url),
             "PATH": own + os.pathsep + os.environ.get("PATH", ""),
             "PYTHONPATH": str(self._folder),
         }
