@@ -251,3 +251,20 @@ async def test_a_snapshot_takes_no_longer_than_a_stream(
         "not exists (select from pg_stat_activity where datname = current_database() "
         "and pid <> pg_backend_pid() and backend_xmin is not null)"
     )
+
+
+async def test_rows_have_the_key_of_the_replica_identity(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table item (code text not null, part int not null, note text)",
+        "create unique index item_code on item (code)",
+        "alter table item replica identity using index item_code",
+        """select wamp.watch('item', '{"columns": ["note"], "when": "10 / part > 1"}')""",
+        "insert into item values ('a', 1, 'one'), ('b', 0, 'fails')",
+    )
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert follower.items[0]["rows"] == [{"code": "a", "note": "one"}]
+    truncated = [key for item in follower.items for key in item.get("truncated", ())]
+    assert truncated == [{"code": "b"}]

@@ -126,7 +126,7 @@ class InitialSnapshot:
             item: dict[str, Any] = {"rows": await bound.rows(records)}
             if unknown:
                 item["truncated"] = [
-                    {name: row[name] for name in relation.primary_key if name in row}
+                    {name: row[name] for name in watched.key if name in row}
                     for row in await bound.rows(unknown)
                 ]
             del records, unknown
@@ -151,7 +151,7 @@ class InitialSnapshot:
                     f"{relation.name} is watched with {name}, and its rows are not for everybody: "
                     "follow without it, and then select the rows",
                 )
-        published = {*options.get("columns", relation.by_name), *relation.primary_key}
+        published = {*options.get("columns", relation.by_name), *watched.key}
         columns = tuple(
             # Events have the values themselves, whatever a domain's author makes of them in calls.
             replace(column, type=replace(column.type, representation=None))

@@ -18,7 +18,8 @@ from pgwamp.values import loads
 
 _TABLE = """
 select c.oid::bigint as oid, w.options::text as options, w.condition,
-    quote_literal(format('%I.%I', n.nspname, c.relname)) as literal
+    quote_literal(format('%I.%I', n.nspname, c.relname)) as literal,
+    case when w.relation is not null then wamp.key_columns(c.oid) end as key
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 left join wamp.watch as w on w.relation = c.oid
@@ -38,11 +39,13 @@ class Watched:
     """How a table is watched.
 
     :ivar relation: its oid.
+    :ivar key: the columns that identify a row.
     :ivar layout: of its rows now; None without a condition.
     """
 
     relation: int
     options: Mapping[str, Any]
+    key: Sequence[str]
     condition: str | None = None
     layout: Layout | None = None
 
@@ -93,7 +96,8 @@ class TableSubject:
         if row["condition"] is not None:
             told = await connection.fetchval(_LAYOUT, row["oid"])
             layout = Layout.parse(row["oid"], told)
-        return Watched(row["oid"], loads(row["options"]), row["condition"], layout)
+        key = row["key"] or ()
+        return Watched(row["oid"], loads(row["options"]), key, row["condition"], layout)
 
     async def _find(self, connection: asyncpg.Connection[Any]) -> Any:
         row = await connection.fetchrow(_TABLE, self.schema, self.name)
