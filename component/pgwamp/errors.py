@@ -284,6 +284,8 @@ _URI = re.compile(r"[0-9a-z_]+(\.[0-9a-z_]+)+")
 #: Constraints whose violation PostgreSQL explains with the whole row, columns that are not exposed
 #: included.
 _OF_WHOLE_ROWS = ("23502", "23514")
+#: The same of a view's WITH CHECK OPTION, of which PostgreSQL names no table.
+_CHECK_OPTION = "44000"
 #: numeric_value_out_of_range.
 _OUT_OF_RANGE = "22003"
 _FIELDS = ("message", "detail", "hint", "schema", "table", "column", "constraint")
@@ -301,7 +303,8 @@ def from_sqlstate(sqlstate: str, condition: str, fields: Mapping[str, str | None
     for name in _FIELDS:
         text = fields.get(name)
         details[name] = None if text is None else excerpt(text, _MOST_MESSAGE)
-    if sqlstate in _OF_WHOLE_ROWS and details["table"] is not None:
+    names_table = details["table"] is not None
+    if sqlstate == _CHECK_OPTION or (sqlstate in _OF_WHOLE_ROWS and names_table):
         details["detail"] = None
     details["sqlstate"] = sqlstate
     message = fields.get("message") or condition

@@ -633,3 +633,56 @@ async def test_a_role_is_told_of_no_way_by_what_it_may_not_see(
     assert set(related) == {"maker_id", "item_maker_id_fkey"}
     assert entries[f"{call.prefix}.maker.select"]["computed"] == {}
     assert "secret" not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "kwargs"),
+    [
+        ("select", (), {"columns": ["l:label"], "order": ["l"], "where": {"marks": "{none}"}}),
+        (
+            "select",
+            (),
+            {"columns": ["label", "n:count()"], "order": ["n"], "where": {"marks": "{none}"}},
+        ),
+        ("update", ({"marks": "{none}"}, {"id": 1}), {"returning": ["l:label"], "order": ["l"]}),
+    ],
+)
+async def test_a_label_in_the_order_hides_no_error(
+    expose: Expose,
+    roles: list[str],
+    verb: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        "create type mark as enum ('gloomy')",
+        "create table item (id int primary key, label text, marks mark[])",
+        "insert into item values (1, 'one', null)",
+        f"grant select (id, label, marks), update on item to {anna}",
+        f"grant select (id, label) on item to {ben}",
+        access={"roles": {"anonymous": anna, "nobody": ben}},
+    )
+    said = "pgwamp.error.invalid_text_representation"
+    error = await call.fails(said, f"item.{verb}", *args, by="anonymous", **kwargs)
+    assert '"none"' in error.message
+    if verb == "select":
+        error = await call.fails(DENIED, f"item.{verb}", *args, by="nobody", **kwargs)
+        assert "mark" not in error.message
+
+
+async def test_a_check_option_shows_no_column_that_is_not_exposed(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, _ = roles
+    call = await expose(
+        "create table account (id int primary key, name text, balance int default 4711)",
+        "create view mine as select * from account where name = 'me' with check option",
+        f"grant all on account, mine to {anna}",
+        access={"roles": {"anonymous": anna}},
+        expose={"exclude": ["account.balance", "mine.balance"]},
+    )
+    said = "pgwamp.error.with_check_option_violation"
+    for row in ({"id": 1, "name": "you"}, [{"id": 1, "name": "you"}, {"id": 2, "name": "me"}]):
+        error = await call.fails(said, "mine.insert", row)
+        assert "4711" not in f"{error.message} {error.details}"

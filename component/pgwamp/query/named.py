@@ -30,11 +30,12 @@ def named_by(scope: Scope, request: Mapping[str, Any]) -> Mentions:
         "order": request.get("order"),
         "include": request.get("include"),
     }
-    for argument in ("columns", "returning"):
-        columns = request.get(argument)
-        asked[argument] = None if isinstance(columns, bool) else columns
-        selection = SelectionParser(scope, Values(scope.limits)).parse(asked, argument)
-        mention_selection(mentions, scope, selection)
+    # The labels of one are no names in the other.
+    argument = "returning" if "returning" in request else "columns"
+    columns = request.get(argument)
+    asked[argument] = None if isinstance(columns, bool) else columns
+    selection = SelectionParser(scope, Values(scope.limits)).parse(asked, argument)
+    mention_selection(mentions, scope, selection)
     relation, names = scope.relation, set(_written(scope, request))
     if "key" in request or "after" in request:
         names.update(relation.primary_key)
