@@ -25,7 +25,7 @@ WHO = (
     "$$ select pg_sleep(seconds) $$",
     "create function leaves() returns void language plpgsql as $$ begin "
     "perform set_config('role', 'none', false), set_config('my.own', 'left', false), "
-    "set_config('search_path', 'nowhere', false), set_config('statement_timeout', '1', false); "
+    "set_config('search_path', 'nowhere', false), set_config('statement_timeout', '50000', false); "
     "end $$",
     "create function fails() returns void language plpgsql as $$ begin raise 'no'; end $$",
     "create function found() returns text language sql stable as "

@@ -158,6 +158,7 @@ class _Oracle:
             writing = group.create_task(self._workload.run())
             odd = group.create_task(self._odd.run())
             await faults.run(seconds)
+            await self._all_have_events()
             self._workload.stop()
             self._odd.stop()
             await asyncio.gather(writing, odd)
@@ -170,6 +171,14 @@ class _Oracle:
             for task in background:
                 task.cancel()
         return self._report(journal, faults)
+
+    async def _all_have_events(self) -> None:
+        """Go on until each subscriber has received something; a run can be short."""
+        end = time.monotonic() + CATCH_UP
+        while time.monotonic() < end and not all(  # noqa: ASYNC110 (they fold in this loop)
+            subscriber.fold.events for subscriber in self._subscribers
+        ):
+            await asyncio.sleep(0.05)
 
     async def _compare(self, subscriber: Subscriber, journal: Journal, end: float) -> None:
         """Wait until it has what ``select`` answers, and every change that was committed."""
