@@ -441,3 +441,70 @@ async def test_a_plain_name_of_two_types_means_neither(
     with pytest.raises(CallError, match='no type "size"'):
         await call("orders.select", columns=["total::size"])
     assert await call("orders.select", columns=["total::public.size"], where={"id": 1})
+
+
+async def test_the_owner_of_a_table_behind_a_key_takes_no_name_from_behind_a_junction(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    third = f"{stranger}_caller"
+    database.execute(
+        f"alter table customers owner to {third}",
+        "create table early.tags (id int primary key, name text)",
+        "insert into early.tags values (1, 'forged')",
+        "create table line (id int primary key, tag int references early.tags)",
+        "create table line_customer (line int references line, customer int references customers, "
+        "primary key (line, customer))",
+        "insert into line values (1, 1)",
+        "insert into line_customer values (1, 1)",
+        f"alter table early.tags owner to {stranger}",
+        f"grant select on line, line_customer, early.tags to {third}",
+        f"set role {stranger}; alter table early.tags rename to customers",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    with pytest.raises(CallError, match="customers!line_customer"):
+        await call("line.select", include={"customers": {}})
+    with pytest.raises(CallError, match="customers!tag"):
+        await call("line.select", where={"customers": {"name": "Ada"}})
+    for key in ("public.customers", "customers!line_customer"):
+        (row,) = await call("line.select", include={f"found:{key}": {}})
+        assert row["found"] == [{"id": 1, "name": "Ada"}]
+
+
+async def test_a_junction_takes_no_hint_by_the_column_that_a_key_refers_to(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    third = f"{stranger}_caller"
+    database.execute(
+        "create table invoice (no int primary key, ordered int references orders)",
+        "insert into invoice values (10, 1), (20, 2)",
+        f"alter table invoice owner to {third}",
+        f"grant references on orders, invoice to {stranger}",
+        f"set role {stranger}; create table forged (o int references orders, "
+        "id int references invoice, primary key (o, id)); insert into forged values (1, 20); "
+        f"grant select on forged to {third}",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    with pytest.raises(CallError, match="invoice!ordered"):
+        await call("orders.select", include={"invoice!id": {}})
+    (row,) = await call("orders.select", where={"id": 1}, include={"invoice!ordered": {}})
+    assert row["invoice"] == [{"no": 10, "ordered": 1}]
+
+
+async def test_the_owner_of_a_table_behind_a_key_takes_no_hint(
+    database: Database, serve: Serve, connect: Connect, prefix: str, stranger: str
+) -> None:
+    database.execute(
+        "create table badge (id int primary key, name text)",
+        "create table staff (id int primary key, boss int references staff, "
+        "staff int references badge)",
+        "insert into badge values (7, 'forged')",
+        "insert into staff values (1, null, 7), (2, 1, null)",
+        f"alter table badge owner to {stranger}",
+        f"grant select on staff, badge to {stranger}_caller",
+        f"set role {stranger}; alter table badge rename to boss",
+    )
+    call = await served(serve, connect, prefix, stranger)
+    (row,) = await call(
+        "staff.select", where={"id": 1}, include={"staff!boss": {"columns": ["id"]}}
+    )
+    assert row["staff"] == [{"id": 2}]

@@ -176,6 +176,7 @@ class Graph:
             standing=makers.standing,
             target_standing=makers.target_standing,
             maker=makers.maker,
+            target_maker=makers.target_maker,
         )
         self._add(way, makers.payer)
 
@@ -249,6 +250,7 @@ class Graph:
                 standing=makers.standing,
                 target_standing=makers.target_standing,
                 maker=makers.maker,
+                target_maker=makers.target_maker,
             )
             self._add(way, makers.payer)
 

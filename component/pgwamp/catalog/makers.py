@@ -17,6 +17,7 @@ class Makers(NamedTuple):
     standing: Standing
     target_standing: Standing
     maker: int
+    target_maker: int
     payer: int
 
 
@@ -48,10 +49,10 @@ def makers_of(
             standing = max(standing, Standing.OF_OTHERS)
     if source.level is Level.OTHER_VIEW:
         payer = catalog.owner(source.relation.oid)
-    named = standing
-    if not decides(catalog.owner(ways[0].relation.oid)):
+    named, namer = standing, catalog.owner(ways[0].relation.oid)
+    if not decides(namer):
         named = max(standing, Standing.NAMED_BY_OTHERS)
-    return Makers(standing, named, maker, payer)
+    return Makers(standing, named, maker, namer, payer)
 
 
 class Shares:

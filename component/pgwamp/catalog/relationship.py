@@ -55,6 +55,7 @@ class Relationship:
     :ivar standing: by all names but that of the target.
     :ivar target_standing: by the name of the target.
     :ivar maker: the owner of the key, or else of a view that shows a table of others.
+    :ivar target_maker: the owner of the target, who has chosen its name.
     """
 
     source: Relation
@@ -69,6 +70,7 @@ class Relationship:
     standing: Standing = Standing.OWN
     target_standing: Standing = Standing.OWN
     maker: int = 0
+    target_maker: int = 0
 
     def standing_as(self, name: str) -> Standing:
         """Whose work it is that it has this name."""
@@ -76,6 +78,11 @@ class Relationship:
         if own or self.routine is not None or not self.is_called(name):
             return self.standing
         return self.target_standing
+
+    def standing_by(self, hint: str) -> Standing:
+        """Whose work it is that it has this hint."""
+        is_key = self.junction is not None or hint in (self.key_column, self.constraint)
+        return self.standing if is_key or hint != self.target.name else self.target_standing
 
     @property
     def source_columns(self) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
@@ -213,7 +213,7 @@ class Scope:
         """The relationships by every name that they have; those that come first stand first."""
         found: dict[str, list[_Way]] = defaultdict(list)
         for relationship in self.relationships:
-            hints = frozenset(relationship.hints())
+            hints = {hint: relationship.standing_by(hint) for hint in relationship.hints()}
             for name in dict.fromkeys(relationship.names()):
                 standing = relationship.standing_as(name)
                 # No name of another owner's choice passes for a path or a cast.
@@ -229,9 +229,10 @@ class Scope:
         They are of one standing: nothing of another owner's changes what a name means already.
         """
         named = self._ways_by_name.get(name, ())
+        fits = sorted(_fits(named, hint), key=attrgetter("standing"))
         found: list[Relationship] = []
-        for _, ways in groupby(named, key=attrgetter("standing")):
-            found = _meant(list(ways), name, hint)
+        for standing, equal in groupby(fits, key=attrgetter("standing")):
+            found = _meant(list(equal), standing, name, hint)
             if found:
                 break
         return [way.relationship for way in named], found
@@ -263,26 +264,51 @@ class Scope:
 
 
 class _Way(NamedTuple):
-    """A relationship by one of its names."""
+    """A relationship by one of its names, and whose work each of its hints is."""
 
     relationship: Relationship
     standing: Standing
-    hints: frozenset[str]
+    hints: Mapping[str, Standing]
 
 
-def _meant(ways: Sequence[_Way], name: str, hint: str | None) -> list[Relationship]:
+class _Fit(NamedTuple):
+    """A relationship that a name and a hint can mean.
+
+    :ivar standing: the lesser one of both.
+    :ivar is_exact: the hint is not merely the column that the key refers to.
+    """
+
+    relationship: Relationship
+    standing: Standing
+    is_exact: bool
+
+
+def _fits(ways: Iterable[_Way], hint: str | None) -> Iterator[_Fit]:
+    for way in ways:
+        if hint is None:
+            yield _Fit(way.relationship, way.standing, True)
+        elif hint in way.hints:
+            yield _Fit(way.relationship, max(way.standing, way.hints[hint]), True)
+        elif way.relationship.referenced == hint:
+            yield _Fit(way.relationship, way.standing, False)
+
+
+def _meant(
+    fits: Sequence[_Fit], standing: Standing, name: str, hint: str | None
+) -> list[Relationship]:
     """Those of one standing that a name means with this hint."""
-    found = [way.relationship for way in ways if hint is None or hint in way.hints]
-    if not found:
-        # The referenced column tells least: all that refer to a primary key have it.
-        found = [way.relationship for way in ways if way.relationship.referenced == hint]
-    if ways[0].standing >= Standing.OF_OTHERS:
+    if standing >= Standing.NAMED_BY_OTHERS:
         # There is one relation of this name, and others may have keys of it.
-        found = [way for way in found if name == ".".join(way.target.key)] or found
-        if len({way.maker for way in found}) > 1:
+        whole = [fit for fit in fits if name == ".".join(fit.relationship.target.key)]
+        fits = whole or fits
+        ways = [fit.relationship for fit in fits]
+        by_target = standing is Standing.NAMED_BY_OTHERS
+        if len({way.target_maker if by_target else way.maker for way in ways}) > 1:
             # None of several owners comes first.
-            return found
-    return _narrow(found, name, hint)
+            return ways
+    # The referenced column tells least: all that refer to a primary key have it.
+    exact = [fit for fit in fits if fit.is_exact]
+    return _narrow([fit.relationship for fit in exact or fits], name, hint)
 
 
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
