@@ -63,7 +63,7 @@ def require_no_power(connection: Connection) -> None:
     if owner is not None:
         raise StartError(
             f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
-            "that role first, and then as a superuser, who runs no code of others"
+            "that role first, and then as a superuser"
         )
 
 
