@@ -1,7 +1,7 @@
 """Processes of ``python -m pgwamp`` that need not import everything again.
 
-What a command imports takes up to a second of processor time, and the suite runs hundreds of
-commands. So one process imports it once, and forks for each command: a process like any other,
+The imports of a command take up to a second of processor time, and the suite runs hundreds of
+commands. So one process imports everything once, and forks for each command: a process like any other,
 with an environment, a folder, output and an exit code of its own. The commands of README and docs
 start a Python of their own (tests/docs).
 """
@@ -111,7 +111,7 @@ def _server() -> socket.socket:
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork for each request; returns it in the new process, and None at the end of all."""
-    # The children end unseen: who asked for them is told by their parents.
+    # Nobody waits for the children: each tells the exit code of its command by itself.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, files, _, _ = socket.recv_fds(requests, _MAX_REQUEST_BYTES, 3)
@@ -155,7 +155,7 @@ def main() -> None:
     for module in pkgutil.walk_packages(pgwamp.__path__, "pgwamp."):
         if module.name not in _SCRIPTS and ".versions." not in module.name:
             importlib.import_module(module.name)
-    # What is there stays shared: no collection writes to it.
+    # The objects of the imports stay shared: no collection writes to them.
     gc.collect()
     gc.freeze()
     request = _serve(socket.socket(fileno=int(sys.argv[1])))

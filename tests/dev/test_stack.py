@@ -71,6 +71,7 @@ def test_commands_of_the_set_up_reach_the_database_that_was_started_and_no_other
     monkeypatch.setenv("PGWAMP_DATABASE__EVENTS_URL", elsewhere)
     monkeypatch.setenv("PGWAMP_DATABASE__LISTEN_URL", elsewhere)
     settings = Settings.load(tmp_path / "pgwamp.toml")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "elsewhere"))
     lines: list[str] = []
     with Stack(settings, port=0, postgres_port=0, say=lines.append):
         pass

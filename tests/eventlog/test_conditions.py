@@ -460,3 +460,34 @@ async def test_a_session_that_quotes_all_names_changes_nothing(log: Log) -> None
         "eligible_authid": ["bob"],
         "eligible_authrole": ["al", "joe"],
     }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise exception '%', repeat('x', 3000000);",
+        "perform set_config('client_min_messages', 'notice', true); "
+        "raise notice '%', repeat('x', 3000000); return true;",
+    ],
+    ids=["error", "notice"],
+)
+async def test_a_condition_that_says_too_much_ends_its_session_and_no_other_event_waits(
+    log: Log, body: str
+) -> None:
+    function = (
+        "create or replace function public.loud(int) returns boolean immutable language plpgsql as"
+    )
+    await log.execute(
+        f"{function} 'begin return true; end'",
+        "create table item (id int primary key)",
+        "create table other (id int primary key)",
+        """select wamp.watch('item', '{"when": "public.loud(id)"}'), wamp.watch('other')""",
+        f"{function} $${'begin ' + body + ' end'}$$",
+    )
+    async with log.sequencing() as sequencing:
+        await log.execute("insert into item values (1)", "insert into other values (2)")
+        await sequencing.look()
+    assert [body for _, body in await log.told()] == [
+        {"key": {"id": 1}, "truncated": True},
+        {"key": {"id": 2}, "new": {"id": 2}},
+    ]

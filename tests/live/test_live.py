@@ -486,3 +486,17 @@ async def test_stopping_ends_all(live: Start) -> None:
     await started.queries.stop()
     error = await dear.fails("pgwamp.error.unavailable")
     assert "stopping" in error.message
+
+
+async def test_an_error_while_the_query_is_planned_is_bounded_as_an_answer_is(
+    live: Start, database: Database
+) -> None:
+    function = "create or replace function loud() returns int immutable language plpgsql as"
+    started = await live(
+        "-- name: loudly\nselect id, loud() as n from item",
+        *ITEM,
+        f"{function} 'begin return 1; end'",
+    )
+    database.execute(f"{function} $$begin raise exception '%', repeat('x', 40000000); end$$")
+    error = await started("loudly").fails("wamp.error.payload_size_exceeded")
+    assert "larger than limits.max_bytes" in error.message

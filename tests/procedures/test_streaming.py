@@ -126,3 +126,18 @@ async def test_a_caller_who_cancels_frees_the_connection(api: Start, observe: Ob
     await observe(f"{busy} = 1")
     streaming.cancel()
     await observe(f"{busy} = 0")
+
+
+async def test_an_error_while_a_statement_is_planned_is_bounded_as_an_answer_is(
+    api: Start,
+) -> None:
+    function = "create or replace function loud() returns int immutable language plpgsql as"
+    call = await api(
+        f"{function} 'begin return 1; end'",
+        "create view loudly as select loud() as n",
+        f"{function} $$begin raise exception '%', repeat('x', 3000000); end$$",
+        limits={"max_bytes": 100_000},
+    )
+    with pytest.raises(CallError, match=r"larger than limits\.max_bytes") as caught:
+        await chunks(call, "loudly.select")
+    assert caught.value.uri == "wamp.error.payload_size_exceeded"

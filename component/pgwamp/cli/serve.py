@@ -118,7 +118,8 @@ def dev(
     from pgwamp.dev.stack import Stack
 
     # The point of `dev` is its own servers: what the environment names is not touched.
-    os.environ.pop("DATABASE_URL", None)
+    for variable in ("DATABASE_URL", "DATABASE_URL_FILE"):
+        os.environ.pop(variable, None)
     settings = load_settings()
     CONFIG.logs_alone = not logs.is_console(settings.log)
     exposed = settings.expose.schemas

@@ -25,7 +25,9 @@ async def fetch_chunks(
 ) -> AsyncGenerator[list[Any]]:
     """The records of a statement, some at a time, within a transaction; of none, an empty list."""
     size, sent = 1, False
-    cursor = await connection.cursor(sql, *parameters)
+    # To plan it can run functions, and their errors can be of any size.
+    with measured(connection):
+        cursor = await connection.cursor(sql, *parameters)
     while True:
         with measured(connection):
             records = await cursor.fetch(size)

@@ -78,6 +78,7 @@ async def connect_directly(
     *,
     application_name: str = "pgwamp",
     statement_cache_size: int = 100,
+    connection_class: type[asyncpg.Connection[Any]] = asyncpg.Connection,
     **settings: str,
 ) -> asyncpg.Connection[Any]:
     """One connection of its own, for LISTEN, session locks and polling.
@@ -89,6 +90,7 @@ async def connect_directly(
         timeout=CONNECT_TIMEOUT,
         command_timeout=60,
         statement_cache_size=statement_cache_size,
+        connection_class=connection_class,
         server_settings={
             **SESSION_SETTINGS,
             **UNDISTURBED,

@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 def _is_of_a_database(variable: str) -> bool:
-    return variable.upper().startswith("PGWAMP_DATABASE__")
+    return variable.upper().startswith(("PGWAMP_DATABASE__", "DATABASE_URL"))
 
 
 class Stack:

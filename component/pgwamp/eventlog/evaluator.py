@@ -14,17 +14,22 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
 from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+from pgwamp.database.meter import Meter
 
 #: Rows of one evaluation, and seconds that it may take.
 MOST_ROWS, SECONDS = 500, 5.0
 #: Characters of the texts of one evaluation: written as JSON they can take six times as many bytes
 #: some times over, and they are written on the event loop.
 MOST_CHARACTERS = 500_000
+#: Bytes that one evaluation may send: what a condition calls can raise an error or a notice of any
+#: size, which the driver reads on the event loop. With computed columns their values come too, of
+#: which wamp.evaluate lets 32 MiB pass.
+MOST_BYTES, MOST_COMPUTED_BYTES = 1_000_000, 40_000_000
 #: Seconds that the session has to begin a transaction before another one is opened.
 BEGIN_SECONDS = 2.0
 _EVALUATE = """
@@ -62,6 +67,16 @@ def parts(rows: Sequence[Texts]) -> Iterator[tuple[int, int, bool]]:
         yield start, len(rows), characters <= MOST_CHARACTERS
 
 
+class _Metered(asyncpg.Connection):
+    """A session that ends when it brings more than it may."""
+
+    __slots__ = ("meter",)
+
+    def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
+        super().__init__(protocol, transport, *args, **kwargs)
+        self.meter = Meter(protocol, transport)
+
+
 class Evaluator:
     """Evaluates in a session of its own, which is opened when it is needed.
 
@@ -70,7 +85,7 @@ class Evaluator:
 
     def __init__(self, dsn: str):
         self._dsn = dsn
-        self._own: asyncpg.Connection[Any] | None = None
+        self._own: _Metered | None = None
 
     async def open(self) -> None:
         """Begin the session.
@@ -98,11 +113,14 @@ class Evaluator:
         :param evaluation: of a layout.
         :param rows: one of :func:`parts`.
         :raises NoSession: there is no connection for it.
-        :raises TimeoutError: it takes too long; the session is ended.
+        :raises TimeoutError: it takes too long; the session is ended. It ends, too, where an error
+            or a notice is longer than :data:`MOST_BYTES`.
         :raises Exception: whatever a condition raises: it can choose any SQLSTATE, also one of a
             lost connection.
         """
         own = await self._begun()
+        computes = bool(json.loads(evaluation)["virtual"])
+        own.meter.allow(MOST_COMPUTED_BYTES if computes else MOST_BYTES)
         try:
             async with asyncio.timeout(SECONDS + 1):
                 answer = await self._answer(own, evaluation, condition, _json(rows))
@@ -122,7 +140,7 @@ class Evaluator:
         return None
 
     async def _answer(
-        self, own: asyncpg.Connection[Any], evaluation: str, condition: str | None, records: str
+        self, own: _Metered, evaluation: str, condition: str | None, records: str
     ) -> str:
         try:
             answer: str = await own.fetchval(_EVALUATE, evaluation, condition, records)
@@ -137,7 +155,7 @@ class Evaluator:
         await own.execute("rollback")
         return answer or "[]"
 
-    async def _begun(self) -> asyncpg.Connection[Any]:
+    async def _begun(self) -> _Metered:
         """The session within a transaction; a new one, if it was lost while it waited.
 
         :raises NoSession: there is none.
@@ -170,9 +188,10 @@ class Evaluator:
             assert self._own is not None
             await self._own.execute(_TERMINATE, pid)
 
-    async def _connect(self) -> asyncpg.Connection[Any]:
-        return await connect_directly(
+    async def _connect(self) -> _Metered:
+        connection = await connect_directly(
             self._dsn,
+            connection_class=_Metered,
             application_name="pgwamp conditions",
             # Nobody's condition finds a statement of ours.
             statement_cache_size=0,
@@ -183,6 +202,7 @@ class Evaluator:
             tcp_keepalives_interval="2",
             tcp_keepalives_count="3",
         )
+        return cast(_Metered, connection)
 
 
 def _json(rows: Sequence[Texts]) -> str:

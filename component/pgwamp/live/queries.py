@@ -180,8 +180,9 @@ class LiveQueries:
                 asyncio.timeout(seconds) as deadline,
                 self._database.evaluating(question.caller, party) as connection,
             ):
-                cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
                 with self._database.measured(connection):
+                    # To plan it can run functions, whose errors can be of any size.
+                    cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
                     records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
                 reads = await read_so_far(connection)
         except TimeoutError:
