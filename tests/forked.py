@@ -1,9 +1,9 @@
 """Processes of ``python -m pgwamp`` that need not import everything again.
 
 The imports of a command take up to a second of processor time, and the suite runs hundreds of
-commands. So one process imports everything once, and forks for each command: a process like any other,
-with an environment, a folder, output and an exit code of its own. The commands of README and docs
-start a Python of their own (tests/docs).
+commands. So one process imports everything once, and forks for each command: a process like any
+other, with an environment, a folder, output and an exit code of its own. The commands of README and
+docs start a Python of their own (tests/docs).
 """
 
 from __future__ import annotations
