@@ -48,11 +48,17 @@ class Target:
 
 @asynccontextmanager
 async def target(
-    node: HostileNode, database: str, folder: Path, prefix: str, serializer: str = "msgpack"
+    node: HostileNode,
+    database: str,
+    folder: Path,
+    prefix: str,
+    serializer: str = "msgpack",
+    call_timeout: float = CALL_TIMEOUT,
 ) -> AsyncIterator[Target]:
     """Make the schema and start the component, which has joined ``node``.
 
     :param database: the URL of one that has the ``wamp`` schema.
+    :param call_timeout: seconds of ``limits.call_timeout``.
     """
     execute(database, *SCHEMA)
     file = folder / "measured.json"
@@ -65,7 +71,7 @@ async def target(
         "PGWAMP_ROUTER__URL": node.router.component_url,
         "PGWAMP_ROUTER__SERIALIZER": serializer,
         "PGWAMP_EXPOSE__PREFIX": prefix,
-        "PGWAMP_LIMITS__CALL_TIMEOUT": str(CALL_TIMEOUT),
+        "PGWAMP_LIMITS__CALL_TIMEOUT": str(call_timeout),
         "PGWAMP_LOG__FORMAT": "json",
     }
     module = "tests.hostile.measured"
