@@ -75,13 +75,14 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         connection.exec_driver_sql(PIN_SEARCH_PATH)
-        require_own_schema(connection)
         # `alembic current` and the like change nothing; CREATE ... IF NOT EXISTS would demand
         # the privilege even if the schema exists.
         if not context.get_context().opts.get("dont_mutate") and not connection.scalar(
             text("select to_regnamespace(:schema) is not null"), {"schema": SCHEMA}
         ):
             context.execute(f"CREATE SCHEMA {SCHEMA}")
+        # Afterwards: somebody may have made one meanwhile.
+        require_own_schema(connection)
         context.run_migrations()
 
 

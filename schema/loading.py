@@ -1,17 +1,13 @@
-"""Reads the SQL of the schema: one file for each function or view, in the folder of a revision."""
+"""Statements of migrations, as Alembic executes them."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from sqlalchemy import TextClause, text
+
+from pgwamp.schema_sql import source
 
 
 def statement(name: str) -> TextClause:
-    """The statement in ``schema/versions/NAME.sql``, to execute as it stands.
-
-    Raises ``FileNotFoundError`` if there is no such file.
-    """
-    sql = files("pgwamp.schema").joinpath("versions", f"{name}.sql").read_text(encoding="utf-8")
+    """The statement in ``schema/versions/NAME.sql``, to execute as it stands."""
     # text() would take ":name", as in a regular expression or a slice, for a parameter.
-    return text(sql.replace(":", "\\:"))
+    return text(source(name).replace(":", "\\:"))

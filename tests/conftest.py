@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from tests.servers import (
     CALLS,
     EVENTS,
     FAST,
+    SUPERUSERS_TEMPLATE,
     TEMPLATE,
     Addresses,
     Servers,
@@ -97,14 +98,26 @@ class Database:
 
 @pytest.fixture
 def database(addresses: Addresses) -> Iterator[Database]:
-    """A fresh database with the wamp schema."""
+    """A fresh database with the wamp schema, which belongs to the login of events."""
+    with copied(addresses, TEMPLATE) as made:
+        yield made
+
+
+@pytest.fixture
+def superusers_database(addresses: Addresses) -> Iterator[Database]:
+    """A fresh database with the wamp schema, which belongs to the superuser of its URL."""
+    with copied(addresses, SUPERUSERS_TEMPLATE) as made:
+        yield made
+
+
+@contextmanager
+def copied(addresses: Addresses, template: str) -> Iterator[Database]:
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = addresses.database("postgres")
     # Copies of files cost less processor time than pages in the WAL.
-    copied = f"template {TEMPLATE} strategy file_copy"
-    execute(admin, f"create database {name} owner {EVENTS} {copied}")
-    url = addresses.database(name)
-    yield Database(url, name)
+    copy = f"template {template} strategy file_copy"
+    execute(admin, f"create database {name} owner {EVENTS} {copy}")
+    yield Database(addresses.database(name), name)
     execute(admin, f"drop database {name} with (force)")
 
 

@@ -21,7 +21,8 @@ from pgwamp.dev.environment import shipped
 from pgwamp.dev.postgres import Postgres
 from pgwamp.dev.router import Router
 
-TEMPLATE = "pgwamp_template"
+#: Databases to copy. In the second one the schema wamp belongs to the superuser.
+TEMPLATE, SUPERUSERS_TEMPLATE = "pgwamp_template", "pgwamp_superusers_template"
 #: A realm beside the shipped one, like it in all.
 OTHER_REALM = "realm2"
 #: The two logins of a component: that of calls has no rights of its own but to the tables of tests,
@@ -124,6 +125,8 @@ class Servers:
         execute(self._postgres.url(), f"create database {TEMPLATE}")
         execute(self._postgres.url(), *_LOGINS)
         execute(self._postgres.url(TEMPLATE), *_GRANTS)
+        execute(self._postgres.url(), f"create database {SUPERUSERS_TEMPLATE} template {TEMPLATE}")
+        migrations.upgrade(self._postgres.url(SUPERUSERS_TEMPLATE))
         migrations.upgrade(self._postgres.url(TEMPLATE, user=EVENTS))
         # Event triggers are for superusers.
         migrations.upgrade(self._postgres.url(TEMPLATE))

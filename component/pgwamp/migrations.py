@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -33,7 +33,13 @@ from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.old_schema import OLD_REVISIONS, drop_old_schema, old_schema, watch_again
-from pgwamp.ownership import become_owner, require_no_power, require_own_schema
+from pgwamp.ownership import (
+    become_owner,
+    ordinary_owner,
+    require_own_schema,
+    require_trusted_schema,
+)
+from pgwamp.schema_sql import source
 from pgwamp.watch_statements import find_watches, tell_script
 
 SCHEMA_PACKAGE = "pgwamp.schema"
@@ -57,11 +63,10 @@ class Revision(NamedTuple):
 
 
 _IS_BARE = text("select to_regclass('wamp.log') is not null")
-_HAS_VERSION = text(
-    # By name it would take USAGE.
-    "select exists (select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
-    "where n.nspname = 'wamp' and c.relname = 'alembic_version')"
-)
+_CAPTURE = text("select prosrc from pg_proc where oid = to_regprocedure('wamp.capture()')")
+#: The one line in which that function differs between databases.
+_STAMP = re.compile(r"its_stamp constant integer := .*;")
+Result = TypeVar("Result")
 
 
 def upgrade(
@@ -70,17 +75,31 @@ def upgrade(
     report: Callable[[str], None] | None = None,
     *,
     replaced: Callable[[str], None] | None = None,
-) -> None:
+) -> str | None:
     """Migrate up to ``revision``, all or nothing; nothing happens if it is there already.
 
-    At the head, a superuser also installs the event triggers of hot reload if they are missing.
+    At the head, a superuser also installs the event triggers of hot reload if they are missing. In
+    the schema of an ordinary role it does nothing else, and runs and reads nothing of that role's.
 
     :param report: told each revision as it is applied.
     :param replaced: told that a schema of before the revisions began anew, which is an error
         otherwise, was dropped with its events, and its tables are watched again; and in a line each
         which are not.
+    :returns: the revision that the schema is at; None for a superuser in that of another.
     """
-    _migrate(command.upgrade, dsn, revision, report, replaced)
+
+    def act(connection: Connection, config: Config) -> str | None:
+        encoding = connection.scalar(text(SERVER_ENCODING))
+        if problem := encoding_problem(str(encoding)):
+            raise StartError(problem)
+        require_trusted_schema(connection)
+        if owner := ordinary_owner(connection):
+            _require_shipped(connection, owner, revision)
+            _complete(connection)
+            return None
+        return _apply(connection, config, revision, replaced)
+
+    return _migrate(act, dsn, report)
 
 
 def downgrade(
@@ -96,7 +115,7 @@ def downgrade(
     :param script: told the lines of a script for psql that watches the tables again, where the
         schema is removed. If it raises, nothing is.
     """
-    _migrate(command.downgrade, dsn, revision, report, script)
+    _migrate(lambda connection, config: _undo(connection, config, revision, script), dsn, report)
 
 
 def current(dsn: str) -> str | None:
@@ -165,12 +184,12 @@ def revision(message: str, dsn: str | None = None) -> Path:
 
 
 def _migrate(
-    action: Callable[[Config, str], None],
+    action: Callable[[Connection, Config], Result],
     dsn: str,
-    target: str,
     report: Callable[[str], None] | None,
-    told: Callable[[str], None] | None,
-) -> None:
+) -> Result:
+    """Do something to the schema in a transaction, when it is our turn."""
+
     def applied(step: Any, **_: Any) -> None:
         if report is not None:
             verb = "upgraded to" if step.is_upgrade else "downgraded from"
@@ -184,10 +203,7 @@ def _migrate(
             with connection.begin():
                 wait_for_turn(connection, report)
                 with bounded_waits(connection, "the migration", ", and was undone"):
-                    if action is command.downgrade:
-                        _undo(connection, config, target, told)
-                    else:
-                        _apply(connection, config, target, told)
+                    return action(connection, config)
         except CommandError as error:
             raise StartError(str(error)) from None
         except DBAPIError as error:
@@ -203,6 +219,7 @@ def _migrate(
 def _undo(
     connection: Connection, config: Config, target: str, script: Callable[[str], None] | None
 ) -> None:
+    require_own_schema(connection)
     become_owner(connection)
     found = _current(connection)
     if found is None:
@@ -228,29 +245,42 @@ def _undo(
 
 def _apply(
     connection: Connection, config: Config, target: str, replaced: Callable[[str], None] | None
-) -> None:
-    encoding = connection.scalar(text(SERVER_ENCODING))
-    if problem := encoding_problem(str(encoding)):
-        raise StartError(problem)
+) -> str | None:
+    require_own_schema(connection)
     become_owner(connection)
     found = _current(connection)
-    if found != head():
-        require_no_power(connection)
     watches = None
     if found in OLD_REVISIONS and replaced is not None:
         watches = drop_old_schema(connection)
     elif found is None and connection.scalar(_IS_BARE):
         # As pg_dump --schema-only leaves it, and at the first revision, the only one there is.
-        _run(connection, _sql("start"))
+        _run(connection, source("0101/start"))
         connection.execute(text("insert into wamp.alembic_version values ('0101')"))
     else:
         _require_known(found)
     command.upgrade(config, target)
-    if _current(connection) == head():
+    reached = _current(connection)
+    if reached == head():
         connection.execute(text("reset role"))
         if watches is not None and replaced is not None:
             watch_again(connection, watches, replaced)
         _complete(connection)
+    return reached
+
+
+def _require_shipped(connection: Connection, owner: str, target: str) -> None:
+    """Return if the schema of another role seems to be at the head.
+
+    :raises StartError: with the cure.
+    """
+    # Only its owner may read the revision: the text of a function tells as much.
+    found = connection.scalar(_CAPTURE)
+    _, shipped, _ = source("0101/capture").split("$$")
+    if target != "head" or _STAMP.sub("", found or "") != _STAMP.sub("", shipped):
+        raise StartError(
+            f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
+            "that role first, and then as a superuser"
+        )
 
 
 def _require_known(found: str | None) -> None:
@@ -263,14 +293,9 @@ def _require_known(found: str | None) -> None:
 def _complete(connection: Connection) -> None:
     """Make what depends on who upgrades: an earlier one may have been by a lesser role."""
     for name in ("ddl_changed", "evaluator"):
-        _run(connection, _sql(name))
+        _run(connection, source(f"0101/{name}"))
     become_owner(connection)
-    _run(connection, _sql("stamps"))
-
-
-def _sql(name: str) -> str:
-    file = files(SCHEMA_PACKAGE).joinpath("versions", "0101", f"{name}.sql")
-    return file.read_text(encoding="utf-8")
+    _run(connection, source("0101/stamps"))
 
 
 def _run(connection: Connection, statement: str) -> None:
@@ -279,10 +304,6 @@ def _run(connection: Connection, statement: str) -> None:
 
 def _current(connection: Connection) -> str | None:
     require_own_schema(connection)
-    if connection.scalar(_HAS_VERSION):
-        # Its owner puts nothing else in its place between the look at it and the answer.
-        _run(connection, f"LOCK TABLE {SCHEMA}.alembic_version IN ACCESS SHARE MODE")
-        require_own_schema(connection)
     with _alone():
         context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
         return context.get_current_revision()

@@ -16,25 +16,49 @@ from sqlalchemy import Connection, func, select, text
 from pgwamp.errors import StartError
 
 #: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
-PROBLEM = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
+_UNTRUSTED = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
+_SUPERUSERS_OVER = """
+select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+where n.nspname = 'wamp' and not r.rolsuper
+    and exists (select from pg_roles where rolname = session_user and rolsuper)
+"""
+_OVER_OTHERS = f"""
+select format('the schema wamp belongs to "%1$s", an ordinary role, whose code could become the '
+    'superuser "%2$s": connect as "%1$s"', rolname, session_user)
+from ({_SUPERUSERS_OVER}) as r
+"""
+#: As above: why the schema is not to be used, or nothing of it to be run or read, by this session.
+PROBLEM = f"select coalesce(({_UNTRUSTED}), ({_OVER_OTHERS}))"
 
 
 def require_own_schema(connection: Connection) -> None:
-    """Return if there is no schema ``wamp``, or if it is one that pgwamp has made.
+    """Return if there is no schema ``wamp``, or if it is one that this session may use.
 
     :raises StartError: it belongs to somebody else, or others may change it.
     """
-    options = {"no_parameters": True}
-    if problem := connection.exec_driver_sql(PROBLEM, execution_options=options).scalar():
+    if problem := _scalar(connection, PROBLEM):
         raise StartError(problem)
 
 
-def become_owner(connection: Connection) -> None:
-    """Let whatever this transaction makes in the schema belong to its owner, if it is there.
+def require_trusted_schema(connection: Connection) -> None:
+    """As :func:`require_own_schema`, for whoever reads the system's catalogs alone."""
+    if problem := _scalar(connection, _UNTRUSTED):
+        raise StartError(problem)
 
-    :raises StartError: as :func:`require_own_schema`.
+
+def ordinary_owner(connection: Connection) -> str | None:
+    """The owner of the schema, if that is an ordinary role and this session a superuser's.
+
+    Whatever that owner has written, a view, a policy, an index on an expression, could take
+    ``SET ROLE`` back: such a session reads the system's catalogs alone, and executes what pgwamp
+    brings.
     """
-    require_own_schema(connection)
+    owner: str | None = _scalar(connection, _SUPERUSERS_OVER)
+    return owner
+
+
+def become_owner(connection: Connection) -> None:
+    """Let whatever this transaction makes in the schema belong to its owner, if it is there."""
     owner = connection.scalar(
         text(
             "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
@@ -45,29 +69,11 @@ def become_owner(connection: Connection) -> None:
         connection.execute(select(func.set_config("role", owner, True)))
 
 
-def require_no_power(connection: Connection) -> None:
-    """Return unless a superuser is about to run what an ordinary owner of the schema has made.
-
-    Triggers, defaults and functions of that owner could become the superuser again.
-
-    :raises StartError: with the cure.
-    """
-    owner = connection.scalar(
-        text(
-            "select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner "
-            "where n.nspname = 'wamp' and not r.rolsuper "
-            "and exists (select from pg_class where relnamespace = n.oid) "
-            "and exists (select from pg_roles where rolname = session_user and rolsuper)"
-        )
-    )
-    if owner is not None:
-        raise StartError(
-            f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
-            "that role first, and then as a superuser"
-        )
-
-
 async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
-    """Why the schema ``wamp`` is not to be trusted, as one line with the cure; None if it is."""
+    """Why the schema ``wamp`` is not to be used, as one line with the cure; None if it may be."""
     problem: str | None = await connection.fetchval(PROBLEM)
     return problem
+
+
+def _scalar(connection: Connection, query: str) -> Any:
+    return connection.exec_driver_sql(query, execution_options={"no_parameters": True}).scalar()

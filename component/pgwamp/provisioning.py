@@ -19,7 +19,7 @@ from pgwamp.database_url import as_dsn
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.migrations import connect, driver, major_version, parse
-from pgwamp.ownership import require_own_schema
+from pgwamp.ownership import require_trusted_schema
 
 #: The version in which an owner of the database without INHERIT has no right in public.
 _PUBLIC_IS_CLOSED = 15
@@ -92,7 +92,7 @@ def give_schema(admin_url: str, role: str) -> None:
     with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
         wait_for_turn(admin, None)
         with bounded_waits(admin, "the change of the owner", ", and was undone"):
-            require_own_schema(admin)
+            require_trusted_schema(admin)
             if not _role_exists(admin, role):
                 raise StartError(f'there is no role "{role}": make it with LOGIN')
             _require_trusted_content(admin, role)

@@ -275,6 +275,24 @@ def test_a_schema_wamp_of_somebody_else_is_not_read(
     application.check()
 
 
+def test_a_superuser_reads_nothing_of_the_schema_of_another_role(
+    application: Application, wamp_database: Database, server: Server
+) -> None:
+    application.models(f"orders, info={WATCHED}")
+    application.migrate()
+    wamp_database.query(
+        "alter table wamp.watch rename to kept; "
+        "create function wamp.evil() returns jsonb language plpgsql as "
+        "$$ begin raise exception 'ran as %', current_user; end $$; "
+        "create view wamp.watch as select relation, wamp.evil() as options from wamp.kept"
+    )
+    url = sqlalchemy_url(wamp_database).replace(OWNER, "postgres")
+    application.config.set_main_option("sqlalchemy.url", url)
+    application.check()
+    application.models(f"orders, info={UNWATCHED}")
+    assert application.revise()[0] == ["unwatch_table('orders')"]
+
+
 def test_comparing_leaves_the_search_path_as_it_was(application: Application) -> None:
     application.models("orders", f"carts, info={WATCHED}")
     application.migrate()

@@ -10,6 +10,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
+from pgwamp.checks import require_schema
 from pgwamp.errors import StartError
 from pgwamp.ownership import schema_problem
 
@@ -160,68 +161,112 @@ end $$;
 create function public.trap_of_trigger() returns trigger language plpgsql as
     'begin perform public.trap(); return new; end';
 """
-A_VIEW = "create view wamp.alembic_version as select public.trap()::varchar as version_num"
+CALLING = """
+create function public.wrapped(text) returns text immutable language plpgsql as
+    'begin return public.trap(); end';
+"""
 COPIED = "delete from wamp.alembic_version; delete from wamp.sequencer; delete from wamp.era"
+REVISION = "wamp.alembic_version"
+TRAPS = {
+    "nothing": "select",
+    "a view": f"alter table {REVISION} rename to moved; create view {REVISION} as "
+    "select public.trap()::varchar as version_num",
+    "a policy": f"create policy p on {REVISION} using (public.trap() is not null); "
+    f"alter table {REVISION} enable row level security, force row level security",
+    "an expression": f"create index on {REVISION} (public.wrapped(version_num))",
+    "a predicate": f"create index on {REVISION} (version_num) where public.wrapped('x') = '0101'",
+    "a child": f"create table public.child () inherits ({REVISION}); "
+    "create index on public.child (public.wrapped(version_num))",
+    "a trigger": f"{COPIED}; delete from wamp.secret; create trigger t before insert on "
+    "wamp.sequencer for each row execute function public.trap_of_trigger()",
+    "a default": f"{COPIED}; delete from wamp.secret; "
+    "alter table wamp.era alter began set default length(public.trap())",
+    "an old revision": f"update {REVISION} set version_num = '0006'; drop view wamp.watched cascade"
+    "; create view wamp.watched as select public.trap() as relation",
+    "a constant": """drop function wamp.capture() cascade;
+        create domain public.checked as text check (public.trap() is not null);
+        create type public.composite as (a public.checked);
+        create function wamp.capture() returns public.composite language sql as $$
+            select '("its_stamp constant integer := wamp.stamp(tg_relid);")'::public.composite
+        $$""",
+    "settings": "alter function wamp.capture() set search_path = public; "
+    "create or replace function wamp.stamp(relation oid) returns integer language sql as "
+    "'select length(public.trap())'",
+}
+#: Those by which the schema does not look as at the newest revision, without reading tables of it.
+SEEN = ("a constant",)
 
 
+@pytest.mark.parametrize("made", TRAPS)
 @pytest.mark.parametrize(
-    ("made", "refused"),
+    "call",
     [
-        (
-            f"alter table wamp.alembic_version rename to moved; {A_VIEW}",
-            "not the table that pgwamp has made",
-        ),
-        (f"drop table wamp.alembic_version; {A_VIEW}", "not the table that pgwamp has made"),
-        (
-            f"{COPIED}; delete from wamp.secret; create trigger t before insert on wamp.sequencer "
-            "for each row execute function public.trap_of_trigger()",
-            "run this as that role first",
-        ),
-        (
-            f"{COPIED}; delete from wamp.secret; "
-            "alter table wamp.era alter began set default length(public.trap())",
-            "run this as that role first",
-        ),
-        (
-            "update wamp.alembic_version set version_num = '0006'; "
-            "create or replace view wamp.watched as select public.trap() as relation",
-            "run this as that role first",
-        ),
+        migrations.upgrade,
+        migrations.current,
+        migrations.pending,
+        lambda url: migrations.downgrade(url, "base"),
+        lambda url: migrations.upgrade(url, replaced=print),
     ],
-    ids=["a view", "a view instead", "a trigger", "a default", "an old revision"],
+    ids=["upgrade", "current", "pending", "downgrade", "upgrade of dev"],
 )
-@pytest.mark.parametrize("call", [migrations.upgrade, migrations.current, migrations.pending])
 def test_a_superuser_runs_nothing_that_the_owner_has_written(
     wamp_database: Database,
     superuser: Callable[[Database], str],
     administrator: Connection,
     call: Callable[[str], object],
     made: str,
-    refused: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    wamp_database.query(TRAP)
-    if "replace view wamp.watched" in made:
-        wamp_database.query("drop view wamp.watched cascade")
-    wamp_database.query(made)
-    try:
-        call(superuser(wamp_database))
-        said = ""
-    except StartError as error:
-        said = str(error)
-    (limit,) = query(administrator, f"select rolconnlimit from pg_roles where rolname = '{OWNER}'")[
-        0
-    ]
-    assert limit == -1
-    if call is migrations.upgrade:
-        assert refused in said
+    wamp_database.query(TRAP + CALLING + TRAPS[made])
+    is_upgrade = "upgrade" in request.node.callspec.id
+    if is_upgrade and made not in SEEN:
+        assert call(superuser(wamp_database)) is None
+    else:
+        line = refusal(call, superuser(wamp_database))
+        cure = "run this as that role first" if is_upgrade else f'connect as "{OWNER}"'
+        assert cure in line
+    limit = f"select rolconnlimit from pg_roles where rolname = '{OWNER}'"
+    assert query(administrator, limit) == [(-1,)]
+
+
+def test_the_owner_makes_the_capture_of_this_version_anew(
+    wamp_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    body = "select prosrc, proconfig from pg_proc where oid = 'wamp.capture()'::regprocedure"
+    shipped = wamp_database.query(body)
+    wamp_database.query(
+        "create or replace function wamp.capture() returns trigger language plpgsql as "
+        "'begin return null; end'"
+    )
+    assert "run this as that role first" in refusal(migrations.upgrade, superuser(wamp_database))
+    migrations.upgrade(wamp_database.url)
+    assert wamp_database.query(body) == shipped
+    migrations.upgrade(superuser(wamp_database))
+
+
+def test_a_superuser_fills_no_schema_of_another_role(
+    empty_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    empty_database.query("create schema wamp")
+    assert "run this as that role first" in refusal(migrations.upgrade, superuser(empty_database))
 
 
 def test_the_owner_and_then_a_superuser_make_a_copy_whole(
     wamp_database: Database, superuser: Callable[[Database], str]
 ) -> None:
     wamp_database.query(f"{COPIED}; delete from wamp.secret")
-    line = refusal(migrations.upgrade, superuser(wamp_database))
-    assert f'belongs to "{OWNER}"' in line
-    migrations.upgrade(wamp_database.url)
     migrations.upgrade(superuser(wamp_database))
+    migrations.upgrade(wamp_database.url)
     assert migrations.current(wamp_database.url) == migrations.head()
+
+
+async def test_the_component_and_check_of_a_superuser_read_nothing_of_another_role(
+    wamp_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    connection = await asyncpg.connect(superuser(wamp_database))
+    try:
+        await connection.execute("set search_path = pg_catalog, pg_temp")
+        with pytest.raises(StartError, match=f'connect as "{OWNER}"'):
+            await require_schema(connection)
+    finally:
+        await connection.close()

@@ -210,7 +210,7 @@ def test_no_event_of_publish_looks_like_a_change(watched: Database) -> None:
 def test_everything_belongs_to_the_owner_of_the_schema_whoever_upgrades(
     empty_database: Database, server: Server
 ) -> None:
-    empty_database.query("create schema wamp")
+    migrations.upgrade(empty_database.url)
     migrations.upgrade(server.url(empty_database.name))
     owners = empty_database.query(
         "select 'table', relname::text, relowner::regrole::text from pg_class "

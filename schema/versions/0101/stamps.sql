@@ -1,17 +1,16 @@
--- Where no event trigger tells that a table has other columns, wamp.capture writes their hash: see stamp.sql.
+-- Makes wamp.capture anew: where no event trigger tells that a table has other columns, it writes their hash, see
+-- stamp.sql.
 --
--- One line of the function says so. It can be repeated at any time; `pgwamp db upgrade` does so.
+-- One line of the function says so. It can be repeated at any time; `pgwamp db upgrade` does so, as the owner of the
+-- schema. It executes what stands here, and nothing of what it finds: a superuser's session may run it.
 do $do$
 declare
-    plain constant text := 'its_stamp constant integer := null;';
-    stamped constant text := 'its_stamp constant integer := wamp.stamp(tg_relid);';
     is_told constant boolean := exists (
         select from pg_event_trigger where evtname = 'wamp_ddl_command_end' and evtenabled <> 'D');
-    was constant text := case when is_told then stamped else plain end;
-    definition constant text := pg_get_functiondef('wamp.capture()'::regprocedure);
+    definition constant text := $capture$
+{{0101/capture}}$capture$;
 begin
-    if position(was in definition) > 0 then
-        execute replace(definition, was, case when is_told then plain else stamped end);
-    end if;
+    execute case when is_told then definition else replace(
+        definition, 'its_stamp constant integer := null;', 'its_stamp constant integer := wamp.stamp(tg_relid);') end;
 end
 $do$;
