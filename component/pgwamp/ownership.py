@@ -17,15 +17,21 @@ from pgwamp.errors import StartError
 
 #: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
 _UNTRUSTED = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
-_SUPERUSERS_OVER = """
-select r.rolname from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
-where n.nspname = 'wamp' and not r.rolsuper
-    and exists (select from pg_roles where rolname = session_user and rolsuper)
+#: Its owner, if a session that is or may become a superuser runs over an owner who may not.
+_ORDINARY_OWNER = """
+select o.rolname
+from pg_namespace as n join pg_roles as o on o.oid = n.nspowner
+where n.nspname = 'wamp' and array(
+    select pg_has_role(session_user, r.oid, 'member') and not pg_has_role(o.oid, r.oid, 'member')
+    from pg_roles as r
+    where r.rolsuper or r.rolname in ('pg_execute_server_program', 'pg_write_server_files')
+) && array[true]
 """
+_IS_SUPERUSER = "exists (select from pg_roles where rolname = session_user and rolsuper)"
 _OVER_OTHERS = f"""
 select format('the schema wamp belongs to "%1$s", an ordinary role, whose code could become the '
-    'superuser "%2$s": connect as "%1$s"', rolname, session_user)
-from ({_SUPERUSERS_OVER}) as r
+    'superuser that "%2$s" is or may become: connect as "%1$s"', rolname, session_user)
+from ({_ORDINARY_OWNER}) as o
 """
 #: As above: why the schema is not to be used, or nothing of it to be run or read, by this session.
 PROBLEM = f"select coalesce(({_UNTRUSTED}), ({_OVER_OTHERS}))"
@@ -53,7 +59,7 @@ def ordinary_owner(connection: Connection) -> str | None:
     ``SET ROLE`` back: such a session reads the system's catalogs alone, and executes what pgwamp
     brings.
     """
-    owner: str | None = _scalar(connection, _SUPERUSERS_OVER)
+    owner: str | None = _scalar(connection, f"{_ORDINARY_OWNER} and {_IS_SUPERUSER}")
     return owner
 
 

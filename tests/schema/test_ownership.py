@@ -229,6 +229,24 @@ def test_a_superuser_runs_nothing_that_the_owner_has_written(
     assert query(administrator, limit) == [(-1,)]
 
 
+@pytest.mark.parametrize("power", ["postgres", "pg_execute_server_program"])
+def test_who_may_become_a_superuser_runs_nothing_of_the_owner_either(
+    wamp_database: Database, administrator: Connection, power: str
+) -> None:
+    url = wamp_database.url.replace(f"//{OWNER}@", f"//{GUEST}@")
+    query(administrator, f"grant {power}, {OWNER} to {GUEST}")
+    try:
+        for call in (migrations.upgrade, migrations.current):
+            assert f'connect as "{OWNER}"' in refusal(call, url)
+        # Whose owner may become one is trusted as one.
+        query(administrator, f"grant {power} to {OWNER}")
+        migrations.upgrade(url)
+        migrations.upgrade(wamp_database.url)
+    finally:
+        query(administrator, f"revoke {power} from {OWNER}, {GUEST}")
+        query(administrator, f"revoke {OWNER} from {GUEST}")
+
+
 def test_the_owner_makes_the_capture_of_this_version_anew(
     wamp_database: Database, superuser: Callable[[Database], str]
 ) -> None:
