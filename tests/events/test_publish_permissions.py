@@ -10,6 +10,7 @@ import pytest
 from pgwamp import migrations
 from pgwamp.errors import SettingsError, StartError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
+from tests.servers import EVENTS, Addresses
 
 RIGHT = "select has_function_privilege($1, 'wamp.publish(text, jsonb, jsonb, jsonb)', 'execute')"
 
@@ -64,8 +65,10 @@ async def test_a_role_that_is_not_there_ends_the_start(serve: Serve) -> None:
         await serve(events={"publish_roles": ["nobody"]})
 
 
-async def test_a_schema_that_is_not_there_ends_the_start(serve: Serve, database: Database) -> None:
-    migrations.downgrade(database.url, "base")
+async def test_a_schema_that_is_not_there_ends_the_start(
+    serve: Serve, database: Database, addresses: Addresses
+) -> None:
+    migrations.downgrade(addresses.database(database.name, EVENTS), "base")
     with pytest.raises(StartError, match="run 'pgwamp db upgrade'"):
         await serve()
 

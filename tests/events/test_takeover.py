@@ -17,7 +17,7 @@ import pytest
 from pgwamp.eventlog import lease as leases
 from tests.conftest import Connect, Database, Serve
 from tests.processes import Pgwamp
-from tests.servers import Addresses
+from tests.servers import EVENTS, Addresses
 
 #: Seconds between two writes: so exact is the time that is measured.
 EVERY = 0.005
@@ -82,6 +82,7 @@ async def instances(
     database.execute("create table item (id int primary key)", "select wamp.watch('item')")
     environment = {
         "DATABASE_URL": database.url,
+        "PGWAMP_DATABASE__EVENTS_URL": addresses.database(database.name, EVENTS),
         "PGWAMP_ROUTER__URL": addresses.component,
         "PGWAMP_EXPOSE__PREFIX": prefix,
         "PGWAMP_EXPOSE__SCHEMAS": '["public"]',

@@ -19,9 +19,9 @@ MESSAGES, FEWEST = 2000, 80
 @pytest.mark.slow
 @pytest.mark.parametrize("serializer", ["msgpack", "cbor"])
 async def test_a_hostile_caller_harms_nobody_else(
-    node: HostileNode, database: Database, tmp_path: Path, prefix: str, serializer: str
+    node: HostileNode, superusers_database: Database, tmp_path: Path, prefix: str, serializer: str
 ) -> None:
-    async with target(node, database.url, tmp_path, prefix, serializer) as attacked:
+    async with target(node, superusers_database.url, tmp_path, prefix, serializer) as attacked:
         run = Run(attacked, seed=1)
         report = await run.run(messages=MESSAGES)
     print(run.tally)

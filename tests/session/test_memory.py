@@ -44,7 +44,11 @@ class Memory:
 
 @pytest.mark.slow
 async def test_a_stream_to_a_slow_reader_leaves_memory_flat(
-    addresses: Addresses, database: Database, connect: Connect, prefix: str, tmp_path: Path
+    addresses: Addresses,
+    superusers_database: Database,
+    connect: Connect,
+    prefix: str,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "flooding.py").write_text(MODULE)
     client = await connect()
@@ -52,7 +56,7 @@ async def test_a_stream_to_a_slow_reader_leaves_memory_flat(
         component = Pgwamp(
             "run",
             environment={
-                "DATABASE_URL": database.url,
+                "DATABASE_URL": superusers_database.url,
                 "PGWAMP_ROUTER__URL": proxy.url,
                 "PGWAMP_EXPOSE__PROCEDURES": '["flooding"]',
                 "PGWAMP_EXPOSE__PREFIX": prefix,
