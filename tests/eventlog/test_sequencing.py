@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from importlib.resources import files
 from random import Random
 from typing import Any
 
@@ -19,10 +18,11 @@ from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.lease import LeaseLost
 from pgwamp.eventlog.log import read_page
 from pgwamp.eventlog.position import Position
+from pgwamp.schema_sql import source
 from tests.eventlog.conftest import Copy, Log
 from tests.transactions import SCHEMA, TABLES, transact
 
-STAMPS = (files("pgwamp.schema") / "versions" / "0101" / "stamps.sql").read_text(encoding="utf-8")
+STAMPS = source("0101/stamps")
 NEW_ITEM = {"key": {"id": 1}, "new": {"id": 1, "name": "a"}}
 ITEM = ("create table item (id int primary key, name text)", "select wamp.watch('item')")
 
