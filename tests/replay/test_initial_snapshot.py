@@ -82,6 +82,20 @@ async def test_a_function_of_a_stranger_does_not_stand_in_for_a_builtin(
     assert follower.rows == [{"id": 1, "state": "OPEN"}]
 
 
+async def test_a_condition_reads_names_of_objects_as_it_does_for_events(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key, about regclass, many regtype[])",
+        """select wamp.watch('item', $${"when": "about = 'public.item'::regclass"}$$)""",
+        "insert into item values (1, 'item', '{item,int}'), (2, 'pg_class', null)",
+    )
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert follower.rows == [{"id": 1, "about": "public.item", "many": ["public.item", "integer"]}]
+    assert not any("truncated" in item for item in follower.items)
+
+
 async def test_a_row_whose_condition_fails_comes_as_its_key_alone(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:

@@ -51,6 +51,12 @@ create cast (label as json) with function as_json(label);
 create cast (int4range as json) with function as_json(int4range);
 create cast (mood as text) with function as_text(mood);
 create cast (label as text) with function as_text(label);
+create function are_alike(mood, mood) returns boolean language sql as $$ select true $$;
+create operator <~~> (function = are_alike, leftarg = mood, rightarg = mood);
+create table item_1 ();
+create text search configuration plain (copy = simple);
+create text search dictionary plain (template = simple);
+create collation plain from "C";
 create domain price as numeric(10, 2);
 create domain moods as mood[];
 create domain stamps as timestamptz[];
@@ -129,17 +135,25 @@ SINGLE = (
     of("pg_lsn", "16/B374D848"),
     of("pg_snapshot", "10:20:10,14"),
     of("txid_snapshot", "10:20:10,14"),
-    of("regclass", "pg_class"),
-    of("regtype", "integer"),
-    of("regproc", "now"),
-    of("regprocedure", "now()"),
-    of("regoper", "||/"),
-    of("regoperator", "+(integer,integer)"),
+    be("regclass", {"pg_class": "pg_class", "item_1": "public.item_1", "0": "-"}),
+    be("regtype", {
+        "integer": "integer", "mood": "public.mood", "place[]": "public.place[]", "text": "text",
+    }),
+    be("regproc", {"now": "now", "label_in": "public.label_in"}),
+    be("regprocedure", {
+        "now()": "now()", "as_json(mood)": "public.as_json(public.mood)",
+        "textin(cstring)": "textin(cstring)",
+    }),
+    be("regoper", {"||/": "||/", "<~~>": "public.<~~>"}),
+    be("regoperator", {
+        "+(integer,integer)": "+(integer,integer)",
+        "<~~>(mood,mood)": "public.<~~>(public.mood,public.mood)",
+    }),
     of("regrole", "postgres"),
     of("regnamespace", "public"),
-    of("regconfig", "english"),
-    of("regdictionary", "simple"),
-    of("regcollation", '"C"'),
+    be("regconfig", {"english": "english", "plain": "public.plain"}),
+    be("regdictionary", {"simple": "simple", "plain": "public.plain"}),
+    be("regcollation", {'"C"': '"C"', "plain": "public.plain"}),
     of("tsvector", "'a':1 'b,\"':2"),
     of("tsquery", "'a' & 'b'"),
     of("jsonpath", '$."a"[*]'),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from pgwamp.catalog import Routine
+import asyncpg
+
+from pgwamp.catalog import Column, Routine
 from pgwamp.database import Database
 from pgwamp.database.chunks import fetch_texts
+from pgwamp.database.pools import Connection
 from pgwamp.describe.description import routine_description
 from pgwamp.describe.related import Related
 from pgwamp.errors import InvalidArgument, TooManyRows
@@ -20,6 +23,7 @@ from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
+from pgwamp.query.statement import Bound
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
 from pgwamp.values import text_converter
@@ -155,32 +159,65 @@ class RoutineProcedure:
         sql, parameters = bound.bound.statement.sql, bound.bound.parameters
         types = {oid for c in routine.columns for oid in (c.type.oid, c.type.base) if oid}
         if routine.commits:
-            read = partial(self._outputs, call, routine)
+            read = partial(self._outputs, call, routine, None)
             return await self._database.call(sql, parameters, call.caller, types, read)
         async with self._database.transaction(call.caller, read_only=False) as connection:
             with self._database.measured(connection):
                 rows = await fetch_texts(connection, sql, parameters, types)
-            return await self._outputs(call, routine, rows)
+            return await self._outputs(call, routine, connection, rows)
 
     async def _outputs(
-        self, call: Call, routine: Routine, rows: Sequence[Sequence[str | None]]
+        self,
+        call: Call,
+        routine: Routine,
+        connection: Connection | None,
+        rows: Sequence[Sequence[str | None]],
     ) -> dict[str, Any] | None:
-        """What a procedure set its OUT arguments to, by their names; null if it has none."""
+        """What a procedure set its OUT arguments to, by their names; null if it has none.
+
+        :param connection: of the transaction that it ran in, if that is not at an end.
+        """
         if not rows or not routine.columns:
             return None
+        texts = dict(zip((c.name for c in routine.columns), rows[0], strict=True))
         answer = {}
-        for column, text in zip(routine.columns, rows[0], strict=True):
+        for column in routine.columns:
+            text = texts[column.name]
             convert = text_converter(column.type, bigint_as_string=self._big)
             answer[column.name] = text if text is None or convert is None else convert(text)
         own = [c for c in routine.columns if c.type.representation is not None]
         if own:
-            texts = dict(zip((c.name for c in routine.columns), rows[0], strict=True))
-            statement = represented(own).bind([texts[column.name] for column in own])
-            sql, parameters = statement.statement.sql, statement.parameters
-            (row,) = await statement.rows(await self._database.fetch(sql, parameters, call.caller))
+            bound = self._represented(own, texts)
+            records = await self._database.fetch(bound.statement.sql, bound.parameters, call.caller)
+            (row,) = await bound.rows(records)
             answer |= row
+        named = [c for c in routine.columns if c.type.follows_path and c not in own]
+        if named:
+            answer |= await self._in_own_path(call, connection, self._represented(named, texts))
         await require_fitting(call, answer)
         return answer
+
+    def _represented(self, columns: Sequence[Column], texts: Mapping[str, str | None]) -> Bound:
+        statement = represented(columns, bigint_as_string=self._big)
+        return statement.bind([texts[column.name] for column in columns])
+
+    async def _in_own_path(
+        self, call: Call, connection: Connection | None, bound: Bound
+    ) -> dict[str, Any]:
+        """Values with names of objects, as they are answered; none if one cannot be found again.
+
+        The procedure may have dropped it, or hidden it from other transactions and search paths.
+        """
+        if connection is None:
+            async with self._database.transaction(call.caller, read_only=True) as other:
+                return await self._in_own_path(call, other, bound)
+        try:
+            async with connection.transaction():
+                records = await connection.fetch(bound.statement.sql, *bound.parameters)
+        except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidSchemaNameError):
+            return {}
+        (row,) = await bound.rows(records)
+        return row
 
 
 def _named(bound: RoutineCall, call: Call) -> dict[str, Any]:

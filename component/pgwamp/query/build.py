@@ -21,7 +21,7 @@ from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.shape import Related, Shape
 from pgwamp.query.source import Source
-from pgwamp.values import Converter, Type
+from pgwamp.values import Converter, Type, text_converter
 
 #: Longer than any text of PostgreSQL may be: so often nothing can be repeated.
 _TOO_OFTEN = "2147483647"
@@ -77,7 +77,7 @@ class Builder:
         related: list[tuple[str, Related]] = []
         spreads: list[tuple[str, tuple[str, ...]]] = []
         for position, item in enumerate(selection.items):
-            value, convert = self._item(item, source, nested)
+            value, convert = self._item(item, source, nested, selection.grouped)
             columns[item.label] = self._labelled(value, item.label, f"c{position}", nested)
             if convert is not None:
                 conversions.append((item.label, convert))
@@ -157,9 +157,14 @@ class Builder:
         return output(value, of, bigint_as_string=self.bigint_as_string, nested=nested)
 
     def _item(
-        self, item: Item, source: Source, nested: bool
+        self, item: Item, source: Source, nested: bool, grouped: bool
     ) -> tuple[sa.ColumnElement[Any], Converter | None]:
         value = self._value(item, source)
+        part = item.field is not None and not item.field.is_column and not item.aggregate
+        if grouped and part and item.kind.follows_path:
+            # In the subquery that would write it PostgreSQL knows of columns that they group.
+            convert = None if self._plain and not nested else text_converter(item.kind)
+            return sa.cast(value, TEXT), convert
         return self.output(value, item.kind, nested=nested)
 
     def _embed(

@@ -125,6 +125,34 @@ def _compile_call(call: Call, compiler: Any, **options: Any) -> str:
     return f"{qualified}{compiler.function_argspec(call, **options)}"
 
 
+class InOwnPath(Call):
+    """A strict function of PostgreSQL, with the one argument given, in the search path of events.
+
+    The output functions of types that stand for a name, as ``regclass``, leave out the schemas of
+    the search path, which each role may have another of. The argument may be code of users: it is
+    evaluated in the path of the call, which is there again behind the function.
+    """
+
+    runs_code = False
+
+
+@compiles(InOwnPath)
+def _compile_in_own_path(call: InOwnPath, compiler: Any, **options: Any) -> str:
+    (value,) = (compiler.process(clause, **options) for clause in call.clauses)
+    # Each step needs what the one before it gives, and OFFSET keeps them from becoming one.
+    return (
+        "(SELECT CASE WHEN pg_catalog.set_config('search_path', \"own 1\".path, true) IS NOT NULL "
+        'THEN "own 2".written END FROM '
+        "(SELECT pg_catalog.current_setting('search_path') AS path, "
+        f'{value} AS given OFFSET 0) AS "own 1" CROSS JOIN LATERAL '
+        "(SELECT pg_catalog.textin("
+        f"{compiler.preparer.quote(quoted(call.packagenames[0]))}."
+        f"{compiler.preparer.quote(quoted(call.name))}("
+        "CASE WHEN pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true) IS NOT NULL "
+        'THEN "own 1".given END)) AS written OFFSET 0) AS "own 2")'
+    )
+
+
 class WholeRow(sa.ColumnElement[Any]):
     """A row as one value, for a function: ``t1.*``.
 
@@ -155,6 +183,11 @@ def builtin(name: str, *arguments: Any) -> Call:
     call = Call(name, *arguments, packagenames=("pg_catalog",))
     call.runs_code = False
     return call
+
+
+def in_own_path(name: tuple[str, str], argument: Any) -> InOwnPath:
+    """A call of an output function, as :class:`InOwnPath` has it."""
+    return InOwnPath(quoted(name[1]), argument, packagenames=(quoted(name[0]),))
 
 
 def count() -> Call:

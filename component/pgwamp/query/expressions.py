@@ -16,7 +16,17 @@ from sqlalchemy.sql.elements import Grouping
 
 from pgwamp.access import Leaves
 from pgwamp.catalog.model import Column, Relation
-from pgwamp.query.dialect import JSON, TEXT, TEXT_ARRAY, Call, PgType, builtin, function, quoted
+from pgwamp.query.dialect import (
+    JSON,
+    TEXT,
+    TEXT_ARRAY,
+    Call,
+    PgType,
+    builtin,
+    function,
+    in_own_path,
+    quoted,
+)
 from pgwamp.values import (
     Converter,
     Type,
@@ -101,6 +111,8 @@ def parameter(name: str, of: Type) -> sa.ColumnElement[Any]:
 
 def _from_text(text: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     """A value of type ``of`` from a text that was bound."""
+    if of.name == "regclass":
+        return as_read(text, of)
     if of.name != "money":
         return sa.cast(text, PgType(of.name))
     # Its input takes 1.5 for 15 where lc_monetary has points between thousands.
@@ -113,7 +125,7 @@ def list_parameter(name: str, of: Type) -> Any:
     """The values of a bound list of values of type ``of``, as ANY and ALL take them."""
     bound: sa.ColumnElement[Any] = sa.bindparam(name)
     reader = None if of.representation is None else of.representation.from_text
-    if reader is not None or of.form == "array" or of.name == "money":
+    if reader is not None or of.form == "array" or of.name in ("money", "regclass"):
         # There is no array of arrays, and what a function reads it reads one by one.
         text = builtin("unnest", sa.cast(bound, TEXT_ARRAY)).column_valued("u")
         one = _from_text(text, of) if reader is None else function(reader, text)
@@ -212,6 +224,8 @@ def as_written(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
     if of.form == "enum":
         # It may be of a domain, which the output function of enums does not take.
         value = sa.cast(value, PgType(of.name, checks=False))
+    if of.follows_path:
+        return in_own_path(of.output, value)
     written = function(of.output, value)
     # Who makes a type with functions of its own is a superuser.
     written.runs_code = False
@@ -223,6 +237,9 @@ def as_read(text: sa.ColumnElement[Any], of: Type, spelled: str = "") -> sa.Colu
 
     :param spelled: the type as SQL spells it, where it has a modifier.
     """
+    if of.name == "regclass":
+        # Its cast takes no number, and no dash.
+        return builtin("regclassin", builtin("textout", text))
     kind = PgType(spelled or of.name)
     # Casts of text to PostgreSQL's own types, and to arrays, are its own.
     if not kind.runs_code or of.form == "array" or of.delimiter != ",":
@@ -235,7 +252,7 @@ def as_read(text: sa.ColumnElement[Any], of: Type, spelled: str = "") -> sa.Colu
 
 def _is_cast_as_written(of: Type) -> bool:
     """Whether a cast of a plain value to text is what its output function writes."""
-    if of.form not in ("numeric", "literal") or of.output is None or of.casts:
+    if of.form not in ("numeric", "literal") or of.output is None or of.casts or of.follows_path:
         return False
     return of.output[0] == "pg_catalog" and of.name not in _CAST_DIFFERS
 

@@ -16,7 +16,7 @@ from pgwamp.catalog.model import Argument, Column, Relation, Routine
 from pgwamp.errors import InvalidArgument, Mentions, excerpt
 from pgwamp.query.bounds import Bounds, parse_bounds
 from pgwamp.query.build import Builder
-from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, quoted
+from pgwamp.query.dialect import TEXT, PgType, builtin, count, function, in_own_path, quoted
 from pgwamp.query.expressions import as_read, is_null, output, parameter
 from pgwamp.query.limits import Values
 from pgwamp.query.named import mention_selection
@@ -276,7 +276,8 @@ class _Overload:
         parts = postgresql.array(
             [
                 sa.cast(builtin("row_to_json", value), TEXT),
-                builtin("textin", builtin("record_out", value)),
+                # Its members may be of any types.
+                in_own_path(("pg_catalog", "record_out"), value),
                 builtin("encode", builtin("record_send", value), sa.literal_column("'hex'")),
             ]
         )
@@ -407,13 +408,14 @@ def _call(routine: Routine, arguments: list[sa.ColumnElement[Any]]) -> Statement
     return Statement(f"CALL {statement.sql}", statement.parameters)
 
 
-def represented(columns: Sequence[Column]) -> Statement:
-    """A statement that writes values, given as texts, as the authors of their domains chose."""
+def represented(columns: Sequence[Column], *, bigint_as_string: bool) -> Statement:
+    """A statement that writes values, given as the texts that CALL has answered, as others do."""
     selected: list[sa.ColumnElement[Any]] = []
     conversions = []
     for index, column in enumerate(columns):
         text = sa.cast(sa.bindparam(f"p{index}"), TEXT)
-        value, convert = output(as_read(text, column.type), column.type)
+        read = as_read(text, column.type)
+        value, convert = output(read, column.type, bigint_as_string=bigint_as_string)
         selected.append(value.label(quoted(column.name)))
         if convert is not None:
             conversions.append((column.name, convert))

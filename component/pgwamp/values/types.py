@@ -13,6 +13,11 @@ Form = Literal[
     "integer", "float", "boolean", "text", "bytea", "json", "numeric", "literal", "enum",
     "array", "composite", "range", "multirange", "hstore",
 ]  # fmt: skip
+#: Types whose texts leave out the schemas of the search path.
+_FOLLOWS_PATH = frozenset({
+    "regclass", "regcollation", "regconfig", "regdictionary", "regoper", "regoperator", "regproc",
+    "regprocedure", "regtype",
+})  # fmt: skip
 #: What becomes of a fetched value.
 Converter = Callable[[Any], Any]
 
@@ -77,6 +82,8 @@ class Type:
     parts: int = field(init=False, repr=False, compare=False)
     #: Whether to read a value can run code of users.
     runs_code: bool = field(init=False, repr=False, compare=False)
+    #: Whether the texts of its values differ between search paths.
+    follows_path: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A tree of types grows twice with each level: each is gone through once.
@@ -88,6 +95,8 @@ class Type:
         own = self.casts or self.representation is not None
         runs_code = own or any(kind.runs_code for kind in within)
         object.__setattr__(self, "runs_code", runs_code)
+        follows_path = self.name in _FOLLOWS_PATH or any(kind.follows_path for kind in within)
+        object.__setattr__(self, "follows_path", follows_path)
         object.__setattr__(self, "label_set", frozenset(self.labels))
         positions = {name: position for position, (name, _) in enumerate(self.fields)}
         object.__setattr__(self, "positions", positions)
