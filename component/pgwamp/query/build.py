@@ -76,8 +76,9 @@ class Builder:
         conversions: list[tuple[str, Converter]] = []
         related: list[tuple[str, Related]] = []
         spreads: list[tuple[str, tuple[str, ...]]] = []
+        grouped = selection.grouped
         for position, item in enumerate(selection.items):
-            value, convert = self._item(item, source, nested, selection.grouped)
+            value, convert = self._item(item, source, nested, grouped)
             columns[item.label] = self._labelled(value, item.label, f"c{position}", nested)
             if convert is not None:
                 conversions.append((item.label, convert))
