@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -194,6 +195,43 @@ async def test_a_table_that_is_just_rewritten_is_not_empty(
             assert sorted(row["id"] for row in follower.rows) == [1, 2, 3, 4, 5]
     finally:
         await writer.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("add column new int[] default '{1,2}'", {"new": [1, 2], "old": "{1}"}),
+        ("alter column old type int[] using old::int[]", {"old": [1]}),
+        ("alter column old type bytea using '\\x00'", {"old": b"\0"}),
+        ("alter column old type timestamptz using '2026-01-01'",
+         {"old": "2026-01-01T00:00:00+00:00"}),
+        ("add column at timestamptz default '2026-01-01', add column mood mood default 'ok'",
+         {"old": "{1}", "at": "2026-01-01T00:00:00+00:00", "mood": "ok"}),
+        ("rename column old to new", {"new": "{1}"}),
+        ("drop column old", {}),
+    ],
+)  # fmt: skip
+async def test_rows_have_the_columns_that_the_table_has_before_the_reload(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    change: str,
+    value: dict[str, Any],
+) -> None:
+    database.execute(
+        "create table item (id int primary key, old text, hidden text)",
+        "select wamp.watch('item')",
+        "insert into item values (1, '{1}', 'x')",
+        # The component reads the catalog at its start, and not again.
+        *WITHOUT_EVENT_TRIGGERS,
+    )
+    await serve(expose={"exclude": ["public.item.hidden"]})
+    database.execute("set client_min_messages = error; create domain mood as text")
+    database.execute(f"alter table item {change}")
+    database.execute("alter table item add hidden_too text; alter table item drop hidden_too")
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    assert follower.rows == [{"id": 1, **value}]
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["told of DDL", "not told"])

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
+import sqlalchemy as sa
 
 from pgwamp.access import Caller
-from pgwamp.catalog import Relation
+from pgwamp.catalog import Column, Relation
+from pgwamp.catalog.load import load_types
 from pgwamp.database import Database
+from pgwamp.database.pooled import PooledConnection
+from pgwamp.database.pools import Connection
 from pgwamp.errors import InvalidArgument, Unavailable
 from pgwamp.eventlog.conditions import MOST_FAILURES
 from pgwamp.eventlog.evaluator import Evaluator, NoSession, Texts, parts
 from pgwamp.eventlog.layout import Layout
 from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.naming import Naming
+from pgwamp.query.expressions import table_of
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope, Scopes
-from pgwamp.query.statement import Bound
+from pgwamp.query.statement import Bound, compile_statement
 from pgwamp.replay.subjects import Watched
 
 _ELIGIBLE = ("eligible_authid", "eligible_authrole")
@@ -82,13 +87,17 @@ class InitialSnapshot:
         :raises InvalidArgument: each caller gets other rows.
         :raises Unavailable: the condition takes too long, or the columns have just changed.
         """
-        bound = self._statement(relation, watched)
+        _require_rows_for_everybody(relation, watched)
         for _ in range(_MOST_TRIES):
             async with database.snapshot(caller) as connection:
                 seen = await connection.fetchval("select pg_current_snapshot()::text")
+                # They lock the table: no other statement finds other columns.
+                columns = await _columns(connection, relation)
+                if columns is None:
+                    continue
+                bound = self._statement(relation, columns, watched)
                 chunks = database.chunks(connection, bound.statement.sql, bound.parameters)
                 async with aclosing(chunks):
-                    # The table is locked with them.
                     first = await _first(chunks, relation)
                     read = await connection.fetchval(_NAMED, relation.schema, relation.name)
                     if read != watched.relation:
@@ -141,27 +150,24 @@ class InitialSnapshot:
         if is_empty:
             yield {"rows": []}
 
-    def _statement(self, relation: Relation, watched: Watched) -> Bound:
-        """Of ``columns`` the rows have these and the key."""
-        options = watched.options
-        for name in _ELIGIBLE:
-            if name in options:
-                raise InvalidArgument(
-                    "snapshot",
-                    f"{relation.name} is watched with {name}, and its rows are not for everybody: "
-                    "follow without it, and then select the rows",
-                )
-        published = {*options.get("columns", relation.by_name), *watched.key}
+    def _statement(
+        self, relation: Relation, all_columns: tuple[Column, ...], watched: Watched
+    ) -> Bound:
+        """Of the option ``columns`` the rows have these and the key."""
+        published = {
+            *watched.options.get("columns", (column.name for column in all_columns)),
+            *watched.key,
+        }
         columns = tuple(
             # Events have the values themselves, whatever a domain's author makes of them in calls.
             replace(column, type=replace(column.type, representation=None))
-            for column in relation.columns
+            for column in all_columns
             if column.name in published
             and self._naming.shows_column(relation.schema, relation.name, column.name)
         )
         names = {column.name for column in columns}
         key = relation.primary_key if names.issuperset(relation.primary_key) else ()
-        whole = relation.complete
+        whole = replace(relation.complete, columns=all_columns, whole=None)
         shown = replace(relation, columns=columns, primary_key=key, whole=whole)
         texts = () if watched.layout is None else tuple(watched.layout.reads)
         if watched.layout is not None and not _has_columns(whole, watched.layout):
@@ -169,6 +175,40 @@ class InitialSnapshot:
         # It is the memory that bounds them, and not their number.
         reads = Reads(Scope(shown, self._scopes), max_rows=0, bigint_as_string=self._big)
         return reads.stream({}, texts=texts)
+
+
+def _require_rows_for_everybody(relation: Relation, watched: Watched) -> None:
+    for name in _ELIGIBLE:
+        if name in watched.options:
+            raise InvalidArgument(
+                "snapshot",
+                f"{relation.name} is watched with {name}, and its rows are not for everybody: "
+                "follow without it, and then select the rows",
+            )
+
+
+async def _columns(connection: Connection, relation: Relation) -> tuple[Column, ...] | None:
+    """Lock the table that has the name now, and return the columns that statements find in it.
+
+    The catalog in memory may be of before a change, and so may what the transaction sees of the
+    catalog: then a type may not be there, and None is returned.
+    """
+    known = relation.complete
+    table: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table_of(known))
+    with cast(PooledConnection, connection).fetching_texts():
+        try:
+            # Without a name, and never run: nobody prepares it a second time.
+            prepared = await connection.prepare(compile_statement(table).sql, name="")
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            raise _changed(relation) from None
+        # Of domains PostgreSQL tells the type below.
+        found = [(a.name, a.type.oid) for a in prepared.get_attributes()]
+    if found == [(c.name, c.type.base or c.type.oid) for c in known.columns]:
+        return known.columns
+    types = await load_types(connection, (oid for _, oid in found))
+    if not types.keys() >= {oid for _, oid in found}:
+        return None
+    return tuple(Column(name, types[oid]) for name, oid in found)
 
 
 async def _first(chunks: AsyncIterator[list[Any]], relation: Relation) -> list[Any]:
