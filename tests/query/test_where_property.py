@@ -92,6 +92,19 @@ def oracle_of_operator(column: str, operator: str, value: Any) -> str:
         return f"not ({oracle_of_column(column, value)})"
     if operator == "in":
         return oracle_of_column(column, value)
+    if operator in ("contains", "overlaps"):
+        return f"{column} {'@>' if operator == 'contains' else '&&'} {literal(column, value)}"
+    if operator == "has_key":
+        ((quantifier, _),) = value.items()
+        return f"{column} {'?|' if quantifier == 'any' else '?&'} '{{}}'::text[]"
+    if isinstance(value, dict) and column != "doc":
+        ((quantifier, _),) = value.items()
+        symbol, kind = (SYMBOLS | MATCHES)[operator], TYPES[column]
+        if operator in MATCHES:
+            column, kind = f"{column}::text", "text"
+        if kind == "int[]":
+            return f"{column} {symbol} {quantifier} (select '{{}}'::int[] where false)"
+        return f"{column} {symbol} {quantifier} ('{{}}'::{kind}[])"
     if operator == "is":
         return f"{column} is {IS[value]}"
     if operator == "between":
@@ -155,6 +168,35 @@ orders = st.lists(
         st.sampled_from(["", ".nullsfirst", ".nullslast"]),
     ).map("".join),
     max_size=3,
+)
+
+
+#: Conditions that no value decides, by column.
+EMPTY: dict[str, list[Any]] = {
+    "n": [[], {"in": []}, {"eq": {"any": []}}, {"neq": {"all": []}}],
+    "txt": [[], {"like": {"any": []}}, {"imatch": {"all": []}}],
+    "nums": [{"contains": []}, {"overlaps": []}, {"gt": {"all": []}}],
+    "doc": [{"has_key": {"any": []}}, {"has_key": {"all": []}}],
+}
+of_column = st.sampled_from(sorted(EMPTY)).flatmap(
+    lambda column: st.fixed_dictionaries(
+        {
+            column: st.recursive(
+                st.sampled_from(EMPTY[column]),
+                lambda inner: st.fixed_dictionaries({"not": inner}),
+                max_leaves=3,
+            )
+        }
+    )
+)
+empty_filters: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    of_column | st.just({}),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"not": inner}),
+        st.fixed_dictionaries({"or": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"and": st.lists(inner, max_size=3)}),
+    ),
+    max_leaves=5,
 )
 
 
@@ -241,3 +283,70 @@ def test_a_filter_chooses_the_same_rows_for_a_delete(
     finally:
         bench.execute("rollback")
     ran["deletes"] += 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(where=empty_filters)
+def test_a_write_is_refused_where_empty_operands_hold_for_every_row(
+    bench: Bench, thing: Scope, where: dict[str, Any]
+) -> None:
+    known = "select id from thing where nums is not null and doc is not null"
+    holds = ids(bench, f"{known} and ({oracle(where)})")
+    # Nothing that a row has decides.
+    assert holds in ([], ids(bench, known))
+    for ask in (
+        lambda: Writes(thing).delete({"where": where}),
+        lambda: Writes(thing).update({"where": where, "values": {"n": 1}}),
+    ):
+        if holds:
+            with pytest.raises(InvalidArgument, match="holds for every row"):
+                ask()
+        else:
+            ask()
+    ran["empty"] += 1
+
+
+@pytest.fixture(scope="module")
+def leaf(bench: Bench) -> Scope:
+    bench.execute(
+        "create table branch (id int primary key); "
+        "create table leaf (id int primary key, branch_id int references branch, txt text, doc jsonb, "
+        "span int4range, spans int4multirange, grid int[][])"
+    )
+    return bench.scopes()["leaf"]
+
+
+@pytest.mark.parametrize(
+    ("where", "refused"),
+    [
+        ({"id": {"not": {"in": []}}}, True),
+        ({"id": {"eq": {"all": []}}}, True),
+        ({"not": {"branch": {"id": []}}}, True),
+        ({"not": {"branch": {"or": []}}}, True),
+        ({"span": {"contains": "empty"}}, True),
+        ({"not": {"span": {"adjacent": {"lower": None, "upper": None, "bounds": "empty"}}}}, True),
+        ({"spans": {"contains": []}}, True),
+        ({"grid": {"contains": [[]]}}, True),
+        ({"id": {"not": []}}, True),
+        ({"id": 1, "and": [{"id": {"not": []}}]}, False),
+        ({"txt": {"like": "%"}}, False),
+        ({"txt": {"neq": None}}, False),
+        ({"id": {"gte": {"any": [0]}}}, False),
+        ({"doc": {"contains": {}}}, False),
+        ({"doc": {"contains": []}}, False),
+        ({"span": {"contains": 1}}, False),
+        ({"branch": {}}, False),
+        ({"not": {"branch": {}}}, False),
+        ({"txt": [None]}, False),
+        ({"not": {"txt": [None]}}, False),
+    ],
+)
+def test_conditions_of_writes_that_no_value_decides(
+    leaf: Scope, where: dict[str, Any], refused: bool
+) -> None:
+    writes = Writes(leaf)
+    if refused:
+        with pytest.raises(InvalidArgument, match="holds for every row"):
+            writes.delete({"where": where})
+    else:
+        writes.delete({"where": where})

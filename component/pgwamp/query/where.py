@@ -6,7 +6,7 @@ same shape and can key the cache of compiled statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,16 @@ from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, at, below
 from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_depth, check_name
-from pgwamp.query.operators import OPERATORS, Condition, Is, Not, OperatorParser
+from pgwamp.query.operators import (
+    OPERATORS,
+    Compare,
+    Condition,
+    Contains,
+    Is,
+    Not,
+    OperatorParser,
+    of_empty,
+)
 from pgwamp.query.scope import Scope
 from pgwamp.query.unknown import mention_related, unknown_column
 
@@ -35,18 +44,29 @@ class Related:
     condition: Any
 
 
-def constant(where: Condition) -> bool | None:
-    """Return whether a condition holds for every row, or for none; None if a row decides."""
-    if isinstance(where, Not):
-        inner = constant(where.condition)
-        return None if inner is None else not inner
-    if not isinstance(where, Junction):
-        return None
-    parts = [constant(part) for part in where.conditions]
-    decisive = where.kind == "or"
-    if decisive in parts:
-        return decisive
-    return None if None in parts else not decisive
+def constant(where: Condition, values: Sequence[Any]) -> bool | None:
+    """Return whether a condition holds for every row, or for none; None if a row decides.
+
+    No value of a column decides where an operand is empty, as in ``{"not": {"in": []}}``. Of a null
+    some operators do not know, as whether it contains an empty array: that decides nothing either.
+
+    :param values: of the call.
+    """
+    match where:
+        case Not(condition):
+            inner = constant(condition, values)
+            return None if inner is None else not inner
+        case Junction(kind, conditions):
+            parts = [constant(part, values) for part in conditions]
+            decisive = kind == "or"
+            if decisive in parts:
+                return decisive
+            return None if None in parts else not decisive
+        case Related(_, condition):
+            return False if constant(condition, values) is False else None
+        case Compare() | Contains():
+            return of_empty(where, values)
+    return None
 
 
 class WhereParser:

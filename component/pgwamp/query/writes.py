@@ -175,7 +175,7 @@ class Writes:
         if given == EVERY_ROW:
             return Junction("and", ())
         where = WhereParser(self._scope, values).parse(given)
-        if constant(where):
+        if constant(where, values):
             raise InvalidArgument("where", f"holds for every row; name a column, or {_CURE}")
         return where
 
