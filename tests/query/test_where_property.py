@@ -310,8 +310,8 @@ def test_a_write_is_refused_where_empty_operands_hold_for_every_row(
 def leaf(bench: Bench) -> Scope:
     bench.execute(
         "create table branch (id int primary key); "
-        "create table leaf (id int primary key, branch_id int references branch, txt text, doc jsonb, "
-        "span int4range, spans int4multirange, grid int[][])"
+        "create table leaf (id int primary key, branch_id int references branch, txt text, "
+        "doc jsonb, span int4range, spans int4multirange, grid int[][])"
     )
     return bench.scopes()["leaf"]
 
