@@ -125,6 +125,43 @@ async def test_what_a_function_reads_is_followed_too(live: Start, database: Data
         await heard.shows([{"n": number, "id": 1}])
 
 
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "(select count(*) from c)",
+        # By an index, by a partition, and in the transaction of a caught exception within another.
+        "(select count(*) from c where id = 1)",
+        "(select count(*) from p where id = 1)",
+        "g()",
+    ],
+)
+async def test_what_is_read_before_an_exception_that_is_caught_is_followed_too(
+    live: Start, database: Database, reads: str
+) -> None:
+    catches = "exception when raise_exception then return sqlerrm::int; end"
+    started = await live(
+        "-- name: q\nselect id, f2() as n from a",
+        *TABLES,
+        "create function g() returns int language plpgsql stable as "
+        f"$$ begin raise '%', (select count(*) from c); {catches} $$",
+        "create function f2() returns int language plpgsql stable as "
+        f"$$ begin raise '%', {reads}; {catches} $$",
+        "select wamp.watch('a'), wamp.watch('b'), wamp.watch('c'), wamp.watch('p')",
+    )
+    heard = started("q")
+    await heard.shows([{"id": 1, "n": 0}])
+    table = "p" if " p " in reads else "c"
+    database.execute(f"insert into {table} values (1)")
+    started.feed.tell(table)
+    await heard.shows([{"id": 1, "n": 1}])
+    # What it has not read is no reason.
+    started.feed.tell("b")
+    database.execute(f"delete from {table}")
+    started.feed.tell(table)
+    await heard.shows([{"id": 1, "n": 0}])
+    assert started.count == 3
+
+
 async def test_what_is_read_may_become_another(live: Start, database: Database) -> None:
     """The function reads b or c, as a says: a change of a changes what is followed."""
     started = await live(

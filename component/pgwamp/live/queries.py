@@ -27,7 +27,7 @@ from pgwamp.live.digests import digests
 from pgwamp.live.evaluation import Evaluation, Listener, Question
 from pgwamp.naming import Naming
 from pgwamp.procedures.queries import Definition, NamedQuery
-from pgwamp.procedures.query_reads import Name, read_so_far
+from pgwamp.procedures.query_reads import Name, count_scans, read_so_far
 from pgwamp.query.request import naming_arguments
 from pgwamp.replay import Feed
 from pgwamp.replay.change import Change
@@ -180,11 +180,12 @@ class LiveQueries:
                 asyncio.timeout(seconds) as deadline,
                 self._database.evaluating(question.caller, party) as connection,
             ):
+                before = await count_scans(connection)
                 with self._database.measured(connection):
                     # To plan it can run functions, whose errors can be of any size.
                     cursor = await connection.cursor(bound.statement.sql, *bound.parameters)
                     records = await cursor.fetch(self._limits.max_rows + 1 if many else 1)
-                reads = await read_so_far(connection)
+                reads = await read_so_far(connection, before)
         except TimeoutError:
             if not deadline.expired():
                 raise Unavailable("the database does not answer; try again") from None

@@ -3,12 +3,15 @@
 PostgreSQL locks every relation that a statement names before it looks at it, and keeps the lock
 until the transaction ends. To prepare a statement locks what it names, and what the views in it are
 made of. To run it also locks what its functions and the policies of row level security read, for
-the role and the arguments at hand. What the last run has read decides when the answer can become
-another: a run that would read other relations does so because one of these has changed.
+the role and the arguments at hand. A function that catches an exception gives back the locks that it
+took before: of watched tables the server's counters of scans tell that too. What the last run has
+read decides when the answer can become another: a run that would read other relations does so
+because one of these has changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,8 @@ with locked as (
     where l.pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
         and l.locktype operator(pg_catalog.=) 'relation'
         and d.datname operator(pg_catalog.=) pg_catalog.current_database()
+    union all
+    select scanned, false from pg_catalog.unnest($1::pg_catalog.oid[]) as scanned
 )
 select n.nspname as schema, c.relname as name, pg_catalog.bool_or(r.writes) as writes
 from (
@@ -42,6 +47,30 @@ where c.relkind operator(pg_catalog.=) any (array['r', 'p', 'm', 'f']::pg_catalo
         all (array['pg_catalog', 'information_schema', 'pg_toast']::pg_catalog.name[])
 group by 1, 2
 """
+# Of the tables with our triggers, also partitions, and of their indexes. PostgreSQL may keep
+# counts of former transactions for some seconds, and takes back none within one.
+_SCANS = """
+with watched as (
+    select distinct t.tgrelid as oid
+    from pg_catalog.pg_trigger as t
+    join pg_catalog.pg_proc as p on p.oid operator(pg_catalog.=) t.tgfoid
+    join pg_catalog.pg_namespace as n on n.oid operator(pg_catalog.=) p.pronamespace
+    where p.proname operator(pg_catalog.=) 'capture' and n.nspname operator(pg_catalog.=) 'wamp'
+),
+part as (
+    select oid, oid as scanned from watched
+    union all
+    select w.oid, i.indexrelid
+    from watched as w
+    join pg_catalog.pg_index as i on i.indrelid operator(pg_catalog.=) w.oid
+)
+select oid::pg_catalog.int8 as oid,
+    pg_catalog.sum(pg_catalog.pg_stat_get_xact_numscans(scanned))::pg_catalog.int8 as scans
+from part
+group by oid
+"""
+#: Scans of watched tables that are counted, by the table's oid.
+Scans = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +84,21 @@ class Reads:
     writes: bool = False
 
 
-async def read_so_far(connection: asyncpg.Connection[Any]) -> Reads:
-    """What the transaction of ``connection`` has read."""
-    rows = await connection.fetch(_LOCKED)
+async def count_scans(connection: asyncpg.Connection[Any]) -> Scans:
+    """The scans of watched tables that the session counts: it gives none back."""
+    return {row["oid"]: row["scans"] for row in await connection.fetch(_SCANS)}
+
+
+async def read_so_far(connection: asyncpg.Connection[Any], before: Scans | None = None) -> Reads:
+    """What the transaction of ``connection`` has read.
+
+    :param before: the scans that were counted before it read anything; not counted when missing.
+    """
+    scanned: Collection[int] = ()
+    if before is not None:
+        now = await count_scans(connection)
+        scanned = [oid for oid, scans in now.items() if scans != before.get(oid, 0)]
+    rows = await connection.fetch(_LOCKED, scanned)
     return Reads(
         frozenset((row["schema"], row["name"]) for row in rows),
         any(row["writes"] for row in rows),
