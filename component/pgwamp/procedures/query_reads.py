@@ -3,9 +3,9 @@
 PostgreSQL locks every relation that a statement names before it looks at it, and keeps the lock
 until the transaction ends. To prepare a statement locks what it names, and what the views in it are
 made of. To run it also locks what its functions and the policies of row level security read, for
-the role and the arguments at hand. A function that catches an exception gives back the locks that it
-took before: of watched tables the server's counters of scans tell that too. What the last run has
-read decides when the answer can become another: a run that would read other relations does so
+the role and the arguments at hand. A function that catches an exception gives back the locks that
+it took before: of watched tables the server's counters of scans tell that too. What the last run
+has read decides when the answer can become another: a run that would read other relations does so
 because one of these has changed.
 """
 
