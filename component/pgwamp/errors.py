@@ -74,7 +74,14 @@ class StartError(PgwampError):
 
 
 class Blocked(StartError):
-    """Another session holds a lock that a part needs; the next time it may be free."""
+    """Another session holds a lock that a part needs; the next time it may be free.
+
+    :ivar relation: that is locked, where that is known.
+    """
+
+    def __init__(self, message: str, *, relation: str | None = None):
+        super().__init__(message)
+        self.relation = relation
 
 
 class CallError(Exception):

@@ -6,14 +6,17 @@ it, and no table stays locked while others are waited for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
 
+from pgwamp.database.blockers import bounded_waits
 from pgwamp.database.connect import CONNECTION_ERRORS, session_settings
-from pgwamp.errors import SettingsError
+from pgwamp.errors import Blocked, SettingsError
 from pgwamp.naming import MIGRATION_TABLES, Naming
 from pgwamp.settings import ExposeSettings
 
@@ -38,8 +41,40 @@ class _Table(NamedTuple):
         return f"{self.schema}.{self.name}"
 
 
+@dataclass(frozen=True)
+class Session:
+    """A connection whose transactions wait for no lock too long.
+
+    :ivar dsn: its URL, for another one that looks who has the lock.
+    :ivar report: told who keeps it waiting.
+    """
+
+    connection: asyncpg.Connection[Any]
+    dsn: str
+    report: Callable[[str], object] | None = None
+
+    @asynccontextmanager
+    async def transaction(self, subject: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """Begin one.
+
+        :param subject: of the error, as in "watching".
+        :raises Blocked: another session has a lock that it needs.
+        """
+        waits = bounded_waits(self.connection, self.dsn, subject, report=self.report)
+        async with self.connection.transaction(), waits:
+            yield self.connection
+
+    async def watched(self) -> list[Any]:
+        """Return schema, name, oid, key and options of the watched tables.
+
+        :raises Blocked: as :meth:`transaction`.
+        """
+        async with self.transaction("looking for the watched tables") as connection:
+            return list(await connection.fetch(_WATCHED))
+
+
 async def apply(
-    connection: asyncpg.Connection[Any],
+    session: Session,
     expose: ExposeSettings,
     function: Function,
     names: Sequence[str],
@@ -51,11 +86,14 @@ async def apply(
     :param names: tables, or patterns such as ``public.*``.
     :param arguments: of the function, after the table.
     :param everything: all tables that are exposed, or all that are watched.
+    :raises Blocked: another session locks what every table needs.
     """
+    connection = session.connection
     tables: dict[int, str] = {}
     if everything or any(map(_is_pattern, names)):
-        rows = await connection.fetch(_WATCHABLE if function == "watch" else _WATCHED)
-        known = [_Table(*row) for row in rows]
+        is_watch = function == "watch"
+        rows = await connection.fetch(_WATCHABLE) if is_watch else await session.watched()
+        known = [_Table(*row[:3]) for row in rows]
     if everything:
         tables |= {table.oid: table.full for table in _all(known, expose, function)}
     schemas = [*expose.schemas, *expose.search_path] or ["public"]
@@ -77,7 +115,7 @@ async def apply(
         except asyncpg.PostgresError as error:
             yield Outcome(name, str(error.args[0]))
     for oid, table in tables.items():
-        yield Outcome(table, await _call(connection, function, oid, arguments))
+        yield Outcome(table, await _call(session, function, oid, arguments))
 
 
 def _is_pattern(name: str) -> bool:
@@ -118,14 +156,22 @@ async def _find(connection: asyncpg.Connection[Any], name: str, schemas: Sequenc
 
 
 async def _call(
-    connection: asyncpg.Connection[Any], function: Function, table: int, arguments: Sequence[str]
+    session: Session, function: Function, table: int, arguments: Sequence[str]
 ) -> str | None:
-    """Call a function of ``wamp`` for a table; returns why it was refused."""
+    """Call a function of ``wamp`` for a table; returns why it was refused.
+
+    :raises Blocked: another session locks what is no part of the table.
+    """
     places = "".join(f", ${number}" for number, _ in enumerate(arguments, 2))
     try:
-        await connection.execute(
-            f"select wamp.{function}($1::oid::regclass{places})", table, *arguments
-        )
+        async with session.transaction(f"{function}ing") as connection:
+            await connection.execute(
+                f"select wamp.{function}($1::oid::regclass{places})", table, *arguments
+            )
+    except Blocked as error:
+        if error.relation is not None and error.relation.startswith("wamp."):
+            raise
+        return str(error)
     except asyncpg.InsufficientPrivilegeError as error:
         return (
             f"{error.args[0]}. Tables are watched by those who own them, or may create triggers on "
@@ -151,4 +197,7 @@ where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> '
     )
 order by 1, 2
 """
-_WATCHED = "select relation_schema, relation_name, relation::oid from wamp.watched order by 1, 2"
+_WATCHED = """
+select relation_schema, relation_name, relation::oid, key_columns, options::text
+from wamp.watched order by 1, 2
+"""

@@ -420,4 +420,4 @@ async def test_a_locked_table_of_wamp_is_no_end_of_the_check(
         found = await check_all(make_settings())
     await owner.close()
     [finding] = [f for f in found if f.part == "schema"]
-    assert finding.problem.startswith("another session keeps locked what is to be checked")
+    assert finding.problem.startswith("the check waited too long for a lock")

@@ -6,6 +6,7 @@ one line that names its cure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,9 +17,18 @@ from pgwamp.checks.addresses import connected
 from pgwamp.checks.api import check_api
 from pgwamp.checks.finding import Finding
 from pgwamp.checks.router import check_router
+from pgwamp.database.blockers import Blocker, looking, waited_too_long
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
 from pgwamp.errors import printable
 from pgwamp.settings import Settings
+
+Report = Callable[[str], object]
+#: What waits for a lock, and the cure of all that one session does.
+_SUBJECT = "the check"
+_LOCKED = f"{_SUBJECT} waited too long"
+_ENDED = re.compile(r"select pg_terminate_backend\(\d+\)$")
+#: The wait for a lock once another one was in vain: mostly the same session has it.
+_NO_WAIT = "100ms"
 
 
 class Requirement(NamedTuple):
@@ -68,13 +78,18 @@ OF_THIS_MACHINE = (Requirement("metrics", local.check_metrics_port, stops=True),
 OF_THE_BACKLOG = (Requirement("events", events.check_backlog),)
 
 
-async def check_all(settings: Settings) -> list[Finding]:
-    """Look at everything; a component would start and work if nothing of it is wrong."""
+async def check_all(settings: Settings, report: Report | None = None) -> list[Finding]:
+    """Look at everything; a component would start and work if nothing of it is wrong.
+
+    :param report: told what it waits for.
+    """
     findings = await ask_settings(settings)
     published: list[str] = []
     if settings.database.url.get_secret_value():
-        findings += await ask_database(settings, backlog=True)
-        if not any(finding.stops for finding in findings):
+        found = await _ask_database(settings, backlog=True, report=report)
+        findings += _once_per_session(found)
+        # What is locked would be waited for again.
+        if not any(finding.stops or _is_wait(finding) for finding in found):
             of_api, published = await check_api(settings)
             findings += of_api
     findings += await _answers(OF_THIS_MACHINE, settings)
@@ -87,14 +102,21 @@ async def ask_settings(settings: Settings) -> list[Finding]:
     return _told(await _answers(OF_SETTINGS, settings))
 
 
-async def ask_database(
-    settings: Settings, *, stopping: bool | None = None, backlog: bool = False
-) -> list[Finding]:
+async def ask_database(settings: Settings, *, stopping: bool | None = None) -> list[Finding]:
     """Ask for what the database has to have.
 
     :param stopping: only for what stops a start, or only for the rest; None: for both.
-    :param backlog: whether it matters how publishing stands.
     """
+    return _told(_once_per_session(await _ask_database(settings, stopping=stopping)))
+
+
+async def _ask_database(
+    settings: Settings,
+    *,
+    stopping: bool | None = None,
+    backlog: bool = False,
+    report: Report | None = None,
+) -> list[Finding]:
     of_events = (*OF_DATABASE, *(OF_THE_BACKLOG if backlog else ()))
     async with connected(settings.database) as made:
         findings = [f for f in made.findings if stopping in (None, f.stops)]
@@ -103,48 +125,83 @@ async def ask_database(
             for role, login in made.logins.items():
                 findings += await _answers(OF_LOGINS, settings, login, role, stopping=stopping)
             if made.events is not None:
-                findings += await _answers(of_events, settings, made.events, stopping=stopping)
+                dsn = settings.database.events_dsn()
+                async with looking(made.events, dsn, report) as found:
+                    findings += await _answers(
+                        of_events, settings, made.events, stopping=stopping, found=found
+                    )
         except CONNECTION_ERRORS as error:
             database = settings.database
             problem, _ = connection_problem(error, database.events_dsn(), database.events_setting)
             findings.append(Finding("database", str(problem), stops=True))
-    return _told(findings)
+    return findings
 
 
 async def _answers(
-    requirements: Sequence[Requirement], *given: Any, stopping: bool | None = None
+    requirements: Sequence[Requirement],
+    *given: Any,
+    stopping: bool | None = None,
+    found: Sequence[Blocker] = (),
 ) -> list[Finding]:
+    """Ask, one after the other.
+
+    :param found: the session that keeps ours waiting, as of ``looking``.
+    """
     findings: list[Finding] = []
     for requirement in requirements:
         asked = stopping in (None, requirement.stops)
         if not (asked or requirement.first):
             continue
-        found = await _in_part(requirement.part, requirement.ask(*given))
-        wrong = any(finding.level == "wrong" for finding in found)
+        answer = await _in_part(requirement.part, requirement.ask(*given), found)
+        wrong = any(finding.level == "wrong" for finding in answer)
         if asked:
             findings += [
                 finding._replace(stops=requirement.stops and finding.level == "wrong")
-                for finding in found
+                for finding in answer
             ]
         if requirement.first and wrong:
             break
+        if any(map(_is_wait, answer)):
+            *_, connection = given
+            await connection.execute(f"set lock_timeout = '{_NO_WAIT}'")
     return findings
 
 
-async def _in_part(part: str, asking: Awaitable[list[Finding]]) -> list[Finding]:
+async def _in_part(
+    part: str, asking: Awaitable[list[Finding]], found: Sequence[Blocker]
+) -> list[Finding]:
     """Take an error of one part for a finding of that part, and not for the end of all."""
     try:
         return await asking
     except CONNECTION_ERRORS:
         raise
     except asyncpg.LockNotAvailableError:
-        problem = (
-            "another session keeps locked what is to be checked: end it, or try again when it has "
-            "ended; 'select * from pg_locks where granted' has its process"
-        )
+        problem = str(waited_too_long(_SUBJECT, found[-1] if found else None))
     except asyncpg.PostgresError as error:
         problem = f"it cannot be checked: {error}"
     return [Finding(part, problem)]
+
+
+def _is_wait(finding: Finding) -> bool:
+    """Whether a lock of another session has kept it from being asked."""
+    return finding.problem.startswith(_LOCKED)
+
+
+def _once_per_session(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each session that is to be ended, in the place of the first.
+
+    What a lock keeps from being checked is one finding too where nobody knows who has it.
+    """
+    told: dict[str, Finding] = {}
+    for finding in findings:
+        ended = _ENDED.search(finding.problem)
+        same = told.get(key := ended[0] if ended else finding.problem)
+        if same is not None:
+            # What is wrong says more than advice.
+            kept = same if same.level == "wrong" or finding.level != "wrong" else finding
+            finding = kept._replace(stops=same.stops or finding.stops)
+        told[key] = finding
+    return list(told.values())
 
 
 def _told(findings: Iterable[Finding]) -> list[Finding]:

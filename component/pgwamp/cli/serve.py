@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -265,7 +266,7 @@ def check(as_json: AsJson = False) -> None:
 
     try:
         settings = load_settings(database=True, quiet=True)
-        findings = run_async(check_all(settings))
+        findings = run_async(check_all(settings, partial(say, err=True)))
     except SettingsError as error:
         findings = [Finding("settings", str(error))]
     except PgwampError as error:

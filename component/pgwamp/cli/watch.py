@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
 from pgwamp.cli.context import AsJson, connect, dumps, load_settings, run_async, say
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
-from pgwamp.errors import SettingsError
+from pgwamp.database_url import place_of
+from pgwamp.errors import SettingsError, StartError
 from pgwamp.settings import Settings
-from pgwamp.watching import Function, apply
+from pgwamp.watching import Function, Session, apply
 
 app = typer.Typer(help="Which tables publish their changes.", no_args_is_help=True)
 Tables = Annotated[
@@ -120,13 +123,33 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) and " " not in value else dumps(value)
 
 
-async def _open() -> tuple[Settings, asyncpg.Connection[Any]]:
+@asynccontextmanager
+async def _open() -> AsyncIterator[tuple[Settings, Session]]:
+    """Connect to a database that has the schema.
+
+    :raises StartError: it has none, or the connection was lost.
+    """
     from pgwamp.checks import require_schema
 
     settings = load_settings(database=True, quiet=True)
+    database = settings.database
     connection = await connect(settings)
-    await require_schema(connection)
-    return settings, connection
+    session = Session(connection, database.events_dsn(), partial(say, err=True))
+    try:
+        async with session.transaction("looking for the schema wamp"):
+            await require_schema(connection)
+        yield settings, session
+    except TimeoutError:
+        # Of a statement: the connection was made.
+        raise StartError(
+            f"PostgreSQL at {place_of(database.events_dsn())} takes too long to answer: look at "
+            "what it does in pg_stat_activity, and try again"
+        ) from None
+    except CONNECTION_ERRORS as error:
+        line, _ = connection_problem(error, database.events_dsn(), database.events_setting)
+        raise line from None
+    finally:
+        connection.terminate()
 
 
 async def _apply(
@@ -138,11 +161,10 @@ async def _apply(
     """
     if not tables and not everything:
         raise SettingsError("name tables, patterns such as 'public.*', or --all")
-    settings, connection = await _open()
     failed = False
-    try:
+    async with _open() as (settings, session):
         outcomes = apply(
-            connection,
+            session,
             settings.expose,
             function,
             tables or [],
@@ -155,23 +177,11 @@ async def _apply(
             else:
                 failed = True
                 say(f"pgwamp: {table}: {problem}", err=True)
-    except CONNECTION_ERRORS as error:
-        database = settings.database
-        line, _ = connection_problem(error, database.events_dsn(), database.events_setting)
-        raise line from None
-    finally:
-        await connection.close()
     if failed:
         raise typer.Exit(1)
 
 
 async def _list() -> list[dict[str, Any]]:
-    _, connection = await _open()
-    try:
-        rows = await connection.fetch(
-            "select relation_schema, relation_name, key_columns, options::text "
-            "from wamp.watched order by 1, 2"
-        )
-    finally:
-        await connection.close()
-    return [{"schema": r[0], "table": r[1], "key": r[2], "options": json.loads(r[3])} for r in rows]
+    async with _open() as (_, session):
+        rows = await session.watched()
+    return [{"schema": r[0], "table": r[1], "key": r[3], "options": json.loads(r[4])} for r in rows]
