@@ -32,7 +32,7 @@ from pgwamp.metrics import Metrics
 from pgwamp.reload import Reloader
 from pgwamp.session import Link, Lost, Serving
 from pgwamp.settings import Settings
-from pgwamp.tasks import end, told_if_slow
+from pgwamp.tasks import Deadline, end, told_if_slow
 
 log = logs.get(__name__)
 #: Seconds to wait for a database that does not answer yet, as at the boot of a machine.
@@ -41,6 +41,9 @@ PATIENCE = 30.0
 TOLD_SECONDS = 1.5
 #: Seconds that whoever asks for metrics waits for the database.
 LOOK = 2.0
+#: Seconds that the database has to end statements of calls that the stop ends, and the router to
+#: answer, once the time of the stop is over.
+LAST_SECONDS = 1.0
 #: Seconds until what was locked is looked at again, and names of it that are logged.
 LOOK_AGAIN, MOST_NAMED = 10, 10
 
@@ -66,6 +69,7 @@ class Component:
         self.naming, self.database, self.listener = reader.naming, reader.database, reader.listener
         self.feed, self.live = reader.feed, reader.live
         self._serving: Serving | None = None
+        self._deadline = Deadline()
         self.advice: asyncio.Task[None] | None = None
         self.metrics = Metrics(__version__)
         self.exporter = Exporter(settings.metrics, self._page)
@@ -158,27 +162,46 @@ class Component:
     async def stop(self) -> None:
         """Stop in order: hand over publishing, finish calls, leave the realm, disconnect.
 
-        Idempotent, and harmless before the start.
+        It takes as long as ``limits.drain_timeout`` says, and a moment more: nobody who does not
+        answer makes it last longer. Idempotent, and harmless before the start.
         """
         if self._serving is None:
             return
+        self._deadline.begin(self._settings.limits.drain_seconds)
+        cutting = asyncio.create_task(self._cut_off(), name="pgwamp end")
+        try:
+            await self._stop_in_order(self._serving)
+        finally:
+            await end(cutting)
+
+    async def _cut_off(self) -> None:
+        """Let nothing wait for a database that does not answer, when the time is over."""
+        await self._deadline.over()
+        await asyncio.sleep(LAST_SECONDS)
+        log.warning("the stop takes too long: connections to the database are dropped")
+        self.database.terminate()
+
+    async def _stop_in_order(self, serving: Serving) -> None:
+        deadline = self._deadline
         if self.advice is not None:
             await end(self.advice)
         await self.exporter.stop()
         await self.reloader.stop()
         # In this order: what it makes events of is still published.
-        await self.sequencer.stop()
-        await self.publisher.stop()
+        await self.sequencer.stop(deadline)
+        await self.publisher.stop(deadline)
         if self.link.is_up:
-            await self.link.unregister(self.link.registered)
-            await self._serving.drain(self._settings.limits.drain_seconds)
-        await self.link.stop()
+            taking_back = asyncio.ensure_future(self.link.unregister(self.link.registered))
+            await deadline.finish(taking_back, least=LAST_SECONDS)
+            await serving.drain(deadline.left())
+        await self.link.stop(max(LAST_SECONDS, deadline.left()))
         await self.live.stop()
         await self.listener.stop()
         await self.database.stop()
 
     def hurry(self) -> None:
-        """Let :meth:`stop` wait no longer for calls under way."""
+        """Let :meth:`stop` wait no longer, neither for calls under way nor for the database."""
+        self._deadline.hurry()
         if self._serving is not None:
             self._serving.hurry()
 

@@ -8,25 +8,76 @@ place, and ``asyncio.wait_for`` up to Python 3.11 swallows it when what it waits
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 #: Seconds until a task that goes on is cancelled once more.
 AGAIN = 1.0
+#: The same, where there is no time left.
+SOON_AGAIN = 0.1
 #: Seconds that a call has to end once it is cancelled: so long it waits for what the database says.
 LEAVING_SECONDS = 2.0
 
 
-async def end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks, and return when all of them have ended, however they did."""
+async def end(*tasks: asyncio.Future[Any], again: float | None = None) -> None:
+    """Cancel tasks, and return when all of them have ended, however they did.
+
+    :param again: seconds until one that goes on is cancelled once more; :data:`AGAIN` by default.
+    """
     pending = {task for task in tasks if not task.done()}
     for task in pending:
         task.add_done_callback(_heed)
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=AGAIN)
+        _, pending = await asyncio.wait(pending, timeout=again or AGAIN)
+
+
+class Deadline:
+    """The time that a stop has; somebody may cut it short. It has no end until it begins."""
+
+    def __init__(self) -> None:
+        self._at = math.inf
+        self._hurried = asyncio.Event()
+
+    def begin(self, seconds: float) -> None:
+        """Let it end in so many seconds."""
+        self._at = min(self._at, asyncio.get_running_loop().time() + seconds)
+
+    def hurry(self) -> None:
+        """Let it end now."""
+        self._hurried.set()
+
+    def left(self) -> float:
+        """Return the seconds until its end."""
+        if self._hurried.is_set():
+            return 0.0
+        return max(0.0, self._at - asyncio.get_running_loop().time())
+
+    async def over(self) -> None:
+        """Wait until its end."""
+        left = self.left()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if left == math.inf else left):
+                await self._hurried.wait()
+
+    async def finish(
+        self, task: asyncio.Future[Any], most: float = math.inf, *, least: float = 0.0
+    ) -> None:
+        """Let a task end by itself, for so many seconds and until the end, and end it then.
+
+        :param least: seconds that it has in any case.
+        """
+        if least:
+            await asyncio.wait({task}, timeout=least)
+        if left := min(self.left(), most):
+            await race(
+                asyncio.wait({task}, timeout=None if left == math.inf else left),
+                self._hurried.wait(),
+            )
+        await end(task, again=AGAIN if self.left() else SOON_AGAIN)
 
 
 def _heed(task: asyncio.Future[Any]) -> None:

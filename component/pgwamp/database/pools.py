@@ -97,6 +97,8 @@ class Pools:
             key: Shares(places[key[0]], per_session=limits.per_session, reserve=limits.reserve)
             for key in (*keys, *self._own_logins)
         }
+        #: Pools that are closed with all others.
+        self._last: list[Lender] = []
         #: Pools that reads have left.
         self._closing: set[asyncio.Task[None]] = set()
         self._replica = Replica(settings, self._move_reads)
@@ -133,10 +135,15 @@ class Pools:
     async def stop(self) -> None:
         """Close every connection, at once if they do not close within a few seconds."""
         await self._replica.stop()
-        lenders, self._lenders = list(self._lenders.values()), {}
+        self._last, self._lenders = [*self._last, *self._lenders.values()], {}
         await end(*self._closing)
-        for lender in lenders:
-            await lender.close(CLOSE_SECONDS)
+        await asyncio.gather(*(lender.close(CLOSE_SECONDS) for lender in self._last))
+
+    def terminate(self) -> None:
+        """Drop every connection: no answer is waited for, and nobody gets one any more."""
+        self._last, self._lenders = [*self._last, *self._lenders.values()], {}
+        for lender in self._last:
+            lender.pool.terminate()
 
     def _address(self, key: Key) -> tuple[str, str]:
         """The URL of a pool, and the setting that it comes from."""

@@ -104,6 +104,10 @@ class Database:
         """Close every connection, at once if they do not close within a few seconds."""
         await self._pools.stop()
 
+    def terminate(self) -> None:
+        """Drop every connection at once; what waits for an answer of the database fails."""
+        self._pools.terminate()
+
     def usage(self) -> dict[str, tuple[int, int]]:
         """Connections in use and open, of the pools ``read``, ``write`` and ``own``."""
         return self._pools.usage()

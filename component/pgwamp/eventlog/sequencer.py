@@ -17,11 +17,13 @@ from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import LEASE_SECONDS, LeaseLost, Leases
 from pgwamp.eventlog.outage import Outage
 from pgwamp.eventlog.sequencing import Sequencing
-from pgwamp.tasks import end, race
+from pgwamp.tasks import Deadline, race
 
 log = logs.get(__name__)
 NAME = "sequencer"
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+#: Seconds that it takes for the last events at most.
+STOP_SECONDS = 5.0
 #: Of a planner that knows nothing of snapshots: by itself it would read a third of the table.
 BY_INDEX: Mapping[str, Any] = {
     "enable_seqscan": "off",
@@ -64,16 +66,15 @@ class Sequencer:
         """Begin competing for the lease."""
         self._task = asyncio.create_task(self._run(), name="pgwamp sequencer")
 
-    async def stop(self) -> None:
-        """Make events of what was written so far, and leave the lease."""
+    async def stop(self, deadline: Deadline | None = None) -> None:
+        """Make events of what was written so far, while there is time, and leave the lease."""
         self._stopping.set()
         if self._signal is not None:
             self._signal.wake()
         if self._task is None:
             return
-        if self.leading.is_set():
-            await asyncio.wait({self._task}, timeout=5)
-        await end(self._task)
+        seconds = STOP_SECONDS if self.leading.is_set() else 0.0
+        await (deadline or Deadline()).finish(self._task, seconds)
 
     async def _run(self) -> None:
         delay = FIRST_DELAY

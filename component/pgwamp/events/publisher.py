@@ -27,7 +27,7 @@ from pgwamp.metrics import Metrics
 from pgwamp.naming import Naming
 from pgwamp.session import Link, Lost
 from pgwamp.settings import EventSettings
-from pgwamp.tasks import end, race
+from pgwamp.tasks import Deadline, end, race
 
 log = logs.get(__name__)
 #: Seconds between tries to publish.
@@ -81,17 +81,17 @@ class Publisher:
             self._listener.add(self._hear)
         self._task = asyncio.create_task(self._run(), name="pgwamp publisher")
 
-    async def stop(self) -> None:
-        """Hand over: publish what was read, store the position, leave the lease."""
+    async def stop(self, deadline: Deadline | None = None) -> None:
+        """Hand over: publish what was read, while there is time, store the position, and leave the
+        lease."""
         self._stopping.set()
         self.wake()
         if self._task is None:
             return
         if self._listener is not None:
             self._listener.remove(self._hear)
-        if self.leading.is_set() and self._link.is_up:
-            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-        await end(self._task)
+        seconds = STOP_SECONDS if self.leading.is_set() and self._link.is_up else 0.0
+        await (deadline or Deadline()).finish(self._task, seconds)
         self._task = None
 
     def wake(self) -> None:

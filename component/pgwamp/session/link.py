@@ -112,15 +112,18 @@ class Link:
         if not done:
             raise self._obstacle or unreachable(self._settings, TimeoutError())
 
-    async def stop(self) -> None:
-        """Say GOODBYE and disconnect; also ends a reconnect in progress. Idempotent."""
+    async def stop(self, seconds: float | None = None) -> None:
+        """Say GOODBYE and disconnect; also ends a reconnect in progress. Idempotent.
+
+        :param seconds: that the router has to say it too; a few by default.
+        """
         self._stopping.set()
         self._up.clear()
         session = self._session
         if session is not None and not session.closed.done():
             try:
                 session.leave()
-                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                async with asyncio.timeout(min(_CLOSE_TIMEOUT, seconds or _CLOSE_TIMEOUT)):
                     await asyncio.shield(session.closed)
             except (TimeoutError, TransportLost):
                 pass
