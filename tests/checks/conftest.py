@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import structlog
@@ -14,9 +16,28 @@ from pgwamp.checks import check_all
 from pgwamp.component import Component
 from pgwamp.errors import StartError
 from pgwamp.settings import Settings
+from tests.conftest import Database
 from tests.database.conftest import own_login, roles
+from tests.servers import Addresses
 
 __all__ = ["own_login", "roles"]
+Sections = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def mapped(database: Database, addresses: Addresses, roles: list[str], own_login: str) -> Sections:
+    """Callers are the first of two roles, with a login of calls of the test's own."""
+    return {
+        "access": {"roles": {"anonymous": roles[0]}},
+        "database": {"url": addresses.database(database.name, own_login)},
+    }
+
+
+def statement(line: str, begin: str) -> str:
+    """The statement that a line prints as its cure."""
+    found = re.search(rf"{begin}[^,:]*(?=$|,|:)", line)
+    assert found is not None, line
+    return found[0]
 
 
 @dataclass(frozen=True)

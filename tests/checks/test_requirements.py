@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import socket
 import uuid
@@ -19,29 +18,12 @@ from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import StartError
 from pgwamp.settings import Settings
-from tests.checks.conftest import Answers, ask
+from tests.checks.conftest import Answers, Sections, ask, statement
 from tests.conftest import Database, MakeSettings
 from tests.servers import CALLS, EVENTS, TEMPLATE, Addresses, execute
 
-Sections = dict[str, dict[str, Any]]
 #: Watched tables whose topics are none, or not to be expected.
 WATCHED = ("secret", '"a name"', "other.thing", "other.own")
-
-
-@pytest.fixture
-def mapped(database: Database, addresses: Addresses, roles: list[str], own_login: str) -> Sections:
-    """Callers are the first of two roles, with a login of calls of the test's own."""
-    return {
-        "access": {"roles": {"anonymous": roles[0]}},
-        "database": {"url": addresses.database(database.name, own_login)},
-    }
-
-
-def statement(line: str, begin: str) -> str:
-    """The statement that a line prints as its cure."""
-    found = re.search(rf"{begin}[^,:]*(?=$|,|:)", line)
-    assert found is not None, line
-    return found[0]
 
 
 async def cured(settings: Settings, text: str) -> Answers:

@@ -53,7 +53,7 @@ TOO_MUCH = {
     ),
     "a role that sees the statements of others": (
         "grant pg_monitor to {anna}",
-        "the role {anna} of access.roles has the rights of pg_read_all_stats, which sees, steers",
+        "the role {anna} of access.roles has the rights of pg_monitor, which sees, steers",
     ),
     "the database": (
         "alter database {database} owner to {anna}",
@@ -68,7 +68,7 @@ TOO_MUCH = {
     "creation in an exposed schema": (
         "grant create on schema public to public",
         "the role {anna} of access.roles may create objects in the schema public, and so add to "
-        "the API: REVOKE CREATE ON SCHEMA public FROM PUBLIC, {anna}",
+        "the API: REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     ),
     "a table": (
         "alter table item owner to {anna}",

@@ -192,6 +192,18 @@ where r.oid is null or not pg_has_role(
 )
 order by name
 """
+# What was granted to a role itself: whatever comes through it goes with it. From PostgreSQL 16 on
+# REVOKE takes back what one role has granted: that of a superuser, what the first superuser has.
+_GRANTED = """
+select m.member, g.oid, g.rolname, g.rolsuper, string_agg(format('REVOKE %I FROM %I%s', g.rolname,
+    u.rolname, case when current_setting('server_version_num')::int >= 160000 and m.grantor <> 10
+        then format(' GRANTED BY %I', b.rolname) else '' end), '; ' order by b.rolname) as cure
+from pg_auth_members as m
+join pg_roles as u on u.oid = m.member
+join pg_roles as g on g.oid = m.roleid
+left join pg_roles as b on b.oid = m.grantor
+group by m.member, g.oid, g.rolname, g.rolsuper
+"""
 # pg_database_owner has the owner of the database for its member, whom no REVOKE takes out.
 _ROLES = f"""
 select 'wrong' as level, format(
@@ -202,23 +214,31 @@ from pg_roles as r, lateral ({_ATTRIBUTES}) as a
 where rolname = any ($1::text[]) and a.held <> '{{}}'
 union all
 select case when d.reason is null then 'advice' else 'wrong' end, format(
-    'the role %I of access.roles has the rights of %I, %s: REVOKE %2$I FROM %1$I', r.rolname,
-    o.rolname, coalesce(d.reason, 'which sees, steers or ends what other sessions do'))
+    'the role %I of access.roles has the rights of %I, %s%s: %s', r.rolname, d.rolname,
+    coalesce(d.reason, 'which sees, steers or ends what other sessions do'),
+    case when d.oid = g.oid then '' else format(', as a member of %I', g.rolname) end, g.cure)
 from pg_roles as r
-cross join pg_roles as o
-left join pg_namespace as n on n.nspname = 'wamp'
+join ({_GRANTED}) as g on g.member = r.oid
 cross join lateral (
-    select case
-        when o.rolsuper then 'a superuser'
-        when o.oid = n.nspowner then 'the owner of the schema wamp'
-        when o.rolname in (
-            'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
-            'pg_read_all_data', 'pg_write_all_data') then 'which reaches files or all data'
-    end as reason
+    -- The worst of what it implies.
+    select o.oid, o.rolname, w.reason
+    from pg_roles as o
+    left join pg_namespace as n on n.nspname = 'wamp'
+    cross join lateral (
+        select case
+            when o.rolsuper then 'a superuser'
+            when o.oid = n.nspowner then 'the owner of the schema wamp'
+            when o.rolname in (
+                'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
+                'pg_read_all_data', 'pg_write_all_data') then 'which reaches files or all data'
+        end as reason
+    ) as w
+    where pg_has_role(g.oid, o.oid, 'member')
+        and (w.reason is not null or o.rolname like 'pg\\_%' and o.rolname <> 'pg_database_owner')
+    order by w.reason is null, o.oid <> g.oid, not o.rolsuper, o.rolname
+    limit 1
 ) as d
-where r.rolname = any ($1::text[]) and o.oid <> r.oid and not r.rolsuper
-    and pg_has_role(r.oid, o.oid, 'member')
-    and (d.reason is not null or o.rolname like 'pg\\_%' and o.rolname <> 'pg_database_owner')
+where r.rolname = any ($1::text[]) and not r.rolsuper
 order by problem
 """
 # A role passes the policies of tables whose owner it has the rights of.
@@ -234,15 +254,41 @@ where c.relrowsecurity and not c.relforcerowsecurity and not (r.rolsuper or r.ro
     and pg_has_role(r.oid, c.relowner, 'usage')
 order by problem
 """
-_CREATING = """
+_CREATING = f"""
 select 'advice' as level, format(
     'the role %I of access.roles may create objects in the schema %I, and so add to the API: %s',
-    r.rolname, n.nspname, case when pg_has_role(r.oid, n.nspowner, 'usage')
-        then format('ALTER SCHEMA %I OWNER TO another role', n.nspname)
-        else format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, %I', n.nspname, r.rolname) end
-    ) as problem
+    r.rolname, n.nspname, c.cures) as problem
 from pg_namespace as n
 join pg_roles as r on r.rolname = any ($1::text[])
+cross join lateral (
+    select n.nspowner = r.oid or n.nspowner = 'pg_database_owner'::regrole and exists (
+        select from pg_database where datname = current_database() and datdba = r.oid) as yes
+) as owns
+cross join lateral (
+    select string_agg(cure, '; ') as cures from (
+        select format('ALTER SCHEMA %I OWNER TO another role', n.nspname) as cure where owns.yes
+        union all
+        select format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname, string_agg(
+            case a.grantee when 0 then 'PUBLIC' else quote_ident(r.rolname) end, ', '
+            order by a.grantee))
+        from (
+            select distinct grantee from aclexplode(n.nspacl) where privilege_type = 'CREATE'
+        ) as a
+        where a.grantee = 0 or a.grantee = r.oid and not owns.yes
+        having count(*) > 0
+        union all
+        select g.cure
+        from ({_GRANTED}) as g
+        where g.member = r.oid and pg_has_role(r.oid, g.oid, 'usage') and exists (
+            select from (
+                select grantee from aclexplode(n.nspacl) where privilege_type = 'CREATE'
+                union select n.nspowner
+            ) as by (role)
+            where by.role <> 0 and case when g.rolsuper then by.role = g.oid
+                else pg_has_role(g.oid, by.role, 'usage') end
+        )
+    ) as cures
+) as c
 where n.nspname = any ($2::text[]) and not r.rolsuper
     and has_schema_privilege(r.oid, n.oid, 'create')
 order by problem
@@ -268,17 +314,23 @@ group by r.rolname
 order by r.rolname
 """
 # A role may be granted others on purpose: what its login reaches through it is no finding here.
-_BEYOND = """
+_BEYOND = f"""
 select 'wrong' as level, format(
-    'the login %I may also become the role %I, which none of its calls runs as: '
-    'REVOKE %2$I FROM %1$I', l.rolname, r.rolname) as problem
+    'the login %I may also become the role %I%s, which none of its calls runs as: %s', l.rolname,
+    g.rolname, implied.names, g.cure) as problem
 from pg_roles as l
-join pg_roles as r on r.oid <> l.oid and pg_has_role(l.oid, r.oid, 'member')
-    and r.rolname <> 'pg_database_owner'
-where l.rolname = session_user and not l.rolsuper and r.rolname <> all ($1::text[])
+join ({_GRANTED}) as g on g.member = l.oid
+cross join lateral (
+    select coalesce(', and so ' || string_agg(quote_ident(r.rolname), ', ' order by r.rolname), '')
+        as names
+    from pg_roles as r
+    where r.oid <> g.oid and not g.rolsuper and pg_has_role(g.oid, r.oid, 'member')
+        and r.rolname not like 'pg\\_%' and r.rolname <> all ($1::text[])
+) as implied
+where l.rolname = session_user and not l.rolsuper and g.rolname <> all ($1::text[])
     and not exists (
         select from pg_roles as own
-        where own.rolname = any ($1::text[]) and pg_has_role(own.oid, r.oid, 'member')
+        where own.rolname = any ($1::text[]) and pg_has_role(own.oid, g.oid, 'member')
     )
-order by r.rolname
+order by g.rolname
 """
