@@ -38,7 +38,7 @@ class PooledConnection(asyncpg.Connection):
     :ivar altered: the driver's own state was changed, which no statement can reset.
     """
 
-    __slots__ = ("_as_text", "_leaves_at", "altered", "left", "meter")
+    __slots__ = ("_as_text", "_ended", "_leaves_at", "altered", "left", "meter")
 
     def __init__(self, protocol: Any, transport: Any, *args: Any, **kwargs: Any):
         super().__init__(protocol, transport, *args, **kwargs)
@@ -48,6 +48,8 @@ class PooledConnection(asyncpg.Connection):
         self._as_text: set[int] | None = None
         #: When a call has to have left it, by the clock of the loop; None while it goes on.
         self._leaves_at: float | None = None
+        #: Done when the server has ended the statement that was cancelled last.
+        self._ended: asyncio.Future[None] | None = None
         self.meter = Meter(protocol, transport)
 
     def get_reset_query(self) -> str:
@@ -105,14 +107,17 @@ class PooledConnection(asyncpg.Connection):
 
     def enter(self) -> None:
         """Note that a call has it now."""
-        self._leaves_at = None
+        self._leaves_at = self._ended = None
 
     def leaving(self) -> float:
         """Return the seconds that a call still has to leave it, from when this is first asked.
 
-        To end a statement, to roll back and to give the connection back share them.
+        To end a statement, to roll back and to give the connection back share them. A statement
+        that has ended keeps nobody any more: code of users may go on after its own timeout.
         """
         now = asyncio.get_running_loop().time()
+        if self._ended is not None and self._ended.done():
+            self.enter()
         if self._leaves_at is None:
             self._leaves_at = now + LEAVING_SECONDS
         return max(0.0, self._leaves_at - now)
@@ -217,7 +222,8 @@ class PooledConnection(asyncpg.Connection):
         driver: Any = super()
         driver._cancel_current_command(sent, ended)
         if ended is not None:
-            asyncio.get_running_loop().call_later(self.leaving(), self._end_unless, ended)
+            seconds, self._ended = self.leaving(), ended
+            asyncio.get_running_loop().call_later(seconds, self._end_unless, ended)
 
     def _end_unless(self, ended: asyncio.Future[None]) -> None:
         if not ended.done():
