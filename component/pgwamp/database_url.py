@@ -42,6 +42,7 @@ def parse_database_url(value: str) -> URL:
     if parts is None:
         raise ValueError(_EXPECTED)
     scheme, place, query = parts[1], parts[2], parts[3] or ""
+    _require_plain_query(place, query)
     login, place = _split(place)
     hosts: list[str] = []
     if match := _SEVERAL_HOSTS.fullmatch(place):
@@ -81,6 +82,13 @@ def _split(place: str) -> tuple[str | None, str]:
         )
     login, at, rest = place.rpartition("@")
     return (login if at else None), rest
+
+
+def _require_plain_query(place: str, query: str) -> None:
+    """Raise ValueError if the query may be the rest of a password, and what comes after it."""
+    _, at, rest = query.partition("@")
+    if at and "@" not in place and ("/" not in place or "/" in rest):
+        raise ValueError(f"{_EXPECTED}; write ? as %3F in the password, and @ as %40 elsewhere")
 
 
 def _require_ports(url: URL) -> None:

@@ -196,6 +196,8 @@ def _migrate(
             script = step.up_revision
             report(f"{verb} {script.revision}: {script.doc}")
 
+    if not target:
+        raise StartError("no revision is named: 'pgwamp db history' lists them")
     with _folder() as folder, connect(dsn) as connection, _alone():
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied

@@ -7,7 +7,7 @@ but to connect and to become the roles that callers are mapped to.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
@@ -28,10 +28,21 @@ _SCHEMA_OWNER = """
 select r.rolname, r.rolsuper from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
 where n.nspname = 'wamp'
 """
+#: Whether somebody logs in with the rights of a role; superusers have those of all.
+_IS_USED = text(
+    "select r.rolcanlogin or exists (select from pg_roles as m where m.rolcanlogin "
+    "and not m.rolsuper and pg_has_role(m.oid, r.oid, 'member')) "
+    "from pg_roles as r where r.rolname = :name"
+)
 _IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
 
 
-def create_database(admin_url: str, target_url: str, *, inherit: bool = True) -> str:
+Told = Callable[[str], object]
+
+
+def create_database(
+    admin_url: str, target_url: str, *, inherit: bool = True, made: Told | None = None
+) -> str:
     """Create the role and the database that ``target_url`` names, with least privileges.
 
     The role may log in, and owns the database; nobody else may connect. Without a password in
@@ -40,6 +51,8 @@ def create_database(admin_url: str, target_url: str, *, inherit: bool = True) ->
 
     :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
     :param inherit: whether a new role has the rights of the roles that it is a member of.
+    :param made: told the URL as soon as its role is made: whatever fails later, its password is
+        not lost.
     :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
     """
     url = _target(target_url)
@@ -51,7 +64,7 @@ def create_database(admin_url: str, target_url: str, *, inherit: bool = True) ->
                 f'database "{database}" exists and belongs to "{owner}"; run: '
                 f'ALTER DATABASE "{database}" OWNER TO "{user}"'
             )
-        url, known = _with_role(admin, url, "INHERIT" if inherit else "NOINHERIT")
+        url, known = _with_role(admin, url, "INHERIT" if inherit else "NOINHERIT", made)
         _create_owned_database(admin, url, exists=owner is not None)
         if not (inherit or known) and major_version(admin) == _PUBLIC_IS_CLOSED:
             _open_public(admin, url)
@@ -59,7 +72,12 @@ def create_database(admin_url: str, target_url: str, *, inherit: bool = True) ->
 
 
 def create_calls_login(
-    admin_url: str, target_url: str, roles: Iterable[str], *, renew_password: bool = False
+    admin_url: str,
+    target_url: str,
+    roles: Iterable[str],
+    *,
+    renew_password: bool = False,
+    made: Told | None = None,
 ) -> str:
     """Create the login of calls that ``target_url`` names, beside a login of events.
 
@@ -69,12 +87,13 @@ def create_calls_login(
     what it has.
 
     :param renew_password: give a role that exists the password of ``target_url`` too.
+    :param made: as of :func:`create_database`.
     :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
     """
     url = _target(target_url)
     login = sql.Identifier(url.username or "")
     with _administrator(admin_url) as admin:
-        url, known = _with_role(admin, url, "NOINHERIT")
+        url, known = _with_role(admin, url, "NOINHERIT", made)
         if known and renew_password:
             _run(admin, "ALTER ROLE {} PASSWORD {}", login, _verifier(admin, url))
         _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", sql.Identifier(url.database or ""), login)
@@ -83,18 +102,24 @@ def create_calls_login(
     return _tried(url) if known else _shown(url)
 
 
-def give_schema(admin_url: str, role: str) -> None:
+def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None = None) -> None:
     """Give the schema ``wamp`` of a superuser, with what is in it, to another owner.
 
     :param admin_url: of the database, for a superuser.
+    :param report: told who keeps it waiting.
     """
     aim = "give the schema wamp to another role"
     with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
-        wait_for_turn(admin, None)
+        wait_for_turn(admin, report)
         with bounded_waits(admin, "the change of the owner", ", and was undone"):
             require_trusted_schema(admin)
             if not _role_exists(admin, role):
                 raise StartError(f'there is no role "{role}": make it with LOGIN')
+            if not admin.scalar(_IS_USED, {"name": role}):
+                raise StartError(
+                    f'the role "{role}" cannot log in, and no login is a member of it: name the '
+                    f'login of events, or run: ALTER ROLE "{role}" LOGIN, or grant it to that login'
+                )
             _require_trusted_content(admin, role)
             for statement in admin.scalars(text(_NEW_OWNER), {"role": role}).all():
                 admin.exec_driver_sql(statement, execution_options={"no_parameters": True})
@@ -185,7 +210,7 @@ def _open_public(admin: Connection, url: URL) -> None:
         _run(own, "GRANT ALL ON SCHEMA public TO {}", sql.Identifier(user))
 
 
-def _with_role(admin: Connection, url: URL, attributes: str) -> tuple[URL, bool]:
+def _with_role(admin: Connection, url: URL, attributes: str, made: Told | None) -> tuple[URL, bool]:
     """The URL of a role, which is made unless it is there, and whether it was."""
     if _role_exists(admin, url.username or ""):
         return url, True
@@ -196,6 +221,8 @@ def _with_role(admin: Connection, url: URL, attributes: str) -> tuple[URL, bool]
         sql.Identifier(url.username or ""),
         _verifier(admin, url),
     )
+    if made is not None:
+        made(_shown(url))
     return url, False
 
 

@@ -151,3 +151,13 @@ def test_several_hosts_that_a_migration_cannot_use_are_refused_with_the_cure(pla
     with pytest.raises(StartError, match="as in host1:5432,host2:5432, and an IPv6") as caught:
         migrations.current(f"postgresql://{place}")
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["postgresql://u:s3cret?word=more@h:1/d", "postgresql://u:4711/s3cret?word=more@h/d"],
+)
+def test_a_password_that_reads_like_a_query_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="write \\? as %3F") as caught:
+        parse_database_url(value)
+    assert "s3cret" not in str(caught.value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from sqlalchemy import make_url
 from pgwamp import migrations, provisioning
 from pgwamp.cli.context import AsJson, connect, discard_output, dumps, load_settings, run_async, say
 from pgwamp.errors import SettingsError, StartError, printable
-from pgwamp.settings import Settings
+from pgwamp.settings import DatabaseSettings, Settings
 
 app = typer.Typer(help="The wamp schema of the database: migrations.", no_args_is_help=True)
 
@@ -80,7 +82,7 @@ def owner(
 
     The superuser's URL goes into database.events_url for this one command.
     """
-    provisioning.give_schema(_dsn(), role)
+    provisioning.give_schema(_dsn(), role, partial(say, err=True))
     say(f"the wamp schema belongs to {role}")
 
 
@@ -139,24 +141,58 @@ def create(
     if not settings.url.get_secret_value():
         raise SettingsError("set DATABASE_URL to the database to create")
     is_alone = not settings.events_url.get_secret_value()
+    _require_one_database(settings)
     # A login of calls has no rights but its own; that of events owns what it uses.
     inherit = not (is_alone and roles)
-    owner = provisioning.create_database(admin_url, settings.events_dsn(), inherit=inherit)
     # Each password is told as soon as it is made: whatever fails later, it is not lost.
+    with _exporting("DATABASE_URL" if is_alone else "PGWAMP_DATABASE__EVENTS_URL") as made:
+        owner = provisioning.create_database(
+            admin_url, settings.events_dsn(), inherit=inherit, made=made.append
+        )
+        made[:] = [owner]
     if is_alone:
-        _export("DATABASE_URL", owner)
         provisioning.grant_roles(admin_url, owner, roles or ())
         return
-    _export("PGWAMP_DATABASE__EVENTS_URL", owner)
     others = set(roles or ()) - set(settings.logins)
-    calls = provisioning.create_calls_login(admin_url, settings.dsn(), others)
-    _export("DATABASE_URL", calls)
-    logins = {
-        role: provisioning.create_calls_login(admin_url, settings.login_dsn(role), [role])
-        for role in sorted(settings.logins)
-    }
-    if logins:
-        _export("PGWAMP_DATABASE__LOGINS", json.dumps(logins), *logins.values())
+    with _exporting("DATABASE_URL") as made:
+        dsn = settings.dsn()
+        made[:] = [provisioning.create_calls_login(admin_url, dsn, others, made=made.append)]
+    logins: dict[str, str] = {}
+    try:
+        for role in sorted(settings.logins):
+            logins[role] = provisioning.create_calls_login(
+                admin_url,
+                settings.login_dsn(role),
+                [role],
+                made=partial(logins.__setitem__, role),
+            )
+    finally:
+        if logins:
+            _export("PGWAMP_DATABASE__LOGINS", json.dumps(logins), *logins.values())
+
+
+def _require_one_database(settings: DatabaseSettings) -> None:
+    """Return if all logins are to be made for one database.
+
+    :raises SettingsError: the URLs name several.
+    """
+    expected = make_url(settings.dsn()).database
+    if make_url(settings.events_dsn()).database != expected:
+        raise SettingsError(
+            f"{settings.url_setting} and {settings.events_setting} name two different databases: "
+            "a component serves one; correct one of them"
+        )
+
+
+@contextmanager
+def _exporting(variable: str) -> Iterator[list[str]]:
+    """Export the URL that is put into the list, also where the rest of the block fails."""
+    made: list[str] = []
+    try:
+        yield made
+    finally:
+        if made:
+            _export(variable, made[0])
 
 
 def _export(variable: str, value: str, *urls: str) -> None:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,7 @@ def run() -> None:
 
 
 async def _serve(settings: Settings, announce: Callable[[Component], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then stop in order; a second one ends calls under way."""
+    """Serve until a signal, then stop in order; a second one ends calls under way."""
     from pgwamp.component import Component
 
     stop = asyncio.Event()
@@ -67,7 +68,7 @@ async def _serve(settings: Settings, announce: Callable[[Component], None]) -> N
             component.hurry()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ending_signals():
         loop.add_signal_handler(number, asked)
     starting = asyncio.ensure_future(component.__aenter__())
     stopped = asyncio.ensure_future(stop.wait())
@@ -131,7 +132,7 @@ def dev(
             f"know that while dev runs; for `pgwamp run`, or elsewhere, set "
             f"PGWAMP_EXPOSE__SCHEMAS={','.join(exposed)}, or expose.schemas in pgwamp.toml."
         )
-    signal.signal(signal.SIGTERM, _interrupt)
+    _interrupt_at_signals()
     try:
         with Stack(settings, port=port, postgres_port=postgres_port, say=_say) as stack:
             sections: dict[str, Any] = {
@@ -144,7 +145,12 @@ def dev(
             _say("Starting the component ...")
             clients = {"router": {"url": stack.router.url}}
             with dev_folder.running(settings.folder, sections, clients):
-                _serve_when_it_can(served, stack)
+                try:
+                    _serve_when_it_can(served, stack)
+                finally:
+                    # A shell that ends says so once more, and the servers have to be stopped.
+                    for number in _ending_signals()[2:]:
+                        signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         pass  # asked for: everything is stopped
     _say("Stopped.")
@@ -154,7 +160,9 @@ def _say(line: str) -> None:
     """Say a line to people, or log it where programs read."""
     if CONFIG.logs_alone:
         log.info(line)
-    else:
+        return
+    # A terminal that was closed is no reason to leave servers behind.
+    with suppress(OSError):
         typer.echo(line)
 
 
@@ -179,9 +187,25 @@ def _serve_when_it_can(settings: Settings, stack: Stack) -> None:
                 said = str(error)
                 _say(f"The component does not start: {printable(said)}")
                 _say(f"Trying again until it does; the database is there: {stack.psql()}")
+            # The loop has put back what signals do by themselves: to leave the servers behind.
+            _interrupt_at_signals()
             time.sleep(TRY_AGAIN_SECONDS)
         else:
             return
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """The signals to stop at: also that of a terminal that is closed, unless `nohup` is wanted."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    return numbers
+
+
+def _interrupt_at_signals() -> None:
+    for number in _ending_signals():
+        signal.signal(number, _interrupt)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -268,9 +292,9 @@ def check(as_json: AsJson = False) -> None:
         settings = load_settings(database=True, quiet=True)
         findings = run_async(check_all(settings, partial(say, err=True)))
     except SettingsError as error:
-        findings = [Finding("settings", str(error))]
+        findings = [Finding("settings", str(error), stops=True)]
     except PgwampError as error:
-        findings = [Finding("start", str(error))]
+        findings = [Finding("start", str(error), stops=True)]
     wrong = [finding for finding in findings if finding.level == "wrong"]
     if as_json:
         typer.echo(dumps([finding._asdict() for finding in findings]))
