@@ -37,7 +37,7 @@ AFTER = """
 import sys
 from pgwamp import checks
 from pgwamp.cli import main
-async def fail(settings):
+async def fail(settings, report):
     secret = settings.database.dsn()
     raise KeyError("surprise")
 checks.check_all = fail
