@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import CallError
-from tests.conftest import Connect, Events, Serve
+from pgwamp.eventlog.sequencing import Sequencing
+from pgwamp.replay.follow import _Follow
+from tests.conftest import Connect, Database, Events, Serve
 from tests.eventlog.site import NAME, Site, insert, promote, until_applied
+from tests.replay.appending import until_logged
 from tests.replay.following import Follower
 from tests.servers import execute
 
@@ -76,3 +82,67 @@ async def test_a_follow_whose_events_are_lost_ends_and_all_else_goes_on(
     assert [event["key"] for event in await client.call(changes, [kept])] == [{"id": 4}]
     heard = await events.until(lambda heard: heard[-1][2]["key"] == {"id": 4}, 30)
     assert [kwargs["key"]["id"] for *_, kwargs in heard if kwargs["id"] == lost] == [3]
+
+
+class Gate:
+    """Holds a method before it begins, until it is opened.
+
+    :ivar reached: set when somebody waits.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str):
+        self.reached = asyncio.Event()
+        self._open = asyncio.Event()
+        held = getattr(owner, name)
+
+        async def wait(*arguments: Any) -> Any:
+            self.reached.set()
+            await self._open.wait()
+            return await held(*arguments)
+
+        monkeypatch.setattr(owner, name, wait)
+
+    def open(self) -> None:
+        """Let everybody in."""
+        self._open.set()
+
+
+@pytest.mark.parametrize("where", ["_logged", "_send_page"])
+async def test_rows_of_what_no_event_was_made_of_are_not_kept_when_that_is_lost(
+    site: Site,
+    serve: Serve,
+    connect: Connect,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    """The numbers of the lost transactions are given out again, and so are positions."""
+    primary = site.server("primary", synchronous_standby_names="")
+    primary.start()
+    await serve(database=urls(primary))
+    client = await connect()
+    execute(primary.url(NAME), *insert(0))
+    await until_logged(Database(primary.url(NAME), NAME))
+    site.base_backup(primary, "standby", "--write-recovery-conf")
+    sequencer = Gate(monkeypatch, Sequencing, "look")
+    follow = Gate(monkeypatch, _Follow, where)
+    execute(primary.url(NAME), *insert(1, 2))
+    await asyncio.wait_for(sequencer.reached.wait(), 20)
+    follower = Follower(client, f"{prefix}.item.follow", snapshot=True)
+    await follower.until(lambda f: len(f.rows) == 3)
+    if where == "_send_page":
+        sequencer.open()
+    await asyncio.wait_for(follow.reached.wait(), 20)
+    assert follower.cursor is None
+    primary.kill()
+    standby = site.server("standby", port=primary.port, synchronous_standby_names="")
+    standby.start()
+    promote(standby)
+    sequencer.open()
+    execute(standby.url(NAME), *insert(*range(11, 21)))
+    await until_logged(Database(standby.url(NAME), NAME))
+    follow.open()
+    assert (await follower.error(30)).uri == "pgwamp.error.cursor_expired"
+    assert follower.cursor is None
+    anew = await Follower(client, f"{prefix}.item.follow", snapshot=True).begun()
+    assert [row["id"] for row in anew.rows] == [0, *range(11, 21)]

@@ -11,6 +11,8 @@ from tests.conftest import Database
 
 #: What the sequencer says after each commit.
 LOGGED = "notify pgwamp, 'logged'"
+#: Everything that is committed was made into events.
+ALL_SEEN = "update wamp.sequencer set seen = pg_current_snapshot(), taking = null"
 _APPEND = """
 with entry as (
     select e.* from rows from (json_to_recordset($told${told}$told$) as (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import pytest
 from pgwamp.errors import CallError
 from pgwamp.replay import pages as pages_module
 from tests.conftest import Connect, Database, Serve
-from tests.replay.appending import LOGGED, append, inserted, until_logged
+from tests.replay.appending import ALL_SEEN, LOGGED, append, inserted, until_logged
 from tests.replay.conftest import Load
 from tests.replay.following import Follower
 from tests.replay.handlers import Somebody
@@ -301,10 +302,10 @@ async def test_a_revoked_privilege_ends_a_follow(load: Load, database: Database)
         database.execute(f"drop owned by {role}", f"drop role {role}")
 
 
-async def test_changes_that_are_in_the_rows_of_a_snapshot_are_passed_over(
+async def test_no_cursor_is_given_before_the_log_has_what_the_rows_of_a_snapshot_have(
     load: Load, database: Database
 ) -> None:
-    """However late the sequencer makes events of them, by pages or live."""
+    """Changes that are in the rows are passed over, and others come without a cursor."""
     database.execute(*TABLES)
     component = await load()
     writer, early = await database.connect(), await database.connect()
@@ -323,12 +324,20 @@ async def test_changes_that_are_in_the_rows_of_a_snapshot_are_passed_over(
     database.execute(inserted(1, xid=xids[0]))
     while len(rows) < 2:
         rows += (await following.next())["rows"]
-    assert await following.events(0) == []
     assert rows == [{"id": 1}, {"id": 2}]
     await transaction.commit()
-    database.execute(inserted(3, xid=open_xid), LOGGED)
-    assert brief(await following.events(1)) == [("insert", "item", 3, None)]
-    database.execute(inserted(2, xid=xids[1]), inserted(4), LOGGED)
+    item = asyncio.ensure_future(following.next())
+    database.execute(inserted(3, xid=open_xid), inserted(2, xid=xids[1]), ALL_SEEN)
+    async with asyncio.timeout(10):
+        (event,) = (await item)["events"]
+        last = await following.next()
+    assert brief([event]) == [("insert", "item", 3, None)]
+    assert "cursor" not in event
+    assert "cursor" not in await item
+    assert last["events"] == []
+    database.execute(inserted(4), LOGGED)
     assert brief(await following.events(1)) == [("insert", "item", 4, None)]
+    after = await Somebody(component, "alice").changes("item.", last["cursor"])
+    assert [event["key"]["id"] for event in after] == [4]
     for connection in (writer, early):
         await connection.close()

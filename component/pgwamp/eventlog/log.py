@@ -109,6 +109,14 @@ async def read_page(
     return Page(events, end, more)
 
 
+async def require_position(connection: Connection, position: Position) -> None:
+    """Refuse a position that is not in the log any more.
+
+    :raises CursorExpired: the event at the position was removed, or is another one.
+    """
+    await read_page(connection, position, 1, largest=0)
+
+
 async def last_position(connection: Connection) -> Position:
     """The position after everything that is in the log now."""
     (row,) = await connection.fetch("select position, mark from wamp.progress")

@@ -9,6 +9,9 @@ the *feed* reads once for all followers of this instance; the *handover* passes 
   after a promotion, a recovery or a restored backup it is gone, or another one. Then ``changes``
   answers CursorExpired, and so does every ``follow`` that has come further than the database now
   is.
+- **A cursor stands for all rows and events before it.** So the rows of a snapshot come without one,
+  until the log has all that they have: it is behind the tables, and could go on without what a
+  failover has lost.
 - **Events belong to a table and not to its name.** A table is its oid. A renamed table has its
   events under the new name, and a new table of the old name has none of them. Columns that the
   table no longer has are left out, and so are those that ``expose.exclude`` hides.

@@ -18,7 +18,8 @@ from pgwamp.access import Caller
 from pgwamp.catalog import Relation
 from pgwamp.database import Database
 from pgwamp.errors import CursorExpired, InvalidArgument, Timeout
-from pgwamp.eventlog.log import last_position
+from pgwamp.eventlog.log import last_position, require_position
+from pgwamp.eventlog.moment import Moment, position_beyond
 from pgwamp.eventlog.position import Position, parse_cursor
 from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.query.request import bind
@@ -26,7 +27,7 @@ from pgwamp.replay.change import Change
 from pgwamp.replay.event_filter import EventFilter
 from pgwamp.replay.feed import Feed, Lagged, Subscription
 from pgwamp.replay.handover import Handover
-from pgwamp.replay.initial_snapshot import InitialSnapshot, flush
+from pgwamp.replay.initial_snapshot import InitialSnapshot
 from pgwamp.replay.pages import PageReader, ReplayPage, as_sent
 from pgwamp.replay.rights import Rights
 from pgwamp.replay.subjects import Subject, TableSubject, Watched
@@ -42,6 +43,9 @@ SMALL_BYTES = 20_000
 HELD_LOOKED_AT = 2_000
 #: Seconds until a caller for whom nothing happened gets a new cursor: the last one would expire.
 QUIET_SECONDS = 60.0
+#: Seconds between looks whether the log has come as far as a snapshot: mostly it has after a few
+#: milliseconds, and may be minutes behind.
+FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 1.0
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "since": {"type": "string", "description": "cursor to go on from; from now on when missing"},
     "snapshot": {"type": "boolean", "description": "begin with all rows of the table"},
@@ -122,7 +126,9 @@ class _Follow:
         own = common.database.judges_each_caller
         self._rights = Rights() if own else common.rights
         self._filter: EventFilter | None = None
+        #: Until the log is beyond the snapshot: what that sees, and then where the log was so.
         self._contained: Snapshot | None = None
+        self._beyond: Position | None = None
         self._sent: Position | None = None
         self._subscription: Subscription | None = None
         self._snapshot = request.get("snapshot", False)
@@ -147,9 +153,9 @@ class _Follow:
                 position = await last_position(connection)
         self._position = position
         if watched is not None:
-            await self._send_rows(watched)
+            await self._go_beyond(await self._send_rows(watched))
         if self._since is None:
-            await self._send([], position)
+            await self._send([], self._position)
         while True:
             self._subscription = None
             # Before subscribing, so that the queue need not hold what happens meanwhile.
@@ -163,9 +169,10 @@ class _Follow:
                 except Lagged:
                     self._position = handover.position
 
-    async def _send_rows(self, watched: Watched) -> None:
+    async def _send_rows(self, watched: Watched) -> Moment:
         """Send the rows of the table, as the events that it is watched for would make them.
 
+        :returns: when they were so.
         :raises Timeout: a condition or the caller is so slow that it takes longer than a stream.
         """
         common = self._common
@@ -174,7 +181,7 @@ class _Follow:
         seconds = common.limits.stream_timeout
         try:
             # Its transaction keeps VACUUM of the whole database from what it may still see.
-            async with asyncio.timeout(seconds) as deadline, initial as (items, self._contained):
+            async with asyncio.timeout(seconds) as deadline, initial as (items, moment):
                 async for item in items:
                     await self._progress(item)
                     # The next may be long in coming.
@@ -185,8 +192,32 @@ class _Follow:
             raise Timeout(
                 f"the snapshot took longer than {seconds:g} seconds (limits.stream_timeout)"
             ) from None
-        async with self._connection() as connection:
-            await flush(connection)
+        return moment
+
+    async def _go_beyond(self, moment: Moment) -> None:
+        """Send what came until the log had all changes that the rows have, and be there.
+
+        Before that no cursor stands for these: a failover may lose them, and not the cursor.
+
+        :raises CursorExpired: it has.
+        """
+        self._contained = moment.snapshot
+        self._beyond = await self._logged(moment)
+        while self._position != self._beyond:
+            await self._send_page()
+        self._contained = self._beyond = None
+
+    async def _logged(self, moment: Moment) -> Position:
+        """Wait until the log has all from before a moment; where it was then."""
+        delay = FIRST_LOOK_SECONDS
+        while True:
+            async with self._connection() as connection:
+                self._is_now(await self._ask(connection))
+                position = await position_beyond(connection, moment)
+            if position is not None:
+                return position
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_LOOK_SECONDS)
 
     async def _catch_up(self) -> None:
         """Send what came after the position until now; the position is then after it.
@@ -223,6 +254,9 @@ class _Follow:
             wanted = self._is_now(await self._ask(connection))
             batch = pages.batch(ITEM_EVENTS, ITEM_BYTES)
             page = await pages.read(connection, self._position, wanted, batch, most)
+            if self._beyond is not None:
+                await require_position(connection, self._beyond)
+                page = page.until(self._beyond)
             if not page.changes:
                 return page
             # A right may have gone between the question and what was read after it.
@@ -311,8 +345,13 @@ class _Follow:
         return self._filter
 
     async def _send(self, changes: Sequence[Change], position: Position) -> None:
+        events = as_sent(changes)
+        if self._contained is not None:
+            events = [{k: value for k, value in event.items() if k != "cursor"} for event in events]
+            await self._progress({"events": events})
+            return
         self._sent = position
-        await self._progress({"events": as_sent(changes), "cursor": position.cursor})
+        await self._progress({"events": events, "cursor": position.cursor})
 
     @asynccontextmanager
     async def _connection(

@@ -20,7 +20,7 @@ from pgwamp.errors import InvalidArgument, Unavailable
 from pgwamp.eventlog.conditions import MOST_FAILURES
 from pgwamp.eventlog.evaluator import Evaluator, NoSession, Texts, parts
 from pgwamp.eventlog.layout import Layout
-from pgwamp.eventlog.snapshot import Snapshot
+from pgwamp.eventlog.moment import Moment, keep, seen_by
 from pgwamp.naming import Naming
 from pgwamp.query.expressions import table_of
 from pgwamp.query.reads import Reads
@@ -29,11 +29,6 @@ from pgwamp.query.statement import Bound, compile_statement
 from pgwamp.replay.subjects import Watched
 
 _ELIGIBLE = ("eligible_authid", "eligible_authrole")
-#: Flushes the WAL up to here, also on a connection whose commits wait for nothing.
-_FLUSH = (
-    "begin; set local synchronous_commit = on; "
-    "select pg_logical_emit_message(true, 'pgwamp', ''); commit"
-)
 #: The table that a name stands for; of one that the transaction has locked, it is the one it reads.
 _NAMED = """
 select pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::pg_catalog.text, $2::pg_catalog.text))
@@ -56,8 +51,8 @@ select exists (
 """
 #: Times that the rows are read before the caller is told to come again.
 _MOST_TRIES = 5
-#: The rows of a moment, some at a time, and the transactions whose changes they have.
-Items = tuple[AsyncIterator[dict[str, Any]], Snapshot]
+#: The rows of a moment, some at a time.
+Items = tuple[AsyncIterator[dict[str, Any]], Moment]
 
 
 class InitialSnapshot:
@@ -90,7 +85,7 @@ class InitialSnapshot:
         _require_rows_for_everybody(relation, watched)
         for _ in range(_MOST_TRIES):
             async with database.snapshot(caller) as connection:
-                seen = await connection.fetchval("select pg_current_snapshot()::text")
+                seen = await seen_by(connection)
                 # They lock the table: no other statement finds other columns.
                 columns = await _columns(connection, relation)
                 if columns is None:
@@ -104,11 +99,13 @@ class InitialSnapshot:
                         raise _changed(relation)
                     if await connection.fetchval(_IS_REWRITTEN, read):
                         continue
+                    async with database.own() as own:
+                        moment = await keep(connection, own, seen)
                     evaluator = Evaluator(self._dsn)
                     try:
                         yield (
                             self._items(first, chunks, bound, relation, watched, evaluator),
-                            Snapshot.parse(seen),
+                            moment,
                         )
                     finally:
                         evaluator.close()
@@ -285,12 +282,3 @@ async def _evaluated(
             raise Unavailable("the condition ended its session; try again") from None
         return None
     return [visible for visible, _ in answers]
-
-
-async def flush(connection: asyncpg.Connection[Any]) -> None:
-    """Return when everything that was committed so far is on disk.
-
-    A snapshot sees a commit with ``synchronous_commit = off`` before that. A crash may undo it, and
-    PostgreSQL then gives its number to another transaction, whose changes are no part of the rows.
-    """
-    await connection.execute(_FLUSH)

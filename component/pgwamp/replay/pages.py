@@ -35,6 +35,13 @@ class ReplayPage:
     end: Position
     more: bool
 
+    def until(self, last: Position) -> ReplayPage:
+        """The part of it up to a position, which is in the log."""
+        if self.end.number < last.number:
+            return self
+        changes = [c for c in self.changes if c.event.position.number <= last.number]
+        return ReplayPage(changes, self.start, last, True)
+
 
 class MessageBatch:
     """What goes into one message.

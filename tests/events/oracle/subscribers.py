@@ -74,7 +74,8 @@ class Subscriber(ABC):
         """Fold an event and go on from it."""
         if event["op"] == "truncate" or self.table.mine(event.get("new") or event.get("old", {})):
             self.fold.take(event)
-        self.cursor = event["cursor"]
+        # Before the end of a snapshot there is none.
+        self.cursor = event.get("cursor", self.cursor)
 
     async def page(self, limit: int | None = None) -> bool:
         """Read on from the cursor; True if there is more."""
@@ -164,7 +165,7 @@ class Follower(Subscriber):
         """Fold one progressive result."""
         for event in item["events"]:
             self.take(event)
-        self.cursor = item["cursor"]
+        self.cursor = item.get("cursor", self.cursor)
 
     async def follow_once(self) -> None:
         """Follow until it ends."""

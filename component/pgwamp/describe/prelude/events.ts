@@ -63,9 +63,18 @@ export type Published = { op: "publish"; topic: string } & Omit<Change, "schema"
 /** An event of any table, or of `wamp.publish`. */
 export type AnyEvent = Changed<AnyRow> | Published;
 
-/** A progressive result of `follow`: rows of the snapshot, or events and the cursor after them. */
+/** An event that came before the snapshot has ended. */
+type Early<Event> = Event extends unknown
+  ? Omit<Event, "cursor"> & { cursor?: undefined }
+  : never;
+
+/**
+ * A progressive result of `follow`: rows of the snapshot, or events and the cursor after them. Until
+ * a cursor ends the snapshot, there is none.
+ */
 export type Followed<Row, Event> =
   | { rows: Row[]; events?: undefined; cursor?: undefined }
+  | { rows?: undefined; events: Early<Event>[]; cursor?: undefined }
   | { rows?: undefined; events: Event[]; cursor: string };
 
 /** `changes`: events after a cursor; `next` goes on from there, at once where there are `more`. */
