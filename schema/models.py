@@ -186,6 +186,9 @@ LAYOUT = _table(
     _needed("relation", REGCLASS),
     _needed("layout", Text),
     _needed("options", Text),
+    _needed("began", BigInteger),
+    _needed("relation_schema", Text),
+    _needed("relation_name", Text),
     PrimaryKeyConstraint("relation"),
 )
 PUBLICATION = _table(

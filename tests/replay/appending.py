@@ -13,6 +13,13 @@ from tests.conftest import Database
 LOGGED = "notify pgwamp, 'logged'"
 #: Everything that is committed was made into events.
 ALL_SEEN = "update wamp.sequencer set seen = pg_current_snapshot(), taking = null"
+#: The log says that all watched tables have been watched always.
+BEGUN = """
+insert into wamp.layout (relation, layout, options, began, relation_schema, relation_name)
+select relation, wamp.layout(relation), options, 0, relation_schema, relation_name
+from wamp.watched
+on conflict do nothing
+"""
 _APPEND = """
 with entry as (
     select e.* from rows from (json_to_recordset($told${told}$told$) as (
@@ -53,7 +60,7 @@ def append(*events: dict[str, Any]) -> str:
         }
         for event in events
     ]
-    return _APPEND.replace("{told}", json.dumps(told))
+    return f"{BEGUN}; {_APPEND.replace('{told}', json.dumps(told))}"
 
 
 def inserted(*keys: int, **columns: Any) -> str:

@@ -316,6 +316,8 @@ async def test_a_connection_that_is_lost_while_changes_reads_is_said_to_be_unava
     database.execute(*ITEM)
     await serve()
     client = await connect()
+    # The log says where the watch has begun: the call waits for nothing else.
+    await until_logged(database)
     holder = await database.connect()
     transaction = holder.transaction()
     await transaction.start()

@@ -525,7 +525,7 @@ async def test_a_follow_ends_with_its_table_where_no_event_trigger_tells_of_it(
     assert (await follower.error()).uri == "pgwamp.error.not_watched"
 
 
-async def test_a_renamed_table_has_its_events_under_its_new_name(
+async def test_a_renamed_table_has_its_events_from_then_on_under_its_new_name(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:
     database.execute(*ITEM, "insert into item values (1)")
@@ -539,8 +539,104 @@ async def test_a_renamed_table_has_its_events_under_its_new_name(
     )
     await until_logged(database)
     await component.reload()
-    for name, keys in (("thing", [1, 2]), ("item", [3])):
+    for name, keys in (("thing", [2]), ("item", [3])):
         events = await client.call(f"{prefix}.{name}.changes")
         assert [event["key"]["id"] for event in events] == keys
     everything = await client.call(f"{prefix}.changes")
     assert [event["key"]["id"] for event in everything] == [1, 2, 3]
+
+
+SWAPS = {
+    "another table": [
+        "alter table item rename to item_old",
+        "create table item (id int primary key, name text)",
+        "select wamp.watch('item')",
+        "drop table item_old",
+    ],
+    "the name of another watched table": [
+        "begin; alter table item rename to swap; alter table other rename to item; "
+        "alter table swap rename to other; commit",
+    ],
+    "the schema of another watched table": [
+        "begin; alter table item set schema aside; alter table later.item set schema public; commit"
+    ],
+    "not watched in between": [
+        "select wamp.unwatch('item')",
+        "insert into item values (7)",
+        "select wamp.watch('item')",
+    ],
+}
+
+
+@pytest.mark.parametrize("call", ["follow", "changes"])
+@pytest.mark.parametrize("what", SWAPS)
+async def test_a_cursor_from_before_a_swap_has_expired(
+    serve: Serve, connect: Connect, database: Database, prefix: str, what: str, call: str
+) -> None:
+    database.execute(
+        *ITEM,
+        "create table other (id int primary key, name text)",
+        "create schema later",
+        "create schema aside",
+        "create table later.item (id int primary key, name text)",
+        "select wamp.watch('other'), wamp.watch('later.item')",
+    )
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    database.execute("insert into item values (1)", "insert into other values (1)")
+    await follower.keys(1)
+    follower.reply.cancel()
+    database.execute(*SWAPS[what], "insert into item values (2)")
+    await until_logged(database)
+    error = await Follower(client, f"{prefix}.item.{call}", since=follower.cursor).error()
+    assert error.uri == "pgwamp.error.cursor_expired"
+    assert "another table has this name now, or it was not watched in between" in error.message
+    # Without a cursor there is no end to paging from the beginning.
+    events, answer = await client.call_full(f"{prefix}.item.changes", [], {"limit": 1})
+    assert [event["key"]["id"] for event in events] == [2]
+    events = await client.call(f"{prefix}.item.changes", [answer["next"]])
+    assert events == []
+    again = await Follower(client, f"{prefix}.item.follow", snapshot=True).begun()
+    again.reply.cancel()
+    database.execute("insert into item values (3)")
+    after = Follower(client, f"{prefix}.item.follow", since=again.cursor)
+    assert await after.keys(1) == [3]
+
+
+async def test_a_cursor_goes_on_over_changes_of_the_same_table(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    follower.reply.cancel()
+    database.execute(
+        "insert into item values (1)",
+        "alter table item add column more int",
+        "select wamp.refresh('item')",
+        """select wamp.watch('item', '{"old": "full"}')""",
+        "insert into item values (2)",
+        "truncate item",
+        "insert into item values (3)",
+    )
+    after = Follower(client, f"{prefix}.item.follow", since=follower.cursor)
+    await after.until(lambda f: len(f.events) == 4)
+    assert [event["op"] for event in after.events] == ["insert", "insert", "truncate", "insert"]
+
+
+async def test_a_running_follow_ends_when_its_table_was_not_watched_in_between(
+    serve: Serve, connect: Connect, database: Database, prefix: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    follower = await Follower(await connect(), f"{prefix}.item.follow").begun()
+    await until_live(database, follower)
+    database.execute(
+        "begin; select wamp.unwatch('item'); insert into item values (1); "
+        "select wamp.watch('item'); commit",
+        "insert into item values (2)",
+    )
+    error = await follower.error()
+    assert error.uri == "pgwamp.error.cursor_expired"

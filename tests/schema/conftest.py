@@ -111,8 +111,8 @@ class Database:
             Event(*values, read_body(body or "{}"))
             for *values, body in self.query(
                 "select position, op, topic, options::json, relation_schema, relation_name, "
-                "silent, batched, body from wamp.log where op not in ('era', 'forgotten') "
-                "and position > %s order by position",
+                "silent, batched, body from wamp.log where op not in ('era', 'watched', "
+                "'forgotten') and position > %s order by position",
                 self._skipped,
             )
         ]

@@ -85,6 +85,14 @@ class Entries:
                 left = PART_BYTES
         return result
 
+    def of_beginning(self, row: RawRow) -> list[Entry]:
+        """The marker of a table that is watched from here on, or has another name."""
+        making = self._subjects.making(row.relation)
+        assert making is not None
+        layout = making.layout
+        draft = Draft("watched", None, None, {})
+        return [Entry.of(row, draft, layout.relation, layout.schema, layout.name, silent=True)]
+
     def of_partitions(self, row: RawRow, gone: Sequence[str], come: Sequence[str]) -> list[Entry]:
         """The entries of partitions that a table has lost, and of those that came with rows."""
         making = self._subjects.making(row.relation)

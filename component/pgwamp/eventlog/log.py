@@ -13,6 +13,12 @@ from pgwamp.eventlog.position import Position
 _PAGE = (files("pgwamp.eventlog") / "sql" / "page.sql").read_text(encoding="utf-8")
 _OF_ALL = _PAGE.replace("{whose}", "")
 _OF_ONE = _PAGE.replace("{whose}", "and relation = $6::bigint::oid::regclass")
+_OLDEST = """
+select coalesce(e.position, s.removed_position) as position,
+    coalesce(e.mark, s.removed_mark) as mark
+from wamp.sequencer as s
+left join wamp.log as e on e.position = $1::bigint
+"""
 #: Bytes of values, options and topics that a page has, unless its first event alone has more.
 PAGE_BYTES = 2_000_000
 
@@ -32,7 +38,8 @@ class LoggedEvent:
     :ivar at: when it was written, in UTC, as RFC 3339 has it.
     :ivar relation: oid of the watched table; 0 of an event of ``wamp.publish``.
     :ivar schema: and ``table``: its names when it was changed; None of ``wamp.publish``.
-    :ivar op: ``insert update delete truncate publish``; ``era`` and ``forgotten`` are for nobody.
+    :ivar op: ``insert update delete truncate publish``; ``era``, ``watched`` and ``forgotten`` are
+        for nobody.
     :ivar topic: of ``wamp.publish``, or made by a template; else None.
     :ivar options: JSON of the options of a publish; None if there are none.
     :ivar body: JSON of the values, as they travel; None if they are larger than asked for.
@@ -60,7 +67,7 @@ class LoggedEvent:
     @property
     def is_of_interest(self) -> bool:
         """Whether it is an event, and not a marker or what is left of one."""
-        return self.op not in ("era", "forgotten")
+        return self.op not in ("era", "watched", "forgotten")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,13 @@ async def last_position(connection: Connection) -> Position:
     return Position(row["position"], row["mark"])
 
 
-async def oldest_position(connection: Connection) -> Position:
-    """The position before the oldest event that is kept."""
-    (row,) = await connection.fetch("select removed_position, removed_mark from wamp.sequencer")
-    return Position(row["removed_position"], row["removed_mark"])
+async def oldest_position(connection: Connection, began: int | None = None) -> Position:
+    """The position before the oldest event that is kept.
+
+    :param began: of an event that it is not before, if that is kept.
+    """
+    (row,) = await connection.fetch(_OLDEST, began)
+    return Position(row["position"], row["mark"])
 
 
 def _event(row: Any) -> LoggedEvent:

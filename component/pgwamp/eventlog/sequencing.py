@@ -130,12 +130,12 @@ class Sequencing:
         entries: list[Entry] = []
         for part in parts:
             if part[0].op in CONTROL:
-                entries += await self._take_control(part[0])
+                entries += await self._take_control(part[0], len(entries))
                 continue
             relations = {row.relation for row in part}
             await self._subjects.settle(relations)
             for row in await self._subjects.outdated(part):
-                entries += await self._take_control(row)
+                entries += await self._take_control(row, len(entries))
                 await self._subjects.settle(relations)
             entries += await self.entries.of(await self._ordered(part))
         await self._store_with_control(Taken(look.snapshot), entries)
@@ -152,7 +152,7 @@ class Sequencing:
                 if change.op in CONTROL:
                     # Stored with what follows: layouts are made anew when rows need them.
                     entries += await self.entries.of(changes)
-                    entries += await self._take_control(change)
+                    entries += await self._take_control(change, len(entries))
                     changes, has_control = [], True
                 else:
                     changes.append(change)
@@ -249,13 +249,20 @@ class Sequencing:
             return ordered(named, self._long)
         return await asyncio.to_thread(ordered, named, self._long)
 
-    async def _take_control(self, row: RawRow) -> list[Entry]:
-        """Take over what a table is from now on; it is stored with what follows."""
+    async def _take_control(self, row: RawRow, before: int) -> list[Entry]:
+        """Take over what a table is from now on; it is stored with what follows.
+
+        :param before: entries that have no position yet.
+        """
         if row.is_long and self._subjects.concerns(row):
             old, new = await self._capture.texts(row)
             row = replace(row, old=old, new=new)
         gone, come = await self._subjects.note(row)
-        return self.entries.of_partitions(row, gone, come)
+        begun = self._subjects.begins(row.relation, self.state.position.number + before + 1)
+        return [
+            *(self.entries.of_beginning(row) if begun else ()),
+            *self.entries.of_partitions(row, gone, come),
+        ]
 
     async def _store_with_control(self, taken: Taken, entries: Sequence[Entry]) -> None:
         """Store entries with what tables are from now on.

@@ -26,11 +26,17 @@ from pgwamp.eventlog.making import UNREADABLE, Making
 
 log = logs.get(__name__)
 _Result = TypeVar("_Result")
-_LOAD = "select relation::oid::bigint as relation, layout, options from wamp.layout"
+_LOAD = """
+select relation::oid::bigint as relation, layout, options, began, relation_schema, relation_name
+from wamp.layout
+"""
 _KEEP = """
-insert into wamp.layout as k (relation, layout, options) values ($1::bigint::oid, $2, $3)
-on conflict on constraint layout_pkey do update set layout = excluded.layout, options =
-excluded.options
+insert into wamp.layout as k (relation, layout, options, began, relation_schema, relation_name)
+values ($1::bigint::oid, $2, $3, $4, $5, $6)
+on conflict on constraint layout_pkey do update
+set (layout, options, began, relation_schema, relation_name) = (
+    excluded.layout, excluded.options, excluded.began, excluded.relation_schema,
+    excluded.relation_name)
 """
 _DROP_GONE = """
 delete from wamp.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
@@ -68,6 +74,8 @@ update wamp.log set op = 'forgotten', topic = null, options = null, body = null,
 where relation = $1::bigint::oid and op <> 'forgotten'
 """
 
+#: Where in the log a table began to be watched under a name, and its schema and name.
+Beginning = tuple[int, str, str]
 #: Characters of a layout that is read on the event loop; a longer one is read in a thread.
 MOST_ON_LOOP = 20_000
 #: Characters of layouts of composites that wait to be taken over.
@@ -91,6 +99,7 @@ class Subjects:
         self._makings: dict[int, Making] = {}
         #: The watched table of each member, itself included.
         self._tables: dict[int, int] = {}
+        self._beginnings: dict[int, Beginning] = {}
         #: Arguments of statements that store what was noted, by statement and table.
         self._unstored: dict[tuple[str, int], Sequence[object]] = {}
         self._composites = Composites()
@@ -106,6 +115,10 @@ class Subjects:
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
         self._composites, self._unstored = Composites(), {}
         rows = await self._connection.fetch(_LOAD)
+        self._beginnings = {
+            row["relation"]: (row["began"], row["relation_schema"], row["relation_name"])
+            for row in rows
+        }
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
@@ -122,6 +135,7 @@ class Subjects:
         await self._connection.execute(_DROP_GONE)
         for row in await self._connection.fetch(_DROP_GONE_LAYOUTS, seen):
             self._forget(row["relation"])
+            self._beginnings.pop(row["relation"], None)
 
     async def store(self) -> None:
         """Store what was noted; in the transaction that goes beyond it."""
@@ -141,6 +155,7 @@ class Subjects:
         if row.op == "x":
             self._store_later(_DROP, relation)
             self._forget(relation)
+            self._beginnings.pop(relation, None)
         elif row.op == "w" and row.new:
             options = json.dumps(json.loads(row.new).get("options") or {})
             await self._keep(relation, row.new, options)
@@ -158,6 +173,23 @@ class Subjects:
             [name for oid, name in old.names.items() if oid not in new.names],
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
+
+    def begins(self, relation: int, position: int) -> bool:
+        """Whether a table is watched from here on, or under another name than before.
+
+        Cursors from before are of what had its name then, or know nothing of what was not watched.
+
+        :param position: of the event that says so.
+        """
+        making = self._makings.get(relation)
+        if making is None:
+            return False
+        names = making.layout.schema, making.layout.name
+        if relation in self._beginnings and self._beginnings[relation][1:] == names:
+            return False
+        self._beginnings[relation] = position, *names
+        self._keep_later(relation)
+        return True
 
     async def settle(self, relations: Iterable[int] | None = None) -> None:
         """Make the layouts anew that composites have changed: of some tables or partitions, or all.
@@ -292,8 +324,12 @@ class Subjects:
             self._composites.know(relation, self._makings[relation].layout.composites)
             return
         await self._use(relation, layout, options)
-        if relation in self._texts:
-            self._store_later(_KEEP, relation, *self._texts[relation])
+        # What is new is stored when it is said where it begins.
+        if relation in self._texts and relation in self._beginnings:
+            self._keep_later(relation)
+
+    def _keep_later(self, relation: int) -> None:
+        self._store_later(_KEEP, relation, *self._texts[relation], *self._beginnings[relation])
 
     def _store_later(self, statement: str, relation: int, *arguments: object) -> None:
         """Store it after all others; once, however often."""

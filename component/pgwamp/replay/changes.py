@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pgwamp.database import Database
-from pgwamp.errors import InvalidArgument
+from pgwamp.errors import CursorExpired, InvalidArgument
 from pgwamp.eventlog.log import oldest_position
 from pgwamp.eventlog.position import parse_cursor
 from pgwamp.query.request import bind, integer
+from pgwamp.replay.event_filter import OTHER_TABLE
 from pgwamp.replay.pages import PageReader, as_sent
 from pgwamp.replay.subjects import Subject
 from pgwamp.session import Call, Procedure, Result
@@ -43,8 +44,16 @@ def changes_procedure(
                 database, connection, call.caller, request.get("topic")
             )
             if position is None:
-                position = await oldest_position(connection)
+                began = await subject.until_begun(connection)
+                position = await oldest_position(connection, began)
+            else:
+                wanted.require(position)
             page = await pages.read(connection, position, wanted, pages.batch(limit))
+            now = await subject.event_filter(
+                database, connection, call.caller, request.get("topic")
+            )
+            if not now.is_as(wanted):
+                raise CursorExpired(OTHER_TABLE)
         return Result(as_sent(page.changes), {"next": page.end.cursor, "more": page.more})
 
     uri = f"{subject.path}.changes"

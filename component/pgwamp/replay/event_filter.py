@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwamp.access import Caller
+from pgwamp.errors import CursorExpired
+from pgwamp.eventlog.position import Position
 from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.replay.change import Change
 
+#: Why a cursor is not good any more that was good for what had the name before.
+OTHER_TABLE = (
+    "another table has this name now, or it was not watched in between: begin again, with its rows"
+)
 #: WAMP's options that name sessions; no session of then is one of now.
 _SESSIONS = "eligible"
 
@@ -19,6 +25,9 @@ class EventFilter:
     """The events of one table, or those of several and of ``wamp.publish`` whose topic fits.
 
     :ivar relation: oid of the table, where it is only one.
+    :ivar is_watched: whether that is watched now.
+    :ivar began: where in the log that began to be watched under its name; None before the log says
+        so: then later than everything that is in it.
     :ivar exposed: schemas and names of tables, where it is several.
     :ivar selectable: oids of those of them that the caller may read; None for all.
     :ivar topics: what the topic of an event of ``wamp.publish`` begins with; None for none.
@@ -28,6 +37,8 @@ class EventFilter:
 
     caller: Caller
     relation: int | None = None
+    is_watched: bool = False
+    began: int | None = None
     exposed: Container[tuple[str, str]] = ()
     selectable: Container[int] | None = None
     topics: str | None = None
@@ -42,6 +53,18 @@ class EventFilter:
             and is_eligible(self.caller, change.options)
             and not (self.contained is not None and self.contained.sees(event.xid))
         )
+
+    def require(self, since: Position) -> None:
+        """Refuse a cursor from before the table was watched under its name.
+
+        :raises CursorExpired: events before it were of another table, or nobody has captured them.
+        """
+        if self.is_watched and (self.began is None or since.number < self.began):
+            raise CursorExpired(OTHER_TABLE)
+
+    def is_as(self, before: EventFilter) -> bool:
+        """Whether it is about the same table as an earlier answer, and that was watched since."""
+        return self.relation == before.relation and before.began in (None, self.began)
 
     def _is_asked_for(self, change: Change) -> bool:
         relation = change.event.relation

@@ -24,7 +24,7 @@ from pgwamp.eventlog.position import Position, parse_cursor
 from pgwamp.eventlog.snapshot import Snapshot
 from pgwamp.query.request import bind
 from pgwamp.replay.change import Change
-from pgwamp.replay.event_filter import EventFilter
+from pgwamp.replay.event_filter import OTHER_TABLE, EventFilter
 from pgwamp.replay.feed import Feed, Lagged, Subscription
 from pgwamp.replay.handover import Handover
 from pgwamp.replay.initial_snapshot import InitialSnapshot
@@ -144,13 +144,17 @@ class _Follow:
         common = self._common
         position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
-            self._is_now(await self._ask(connection))
+            wanted = self._is_now(await self._ask(connection))
             watched = None
             if self._snapshot and isinstance(self._subject, TableSubject):
                 watched = await self._subject.watched(connection)
             if position is None:
+                if watched is None:
+                    await self._subject.until_begun(connection)
                 # Before the rows are read: what was logged until then is in them.
                 position = await last_position(connection)
+            else:
+                wanted.require(position)
         self._position = position
         if watched is not None:
             await self._go_beyond(await self._send_rows(watched))
@@ -212,8 +216,9 @@ class _Follow:
         delay = FIRST_LOOK_SECONDS
         while True:
             async with self._connection() as connection:
-                self._is_now(await self._ask(connection))
                 position = await position_beyond(connection, moment)
+                # If it is the same table now, what comes after the position is of it, too.
+                self._is_now(await self._ask(connection))
             if position is not None:
                 return position
             await asyncio.sleep(delay)
@@ -290,6 +295,10 @@ class _Follow:
                 continue
             wanted = await self._ask_again()
             unseen = handover.unseen(await subscription.peek())
+            if any(self._subject.begins(change.event, wanted.relation) for change in unseen):
+                # The answer may be from before, and a cursor would be one of the other table.
+                async with self._connection() as connection:
+                    wanted = self._is_now(await self._ask(connection))
             byte_count = sum(change.byte_count for change in unseen if change in wanted)
             # What waits is shared by all; what was taken is each one's own until it was sent.
             del unseen
@@ -336,10 +345,8 @@ class _Follow:
         :raises CursorExpired: it is about another table than the one before.
         """
         before = self._filter
-        if before is not None and before.relation != answer.relation:
-            raise CursorExpired(
-                "another table has this name now: begin again, with the rows of that one"
-            )
+        if before is not None and not answer.is_as(before):
+            raise CursorExpired(OTHER_TABLE)
         topic = answer.topic if before is None else before.topic
         self._filter = replace(answer, caller=self._caller, topic=topic, contained=self._contained)
         return self._filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,7 @@ from pgwamp.access import Caller
 from pgwamp.database import Database
 from pgwamp.errors import InvalidArgument, NotWatched
 from pgwamp.eventlog.layout import Layout
+from pgwamp.eventlog.log import LoggedEvent
 from pgwamp.naming import Naming
 from pgwamp.replay.event_filter import EventFilter
 from pgwamp.values import loads
@@ -19,12 +21,20 @@ from pgwamp.values import loads
 _TABLE = """
 select c.oid::bigint as oid, w.options::text as options, w.condition,
     quote_literal(format('%I.%I', n.nspname, c.relname)) as literal,
-    case when w.relation is not null then wamp.key_columns(c.oid) end as key
+    case when w.relation is not null then wamp.key_columns(c.oid) end as key,
+    k.relation is not null as is_logged,
+    case
+        when k.relation_schema = n.nspname and k.relation_name = c.relname then k.began
+    end as began
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 left join wamp.watch as w on w.relation = c.oid
+left join wamp.layout as k on k.relation = w.relation
 where n.nspname = $1 and c.relname = $2
 """
+#: Seconds that a call without a cursor waits until the log says where a watch has begun.
+BEGINNING_SECONDS = 2.0
+_BEGINNING_PAUSE = 0.01
 _LAYOUT = "select wamp.layout($1::bigint::oid)::text"
 _TABLES = """
 select c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name
@@ -85,7 +95,29 @@ class TableSubject:
         await database.require_select(connection, caller, row["oid"], self.name)
         if watched and row["options"] is None:
             raise self._not_watched(row["literal"])
-        return EventFilter(caller, relation=row["oid"])
+        is_watched = row["options"] is not None
+        return EventFilter(caller, relation=row["oid"], is_watched=is_watched, began=row["began"])
+
+    def begins(self, event: LoggedEvent, relation: int | None) -> bool:
+        """Whether an event marks that the table, or another one, is watched under the name."""
+        return event.op == "watched" and (
+            event.relation == relation or (event.schema, event.table) == (self.schema, self.name)
+        )
+
+    async def until_begun(self, connection: asyncpg.Connection[Any]) -> int | None:
+        """Where in the log the table began to be watched under its name.
+
+        Waits until the log says so, for a moment at most: a cursor from before is not good any
+        more then.
+        """
+        now = asyncio.get_running_loop().time
+        end = now() + BEGINNING_SECONDS
+        while True:
+            row = await self._find(connection)
+            if row["options"] is None or row["is_logged"] or now() >= end:
+                began: int | None = row["began"]
+                return began
+            await asyncio.sleep(_BEGINNING_PAUSE)
 
     async def watched(self, connection: asyncpg.Connection[Any]) -> Watched:
         """How the table is watched. Raises :class:`NotWatched`."""
@@ -162,6 +194,14 @@ class PrefixSubject:
         relations = [row["oid"] for row in rows if (row["schema"], row["name"]) in exposed]
         selectable = await database.selectable(connection, caller, relations)
         return EventFilter(caller, exposed=exposed, selectable=selectable, topic=topic or "")
+
+    def begins(self, event: LoggedEvent, relation: int | None) -> bool:
+        """Never: it is about all tables."""
+        return False
+
+    async def until_begun(self, connection: asyncpg.Connection[Any]) -> int | None:
+        """Nowhere: tables come and go."""
+        return None
 
 
 #: What a procedure is about.

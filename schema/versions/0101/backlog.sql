@@ -62,7 +62,7 @@ select
         where l.name = 'sequencer' and l.held and l.renewed_at > clock_timestamp() - interval '5 seconds'
     ),
     (select max(p.published_at) from wamp.publication as p),
-    (select e.at from wamp.log as e where e.op not in ('era', 'forgotten') order by e.position limit 1),
+    (select e.at from wamp.log as e where e.op not in ('era', 'watched', 'forgotten') order by e.position limit 1),
     (
         select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
         from pg_inherits

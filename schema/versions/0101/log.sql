@@ -1,7 +1,8 @@
 -- The log: events in the order in which they have happened. Only the sequencer writes it, and no position
 -- is given twice. Six partitions are written in turn, and the oldest one is emptied.
 --
--- op     insert, update, delete, truncate; publish; era (a marker, see wamp.era); forgotten
+-- op     insert, update, delete, truncate; publish; era (a marker, see wamp.era); watched (a marker, see
+--        wamp.layout); forgotten
 -- topic  of wamp.publish, or made by a template; null where the name of the table makes it
 -- body   of a change: key, new, old, changed, truncated; of wamp.publish: args and kwargs; as they travel
 -- mark   a keyed hash of the event: a cursor has it, to know the event again
