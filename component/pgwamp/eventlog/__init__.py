@@ -64,16 +64,17 @@ slow beside an old snapshot, for which PostgreSQL keeps all of its versions.
 
 **Tables** (:mod:`pgwamp.eventlog.subjects`, :mod:`pgwamp.eventlog.layout`). Watching, unwatching
 and DDL write raw rows too, in the transaction in which they happen. So the sequencer learns of
-them in order: rows before ALTER TABLE are read by the old columns, those after it by the new
-ones, and a watch begins and ends exactly at its commit. What it knows at its progress is stored
-with the progress. Where a table begins to be watched, or under another name, the log has a marker:
-cursors of the table from before are not good any more. Where a relation changes whose rows are
-values of a watched table, it tells only of itself, and the sequencer finds the tables: so DDL of
-one owner never waits for another. Of many such changes (:mod:`pgwamp.eventlog.composites`) the last one counts, when rows of the table or the
-progress need it; how long this may take is bounded (:mod:`pgwamp.eventlog.budget`). While it is
-not known how rows read, as when that could not be told, events come without values. Where nobody
-may create event triggers, raw rows carry a hash of their columns instead: if it is that of the
-present columns they are used from there on; rows with a hash that nobody knows come without values.
+them in order: rows before ALTER TABLE are read by the old columns, those after it by the new ones,
+and a watch begins and ends exactly at its commit. What it knows at its progress is stored with the
+progress. Where a table begins to be watched, or under another name, the log has a marker: cursors
+of the table from before are not good any more. Where a relation changes whose rows are values of a
+watched table, it tells only of itself, and the sequencer finds the tables: so DDL of one owner
+never waits for another. Of many such changes (:mod:`pgwamp.eventlog.composites`) the last one
+counts, when rows of the table or the progress need it; how long this may take is bounded
+(:mod:`pgwamp.eventlog.budget`). While it is not known how rows read, as when that could not be
+told, events come without values. Where nobody may create event triggers, raw rows carry a hash of
+their columns instead: if it is that of the present columns they are used from there on; rows with
+a hash that nobody knows come without values.
 
 **Cursors** (:mod:`pgwamp.eventlog.position`). A cursor is ``NUMBER-HASH``, with a keyed hash of
 the event and of the hash before it. It is good as long as the log has that event with that hash:
