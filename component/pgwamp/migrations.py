@@ -88,6 +88,8 @@ def upgrade(
     :returns: the revision that the schema is at; None for a superuser in that of another.
     """
 
+    _require_named(revision)
+
     def act(connection: Connection, config: Config) -> str | None:
         encoding = connection.scalar(text(SERVER_ENCODING))
         if problem := encoding_problem(str(encoding)):
@@ -115,6 +117,7 @@ def downgrade(
     :param script: told the lines of a script for psql that watches the tables again, where the
         schema is removed. If it raises, nothing is.
     """
+    _require_named(revision)
     _migrate(lambda connection, config: _undo(connection, config, revision, script), dsn, report)
 
 
@@ -183,6 +186,11 @@ def revision(message: str, dsn: str | None = None) -> Path:
     return Path(script.path)
 
 
+def _require_named(revision: str) -> None:
+    if not revision:
+        raise StartError("no revision is named: 'pgwamp db history' lists them")
+
+
 def _migrate(
     action: Callable[[Connection, Config], Result],
     dsn: str,
@@ -196,8 +204,6 @@ def _migrate(
             script = step.up_revision
             report(f"{verb} {script.revision}: {script.doc}")
 
-    if not target:
-        raise StartError("no revision is named: 'pgwamp db history' lists them")
     with _folder() as folder, connect(dsn) as connection, _alone():
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.component import Component
+from pgwamp.errors import Unavailable
 from pgwamp.eventlog.log import LoggedEvent, last_position, read_page
 from pgwamp.eventlog.position import START, Position
 from pgwamp.replay import feed as feed_module
@@ -70,6 +72,19 @@ async def test_two_subscriptions_share_one_reader(
             assert polls == before + 1
         database.execute(inserted(3), LOGGED)
         assert await ids(one, 1) == [3]
+
+
+async def test_who_subscribes_while_the_database_goes_away_is_told(
+    component: Component, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_: Any) -> Any:
+        # As asyncpg raises it of a connection that has just died.
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2)")
+
+    monkeypatch.setattr(feed_module, "last_position", lost)
+    with pytest.raises(Unavailable):
+        async with component.feed.subscribe():
+            pass
 
 
 async def test_the_feed_runs_only_while_somebody_is_subscribed(

@@ -214,7 +214,11 @@ class Feed:
             if self._task is not None and self._task.cancelling():
                 await self._end()
             if self._task is None:
-                await self._begin()
+                try:
+                    await self._begin()
+                except CONNECTION_ERRORS as error:
+                    # The call that subscribes is answered with it.
+                    raise self._database.explained(error) from None
                 self._task = asyncio.create_task(self._run(), name="pgwamp feed")
 
     async def _stop(self) -> None:
