@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -97,27 +97,20 @@ class Database:
 
 
 @pytest.fixture
-def database(addresses: Addresses) -> Iterator[Database]:
-    """A fresh database with the wamp schema, which belongs to the login of events."""
-    with copied(addresses, TEMPLATE) as made:
-        yield made
+def database(addresses: Addresses, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh database with the wamp schema, which belongs to the login of events.
 
-
-@pytest.fixture
-def superusers_database(addresses: Addresses) -> Iterator[Database]:
-    """A fresh database with the wamp schema, which belongs to the superuser of its URL."""
-    with copied(addresses, SUPERUSERS_TEMPLATE) as made:
-        yield made
-
-
-@contextmanager
-def copied(addresses: Addresses, template: str) -> Iterator[Database]:
+    Marked ``one_login``, a test gets a schema that belongs to the superuser of ``database.url``.
+    """
+    one = request.node.get_closest_marker("one_login")
+    template = TEMPLATE if one is None else SUPERUSERS_TEMPLATE
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = addresses.database("postgres")
     # Copies of files cost less processor time than pages in the WAL.
-    copy = f"template {template} strategy file_copy"
-    execute(admin, f"create database {name} owner {EVENTS} {copy}")
-    yield Database(addresses.database(name), name)
+    copied = f"template {template} strategy file_copy"
+    execute(admin, f"create database {name} owner {EVENTS} {copied}")
+    url = addresses.database(name)
+    yield Database(url, name)
     execute(admin, f"drop database {name} with (force)")
 
 

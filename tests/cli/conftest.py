@@ -15,12 +15,6 @@ SECRET = "s3cr3t-word"
 
 
 @pytest.fixture
-def database(superusers_database: Database) -> Database:
-    """One login, which may do everything."""
-    return superusers_database
-
-
-@pytest.fixture
 def environment(addresses: Addresses, database: Database, prefix: str) -> dict[str, str]:
     return {
         "DATABASE_URL": database.url,

@@ -19,6 +19,8 @@ from tests.processes import Pgwamp, run_pgwamp
 from tests.replay.appending import append
 from tests.servers import execute
 
+pytestmark = pytest.mark.one_login
+
 
 async def test_help_lists_the_commands(run: Run) -> None:
     code, out, _ = await run("--help")

@@ -22,6 +22,8 @@ from tests.conftest import Connect, Database, Events
 from tests.processes import Pgwamp
 from tests.servers import Addresses, execute
 
+pytestmark = pytest.mark.one_login
+
 
 async def test_db_create_a_second_time_says_how_to_get_a_password(
     run: Run, addresses: Addresses, database: Database

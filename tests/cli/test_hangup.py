@@ -16,6 +16,7 @@ from tests.servers import server_folder
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP")
 
 
+@pytest.mark.one_login
 async def test_run_stops_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     component = Pgwamp("run", environment=environment, folder=tmp_path)
     await component.start()

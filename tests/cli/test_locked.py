@@ -11,6 +11,8 @@ import pytest
 from tests.cli.conftest import Run, one_line
 from tests.conftest import Database
 
+pytestmark = pytest.mark.one_login
+
 #: Seconds that a command takes, with a wait of ten.
 BOUND = 25
 Locked = Callable[[str], AbstractAsyncContextManager[str]]

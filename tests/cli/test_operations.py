@@ -17,6 +17,8 @@ from tests.conftest import Database
 from tests.processes import Pgwamp
 from tests.servers import Addresses, execute
 
+pytestmark = pytest.mark.one_login
+
 
 @pytest.fixture
 def made(addresses: Addresses) -> Iterator[str]:

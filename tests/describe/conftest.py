@@ -80,12 +80,6 @@ def nasty_statements() -> list[str]:
 
 
 @pytest.fixture
-def database(superusers_database: Database) -> Database:
-    """One login, which may do everything."""
-    return superusers_database
-
-
-@pytest.fixture
 def shop(database: Database, addresses: Addresses, prefix: str, tmp_path: Path) -> Settings:
     """The shop's settings in a database of the test's own, and the nasty table in it."""
     folder = tmp_path / "shop"

@@ -15,6 +15,8 @@ from pgwamp.settings import Settings
 from tests.describe.conftest import COLUMNS, NASTY, TABLE
 from tests.processes import run_pgwamp
 
+pytestmark = pytest.mark.one_login
+
 
 def parse(page: str) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(page)

@@ -33,10 +33,13 @@ _DECLARED = """import type { Session } from "autobahn";
 declare const session: Session;
 declare function show(...values: unknown[]): void;"""
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")),
-    reason="Node.js and npm are not installed: no TypeScript compiler to test with",
-)
+pytestmark = [
+    pytest.mark.one_login,
+    pytest.mark.skipif(
+        not (shutil.which("node") and shutil.which("npm")),
+        reason="Node.js and npm are not installed: no TypeScript compiler to test with",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

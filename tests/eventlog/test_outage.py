@@ -8,13 +8,13 @@ import pytest
 
 from pgwamp import migrations, provisioning
 from tests.conftest import Database, Serve
-from tests.servers import EVENTS
+from tests.servers import EVENTS, Addresses
 
 LINE = "the sequencer waits: the database has no wamp schema: run 'pgwamp db upgrade'"
 
 
 async def test_a_schema_that_is_gone_is_told_once(
-    database: Database, serve: Serve, caplog: pytest.LogCaptureFixture
+    database: Database, addresses: Addresses, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = await serve()
     tries = asyncio.Event()
@@ -29,7 +29,7 @@ async def test_a_schema_that_is_gone_is_told_once(
         await lead()
 
     served.sequencer._lead = counted  # type: ignore[method-assign]
-    await asyncio.to_thread(migrations.downgrade, database.url, "base")
+    await asyncio.to_thread(migrations.downgrade, addresses.database(database.name, EVENTS), "base")
     async with asyncio.timeout(30):
         await tries.wait()
     assert caplog.text.count(LINE) == 1

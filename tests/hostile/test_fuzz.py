@@ -12,6 +12,8 @@ from tests.hostile.requests import GOOD
 from tests.hostile.run import Run
 from tests.hostile.stack import target
 
+pytestmark = pytest.mark.one_login
+
 #: Calls of one run, and calls of each kind that must have reached the component.
 MESSAGES, FEWEST = 2000, 80
 
@@ -19,9 +21,9 @@ MESSAGES, FEWEST = 2000, 80
 @pytest.mark.slow
 @pytest.mark.parametrize("serializer", ["msgpack", "cbor"])
 async def test_a_hostile_caller_harms_nobody_else(
-    node: HostileNode, superusers_database: Database, tmp_path: Path, prefix: str, serializer: str
+    node: HostileNode, database: Database, tmp_path: Path, prefix: str, serializer: str
 ) -> None:
-    async with target(node, superusers_database.url, tmp_path, prefix, serializer) as attacked:
+    async with target(node, database.url, tmp_path, prefix, serializer) as attacked:
         run = Run(attacked, seed=1)
         report = await run.run(messages=MESSAGES)
     print(run.tally)

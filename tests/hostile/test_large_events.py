@@ -14,6 +14,8 @@ from tests.hostile.stack import target
 from tests.raw import RESULT, RawClient, encode
 from tests.replay.appending import inserted, until_logged
 
+pytestmark = pytest.mark.one_login
+
 FOLLOWERS = 20
 ARRAYS = [f"a{number}" for number in range(10)]
 #: Numbers of an array of the longest event that comes with its values, and beyond what comes so.
@@ -28,22 +30,22 @@ def _inserted(key: int, length: int) -> str:
 
 @pytest.mark.slow
 async def test_events_of_many_parts(
-    node: HostileNode, superusers_database: Database, prefix: str, tmp_path: Path
+    node: HostileNode, database: Database, prefix: str, tmp_path: Path
 ) -> None:
     columns = ", ".join(f"{name} int[]" for name in ARRAYS)
-    superusers_database.execute(
+    database.execute(
         f"create table big (id int primary key, {columns})",
         """select wamp.watch('big', '{"publish": false}')""",
     )
     # On a busy machine a page of these takes longer to read than a call of an attacker may.
-    async with target(node, superusers_database.url, tmp_path, prefix, call_timeout=60) as attacked:
+    async with target(node, database.url, tmp_path, prefix, call_timeout=60) as attacked:
         async with RawClient(node.socket("attackers"), "msgpack") as attacker:
             for _ in range(FOLLOWERS):
                 attacker.send_call(f"{prefix}.big.follow", progress=True)
             for _ in range(FOLLOWERS):
                 assert (await attacker.receive())[0] == RESULT
-            superusers_database.execute(_inserted(1, MANY), _inserted(2, TOO_MANY))
-            await until_logged(superusers_database)
+            database.execute(_inserted(1, MANY), _inserted(2, TOO_MANY))
+            await until_logged(database)
             keys: list[tuple[int, bool]] = []
             async with asyncio.timeout(60):
                 while len(keys) < 2 * FOLLOWERS:
@@ -59,16 +61,16 @@ async def test_events_of_many_parts(
 
 @pytest.mark.slow
 async def test_events_for_many(
-    node: HostileNode, superusers_database: Database, prefix: str, tmp_path: Path
+    node: HostileNode, database: Database, prefix: str, tmp_path: Path
 ) -> None:
     # As many as wamp.publish takes.
     options = {"eligible_authid": ["n" * 5] * 11_000}
-    superusers_database.execute(
+    database.execute(
         "create table item (id int primary key)",
         "select wamp.watch('item')",
         inserted(*range(400), options=options, silent=True),
     )
-    async with target(node, superusers_database.url, tmp_path, prefix) as attacked:
+    async with target(node, database.url, tmp_path, prefix) as attacked:
         async with RawClient(node.socket("attackers"), "msgpack") as attacker:
             assert await attacker.call(f"{prefix}.item.changes", encode("msgpack", [])) == []
         await attacked.stop()

@@ -22,7 +22,7 @@ MB = 1_000_000
 #: Size of the body -> megabytes that the peak may lie above what the component had before.
 BOUNDS = [(1, 12), (10, 64), (15, 96)]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_login]
 
 
 class Component:
@@ -48,12 +48,12 @@ class Component:
 
 @asynccontextmanager
 async def running(
-    superusers_database: Database, prefix: str, router: str, folder: Path
+    database: Database, prefix: str, router: str, folder: Path
 ) -> AsyncIterator[Pgwamp]:
     process = Pgwamp(
         "run",
         environment={
-            "DATABASE_URL": superusers_database.url,
+            "DATABASE_URL": database.url,
             "PGWAMP_ROUTER__URL": router,
             "PGWAMP_EXPOSE__SCHEMAS": '["public"]',
             "PGWAMP_EXPOSE__PREFIX": prefix,
@@ -70,16 +70,10 @@ async def running(
 
 @pytest.fixture
 async def component(
-    addresses: Addresses,
-    superusers_database: Database,
-    prefix: str,
-    connect: Connect,
-    tmp_path: Path,
+    addresses: Addresses, database: Database, prefix: str, connect: Connect, tmp_path: Path
 ) -> AsyncIterator[Component]:
-    superusers_database.execute(
-        "create table doc (id int primary key, body text, raw bytea, data jsonb)"
-    )
-    async with running(superusers_database, prefix, addresses.component, tmp_path) as process:
+    database.execute("create table doc (id int primary key, body text, raw bytea, data jsonb)")
+    async with running(database, prefix, addresses.component, tmp_path) as process:
         client = await connect(url=addresses.component)
         component = Component(process, client, prefix)
         # What is loaded only once is no part of a body's cost.
@@ -118,20 +112,16 @@ async def test_many_rows_stay_within_bounds(component: Component, size: int, bou
 
 
 async def test_a_million_rows_to_a_slow_client_leave_memory_flat(
-    addresses: Addresses,
-    superusers_database: Database,
-    prefix: str,
-    connect: Connect,
-    tmp_path: Path,
+    addresses: Addresses, database: Database, prefix: str, connect: Connect, tmp_path: Path
 ) -> None:
-    superusers_database.execute(
+    database.execute(
         "create view million as select n as id, 'row ' || n as name, n * 2 as twice "
         "from generate_series(1, 1000000) as n"
     )
     client = await connect(url=addresses.component)
     async with (
         Proxy(addresses.component) as proxy,
-        running(superusers_database, prefix, proxy.url, tmp_path) as process,
+        running(database, prefix, proxy.url, tmp_path) as process,
     ):
         received = 0
 
@@ -168,7 +158,7 @@ async def test_a_million_rows_to_a_slow_client_leave_memory_flat(
         )
         async with asyncio.timeout(10):
             await began.wait()
-        watcher = await superusers_database.connect()
+        watcher = await database.connect()
         busy = (
             "select count(*) from pg_stat_activity where datname = current_database() "
             "and application_name = 'pgwamp' and state <> 'idle'"

@@ -13,6 +13,8 @@ from tests.processes import Pgwamp
 from tests.servers import Addresses
 from tests.session.proxy import Proxy
 
+pytestmark = pytest.mark.one_login
+
 #: What the stream is in all, what of it is one item, and what the component may grow by, in MB.
 STREAM, ITEM, GROWTH = 200, 0.1, 32
 MODULE = f"""
@@ -44,11 +46,7 @@ class Memory:
 
 @pytest.mark.slow
 async def test_a_stream_to_a_slow_reader_leaves_memory_flat(
-    addresses: Addresses,
-    superusers_database: Database,
-    connect: Connect,
-    prefix: str,
-    tmp_path: Path,
+    addresses: Addresses, database: Database, connect: Connect, prefix: str, tmp_path: Path
 ) -> None:
     (tmp_path / "flooding.py").write_text(MODULE)
     client = await connect()
@@ -56,7 +54,7 @@ async def test_a_stream_to_a_slow_reader_leaves_memory_flat(
         component = Pgwamp(
             "run",
             environment={
-                "DATABASE_URL": superusers_database.url,
+                "DATABASE_URL": database.url,
                 "PGWAMP_ROUTER__URL": proxy.url,
                 "PGWAMP_EXPOSE__PROCEDURES": '["flooding"]',
                 "PGWAMP_EXPOSE__PREFIX": prefix,
