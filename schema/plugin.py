@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from pgwamp.ownership import PROBLEM
+from pgwamp.ownership import OWN_SCHEMA
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -129,7 +129,8 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
         return {}
     with _pinned_search_path(connection):
         # In a schema of somebody else, to read a table could run anything.
-        if connection.scalar(_OWN_SCHEMA) is None and connection.scalar(_MAY_READ):
+        is_usable = tuple(connection.execute(_OWN_SCHEMA).one()) == (True, None)
+        if is_usable and connection.scalar(_MAY_READ):
             return {
                 (schema, name): options for schema, name, options in connection.execute(_OPTIONS)
             }
@@ -157,7 +158,7 @@ join pg_catalog.pg_class as c on c.oid = t.tgrelid and not c.relispartition
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where t.tgname = 'wamp_insert'
 """)
-_OWN_SCHEMA = text(PROBLEM.replace(":", "\\:"))
+_OWN_SCHEMA = text(OWN_SCHEMA.replace(":", "\\:"))
 _MAY_READ = text("""
 select case when has_schema_privilege('wamp', 'usage')
     then has_table_privilege('wamp.watch', 'select') end

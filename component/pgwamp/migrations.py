@@ -254,13 +254,13 @@ def _undo(
 def _apply(
     connection: Connection, config: Config, target: str, replaced: Callable[[str], None] | None
 ) -> str | None:
-    require_own_schema(connection)
+    is_there = require_own_schema(connection)
     become_owner(connection)
     found = _current(connection)
     watches = None
     if found in OLD_REVISIONS and replaced is not None:
         watches = drop_old_schema(connection)
-    elif found is None and connection.scalar(_IS_BARE):
+    elif found is None and is_there and connection.scalar(_IS_BARE):
         # As pg_dump --schema-only leaves it, and at the first revision, the only one there is.
         _run(connection, source("0101/start"))
         connection.execute(text("insert into wamp.alembic_version values ('0101')"))
@@ -311,7 +311,8 @@ def _run(connection: Connection, statement: str) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    require_own_schema(connection)
+    if not require_own_schema(connection):
+        return None
     with _alone():
         context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
         return context.get_current_revision()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select, text
 
 from pgwamp.errors import StartError
 
+NO_SCHEMA = "the database has no wamp schema: run 'pgwamp db upgrade'"
 #: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
 _UNTRUSTED = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
 #: Its owner, if a session that is or may become a superuser runs over an owner who may not.
@@ -33,17 +34,24 @@ select format('the schema wamp belongs to "%1$s", an ordinary role, whose code c
     'superuser that "%2$s" is or may become: connect as "%1$s"', rolname, session_user)
 from ({_ORDINARY_OWNER}) as o
 """
-#: As above: why the schema is not to be used, or nothing of it to be run or read, by this session.
-PROBLEM = f"select coalesce(({_UNTRUSTED}), ({_OVER_OTHERS}))"
+#: One row. Whether the schema is there; and, as above, why it is not to be used, or nothing of it
+#: to be run or read, by this session. In one statement: a schema that others make afterwards is
+#: not the one that was asked about.
+OWN_SCHEMA = f"""
+select exists (select from pg_namespace where nspname = 'wamp'),
+    coalesce(({_UNTRUSTED}), ({_OVER_OTHERS}))
+"""
 
 
-def require_own_schema(connection: Connection) -> None:
-    """Return if there is no schema ``wamp``, or if it is one that this session may use.
+def require_own_schema(connection: Connection) -> bool:
+    """Whether there is a schema ``wamp``; it is one that this session may use.
 
     :raises StartError: it belongs to somebody else, or others may change it.
     """
-    if problem := _scalar(connection, PROBLEM):
+    is_there, problem = _row(connection, OWN_SCHEMA)
+    if problem:
         raise StartError(problem)
+    return bool(is_there)
 
 
 def require_trusted_schema(connection: Connection) -> None:
@@ -77,9 +85,16 @@ def become_owner(connection: Connection) -> None:
 
 async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
     """Why the schema ``wamp`` is not to be used, as one line with the cure; None if it may be."""
-    problem: str | None = await connection.fetchval(PROBLEM)
-    return problem
+    row = await connection.fetchrow(OWN_SCHEMA)
+    assert row is not None
+    is_there, problem = row
+    return problem if is_there else NO_SCHEMA
 
 
 def _scalar(connection: Connection, query: str) -> Any:
-    return connection.exec_driver_sql(query, execution_options={"no_parameters": True}).scalar()
+    row = _row(connection, query)
+    return row and row[0]
+
+
+def _row(connection: Connection, query: str) -> Any:
+    return connection.exec_driver_sql(query, execution_options={"no_parameters": True}).first()

@@ -17,7 +17,8 @@ content (class, id, owner) as (
     select 'pg_proc'::regclass, p.oid, p.proowner from pg_proc as p
     where p.pronamespace = (select oid from home) and not exists (
         -- Whoever may create event triggers is trusted with this one function.
-        select from pg_event_trigger where evtfoid = p.oid and evtowner = p.proowner)
+        select from pg_event_trigger as e join pg_roles as r on r.oid = p.proowner
+        where e.evtfoid = p.oid and (e.evtowner = p.proowner or r.rolsuper))
         and not exists (
             -- As is a role without rights, which nobody else can become, with the one that it runs.
             select from pg_roles as r

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 
-import psycopg2
 import pytest
 
 from pgwamp import migrations
 from tests.cli.conftest import Run
 from tests.servers import Addresses, execute
+from tests.traps import Trap, laid
 
-#: Every table, view and function of the schema leads to a function of its owner, which leaves a
-#: mark if it can become a superuser.
+#: Every table, view and function of the schema leads to the trap.
 TRAPS = """
-create function public.trap() returns text language plpgsql as $trap$
-begin
-    perform set_config('role', session_user, true);
-    execute 'alter role {owner} connection limit 77';
-    return '0101';
-exception when others then return '0101';
-end $trap$;
 do $do$
 declare
     it record;
@@ -61,7 +52,13 @@ end $do$;
 
 
 @pytest.fixture
-def owner(addresses: Addresses) -> Iterator[str]:
+def trap() -> Iterator[Trap]:
+    with laid() as trap:
+        yield trap
+
+
+@pytest.fixture
+def owner(addresses: Addresses, trap: Trap) -> Iterator[str]:
     """An ordinary role that owns a database of the same name with such a schema."""
     name = f"trapping_{uuid.uuid4().hex[:8]}"
     admin = addresses.database("postgres")
@@ -74,18 +71,11 @@ def owner(addresses: Addresses) -> Iterator[str]:
             url,
             "create table public.item (id int primary key)",
             "select wamp.watch('public.item')",
-            TRAPS.format(owner=name),
+            trap.function + TRAPS,
         )
         yield name
     finally:
         execute(admin, f"drop database if exists {name} with (force)", f"drop role {name}")
-
-
-def is_marked(addresses: Addresses, owner: str) -> bool:
-    admin = addresses.database("postgres")
-    with closing(psycopg2.connect(admin)) as connection, connection.cursor() as cursor:
-        cursor.execute("select rolconnlimit from pg_roles where rolname = %s", (owner,))
-        return cursor.fetchone() == (77,)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +96,7 @@ def is_marked(addresses: Addresses, owner: str) -> bool:
     ids=" ".join,
 )
 async def test_nothing_of_the_owner_runs(
-    run: Run, addresses: Addresses, owner: str, arguments: tuple[str, ...]
+    run: Run, addresses: Addresses, owner: str, trap: Trap, arguments: tuple[str, ...]
 ) -> None:
     code, out, err = await run(*arguments, DATABASE_URL=addresses.database(owner))
     # A log of JSON quotes them.
@@ -114,9 +104,9 @@ async def test_nothing_of_the_owner_runs(
     if arguments != ("db", "upgrade"):
         assert code != 0, said
         assert f'connect as "{owner}"' in said
-    assert not is_marked(addresses, owner)
+    assert not trap.has_sprung
 
 
-async def test_the_traps_are_traps(addresses: Addresses, owner: str) -> None:
+async def test_the_traps_are_traps(addresses: Addresses, owner: str, trap: Trap) -> None:
     execute(addresses.database(owner), f"set role {owner}; select * from wamp.alembic_version")
-    assert is_marked(addresses, owner)
+    assert trap.has_sprung

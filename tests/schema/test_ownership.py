@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,6 +16,7 @@ from pgwamp import migrations
 from pgwamp.checks import require_schema
 from pgwamp.errors import StartError
 from pgwamp.ownership import schema_problem
+from tests.traps import Trap, laid
 
 from .conftest import GUEST, OWNER, Database, Server, connect, query
 
@@ -149,19 +153,9 @@ async def test_the_component_and_check_ask_the_same(strangers: Database) -> None
     assert f'the schema wamp belongs to "{GUEST}"' in problem
 
 
-#: Run by the owner of wamp: whoever then becomes a superuser in a session of one leaves a mark.
-TRAP = f"""
-create function public.trap() returns text language plpgsql as $$
-begin
-    perform set_config('role', session_user, true);
-    execute 'alter role {OWNER} connection limit 77';
-    return '0101';
-exception when insufficient_privilege then return '0101';
-end $$;
+CALLING = """
 create function public.trap_of_trigger() returns trigger language plpgsql as
     'begin perform public.trap(); return new; end';
-"""
-CALLING = """
 create function public.wrapped(text) returns text immutable language plpgsql as
     'begin return public.trap(); end';
 """
@@ -197,6 +191,12 @@ TRAPS = {
 SEEN = ("a constant",)
 
 
+@pytest.fixture
+def trap() -> Iterator[Trap]:
+    with laid() as trap:
+        yield trap
+
+
 @pytest.mark.parametrize("made", TRAPS)
 @pytest.mark.parametrize(
     "call",
@@ -212,12 +212,12 @@ SEEN = ("a constant",)
 def test_a_superuser_runs_nothing_that_the_owner_has_written(
     wamp_database: Database,
     superuser: Callable[[Database], str],
-    administrator: Connection,
+    trap: Trap,
     call: Callable[[str], object],
     made: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    wamp_database.query(TRAP + CALLING + TRAPS[made])
+    wamp_database.query(trap.function + CALLING + TRAPS[made])
     is_upgrade = "upgrade" in request.node.callspec.id
     if is_upgrade and made not in SEEN:
         assert call(superuser(wamp_database)) is None
@@ -225,8 +225,7 @@ def test_a_superuser_runs_nothing_that_the_owner_has_written(
         line = refusal(call, superuser(wamp_database))
         cure = "run this as that role first" if is_upgrade else f'connect as "{OWNER}"'
         assert cure in line
-    limit = f"select rolconnlimit from pg_roles where rolname = '{OWNER}'"
-    assert query(administrator, limit) == [(-1,)]
+    assert not trap.has_sprung
 
 
 @pytest.mark.parametrize("power", ["postgres", "pg_execute_server_program"])
@@ -245,6 +244,93 @@ def test_who_may_become_a_superuser_runs_nothing_of_the_owner_either(
     finally:
         query(administrator, f"revoke {power} from {OWNER}, {GUEST}")
         query(administrator, f"revoke {OWNER} from {GUEST}")
+
+
+@pytest.mark.parametrize("call", [migrations.upgrade, migrations.current, migrations.pending])
+def test_a_schema_that_appears_after_the_question_is_not_read(
+    empty_database: Database,
+    superuser: Callable[[Database], str],
+    trap: Trap,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[str], object],
+) -> None:
+    asked = migrations.require_own_schema
+    empty_database.query(trap.function)
+
+    def ask(connection: Any) -> bool:
+        is_there = asked(connection)
+        if not empty_database.query("select from pg_namespace where nspname = 'wamp'"):
+            # Between the answer and what follows from it.
+            empty_database.query(
+                "create schema wamp; create view wamp.alembic_version as "
+                "select public.trap()::varchar as version_num; "
+                "create view wamp.log as select public.trap() as position"
+            )
+        return is_there
+
+    monkeypatch.setattr(migrations, "require_own_schema", ask)
+    with suppress(StartError):
+        call(superuser(empty_database))
+    assert not trap.has_sprung
+
+
+def test_the_trap_springs(
+    wamp_database: Database, superuser: Callable[[Database], str], trap: Trap
+) -> None:
+    wamp_database.query(trap.function + CALLING + TRAPS["a view"])
+    with closing(connect(superuser(wamp_database))) as administrator:
+        query(administrator, f"begin; set role {OWNER}; select * from {REVISION}; rollback")
+    assert trap.has_sprung
+
+
+def test_a_second_superuser_leaves_the_event_triggers_to_the_first(
+    wamp_database: Database, superuser: Callable[[Database], str], administrator: Connection
+) -> None:
+    migrations.upgrade(superuser(wamp_database))
+    owner = "select proowner::regrole::text from pg_proc where proname = 'ddl_changed'"
+    assert wamp_database.value(owner) == "postgres"
+    query(administrator, "create role second_superuser superuser login")
+    try:
+        url = wamp_database.url.replace(f"//{OWNER}@", "//second_superuser@")
+        migrations.upgrade(url)
+        assert migrations.current(wamp_database.url) == migrations.head()
+        assert wamp_database.value(owner) == "postgres"
+    finally:
+        query(administrator, "drop role second_superuser")
+
+
+def test_a_function_that_is_replaced_while_ddl_waits_does_not_run_as_a_superuser(
+    wamp_database: Database,
+    superuser: Callable[[Database], str],
+    administrator: Connection,
+    trap: Trap,
+) -> None:
+    migrations.upgrade(superuser(wamp_database))
+    wamp_database.query("create table public.item (id int primary key)")
+    wamp_database.query("select wamp.watch('public.item')")
+    wamp_database.query(trap.function)
+    arguments = "(regclass[], regclass[], regclass[])"
+    replacing = wamp_database.connect()
+    query(replacing, f"begin; alter function wamp.note_layouts{arguments} rename to was")
+    query(
+        replacing,
+        f"create function wamp.note_layouts{arguments} returns void language plpgsql as "
+        "'begin perform public.trap(); end'",
+    )
+    altering = wamp_database.connect()
+    (pid,) = query(altering, "select pg_backend_pid()")[0]
+    with ThreadPoolExecutor() as pool:
+        altered = pool.submit(query, altering, "alter table public.item add column x int")
+        waits = "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 10
+        while not query(administrator, waits, pid):
+            assert time.monotonic() < deadline
+            # The lock has no signal of its own.
+            time.sleep(0.02)
+        query(replacing, "commit")
+        altered.result(10)
+    assert "not as pgwamp made it" in "".join(altering.notices)
+    assert not trap.has_sprung
 
 
 def test_the_owner_makes_the_capture_of_this_version_anew(

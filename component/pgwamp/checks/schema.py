@@ -11,7 +11,7 @@ from pgwamp.checks.finding import Finding
 from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
 from pgwamp.dependents import dependents_of_strangers
 from pgwamp.errors import StartError
-from pgwamp.ownership import schema_problem
+from pgwamp.ownership import NO_SCHEMA, schema_problem
 from pgwamp.settings import Settings
 
 OLDEST_VERSION = 140000
@@ -92,7 +92,7 @@ async def _obstacle(connection: asyncpg.Connection[Any]) -> str | None:
         return problem
     found = await connection.fetchval(_FOUND)
     if found is None:
-        return "the database has no wamp schema: run 'pgwamp db upgrade'"
+        return NO_SCHEMA
     if found == "event":
         return (
             "the wamp schema is one of before its revisions began anew: run 'pgwamp db upgrade', "

@@ -126,10 +126,12 @@ begin
                 raise warning '% is not captured: %', part.relation, sqlerrm;
             end;
         end loop;
+        -- Asked of the rows that are locked: what has been renamed or replaced since is not called.
         perform from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
-        where p.oid = note and p.prosecdef and p.proowner = n.nspowner
-        for share of p;
+        where p.oid = note and p.proname = 'note_layouts' and n.nspname = 'wamp' and p.prosecdef
+            and p.proowner = n.nspowner
+        for share of p, n;
         if not found then
             raise warning 'changes are not read as they should be: wamp.note_layouts is not as pgwamp made it';
             return;
@@ -141,7 +143,13 @@ begin
         perform wamp.note_layouts(changed, altered, lost);
     end
     $$;
-    alter function wamp.ddl_changed() owner to current_user;
+    -- That of a superuser stays as it is: the event triggers belong to the same one.
+    if not exists (
+        select from pg_proc as p join pg_roles as r on r.oid = p.proowner
+        where p.oid = 'wamp.ddl_changed()'::regprocedure and r.rolsuper)
+    then
+        alter function wamp.ddl_changed() owner to current_user;
+    end if;
     comment on function wamp.ddl_changed() is 'Tell the components that the schema changed';
     revoke execute on function wamp.ddl_changed() from public;
     if not exists (select from pg_event_trigger where evtname = 'wamp_sql_drop') then
