@@ -175,6 +175,7 @@ WATCH = _table(
     "watch",
     "Watched tables and the options that they are watched with",
     _needed("relation", REGCLASS),
+    _needed("id", UUID, server_default=text("gen_random_uuid()")),
     _needed("options", JSONB),
     Column("condition", Text()),
     Column("condition_columns", ARRAY(Text())),

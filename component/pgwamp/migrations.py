@@ -395,7 +395,9 @@ def _pin_settings(driver: extensions.connection, _record: object) -> None:
     # millisecond would end before the settings come.
     driver.autocommit = True
     with driver.cursor() as cursor:
-        cursor.execute(f"set search_path = {OWN_SEARCH_PATH}; {undisturbed(local=False)}")
+        # ALTER DATABASE can have every session begin as another role.
+        cursor.execute(f"set role none; set search_path = {OWN_SEARCH_PATH}")
+        cursor.execute(undisturbed(local=False))
     driver.autocommit = False
 
 

@@ -20,15 +20,16 @@ content (class, id, owner) as (
         select from pg_event_trigger as e join pg_roles as r on r.oid = p.proowner
         where e.evtfoid = p.oid and (e.evtowner = p.proowner or r.rolsuper))
         and not exists (
-            -- As is a role without rights, which nobody else can become, with the one that it runs.
+            -- As is a role without rights with the one that it runs, which nobody else can become or which may not
+            -- even name what is in the schema.
             select from pg_roles as r
             where r.oid = p.proowner and r.rolname = 'pgwamp_evaluator' and p.proname = 'evaluate'
                 and not r.rolsuper and not r.rolcanlogin and not r.rolbypassrls
                 and not exists (select from pg_auth_members as m where m.member = r.oid)
-                and not exists (
+                and (not has_schema_privilege(r.oid, (select oid from home), 'usage') or not exists (
                     select from pg_auth_members as m join pg_roles as o on o.oid = m.member
                     where m.roleid = r.oid and not o.rolsuper and o.oid <> (select owner from home)
-                        and o.oid <> (select datdba from pg_database where datname = current_database())))
+                        and o.oid <> (select datdba from pg_database where datname = current_database()))))
     union all
     select 'pg_type'::regclass, oid, typowner from pg_type
     where typnamespace = (select oid from home) and typrelid = 0 and typelem = 0
@@ -59,6 +60,10 @@ select case
     when creator.name is not null
         then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s',
             creator.name)
+    when stranger.owner = 'pgwamp_evaluator'
+        then 'the role pgwamp_evaluator, which runs conditions, has more rights than it should: take LOGIN, SUPERUSER, '
+            'BYPASSRLS and its own memberships from it; and where others are members of it, REVOKE pgwamp_evaluator '
+            'from them, or REVOKE USAGE ON SCHEMA wamp FROM PUBLIC, pgwamp_evaluator'
     when stranger.owner is not null
         then format('the %1$s %2$s belongs to "%3$s", and not to the owner of the schema wamp: if you '
             'trust it, ALTER %4$s %2$s OWNER TO "%5$s"; if not, drop it',

@@ -14,6 +14,7 @@ from pgwamp.query import shape as shape_module
 from pgwamp.replay import feed as feed_module
 from pgwamp.replay import follow as follow_module
 from pgwamp.replay import rights as rights_module
+from pgwamp.replay import subjects
 from tests.conftest import Connect, Database, PausesOf, Serve
 from tests.replay.appending import until_logged
 from tests.replay.following import Follower
@@ -638,5 +639,37 @@ async def test_a_running_follow_ends_when_its_table_was_not_watched_in_between(
         "select wamp.watch('item'); commit",
         "insert into item values (2)",
     )
+    error = await follower.error()
+    assert error.uri == "pgwamp.error.cursor_expired"
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+async def test_a_follow_that_began_before_the_log_knew_the_watch_ends_then_too(
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: bool,
+) -> None:
+    monkeypatch.setattr(subjects, "BEGINNING_SECONDS", 0.0)
+    database.execute("create table item (id int primary key, name text)")
+    await serve()
+    client = await connect()
+    locking = await database.connect()
+    try:
+        # The sequencer stores there where a table begins to be watched.
+        await locking.execute("begin; lock table wamp.layout in exclusive mode")
+        database.execute("insert into item values (0)", "select wamp.watch('item')")
+        follower = Follower(client, f"{prefix}.item.follow", snapshot=snapshot)
+        await follower.until(lambda f: f.rows if snapshot else f.cursor)
+        database.execute(
+            "select wamp.unwatch('item')",
+            "insert into item values (1)",
+            "select wamp.watch('item')",
+        )
+    finally:
+        await locking.close()
+    database.execute("insert into item values (2)")
     error = await follower.error()
     assert error.uri == "pgwamp.error.cursor_expired"

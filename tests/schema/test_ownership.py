@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 import asyncpg
+import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
 
@@ -281,6 +282,31 @@ def test_the_trap_springs(
     with closing(connect(superuser(wamp_database))) as administrator:
         query(administrator, f"begin; set role {OWNER}; select * from {REVISION}; rollback")
     assert trap.has_sprung
+
+
+def test_members_of_the_evaluator_change_nothing_where_it_may_not_use_the_schema(
+    wamp_database: Database, superuser: Callable[[Database], str], administrator: Connection
+) -> None:
+    migrations.upgrade(superuser(wamp_database))
+    query(administrator, f"grant pgwamp_evaluator to {GUEST}")
+    try:
+        migrations.upgrade(wamp_database.url)
+        change = "alter function wamp.evaluate(text, json) security invoker"
+        guest = wamp_database.connect(GUEST)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="schema wamp"):
+            query(guest, f"set role pgwamp_evaluator; {change}")
+        wamp_database.query("grant usage on schema wamp to public")
+        assert "REVOKE USAGE ON SCHEMA wamp" in refusal(migrations.current, wamp_database.url)
+    finally:
+        query(administrator, f"revoke pgwamp_evaluator from {GUEST}")
+
+
+def test_a_role_that_the_database_sets_does_nothing(
+    wamp_database: Database, superuser: Callable[[Database], str], administrator: Connection
+) -> None:
+    wamp_database.query(f"alter database {wamp_database.name} set role = '{OWNER}'")
+    migrations.upgrade(superuser(wamp_database))
+    assert wamp_database.value("select count(*) from pg_event_trigger") == 2
 
 
 def test_a_second_superuser_leaves_the_event_triggers_to_the_first(

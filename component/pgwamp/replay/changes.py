@@ -43,11 +43,14 @@ def changes_procedure(
             wanted = await subject.event_filter(
                 database, connection, call.caller, request.get("topic")
             )
+        began = None
+        if position is None:
+            began = await subject.until_begun(lambda: database.answering(call.caller))
+        else:
+            wanted.require(position)
+        async with database.answering(call.caller) as connection:
             if position is None:
-                began = await subject.until_begun(connection)
                 position = await oldest_position(connection, began)
-            else:
-                wanted.require(position)
             page = await pages.read(connection, position, wanted, pages.batch(limit))
             now = await subject.event_filter(
                 database, connection, call.caller, request.get("topic")

@@ -25,7 +25,7 @@ class EventFilter:
     """The events of one table, or those of several and of ``wamp.publish`` whose topic fits.
 
     :ivar relation: oid of the table, where it is only one.
-    :ivar is_watched: whether that is watched now.
+    :ivar watch: names its watch, if that is watched now: another one when it was not in between.
     :ivar began: where in the log that began to be watched under its name; None before the log says
         so: then later than everything that is in it.
     :ivar exposed: schemas and names of tables, where it is several.
@@ -37,7 +37,7 @@ class EventFilter:
 
     caller: Caller
     relation: int | None = None
-    is_watched: bool = False
+    watch: str | None = None
     began: int | None = None
     exposed: Container[tuple[str, str]] = ()
     selectable: Container[int] | None = None
@@ -59,12 +59,12 @@ class EventFilter:
 
         :raises CursorExpired: events before it were of another table, or nobody has captured them.
         """
-        if self.is_watched and (self.began is None or since.number < self.began):
+        if self.watch is not None and (self.began is None or since.number < self.began):
             raise CursorExpired(OTHER_TABLE)
 
     def is_as(self, before: EventFilter) -> bool:
         """Whether it is about the same table as an earlier answer, and that was watched since."""
-        return self.relation == before.relation and before.began in (None, self.began)
+        return (self.relation, self.watch) == (before.relation, before.watch)
 
     def _is_asked_for(self, change: Change) -> bool:
         relation = change.event.relation

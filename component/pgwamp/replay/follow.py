@@ -148,13 +148,14 @@ class _Follow:
             watched = None
             if self._snapshot and isinstance(self._subject, TableSubject):
                 watched = await self._subject.watched(connection)
-            if position is None:
-                if watched is None:
-                    await self._subject.until_begun(connection)
+        if position is not None:
+            wanted.require(position)
+        elif watched is None:
+            await self._subject.until_begun(self._connection)
+        if position is None:
+            async with self._connection() as connection:
                 # Before the rows are read: what was logged until then is in them.
                 position = await last_position(connection)
-            else:
-                wanted.require(position)
         self._position = position
         if watched is not None:
             await self._go_beyond(await self._send_rows(watched))

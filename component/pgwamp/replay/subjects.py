@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from pgwamp.replay.event_filter import EventFilter
 from pgwamp.values import loads
 
 _TABLE = """
-select c.oid::bigint as oid, w.options::text as options, w.condition,
+select c.oid::bigint as oid, w.id::text as watch, w.options::text as options, w.condition,
     quote_literal(format('%I.%I', n.nspname, c.relname)) as literal,
     case when w.relation is not null then wamp.key_columns(c.oid) end as key,
     k.relation is not null as is_logged,
@@ -34,7 +35,9 @@ where n.nspname = $1 and c.relname = $2
 """
 #: Seconds that a call without a cursor waits until the log says where a watch has begun.
 BEGINNING_SECONDS = 2.0
-_BEGINNING_PAUSE = 0.01
+#: Between two looks, the first and the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
+Connect = Callable[[], AbstractAsyncContextManager["asyncpg.Connection[Any]"]]
 _LAYOUT = "select wamp.layout($1::bigint::oid)::text"
 _TABLES = """
 select c.oid::bigint as oid, n.nspname::text as schema, c.relname::text as name
@@ -95,8 +98,7 @@ class TableSubject:
         await database.require_select(connection, caller, row["oid"], self.name)
         if watched and row["options"] is None:
             raise self._not_watched(row["literal"])
-        is_watched = row["options"] is not None
-        return EventFilter(caller, relation=row["oid"], is_watched=is_watched, began=row["began"])
+        return EventFilter(caller, relation=row["oid"], watch=row["watch"], began=row["began"])
 
     def begins(self, event: LoggedEvent, relation: int | None) -> bool:
         """Whether an event marks that the table, or another one, is watched under the name."""
@@ -104,20 +106,25 @@ class TableSubject:
             event.relation == relation or (event.schema, event.table) == (self.schema, self.name)
         )
 
-    async def until_begun(self, connection: asyncpg.Connection[Any]) -> int | None:
+    async def until_begun(self, connect: Connect) -> int | None:
         """Where in the log the table began to be watched under its name.
 
         Waits until the log says so, for a moment at most: a cursor from before is not good any
         more then.
+
+        :param connect: lends a connection for each look; none is held in between.
         """
         now = asyncio.get_running_loop().time
         end = now() + BEGINNING_SECONDS
+        pause = _FIRST_PAUSE
         while True:
-            row = await self._find(connection)
+            async with connect() as connection:
+                row = await self._find(connection)
             if row["options"] is None or row["is_logged"] or now() >= end:
                 began: int | None = row["began"]
                 return began
-            await asyncio.sleep(_BEGINNING_PAUSE)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def watched(self, connection: asyncpg.Connection[Any]) -> Watched:
         """How the table is watched. Raises :class:`NotWatched`."""
@@ -199,7 +206,7 @@ class PrefixSubject:
         """Never: it is about all tables."""
         return False
 
-    async def until_begun(self, connection: asyncpg.Connection[Any]) -> int | None:
+    async def until_begun(self, connect: Connect) -> int | None:
         """Nowhere: tables come and go."""
         return None
 

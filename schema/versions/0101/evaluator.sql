@@ -22,7 +22,8 @@ begin
         null;
     end;
     if not (select rolsuper from pg_roles where rolname = current_user)
-        and not pg_has_role('pgwamp_evaluator', 'member')
+        and not pg_has_role('pgwamp_evaluator',
+            case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
     then
         execute format('grant pgwamp_evaluator to %I', current_user);
     end if;

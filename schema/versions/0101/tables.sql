@@ -2,6 +2,8 @@
 -- and the columns that it names.
 create table wamp.watch (
     relation regclass not null,
+    -- Another one when a table is watched again after it was not: what has changed in between is in no event.
+    id uuid not null default gen_random_uuid(),
     options jsonb not null,
     condition text,
     condition_columns text[],
