@@ -263,9 +263,7 @@ def test_the_role_of_conditions_is_refused_once_it_could_do_something(
 ) -> None:
     query(administrator, f"grant {GUEST} to pgwamp_evaluator")
     try:
-        with pytest.raises(
-            StartError, match=r"role pgwamp_evaluator, which runs conditions, has more rights"
-        ):
+        with pytest.raises(StartError, match="role pgwamp_evaluator, which runs conditions"):
             migrations.upgrade(evaluated.url)
     finally:
         query(administrator, f"revoke {GUEST} from pgwamp_evaluator")
