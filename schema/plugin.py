@@ -124,10 +124,10 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
     connection = autogen_context.connection
     if connection is None:
         return {}
-    tables = dict.fromkeys((schema, name) for schema, name in connection.execute(_TABLES))
-    if not tables:
-        return {}
     with _pinned_search_path(connection):
+        tables = dict.fromkeys((schema, name) for schema, name in connection.execute(_TABLES))
+        if not tables:
+            return {}
         # In a schema of somebody else, to read a table could run anything.
         is_usable = tuple(connection.execute(_OWN_SCHEMA).one()) == (True, None)
         if is_usable and connection.scalar(_MAY_READ):
