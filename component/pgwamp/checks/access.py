@@ -192,8 +192,9 @@ where r.oid is null or not pg_has_role(
 )
 order by name
 """
-# What was granted to a role itself: whatever comes through it goes with it. From PostgreSQL 16 on
-# REVOKE takes back what one role has granted: that of a superuser, what the first superuser has.
+# The memberships that were granted to a role itself: whatever comes through it goes with it. From
+# PostgreSQL 16 on REVOKE takes back what one role has granted: that of a superuser, what the first
+# superuser has.
 _GRANTED = """
 select m.member, g.oid, g.rolname, g.rolsuper, string_agg(format('REVOKE %I FROM %I%s', g.rolname,
     u.rolname, case when current_setting('server_version_num')::int >= 160000 and m.grantor <> 10

@@ -88,7 +88,7 @@ async def check_all(settings: Settings, report: Report | None = None) -> list[Fi
     if settings.database.url.get_secret_value():
         found = await _ask_database(settings, backlog=True, report=report)
         findings += _once_per_session(found)
-        # What is locked would be waited for again.
+        # It would wait for the same lock again.
         if not any(finding.stops or _is_wait(finding) for finding in found):
             of_api, published = await check_api(settings)
             findings += of_api
@@ -197,7 +197,7 @@ def _once_per_session(findings: Sequence[Finding]) -> list[Finding]:
         ended = _ENDED.search(finding.problem)
         same = told.get(key := ended[0] if ended else finding.problem)
         if same is not None:
-            # What is wrong says more than advice.
+            # An error says more than advice.
             kept = same if same.level == "wrong" or finding.level != "wrong" else finding
             finding = kept._replace(stops=same.stops or finding.stops)
         told[key] = finding

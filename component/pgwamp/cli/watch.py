@@ -140,7 +140,7 @@ async def _open() -> AsyncIterator[tuple[Settings, Session]]:
             await require_schema(connection)
         yield settings, session
     except TimeoutError:
-        # Of a statement: the connection was made.
+        # The connection was made, so that a statement timed out.
         raise StartError(
             f"PostgreSQL at {place_of(database.events_dsn())} takes too long to answer: look at "
             "what it does in pg_stat_activity, and try again"

@@ -30,7 +30,7 @@ _FLUSH = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a transaction sees, in the history of one server.
+    """The snapshot of a transaction, in the history of one server.
 
     :ivar server: when that was started, in seconds: another one is older or younger. As long as it
         runs, nothing that is on its disk is lost.
@@ -41,7 +41,7 @@ class Moment:
 
 
 async def seen_by(connection: asyncpg.Connection[Any]) -> Snapshot:
-    """What the transaction of a connection sees."""
+    """The snapshot of the transaction of a connection."""
     return Snapshot.parse(await connection.fetchval(_SEEN))
 
 

@@ -324,7 +324,7 @@ class Subjects:
             self._composites.know(relation, self._makings[relation].layout.composites)
             return
         await self._use(relation, layout, options)
-        # What is new is stored when it is said where it begins.
+        # A new one is stored with the marker that says where it begins.
         if relation in self._texts and relation in self._beginnings:
             self._keep_later(relation)
 

@@ -47,7 +47,7 @@ where c.relkind operator(pg_catalog.=) any (array['r', 'p', 'm', 'f']::pg_catalo
         all (array['pg_catalog', 'information_schema', 'pg_toast']::pg_catalog.name[])
 group by 1, 2
 """
-# Of the tables with our triggers, also partitions, and of their indexes. PostgreSQL may keep
+# Counts of the tables with our triggers, also partitions, and of their indexes. PostgreSQL may keep
 # counts of former transactions for some seconds, and takes back none within one.
 _SCANS = """
 with watched as (
