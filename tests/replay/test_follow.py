@@ -664,6 +664,8 @@ async def test_a_follow_that_began_before_the_log_knew_the_watch_ends_then_too(
         follower = Follower(client, f"{prefix}.item.follow", snapshot=snapshot)
         await follower.until(lambda f: f.rows if snapshot else f.cursor)
         database.execute(
+            # Until the transaction that has read the rows is at an end: it locks the table.
+            "begin; lock table item; commit",
             "select wamp.unwatch('item')",
             "insert into item values (1)",
             "select wamp.watch('item')",
