@@ -6,6 +6,7 @@ Under pytest-xdist the controller starts them and tells the workers their addres
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,20 @@ class Addresses:
         return f"{self.postgres.replace('postgres@', f'{user}@')}/{name}"
 
 
+#: Where Linux keeps files in memory, and the free bytes from which on servers are put there.
+MEMORY, ENOUGH_MEMORY = Path("/dev/shm"), 6 * 2**30
+
+
+def _fastest() -> Path | None:
+    """Where a test's database is copied fastest; None for where temporary files are.
+
+    On a disk, copying the template takes a fifth of the processor time of a whole run.
+    """
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free >= ENOUGH_MEMORY else None
+
+
 @contextmanager
 def server_folder() -> Iterator[Path]:
     """A folder for a server's data.
@@ -79,7 +94,9 @@ def server_folder() -> Iterator[Path]:
     Short, because of the unix socket, and open to PostgreSQL's own user when we are root: pytest
     closes its temporary folders to everybody else.
     """
-    with tempfile.TemporaryDirectory(prefix="pgwamp-test-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="pgwamp-test-", dir=_fastest(), ignore_cleanup_errors=True
+    ) as name:
         Path(name).chmod(0o755)
         yield Path(name)
 

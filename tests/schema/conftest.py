@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol
 
 import psycopg2
@@ -17,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 from pgwamp import migrations
 from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog.body import read_body
-from tests.servers import FAST, postgres_bin
+from tests.servers import FAST, postgres_bin, server_folder
 
 from .sequenced import sequence
 
@@ -152,8 +150,8 @@ class Database:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One PostgreSQL server, of the version in PGWAMP_TEST_POSTGRES, else the embedded one."""
-    with TemporaryDirectory(prefix="pgwamp-schema-") as folder:
-        postgres = Postgres(Path(folder) / "data", bin=postgres_bin(), options=FAST, trust=True)
+    with server_folder() as folder:
+        postgres = Postgres(folder / "data", bin=postgres_bin(), options=FAST, trust=True)
         postgres.start()
         yield postgres
         postgres.stop("immediate")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncpg
 import psycopg2
@@ -18,7 +16,7 @@ from pgwamp.checks import Finding
 from pgwamp.checks.events import check_queue
 from pgwamp.dev.postgres import Postgres
 from pgwamp.settings import Settings
-from tests.servers import FAST, postgres_bin
+from tests.servers import FAST, postgres_bin, server_folder
 
 from .conftest import connect, notified, query
 
@@ -27,9 +25,8 @@ from .conftest import connect, notified, query
 def url() -> Iterator[str]:
     """The database of a server whose queue is as small as it can be."""
     options = {**FAST, "max_notify_queue_pages": "64"}
-    with TemporaryDirectory(prefix="pgwamp-queue-") as folder:
-        Path(folder).chmod(0o755)
-        server = Postgres(Path(folder) / "data", bin=postgres_bin(), options=options)
+    with server_folder() as folder:
+        server = Postgres(folder / "data", bin=postgres_bin(), options=options)
         try:
             server.start()
         except Exception as error:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg2
 import pytest
@@ -26,7 +25,7 @@ from sqlalchemy import create_engine
 from pgwamp import migrations, provisioning
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import StartError
-from tests.servers import FAST, postgres_bin
+from tests.servers import FAST, postgres_bin, server_folder
 
 from .conftest import GUEST, OWNER, Database, Server, connect, query
 
@@ -409,8 +408,8 @@ def test_a_role_without_the_right_to_create_is_told_what_to_grant(
 
 
 def test_a_replica_is_refused() -> None:
-    with TemporaryDirectory(prefix="pgwamp-standby-") as folder:
-        standby = Postgres(Path(folder) / "data", bin=postgres_bin(), options=FAST, trust=True)
+    with server_folder() as folder:
+        standby = Postgres(folder / "data", bin=postgres_bin(), options=FAST, trust=True)
         standby.start()
         try:
             standby.stop()
