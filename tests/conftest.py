@@ -61,6 +61,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         servers.stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what may take longest, so that the end waits for no single test."""
+
+    def longest(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return 0 if marker is None else marker.args[0]
+
+    items.sort(key=longest, reverse=True)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker where the servers are."""

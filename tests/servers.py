@@ -74,7 +74,7 @@ class Addresses:
 
 
 #: Where Linux keeps files in memory, and the free bytes from which on servers are put there.
-MEMORY, ENOUGH_MEMORY = Path("/dev/shm"), 6 * 2**30
+MEMORY, ENOUGH_MEMORY = Path("/dev/shm"), 12 * 2**30
 
 
 def _fastest() -> Path | None:
