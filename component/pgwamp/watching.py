@@ -24,10 +24,15 @@ Function = Literal["watch", "unwatch"]
 
 
 class Outcome(NamedTuple):
-    """What became of one table or name; ``problem`` is None if all went well."""
+    """What became of one table or name.
+
+    :ivar problem: why it was refused; None if all went well.
+    :ivar is_kept: it was watched already, and was not named: it keeps its options.
+    """
 
     table: str
     problem: str | None = None
+    is_kept: bool = False
 
 
 class _Table(NamedTuple):
@@ -83,6 +88,9 @@ async def apply(
 ) -> AsyncIterator[Outcome]:
     """Watch or unwatch tables, one after the other.
 
+    Patterns and ``everything`` are for tables that are new: those that are watched keep their
+    options, of which one may say who gets a row.
+
     :param names: tables, or patterns such as ``public.*``.
     :param arguments: of the function, after the table.
     :param everything: all tables that are exposed, or all that are watched.
@@ -90,9 +98,13 @@ async def apply(
     """
     connection = session.connection
     tables: dict[int, str] = {}
+    named: set[int] = set()
+    kept: set[int] = set()
     if everything or any(map(_is_pattern, names)):
-        is_watch = function == "watch"
-        rows = await connection.fetch(_WATCHABLE) if is_watch else await session.watched()
+        rows = await session.watched()
+        if function == "watch":
+            kept = {_Table(*row[:3]).oid for row in rows}
+            rows = await connection.fetch(_WATCHABLE)
         known = [_Table(*row[:3]) for row in rows]
     if everything:
         tables |= {table.oid: table.full for table in _all(known, expose, function)}
@@ -106,7 +118,9 @@ async def apply(
             tables |= {table.oid: table.full for table in matched}
             continue
         try:
-            tables[await _find(connection, name, schemas)] = name
+            oid = await _find(connection, name, schemas)
+            tables[oid] = name
+            named.add(oid)
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             problem = f'there is no table "{name}": name it as table or schema.table'
             yield Outcome(name, problem)
@@ -115,6 +129,9 @@ async def apply(
         except asyncpg.PostgresError as error:
             yield Outcome(name, str(error.args[0]))
     for oid, table in tables.items():
+        if oid in kept - named:
+            yield Outcome(table, is_kept=True)
+            continue
         yield Outcome(table, await _call(session, function, oid, arguments))
 
 

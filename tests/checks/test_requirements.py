@@ -14,6 +14,7 @@ import pytest
 
 from pgwamp import migrations
 from pgwamp.checks import check_all
+from pgwamp.checks.local import check_metrics_port
 from pgwamp.component import Component
 from pgwamp.dev.postgres import Postgres
 from pgwamp.errors import StartError
@@ -304,6 +305,25 @@ async def test_the_port_of_the_metrics_is_free(make_settings: MakeSettings) -> N
         settings = make_settings(metrics={"port": taken.getsockname()[1]})
         (await ask(settings)).said("metrics.port: cannot listen at 127.0.0.1:")
     await cured(settings, "metrics")
+
+
+async def test_a_port_where_an_instance_serves_its_metrics_is_no_fault(
+    make_settings: MakeSettings,
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        # Head and body are rarely one packet: the other side reads meanwhile, on the same loop.
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        writer.write(b"pgwamp_calls_total 1\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        (finding,) = await check_metrics_port(make_settings(metrics={"port": port}))
+    assert finding.level == "fact"
 
 
 @pytest.mark.parametrize(

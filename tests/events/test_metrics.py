@@ -13,6 +13,7 @@ from pgwamp import __version__
 from pgwamp.dev import ports
 from pgwamp.errors import CallError, StartError
 from tests.conftest import Connect, Database, Events, Serve
+from tests.replay.following import Follower
 from tests.servers import CALLS
 
 _LINE = re.compile(r"^pgwamp_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -57,14 +58,18 @@ async def test_calls_and_events_are_counted(
         await client.call(f"{prefix}.item.get", [7])
     await client.call(f"{prefix}.describe")
     await client.call(f"{prefix}.item.changes")
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    follower.reply.cancel()
     database.execute(
         "select wamp.publish('org.elsewhere.x')",
         "insert into item values (1, repeat('x', 50000)), (2, 'small')",
     )
     await events.count(2)
     async with asyncio.timeout(10):
-        while (found := await scrape(port))["backlog_events"]:
-            pass
+        waiting = "backlog_events", 'calls_in_flight{kind="follow"}'
+        found = await scrape(port)
+        while any(found[name] for name in waiting):
+            found = await scrape(port)
     assert found["events_published_total"] == found["publish_seconds_count"] == 2
     assert 0 < found["publish_seconds_sum"] < 10
     assert found["events_refused_total"] == found["events_truncated_total"] == 1
@@ -75,6 +80,8 @@ async def test_calls_and_events_are_counted(
     assert found['calls_failed_total{kind="relation"}'] == 1
     assert found['calls_total{kind="describe"}'] == found['calls_total{kind="changes"}'] == 1
     assert found['calls_in_flight{kind="relation"}'] == 0
+    assert found['calls_total{kind="follow"}'] == 1
+    assert found['calls_failed_total{kind="follow"}'] == 0
     assert found['pool_connections{pool="read"}'] >= 1
     await component.stop()
     with pytest.raises(ConnectionRefusedError):

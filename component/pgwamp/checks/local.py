@@ -16,6 +16,8 @@ from pgwamp.settings import Settings
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 #: Seconds that whoever answers at the port of the metrics has.
 _ANSWER_SECONDS = 3.0
+#: Bytes of the answer that are looked at.
+_MOST_READ = 65_536
 #: Names of what metrics of pgwamp begin with.
 _OURS = b"pgwamp_"
 
@@ -88,7 +90,10 @@ async def _serves_metrics(host: str, port: int) -> bool:
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-                return _OURS in await reader.read(65_536)
+                answer = b""
+                while len(answer) < _MOST_READ and (part := await reader.read(_MOST_READ)):
+                    answer += part
+                return _OURS in answer
             finally:
                 writer.close()
     except (OSError, TimeoutError):

@@ -10,7 +10,7 @@ import typer
 
 from pgwamp import __version__, logs
 from pgwamp.cli import client, db, psql, serve, watch
-from pgwamp.cli.context import CONFIG, discard_output, dumps, say
+from pgwamp.cli.context import CONFIG, discard_output, dumps, say, write_whole_output
 from pgwamp.errors import CallError, PgwampError, printable
 
 #: Details of errors that their messages hold.
@@ -63,6 +63,7 @@ def main() -> None:
 
     With ``log.level`` debug the log has the traceback of a defect too, without values.
     """
+    write_whole_output()
     logs.begin()
     try:
         app(standalone_mode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -135,6 +136,21 @@ def run_async(main: Coroutine[Any, Any, Answer]) -> Answer:
 def say(line: str, *, err: bool = False) -> None:
     """Print a line for people; names in it may hold what steers a terminal."""
     typer.echo(printable(line), err=err)
+
+
+def write_whole_output() -> None:
+    """Have Python go on where a write to a pipe was cut short.
+
+    With PYTHONUNBUFFERED it does not, and the rest of a long output was lost.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+            # A file of its own: whether that one can seek may have been asked of another.
+            raw = io.FileIO(stream.fileno(), "w", closefd=False)
+            buffered = io.BufferedWriter(raw)
+            whole = io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=True)
+            setattr(sys, name, whole)
 
 
 def discard_output() -> None:

@@ -83,8 +83,8 @@ def add(
 ) -> None:
     """Publish the changes of these tables from now on.
 
-    Options replace those of before. Each table is watched for itself: the exit code is 1 if one of
-    them cannot be.
+    Options replace those of before; a pattern and --all pass over tables that are watched already.
+    Each table is watched for itself: the exit code is 1 if one of them cannot be.
     """
     given = {
         "columns": None if columns is None else [name.strip() for name in columns.split(",")],
@@ -171,12 +171,14 @@ async def _apply(
             *arguments,
             everything=everything,
         )
-        async for table, problem in outcomes:
-            if problem is None:
-                say(f"{done} {table}")
-            else:
+        async for outcome in outcomes:
+            if outcome.problem is not None:
                 failed = True
-                say(f"pgwamp: {table}: {problem}", err=True)
+                say(f"pgwamp: {outcome.table}: {outcome.problem}", err=True)
+            elif outcome.is_kept:
+                say(f"{outcome.table} is watched already: name it to replace its options")
+            else:
+                say(f"{done} {outcome.table}")
     if failed:
         raise typer.Exit(1)
 

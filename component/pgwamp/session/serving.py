@@ -165,7 +165,10 @@ class Serving:
                 raise _application_error(error) from None
             except asyncio.CancelledError:
                 # Always answered: a callee that swallows an interrupt leaves its caller waiting.
-                end = Unavailable(_STOPPING) if task in self._ended else Canceled(_CANCELED)
+                is_stopped = task in self._ended
+                # What answers as long as things happen ends so when its caller has enough.
+                failed = is_stopped or known is None or not known.endless
+                end = Unavailable(_STOPPING) if is_stopped else Canceled(_CANCELED)
                 raise _application_error(end) from None
             except Exception:
                 log.exception("procedure failed", procedure=uri)
