@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from pgwamp.capture import RawRow
@@ -25,7 +25,12 @@ def change(old: str | None, new: str | None, place: int = 0, depth: int = 1) -> 
     """A raw row of a statement that changes one row."""
     op = "i" if old is None else "d" if new is None else "u"
     # No other command of one transaction has the place of the next.
-    return RawRow(1, AT, place, 1, 2 * place, depth, TABLE, op, old, new, 0, (0, "(0,1)"))
+    return RawRow(1, AT, place, 1, 2 * place + 1, depth, TABLE, op, old, new, 0, (0, "(0,1)"))
+
+
+def recovered(rows: Iterable[RawRow]) -> list[RawRow]:
+    """Raw rows as they are after a crash: without their commands."""
+    return [replace(row, command=0) for row in rows]
 
 
 def applied(changes: Iterable[RawRow], rows: Rows, after: Rows) -> Rows:
@@ -87,13 +92,19 @@ class _Part:
 class Transaction:
     """Runs random queries on rows, and writes raw rows as triggers do.
 
+    :param is_plain: the table has no partitions, so that all statements name it.
     :ivar before: and ``after``: the rows.
     :ivar written: raw rows, as their statements ended.
     """
 
-    def __init__(self, random: Random, *, versions: int = 3, queries: int = 3):
+    def __init__(
+        self, random: Random, *, versions: int = 3, queries: int = 3, is_plain: bool = False
+    ):
         self._random = random
         self._versions = versions
+        self._is_plain = is_plain
+        self._changed = 0
+        self._sent = AT
         self._command = 1
         self._place = 0
         #: Row versions that are there, by key, with their images.
@@ -105,6 +116,8 @@ class Transaction:
                 self._put(self._image(key))
         self.before = self._images()
         for _ in range(random.randint(1, queries)):
+            # Or another statement of one function.
+            self._sent += timedelta(seconds=random.randint(0, 1))
             self._query(1)
         self.after = self._images()
 
@@ -126,9 +139,11 @@ class Transaction:
         random = self._random
         self._command += 1
         visible = {number for number, _ in self._rows.values()}
-        parts = [
-            _Part(random.choice("iud"), TABLE + n) for n in range(random.choice([1, 1, 1, 2, 3]))
-        ]
+        ops = random.choices("iud", k=random.choice([1, 1, 1, 2, 3]))
+        parts = [_Part(op, TABLE + n) for n, op in enumerate(ops)]
+        if self._is_plain:
+            # Those of one operation have one trigger.
+            parts = [_Part(op, TABLE) for op in dict.fromkeys(ops)]
         is_apart = self._happens(0.5)
         for part in random.choices(parts, k=random.randint(1, 2 * len(parts))):
             self._trigger(depth, 0.15)
@@ -154,7 +169,7 @@ class Transaction:
         for part in parts:
             for _ in part.changes:
                 self._trigger(depth, 0.25)
-            if self._happens(0.15):
+            if self._happens(0.15) and not self._is_plain:
                 # They see all rows; what they change is told after all others.
                 cascade = _Part(self._random.choice("ud"), 100 + len(cascades))
                 self._change(cascade, {number for number, _ in self._rows.values()}, others)
@@ -180,6 +195,7 @@ class Transaction:
             return
         if old is not None:
             del self._rows[key_of(old)]
+        self._changed += 1
         new = None if part.op == "d" else self._image(key)
         if new is not None:
             self._put(new)
@@ -197,7 +213,7 @@ class Transaction:
         self.written += [
             RawRow(
                 1, AT, self._place, n, self._command, depth, part.relation, part.op, old, new, 0,
-                (0, "(0,1)"),
+                (0, "(0,1)"), None, self._sent, self._changed if self._is_plain else None,
             )
             for n, (old, new) in enumerate(part.changes, 1)
         ]  # fmt: skip

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwamp.capture import RawRow
 from pgwamp.eventlog.order import in_order
-from tests.eventlog.simulation import Records, Rows, Transaction, applied, change, key_of
+from tests.eventlog.simulation import (
+    AT,
+    TABLE,
+    Records,
+    Rows,
+    Transaction,
+    applied,
+    change,
+    key_of,
+    recovered,
+)
 
 RECORDS = Records()
 History = tuple[Rows, list[RawRow], Rows]
@@ -75,7 +87,7 @@ def shuffled(changes: Sequence[RawRow], random: Random) -> list[RawRow]:
     random.shuffle(written)
     # Each names another partition: of one name, the triggers fire in the order of the changes.
     return [
-        replace(item, place=place, command=place, relation=place)
+        replace(item, place=place, command=place + 1, relation=place)
         for place, item in enumerate(written)
     ]
 
@@ -91,7 +103,7 @@ def test_changes_of_statements_one_after_the_other_stay_as_they_were_written(
     history: History,
 ) -> None:
     _, changes, _ = history
-    placed = [replace(item, place=place, command=2 * place) for place, item in enumerate(changes)]
+    placed = [replace(item, place=place, command=2 * place + 1) for place, item in enumerate(changes)]
     assert in_order(placed, RECORDS) == placed
 
 
@@ -110,7 +122,7 @@ def test_outer_statements_come_before_those_that_their_triggers_ran(
             written.append(running.pop())
         running.append(replace(item, depth=depth))
     written += reversed(running)
-    placed = [replace(item, place=place, command=2 * place) for place, item in enumerate(written)]
+    placed = [replace(item, place=place, command=2 * place + 1) for place, item in enumerate(written)]
     assert applied(in_order(placed, RECORDS), before, after) == after
 
 
@@ -145,7 +157,7 @@ def test_a_row_that_is_deleted_and_inserted_again_stays() -> None:
 
 
 def test_a_row_that_a_with_moves_onto_itself_stays() -> None:
-    written = [change(None, "a:1", 0), replace(change("a:1", None, 1), command=1)]
+    written = [change(None, "a:1", 0), replace(change("a:1", None, 1), command=2)]
     assert in_order(written, RECORDS) == []
 
 
@@ -164,18 +176,46 @@ def test_statements_whose_commands_are_lost_may_have_ended_together() -> None:
     assert in_order(written, RECORDS) == []
 
 
+@pytest.mark.parametrize("command", [-1, 0, 7])
+def test_statements_whose_commands_are_lost_are_in_order_where_something_else_differs(
+    command: int,
+) -> None:
+    """Of moved rows, it is the same command."""
+    written = [
+        replace(item, command=command) for item in (change(None, "a:1", 0), change("a:1", None, 1))
+    ]
+    sent = [replace(item, sent=AT + timedelta(seconds=item.place)) for item in written]
+    assert in_order(sent, RECORDS) == sent
+    changed = [replace(item, changed=item.place + 1) for item in written]
+    assert in_order(changed, RECORDS) == changed
+    assert in_order([replace(item, changed=5) for item in written], RECORDS) == []
+    # Nobody knows how many rows of other members of the table were changed.
+    member = [replace(item, relation=TABLE + 1) for item in changed]
+    assert in_order(member, RECORDS) == []
+
+
+@given(st.integers(0, 2**32), st.sampled_from([2, 3, 1000]), st.booleans())
+def test_without_commands_triggers_leave_what_is_there_at_the_end(
+    seed: int, versions: int, is_plain: bool
+) -> None:
+    made = Transaction(Random(seed), versions=versions, is_plain=is_plain)
+    assert applied(in_order(recovered(made.written), RECORDS), made.before, made.after) == (
+        made.after
+    )
+
+
 def test_the_same_operation_of_a_query_goes_on_after_the_first_time() -> None:
     """As of ON UPDATE CASCADE, of a table that refers to itself."""
     first = change("a:1", "a:2", 0)
-    second, third = replace(change("a:2", "a:1", 1), command=1), change("a:1", "a:3", 2)
-    third = replace(third, command=2)
+    second, third = replace(change("a:2", "a:1", 1), command=2), change("a:1", "a:3", 2)
+    third = replace(third, command=3)
     assert in_order([first, second, third], RECORDS) == [first, second, third]
 
 
 def test_too_many_changes_to_be_searched_are_told_as_one() -> None:
     """They begin where the last one has ended, and nobody knows where that was."""
     changes = [
-        replace(change(f"a:{n}", f"a:{(n + 1) % 150}", n, depth=2 - n % 2), command=3 * n)
+        replace(change(f"a:{n}", f"a:{(n + 1) % 150}", n, depth=2 - n % 2), command=3 * n + 1)
         for n in range(150)
     ]
     assert in_order(changes, RECORDS) == []

@@ -14,7 +14,7 @@ from pgwamp.capture import RawRow
 from pgwamp.eventlog import transactions
 from pgwamp.eventlog.state import FIRST, Base
 from pgwamp.eventlog.transactions import LargeTransaction, Placed
-from tests.eventlog.simulation import Records, Transaction, applied, change
+from tests.eventlog.simulation import Records, Transaction, applied, change, recovered
 
 FAST = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -53,6 +53,17 @@ def test_what_triggers_have_run_leaves_what_is_there_at_the_end(seed: int, versi
 
 @pytest.mark.usefixtures("most")
 @FAST
+@given(st.integers(0, 2**32), st.sampled_from([2, 3, 1000]), st.booleans())
+def test_without_commands_triggers_leave_what_is_there_at_the_end(
+    seed: int, versions: int, is_plain: bool
+) -> None:
+    made = Transaction(Random(seed), versions=versions, queries=5, is_plain=is_plain)
+    found = changes(streamed(recovered(made.written)))
+    assert applied(found, made.before, made.after) == made.after
+
+
+@pytest.mark.usefixtures("most")
+@FAST
 @given(st.integers(0, 2**32))
 def test_from_every_position_the_same_changes_follow(seed: int) -> None:
     made = Transaction(Random(seed), queries=5)
@@ -79,7 +90,7 @@ def test_statements_one_after_the_other_stay_as_they_were_written() -> None:
 @pytest.mark.usefixtures("most")
 def test_many_rows_of_one_query_that_touch_no_key_twice_keep_their_values() -> None:
     updated = [replace(change(f"{n}:0", f"{n}:1", 1), number=n) for n in range(20)]
-    inserted = [replace(change(None, f"{n}:1", 2), number=n, command=3) for n in range(20, 40)]
+    inserted = [replace(change(None, f"{n}:1", 2), number=n, command=4) for n in range(20, 40)]
     assert changes(streamed([*updated, *inserted])) == [*updated, *inserted]
 
 

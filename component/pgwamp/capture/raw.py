@@ -21,8 +21,9 @@ class RawRow:
     :ivar at: when its statement wrote it.
     :ivar place: in the WAL, of the rows of its statement.
     :ivar number: within the statement.
-    :ivar command: of the transaction that has written it; one more for each command that writes;
-        -1 if it is lost, because somebody has changed the row, or has tried to.
+    :ivar command: of the transaction that has written it; one more for each command that writes, of
+        which a statement is one before its trigger is. So it is never 0, which stands in a row that
+        was read from the WAL; -1 if somebody has changed the row, or has tried to.
     :ivar depth: of triggers: 1 for a statement that the client has sent.
     :ivar relation: oid of the table that the statement has named; 0 of ``wamp.publish``.
     :ivar op: ``i u d t``; ``I U D`` where the rows could not be written; ``p`` of ``wamp.publish``;
@@ -32,6 +33,9 @@ class RawRow:
     :ivar size: bytes of both.
     :ivar at_row: partition and row, to read long texts.
     :ivar stamp: a hash of the columns, where no event trigger tells that they have changed.
+    :ivar sent: when the client has sent its statement.
+    :ivar changed: how many rows of the relation the transaction had changed by the end of the
+        query; None if nobody knows, and 0 or None of a table that has partitions.
     """
 
     xid: int
@@ -47,6 +51,8 @@ class RawRow:
     size: int
     at_row: tuple[int, str]
     stamp: int | None = None
+    sent: datetime | None = None
+    changed: int | None = None
 
     @property
     def is_long(self) -> bool:

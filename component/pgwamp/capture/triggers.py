@@ -80,4 +80,6 @@ def _row(record: Any) -> RawRow:
         record["size"],
         (record["turn"], record["ctid"]),
         record["stamp"],
+        record["sent"],
+        record["changed"],
     )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.statements import Statement, outer_first, statements
+from pgwamp.eventlog.statements import Statement, counted, outer_first, statements
 
 #: Changes of keys that belong together that are tried in any order, and tries. Of more, only the
 #: net change is told, unless they chain as they were written, and no other order is possible.
@@ -60,9 +60,10 @@ def in_order(changes: Iterable[RawRow], records: Records) -> list[RawRow]:
 
     :param changes: with op ``i``, ``u`` or ``d``, or ``p`` of ``wamp.publish``.
     """
+    written = (counted(change, records.table_of(change.relation)) for change in changes)
     keyed = [
         _Keyed.of(change, statement, records)
-        for statement in outer_first(statements(changes))
+        for statement in outer_first(statements(written))
         for change in statement.rows
     ]
     result: list[Sequence[RawRow]] = [[item.change] for item in keyed]

@@ -13,12 +13,18 @@ first; "outer" is the one of less depth.
    an order of PostgreSQL's own. Statements of one query, and no others, write with successive
    commands, unless another trigger writes in between: then they are taken for two queries. This
    is wrong only if one statement of the query inserts the very image that another one deletes.
+
+Commands are lost in a crash, on a standby and in a dump. Then two statements are of two queries if
+the client has sent two, or if rows of a table were changed between the ends of two statements of it:
+PostgreSQL fires their triggers when all of a query has changed its rows. What is left may be of one
+query: several statements of one function, or of one message, if they change different tables or
+partitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pgwamp.capture import RawRow
@@ -62,11 +68,35 @@ def together(before: RawRow, row: RawRow) -> bool:
     """Whether the statements of two rows may have ended together, if none ended in between."""
     if before.depth != row.depth:
         return False
-    # Nobody knows the command of a row that somebody has changed, if only in vain.
-    return row.command in (before.command, before.command + 1) or -1 in (
-        row.command,
-        before.command,
+    if before.place == row.place:
+        return True
+    if before.sent != row.sent:
+        return False
+    if before.relation == row.relation and before.changed and row.changed:
+        return before.changed == row.changed
+    # Rows of another server, which were moved, have the command that has moved them.
+    is_lost = min(before.command, row.command) <= 0 or before.command == row.command
+    return is_lost or row.command == before.command + 1
+
+
+def apart(before: RawRow, row: RawRow) -> bool:
+    """Whether rows of their relation were changed between the ends of their statements."""
+    return bool(
+        before.relation == row.relation
+        and before.changed
+        and row.changed
+        and before.changed != row.changed
     )
+
+
+def counted(row: RawRow, table: int) -> RawRow:
+    """The row, without what was counted of a partition: others of its table have not been.
+
+    Between two statements of one partition that are apart, one of another can be of either query.
+    """
+    if row.relation == table or row.changed is None:
+        return row
+    return replace(row, changed=None)
 
 
 def statements(changes: Iterable[RawRow]) -> list[Statement]:
@@ -76,11 +106,18 @@ def statements(changes: Iterable[RawRow]) -> list[Statement]:
     #: Depth and index of the last statements, each outside of the next.
     outside: list[tuple[int, int]] = []
     end = 0
+    #: A row of each relation in which statements have ended together with the last one.
+    ended: dict[int, RawRow] = {}
     # If a partition has refused a row that was to move there, an UPDATE is deletes and inserts.
     for _, group in groupby(written, key=lambda change: (change.place, change.op)):
         rows = list(group)
-        if found and not together(found[-1].rows[0], rows[0]):
+        if found and not (
+            together(found[-1].rows[0], rows[0])
+            and not apart(ended.get(rows[0].relation, rows[0]), rows[0])
+        ):
             end += 1
+            ended.clear()
+        ended[rows[0].relation] = rows[0]
         while outside and outside[-1][0] >= rows[0].depth:
             outside.pop()
         found.append(Statement(len(found), end, outside[-1][1] if outside else -1, rows))

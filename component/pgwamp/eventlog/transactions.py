@@ -16,7 +16,7 @@ from pgwamp.capture import CONTROL, RawRow
 from pgwamp.capture.raw import SHORT_TEXTS
 from pgwamp.eventlog.earlier import Earlier
 from pgwamp.eventlog.order import Records, in_order, keys_of
-from pgwamp.eventlog.statements import together
+from pgwamp.eventlog.statements import apart, counted, together
 
 #: Rows of a transaction that are ordered at once, and bytes of their texts.
 MOST_ROWS, MOST_BYTES = 5_000, 8_000_000
@@ -113,10 +113,10 @@ class LargeTransaction:
         self._byte_count = 0
         self._before: RawRow | None = None
         #: Of the unit: the last row of the client's own statements, how many rows there are up to
-        #: it, and relations and operations of these statements.
+        #: it, and the last rows of these statements by relation and operation.
         self._outer: RawRow | None = None
         self._closed = 0
-        self._kinds: set[tuple[int, str]] = set()
+        self._kinds: dict[tuple[int, str], RawRow] = {}
         #: Whether the unit is too large to be ordered; then the tables that it has changed so far,
         #: with the greatest depth.
         self._is_told = False
@@ -127,6 +127,7 @@ class LargeTransaction:
         """Take some rows; the changes that are certain by now, in order."""
         found: list[Placed] = []
         for row in rows:
+            row = counted(row, self._records.table_of(row.relation))
             if row.op == "-":
                 # It counts: it may have been another one when this was ordered before.
                 found.append((row, self._base))
@@ -139,7 +140,7 @@ class LargeTransaction:
             self._before = row
             if row.depth <= 1:
                 self._outer, self._closed = row, len(self._unit)
-                self._kinds.add((row.relation, row.op))
+                self._kinds[row.relation, row.op] = row
             self.last = row.place, row.number
         return found
 
@@ -150,12 +151,15 @@ class LargeTransaction:
 
     def _begins_unit(self, row: RawRow) -> bool:
         """Whether a row is of the next query of the client."""
-        if row.depth > 1 or row.op == "t" or (row.relation, row.op) not in self._kinds:
+        last = self._kinds.get((row.relation, row.op))
+        if row.depth > 1 or row.op == "t" or last is None:
             return False
         if self._outer is None or self._outer.place == row.place:
             return False
         # Only what foreign keys do is done several times in one query.
-        return self._outer is not self._before or not together(self._outer, row)
+        return (
+            self._outer is not self._before or apart(last, row) or not together(self._outer, row)
+        )
 
     def _end(self, closed: int) -> list[Placed]:
         unit, self._unit = self._unit[:closed], self._unit[closed:]
@@ -165,7 +169,7 @@ class LargeTransaction:
         if self._earlier is not None:
             self._earlier.begin_unit()
         self._byte_count = sum(map(_byte_count, self._unit))
-        self._outer, self._closed, self._kinds = None, 0, set()
+        self._outer, self._closed, self._kinds = None, 0, {}
         self._is_told, self._changed = False, {}
         return found
 

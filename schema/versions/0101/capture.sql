@@ -34,10 +34,12 @@ as $$
 #variable_conflict use_variable
 declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
-    its_turn constant smallint := signal / 2 % 3;
     its_place constant pg_lsn := pg_current_wal_insert_lsn();
     -- Without event triggers: wamp.stamp(tg_relid), see stamps.sql.
     its_stamp constant integer := null;
+    -- See raw.sql.
+    its_changed constant integer := (pg_stat_get_xact_tuples_inserted(tg_relid)
+        + pg_stat_get_xact_tuples_updated(tg_relid) + pg_stat_get_xact_tuples_deleted(tg_relid)) % 2147483648;
     its_op "char" := lower(tg_op collate "C");
     old_text text;
     new_text text;
@@ -64,26 +66,26 @@ begin
         its_op := upper(its_op::text collate "C");
     end;
     if is_single then
-        insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
+        insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op, old, new)
         values (
-            its_turn, its_stamp, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid, its_op, old_text,
-            new_text);
+            signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid,
+            its_op, old_text, new_text);
     else
         begin
             if tg_op = 'INSERT' then
-                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
-                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
-                    tg_relid, its_op, null, textin(record_out(r.*))
+                insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op, old, new)
+                select signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, row_number() over (),
+                    pg_trigger_depth(), tg_relid, its_op, null, textin(record_out(r.*))
                 from new_rows as r;
             elsif tg_op = 'DELETE' then
-                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
-                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
-                    tg_relid, its_op, textin(record_out(r.*)), null
+                insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op, old, new)
+                select signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, row_number() over (),
+                    pg_trigger_depth(), tg_relid, its_op, textin(record_out(r.*)), null
                 from old_rows as r;
             elsif (select count(*) from old_rows as r) = (select count(*) from new_rows as s) then
-                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
-                select its_turn, its_stamp, pg_current_xact_id(), its_place, o.number, pg_trigger_depth(),
-                    tg_relid, its_op, o.record, w.record
+                insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op, old, new)
+                select signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, o.number,
+                    pg_trigger_depth(), tg_relid, its_op, o.record, w.record
                 from (
                     select row_number() over () as number, textin(record_out(r.*)) as record
                     from old_rows as r
@@ -93,12 +95,12 @@ begin
                     from new_rows as s
                 ) as w on w.number = o.number;
             else
-                insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op, old, new)
-                select its_turn, its_stamp, pg_current_xact_id(), its_place, row_number() over (), pg_trigger_depth(),
-                    tg_relid, 'd', textin(record_out(r.*)), null
+                insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op, old, new)
+                select signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, row_number() over (),
+                    pg_trigger_depth(), tg_relid, 'd', textin(record_out(r.*)), null
                 from old_rows as r
                 union all
-                select its_turn, its_stamp, pg_current_xact_id(), its_place,
+                select signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place,
                     (select count(*) from old_rows as o) + row_number() over (), pg_trigger_depth(),
                     tg_relid, 'i', null, textin(record_out(s.*))
                 from new_rows as s;
@@ -107,10 +109,10 @@ begin
                 return null;
             end if;
         exception when others then
-            insert into wamp.raw (turn, stamp, xid, place, n, depth, relation, op)
+            insert into wamp.raw (turn, stamp, changed, xid, place, n, depth, relation, op)
             values (
-                its_turn, its_stamp, pg_current_xact_id(), its_place, 1, pg_trigger_depth(), tg_relid,
-                upper(its_op::text collate "C"));
+                signal / 2 % 3, its_stamp, its_changed, pg_current_xact_id(), its_place, 1,
+                pg_trigger_depth(), tg_relid, upper(its_op::text collate "C"));
         end;
     end if;
     -- Asked again, now that the rows are written: a sequencer that falls asleep in between waits for us.

@@ -14,10 +14,16 @@ create table wamp.raw (
     turn smallint not null,
     xid xid8 not null,
     at timestamptz not null default clock_timestamp(),
+    -- When the client has sent its statement, and how many rows of the relation the transaction had changed by the
+    -- end of the query. Where either differs, two statements are of two queries. So does the command tell, but it is
+    -- not in the WAL: after a crash, on a standby and in a dump there are only these. Partitions are counted for
+    -- themselves, so that of a table that has some only the first one differs.
+    sent timestamptz not null default statement_timestamp(),
     place pg_lsn not null,
     n integer not null,
     depth integer not null,
     relation regclass not null,
+    changed integer,
     -- A hash of the columns of the relation, where no event trigger tells that they have changed.
     stamp integer,
     op "char" not null,
