@@ -103,7 +103,9 @@ def test_changes_of_statements_one_after_the_other_stay_as_they_were_written(
     history: History,
 ) -> None:
     _, changes, _ = history
-    placed = [replace(item, place=place, command=2 * place + 1) for place, item in enumerate(changes)]
+    placed = [
+        replace(item, place=place, command=2 * place + 1) for place, item in enumerate(changes)
+    ]
     assert in_order(placed, RECORDS) == placed
 
 
@@ -122,7 +124,9 @@ def test_outer_statements_come_before_those_that_their_triggers_ran(
             written.append(running.pop())
         running.append(replace(item, depth=depth))
     written += reversed(running)
-    placed = [replace(item, place=place, command=2 * place + 1) for place, item in enumerate(written)]
+    placed = [
+        replace(item, place=place, command=2 * place + 1) for place, item in enumerate(written)
+    ]
     assert applied(in_order(placed, RECORDS), before, after) == after
 
 

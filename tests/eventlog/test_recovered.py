@@ -1,4 +1,4 @@
-"""Raw rows that were read from the WAL again: they tell the same as those that never left memory."""
+"""Raw rows that a crash, a standby or a dump has left tell the same as all others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog import transactions
-from tests.eventlog.conftest import Log
 from tests.eventlog.histories import log_of
 from tests.eventlog.site import NAME, Site, promote, until_applied
 from tests.eventlog.test_histories import put_dump_back

@@ -16,7 +16,7 @@ from pgwamp.eventlog.state import FIRST, Base
 from pgwamp.eventlog.transactions import LargeTransaction, Placed
 from tests.eventlog.simulation import Records, Transaction, applied, change, recovered
 
-FAST = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(params=[1, 4, 5000])
@@ -72,6 +72,28 @@ def test_from_every_position_the_same_changes_follow(seed: int) -> None:
     for position, (_, base) in enumerate(found):
         number, last = (number + 1 if base == last else 1), base
         assert streamed(made.written, base)[number - 1 :] == found[position:]
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(0, 2**32))
+def test_after_a_crash_the_same_changes_follow(seed: int) -> None:
+    made = Transaction(Random(seed), is_plain=True)
+    written = recovered(made.written)
+    found = streamed(made.written)
+    number, last = 0, None
+    for position, (_, base) in enumerate(found):
+        number, last = (number + 1 if base == last else 1), base
+        rest = changes(streamed(written, base))[number - 1 :]
+        assert rest == recovered(changes(found[position:]))
+
+
+@pytest.mark.usefixtures("most")
+def test_rows_that_a_function_writes_again_keep_their_values_after_a_crash() -> None:
+    gone = [replace(change(f"{n}:1", None, 1), number=n, changed=20) for n in range(20)]
+    again = [replace(change(None, f"{n}:1", 2), number=n, changed=40) for n in range(20)]
+    written = recovered([*gone, *again])
+    assert changes(streamed(written)) == written
 
 
 def statements(*images: tuple[str | None, str | None]) -> list[RawRow]:

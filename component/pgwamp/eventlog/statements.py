@@ -13,12 +13,12 @@ first; "outer" is the one of less depth.
    an order of PostgreSQL's own. Statements of one query, and no others, write with successive
    commands, unless another trigger writes in between: then they are taken for two queries. This
    is wrong only if one statement of the query inserts the very image that another one deletes.
+   Between statements of one table nothing else has changed rows of it: PostgreSQL fires their
+   triggers when all of the query has changed its rows, and they count them.
 
-Commands are lost in a crash, on a standby and in a dump. Then two statements are of two queries if
-the client has sent two, or if rows of a table were changed between the ends of two statements of it:
-PostgreSQL fires their triggers when all of a query has changed its rows. What is left may be of one
-query: several statements of one function, or of one message, if they change different tables or
-partitions.
+Commands are lost in a crash, on a standby and in a dump. What the client has sent one after the
+other, and the counts, are not. So only statements of different tables, or of a table that has
+partitions, are taken for one query where one function, or one message, has run several.
 """
 
 from __future__ import annotations

@@ -157,9 +157,7 @@ class LargeTransaction:
         if self._outer is None or self._outer.place == row.place:
             return False
         # Only what foreign keys do is done several times in one query.
-        return (
-            self._outer is not self._before or apart(last, row) or not together(self._outer, row)
-        )
+        return self._outer is not self._before or apart(last, row) or not together(self._outer, row)
 
     def _end(self, closed: int) -> list[Placed]:
         unit, self._unit = self._unit[:closed], self._unit[closed:]
