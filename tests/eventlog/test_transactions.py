@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -14,7 +15,7 @@ from pgwamp.capture import RawRow
 from pgwamp.eventlog import transactions
 from pgwamp.eventlog.state import FIRST, Base
 from pgwamp.eventlog.transactions import LargeTransaction, Placed
-from tests.eventlog.simulation import Records, Transaction, applied, change, recovered
+from tests.eventlog.simulation import AT, Records, Transaction, applied, change, recovered
 
 FAST = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -44,9 +45,11 @@ def changes(found: Sequence[Placed]) -> list[RawRow]:
 
 @pytest.mark.usefixtures("most")
 @FAST
-@given(st.integers(0, 2**32), st.sampled_from([2, 3, 1000]))
-def test_what_triggers_have_run_leaves_what_is_there_at_the_end(seed: int, versions: int) -> None:
-    made = Transaction(Random(seed), versions=versions, queries=5)
+@given(st.integers(0, 2**32), st.sampled_from([2, 3, 1000]), st.booleans())
+def test_what_triggers_have_run_leaves_what_is_there_at_the_end(
+    seed: int, versions: int, is_plain: bool
+) -> None:
+    made = Transaction(Random(seed), versions=versions, queries=5, is_plain=is_plain)
     found = changes(streamed(made.written))
     assert applied(found, made.before, made.after) == made.after
 
@@ -64,9 +67,9 @@ def test_without_commands_triggers_leave_what_is_there_at_the_end(
 
 @pytest.mark.usefixtures("most")
 @FAST
-@given(st.integers(0, 2**32))
-def test_from_every_position_the_same_changes_follow(seed: int) -> None:
-    made = Transaction(Random(seed), queries=5)
+@given(st.integers(0, 2**32), st.booleans())
+def test_from_every_position_the_same_changes_follow(seed: int, is_plain: bool) -> None:
+    made = Transaction(Random(seed), queries=5, is_plain=is_plain)
     found = streamed(made.written)
     number, last = 0, None
     for position, (_, base) in enumerate(found):
@@ -94,6 +97,20 @@ def test_rows_that_a_function_writes_again_keep_their_values_after_a_crash() -> 
     again = [replace(change(None, f"{n}:1", 2), number=n, changed=40) for n in range(20)]
     written = recovered([*gone, *again])
     assert changes(streamed(written)) == written
+
+
+@pytest.mark.usefixtures("most")
+def test_an_upsert_stays_whole_after_a_statement_that_has_inserted() -> None:
+    """Its update ended together with its insert, whose row a trigger has changed."""
+    written = [
+        replace(change(None, "a:1", 1), changed=1),
+        replace(change("c:1", "c:2", 2, depth=2), changed=4, sent=AT + timedelta(seconds=1)),
+        replace(change("b:1", "b:2", 3), changed=4, sent=AT + timedelta(seconds=1)),
+        replace(change(None, "c:1", 4), changed=4, sent=AT + timedelta(seconds=1), command=8),
+    ]
+    after = {"a": "a:1", "b": "b:2", "c": "c:2"}
+    for rows in (written, recovered(written)):
+        assert applied(changes(streamed(rows)), {"b": "b:1"}, after) == after
 
 
 def statements(*images: tuple[str | None, str | None]) -> list[RawRow]:

@@ -70,10 +70,10 @@ def together(before: RawRow, row: RawRow) -> bool:
         return False
     if before.place == row.place:
         return True
-    if before.sent != row.sent:
+    if before.sent != row.sent or apart(before, row):
         return False
     if before.relation == row.relation and before.changed and row.changed:
-        return before.changed == row.changed
+        return True
     # Rows of another server, which were moved, have the command that has moved them.
     is_lost = min(before.command, row.command) <= 0 or before.command == row.command
     return is_lost or row.command == before.command + 1

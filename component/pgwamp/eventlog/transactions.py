@@ -113,10 +113,12 @@ class LargeTransaction:
         self._byte_count = 0
         self._before: RawRow | None = None
         #: Of the unit: the last row of the client's own statements, how many rows there are up to
-        #: it, and the last rows of these statements by relation and operation.
+        #: it, and relations and operations of these statements.
         self._outer: RawRow | None = None
         self._closed = 0
-        self._kinds: dict[tuple[int, str], RawRow] = {}
+        self._kinds: set[tuple[int, str]] = set()
+        #: A row of each relation whose statements have ended together with the last of these.
+        self._ended: dict[int, RawRow] = {}
         #: Whether the unit is too large to be ordered; then the tables that it has changed so far,
         #: with the greatest depth.
         self._is_told = False
@@ -132,15 +134,19 @@ class LargeTransaction:
                 # It counts: it may have been another one when this was ordered before.
                 found.append((row, self._base))
                 continue
+            is_together = self._is_together(row)
             if self._before is not None and _is_barrier(self._before, row):
                 found += self.end()
-            elif self._begins_unit(row):
+            elif self._begins_unit(row, is_together):
                 found += self._end(self._closed)
             found += [(change, self._base) for change in self._add(row)]
             self._before = row
             if row.depth <= 1:
+                if not is_together:
+                    self._ended.clear()
+                self._ended[row.relation] = row
                 self._outer, self._closed = row, len(self._unit)
-                self._kinds[row.relation, row.op] = row
+                self._kinds.add((row.relation, row.op))
             self.last = row.place, row.number
         return found
 
@@ -149,15 +155,24 @@ class LargeTransaction:
         self._outer = self._before
         return self._end(len(self._unit))
 
-    def _begins_unit(self, row: RawRow) -> bool:
+    def _begins_unit(self, row: RawRow, is_together: bool) -> bool:
         """Whether a row is of the next query of the client."""
-        last = self._kinds.get((row.relation, row.op))
-        if row.depth > 1 or row.op == "t" or last is None:
-            return False
-        if self._outer is None or self._outer.place == row.place:
+        if row.depth > 1 or row.op == "t" or (row.relation, row.op) not in self._kinds:
             return False
         # Only what foreign keys do is done several times in one query.
-        return self._outer is not self._before or apart(last, row) or not together(self._outer, row)
+        return self._outer is not None and not is_together
+
+    def _is_together(self, row: RawRow) -> bool:
+        """Whether a statement of the client may have ended together with its last one."""
+        if self._outer is None:
+            return False
+        if self._outer.place == row.place:
+            return True
+        return (
+            self._outer is self._before
+            and together(self._outer, row)
+            and not apart(self._ended.get(row.relation, row), row)
+        )
 
     def _end(self, closed: int) -> list[Placed]:
         unit, self._unit = self._unit[:closed], self._unit[closed:]
@@ -167,7 +182,7 @@ class LargeTransaction:
         if self._earlier is not None:
             self._earlier.begin_unit()
         self._byte_count = sum(map(_byte_count, self._unit))
-        self._outer, self._closed, self._kinds = None, 0, {}
+        self._outer, self._closed, self._kinds, self._ended = None, 0, set(), {}
         self._is_told, self._changed = False, {}
         return found
 
