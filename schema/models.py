@@ -189,6 +189,7 @@ LAYOUT = _table(
     _needed("relation", REGCLASS),
     _needed("layout", Text),
     _needed("options", Text),
+    Column("watch", UUID),
     _needed("began", BigInteger),
     _needed("relation_schema", Text),
     _needed("relation_name", Text),

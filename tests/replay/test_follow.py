@@ -605,6 +605,26 @@ async def test_a_cursor_from_before_a_swap_has_expired(
     assert await after.keys(1) == [3]
 
 
+@pytest.mark.parametrize("call", ["follow", "changes"])
+async def test_a_cursor_has_expired_before_the_log_knows_that_the_table_was_not_watched(
+    serve: Serve, connect: Connect, database: Database, prefix: str, call: str
+) -> None:
+    database.execute(*ITEM)
+    await serve()
+    client = await connect()
+    follower = await Follower(client, f"{prefix}.item.follow").begun()
+    follower.reply.cancel()
+    locking = await database.connect()
+    try:
+        # The sequencer stores there where a table begins to be watched.
+        await locking.execute("begin; lock table wamp.layout in exclusive mode")
+        database.execute(*SWAPS["not watched in between"])
+        error = await Follower(client, f"{prefix}.item.{call}", since=follower.cursor).error()
+    finally:
+        await locking.close()
+    assert error.uri == "pgwamp.error.cursor_expired"
+
+
 async def test_a_cursor_goes_on_over_changes_of_the_same_table(
     serve: Serve, connect: Connect, database: Database, prefix: str
 ) -> None:

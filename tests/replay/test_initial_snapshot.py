@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -232,6 +233,49 @@ async def test_rows_have_the_columns_that_the_table_has_before_the_reload(
     database.execute("alter table item add hidden_too text; alter table item drop hidden_too")
     follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
     assert follower.rows == [{"id": 1, **value}]
+
+
+@pytest.mark.parametrize("column", ["pair", "pair[]"])
+async def test_composites_have_the_members_that_the_type_has_before_the_reload(
+    serve: Serve, connect: Connect, database: Database, prefix: str, column: str
+) -> None:
+    value = "('A', 7)" if column == "pair" else "array[('A', 7)::pair]"
+    database.execute(
+        "create type pair as (a text, b text)",
+        f"create table item (id int primary key, pair {column})",
+        "select wamp.watch('item')",
+        *WITHOUT_EVENT_TRIGGERS,
+    )
+    await serve()
+    database.execute(
+        "alter type pair drop attribute b",
+        "alter type pair add attribute c int",
+        f"insert into item values (1, {value})",
+    )
+    follower = await Follower(await connect(), f"{prefix}.item.follow", snapshot=True).begun()
+    pair = {"a": "A", "c": 7}
+    assert follower.rows == [{"id": 1, "pair": pair if column == "pair" else [pair]}]
+
+
+async def test_watching_again_waits_for_whoever_writes(
+    database: Database, observe: Observe
+) -> None:
+    """Else a change is told by the old options, and its row is in a snapshot by the new ones."""
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    writer, watcher = await database.connect(), await database.connect()
+    try:
+        await writer.execute("begin; insert into item values (1)")
+        watching = asyncio.create_task(
+            watcher.execute("""select wamp.watch('item', '{"when": "id > 5"}')""")
+        )
+        await observe(
+            "exists (select from pg_locks where not granted and relation = 'item'::regclass)"
+        )
+        await writer.execute("commit")
+        await watching
+    finally:
+        await writer.close()
+        await watcher.close()
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["told of DDL", "not told"])

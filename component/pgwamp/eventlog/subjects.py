@@ -27,16 +27,18 @@ from pgwamp.eventlog.making import UNREADABLE, Making
 log = logs.get(__name__)
 _Result = TypeVar("_Result")
 _LOAD = """
-select relation::oid::bigint as relation, layout, options, began, relation_schema, relation_name
+select relation::oid::bigint as relation, layout, options, watch::text as watch, began,
+    relation_schema, relation_name
 from wamp.layout
 """
 _KEEP = """
-insert into wamp.layout as k (relation, layout, options, began, relation_schema, relation_name)
-values ($1::bigint::oid, $2, $3, $4, $5, $6)
+insert into wamp.layout as k
+    (relation, layout, options, began, relation_schema, relation_name, watch)
+values ($1::bigint::oid, $2, $3, $4, $5, $6, $7::text::uuid)
 on conflict on constraint layout_pkey do update
-set (layout, options, began, relation_schema, relation_name) = (
+set (layout, options, began, relation_schema, relation_name, watch) = (
     excluded.layout, excluded.options, excluded.began, excluded.relation_schema,
-    excluded.relation_name)
+    excluded.relation_name, excluded.watch)
 """
 _DROP_GONE = """
 delete from wamp.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
@@ -53,7 +55,8 @@ _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
 # In a database of which only some tables were restored, nobody has told what is watched.
 _TELL_AGAIN = """
 select wamp.note(
-    w.relation, 'w', wamp.layout(w.relation) || jsonb_build_object('options', w.options))
+    w.relation, 'w',
+    wamp.layout(w.relation) || jsonb_build_object('options', w.options, 'watch', w.id))
 from wamp.watch as w
 join pg_class as c on c.oid = w.relation
 where not exists (select from wamp.layout as k where k.relation = w.relation)
@@ -63,7 +66,7 @@ where not exists (select from wamp.layout as k where k.relation = w.relation)
 _TELL_UNREADABLE = """
 select wamp.note(
     w.relation, case when w.relation::oid = any ($2::bigint[]::oid[]) then 'w' else 'l' end::"char",
-    wamp.layout(w.relation) || jsonb_build_object('options', w.options))
+    wamp.layout(w.relation) || jsonb_build_object('options', w.options, 'watch', w.id))
 from wamp.watch as w
 join pg_class as c on c.oid = w.relation
 where w.relation::oid = any ($1::bigint[]::oid[])
@@ -74,8 +77,8 @@ update wamp.log set op = 'forgotten', topic = null, options = null, body = null,
 where relation = $1::bigint::oid and op <> 'forgotten'
 """
 
-#: Where in the log a table began to be watched under a name, and its schema and name.
-Beginning = tuple[int, str, str]
+#: Where in the log a table began to be watched under a name; its schema and name, and its watch.
+Beginning = tuple[int, str, str, str | None]
 #: Characters of a layout that is read on the event loop; a longer one is read in a thread.
 MOST_ON_LOOP = 20_000
 #: Characters of layouts of composites that wait to be taken over.
@@ -100,6 +103,8 @@ class Subjects:
         #: The watched table of each member, itself included.
         self._tables: dict[int, int] = {}
         self._beginnings: dict[int, Beginning] = {}
+        #: Of each table the id of the watch that was told last.
+        self._watches: dict[int, str | None] = {}
         #: Arguments of statements that store what was noted, by statement and table.
         self._unstored: dict[tuple[str, int], Sequence[object]] = {}
         self._composites = Composites()
@@ -116,9 +121,15 @@ class Subjects:
         self._composites, self._unstored = Composites(), {}
         rows = await self._connection.fetch(_LOAD)
         self._beginnings = {
-            row["relation"]: (row["began"], row["relation_schema"], row["relation_name"])
+            row["relation"]: (
+                row["began"],
+                row["relation_schema"],
+                row["relation_name"],
+                row["watch"],
+            )
             for row in rows
         }
+        self._watches = {row["relation"]: row["watch"] for row in rows}
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
@@ -157,7 +168,9 @@ class Subjects:
             self._forget(relation)
             self._beginnings.pop(relation, None)
         elif row.op == "w" and row.new:
-            options = json.dumps(json.loads(row.new).get("options") or {})
+            said = json.loads(row.new)
+            options = json.dumps(said.get("options") or {})
+            self._watches[relation] = said.get("watch")
             await self._keep(relation, row.new, options)
         elif row.op == "l":
             if known is not None:
@@ -175,7 +188,7 @@ class Subjects:
         )
 
     def begins(self, relation: int, position: int) -> bool:
-        """Whether a table is watched from here on, or under another name than before.
+        """Whether a table is watched anew from here on, or under another name than before.
 
         Cursors from before are of what had its name then, or know nothing of what was not watched.
 
@@ -184,10 +197,10 @@ class Subjects:
         making = self._makings.get(relation)
         if making is None:
             return False
-        names = making.layout.schema, making.layout.name
-        if relation in self._beginnings and self._beginnings[relation][1:] == names:
+        now = making.layout.schema, making.layout.name, self._watches.get(relation)
+        if relation in self._beginnings and self._beginnings[relation][1:] == now:
             return False
-        self._beginnings[relation] = position, *names
+        self._beginnings[relation] = position, *now
         self._keep_later(relation)
         return True
 

@@ -27,6 +27,7 @@ from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope, Scopes
 from pgwamp.query.statement import Bound, compile_statement
 from pgwamp.replay.subjects import Watched
+from pgwamp.values import Type
 
 _ELIGIBLE = ("eligible_authid", "eligible_authrole")
 #: The table that a name stands for; of one that the transaction has locked, it is the one it reads.
@@ -200,12 +201,18 @@ async def _columns(connection: Connection, relation: Relation) -> tuple[Column, 
             raise _changed(relation) from None
         # Of domains PostgreSQL tells the type below.
         found = [(a.name, a.type.oid) for a in prepared.get_attributes()]
-    if found == [(c.name, c.type.base or c.type.oid) for c in known.columns]:
+    same = found == [(c.name, c.type.base or c.type.oid) for c in known.columns]
+    # Members of a composite change, and its oid does not.
+    if same and not any(_has_fields(column.type) for column in known.columns):
         return known.columns
     types = await load_types(connection, (oid for _, oid in found))
     if not types.keys() >= {oid for _, oid in found}:
         return None
     return tuple(Column(name, types[oid]) for name, oid in found)
+
+
+def _has_fields(of: Type) -> bool:
+    return bool(of.fields) or (of.element is not None and _has_fields(of.element))
 
 
 async def _first(chunks: AsyncIterator[list[Any]], relation: Relation) -> list[Any]:

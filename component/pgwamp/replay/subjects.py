@@ -23,9 +23,10 @@ _TABLE = """
 select c.oid::bigint as oid, w.id::text as watch, w.options::text as options, w.condition,
     quote_literal(format('%I.%I', n.nspname, c.relname)) as literal,
     case when w.relation is not null then wamp.key_columns(c.oid) end as key,
-    k.relation is not null as is_logged,
+    k.watch = w.id as is_logged,
     case
-        when k.relation_schema = n.nspname and k.relation_name = c.relname then k.began
+        when k.watch = w.id and k.relation_schema = n.nspname and k.relation_name = c.relname
+        then k.began
     end as began
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace

@@ -11,13 +11,14 @@ create table wamp.watch (
 );
 comment on table wamp.watch is 'Watched tables and the options that they are watched with';
 
--- The same as it was at the position of the sequencer, with the columns and types of each table. It has been watched
--- under this name since position began of the log, where a marker is: cursors from before are of what had the name
--- then, or know nothing of what has changed while it was not watched.
+-- The same as it was at the position of the sequencer, with the columns and types of each table. By this watch, it has
+-- been watched under this name since position began of the log, where a marker is: cursors from before are of what
+-- had the name then, or know nothing of what has changed while it was not watched.
 create table wamp.layout (
     relation regclass not null,
     layout text not null,
     options text not null,
+    watch uuid,
     began bigint not null,
     relation_schema text not null,
     relation_name text not null,

@@ -17,6 +17,7 @@ declare
     named text[];
     layout jsonb;
     part regclass;
+    its_id uuid;
 begin
     if its.relkind not in ('r', 'p') then
         raise exception '% is not a table', relation
@@ -70,6 +71,10 @@ begin
         select c.condition, c.columns into understood, named
         from wamp.require_condition(relation, options ->> 'when') as c;
     end if;
+    if exists (select from wamp.watch as w where w.relation = watch.relation) then
+        -- Nobody writes by the old options whose rows are read by the new ones: a trigger that is made waits, too.
+        execute format('lock table %s in share row exclusive mode', relation);
+    end if;
     perform wamp.create_triggers(relation);
     -- A table that was watched before it became a partition belongs to the whole from now on.
     for part in
@@ -84,12 +89,13 @@ begin
     values (watch.relation, watch.options, understood, named)
     on conflict on constraint watch_pkey do update
     set options = excluded.options, condition = excluded.condition,
-        condition_columns = excluded.condition_columns;
+        condition_columns = excluded.condition_columns
+    returning w.id into its_id;
     layout := wamp.layout(relation);
     perform wamp.require_evaluation(layout, understood);
     if understood is not null then
         options := jsonb_set(options, '{when}', to_jsonb(understood));
     end if;
-    perform wamp.note(relation, 'w', layout || jsonb_build_object('options', options));
+    perform wamp.note(relation, 'w', layout || jsonb_build_object('options', options, 'watch', its_id));
 end
 $$;
