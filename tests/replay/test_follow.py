@@ -676,22 +676,24 @@ async def test_a_follow_that_began_before_the_log_knew_the_watch_ends_then_too(
     database.execute("create table item (id int primary key, name text)")
     await serve()
     client = await connect()
-    locking = await database.connect()
+    locking, waiting = await database.connect(), await database.connect()
     try:
         # The sequencer stores there where a table begins to be watched.
         await locking.execute("begin; lock table wamp.layout in exclusive mode")
         database.execute("insert into item values (0)", "select wamp.watch('item')")
         follower = Follower(client, f"{prefix}.item.follow", snapshot=snapshot)
         await follower.until(lambda f: f.rows if snapshot else f.cursor)
+        async with asyncio.timeout(10):
+            # The transaction that has read the rows locks the table, and ends on this loop.
+            await waiting.execute("begin; lock table item; commit")
         database.execute(
-            # Until the transaction that has read the rows is at an end: it locks the table.
-            "begin; lock table item; commit",
             "select wamp.unwatch('item')",
             "insert into item values (1)",
             "select wamp.watch('item')",
         )
     finally:
         await locking.close()
+        await waiting.close()
     database.execute("insert into item values (2)")
     error = await follower.error()
     assert error.uri == "pgwamp.error.cursor_expired"
