@@ -11,9 +11,11 @@ import re
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, pool, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
 
-from pgwamp.database_url import parse_database_url
+from pgwamp.errors import PgwampError
+from pgwamp.migrations import connect
 from pgwamp.ownership import require_own_schema
 from pgwamp.schema.models import METADATA, TYPES
 from pgwamp.settings import Settings
@@ -92,12 +94,15 @@ def run_online() -> None:
     if given is not None:
         run(given)
         return
-    settings = Settings.load()
-    settings.require_database()
-    url = parse_database_url(settings.database.events_dsn())
-    engine = create_engine(url.set(drivername="postgresql+psycopg2"), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        run(connection)
+    try:
+        settings = Settings.load()
+        settings.require_database()
+        # The owner of the database may have set a search path, for the first statement already.
+        with connect(settings.database.events_dsn()) as connection:
+            run(connection)
+    except PgwampError as error:
+        # What Alembic shows in one line.
+        raise CommandError(str(error)) from None
 
 
 if context.is_offline_mode():

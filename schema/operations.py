@@ -19,6 +19,8 @@ from alembic.operations.ops import MigrateOperation
 from alembic.util import CommandError
 from sqlalchemy import func, select, text
 
+from pgwamp.schema.plugin import OWN_SCHEMA_QUERY, pinned_search_path
+
 if TYPE_CHECKING:  # Alembic loads this module in the middle of importing that one.
     from alembic.autogenerate.api import AutogenContext
 
@@ -117,7 +119,7 @@ class UnwatchTableOp(_TableOperation):
 
 @Operations.implementation_for(WatchTableOp)
 def _watch(operations: Operations, operation: WatchTableOp) -> None:
-    if not _has_wamp_schema(operations):
+    if not _has_wamp_schema(operations, operation):
         raise CommandError(
             f"cannot watch {operation.table_name}: the database has no wamp schema; "
             "create it with: pgwamp db upgrade"
@@ -132,17 +134,29 @@ def _watch(operations: Operations, operation: WatchTableOp) -> None:
 @Operations.implementation_for(UnwatchTableOp)
 def _unwatch(operations: Operations, operation: UnwatchTableOp) -> None:
     # Triggers cannot outlive the wamp schema: without it nothing is watched.
-    if _has_wamp_schema(operations):
+    if _has_wamp_schema(operations, operation):
         relation = operations.inline_literal(_relation(operations, operation))
         operations.execute(select(func.wamp.unwatch(relation)))
 
 
-def _has_wamp_schema(operations: Operations) -> bool:
+def _has_wamp_schema(operations: Operations, operation: _TableOperation) -> bool:
+    """Whether there is one; its functions run with the rights of this session.
+
+    :raises CommandError: so they must not: it is somebody else's, or others may change it.
+    """
     context = operations.migration_context
     if context.as_sql or context.connection is None:
         return True
-    query = text("select to_regprocedure('wamp.unwatch(regclass)') is not null")
-    return bool(context.connection.scalar(query))
+    with pinned_search_path(context.connection):
+        is_there, problem = context.connection.execute(OWN_SCHEMA_QUERY).one()
+        has_functions = not problem and context.connection.scalar(_HAS_FUNCTIONS)
+    if problem:
+        verb = operation.name.partition("_")[0]
+        raise CommandError(f"cannot {verb} {operation.table_name}: {problem}")
+    return bool(is_there and has_functions)
+
+
+_HAS_FUNCTIONS = text("select to_regprocedure('wamp.unwatch(regclass)') is not null")
 
 
 def _relation(operations: Operations, operation: _TableOperation) -> str:

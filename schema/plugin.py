@@ -124,12 +124,12 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
     connection = autogen_context.connection
     if connection is None:
         return {}
-    with _pinned_search_path(connection):
+    with pinned_search_path(connection):
         tables = dict.fromkeys((schema, name) for schema, name in connection.execute(_TABLES))
         if not tables:
             return {}
         # In a schema of somebody else, to read a table could run anything.
-        is_usable = tuple(connection.execute(_OWN_SCHEMA).one()) == (True, None)
+        is_usable = tuple(connection.execute(OWN_SCHEMA_QUERY).one()) == (True, None)
         if is_usable and connection.scalar(_MAY_READ):
             return {
                 (schema, name): options for schema, name, options in connection.execute(_OPTIONS)
@@ -139,7 +139,7 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
 
 
 @contextmanager
-def _pinned_search_path(connection: Connection) -> Iterator[None]:
+def pinned_search_path(connection: Connection) -> Iterator[None]:
     """Let nothing of other schemas stand in for what the system has."""
     found = connection.scalar(text("select pg_catalog.current_setting('search_path')"))
     connection.execute(_SET_SEARCH_PATH, {"path": "pg_catalog, pg_temp"})
@@ -158,7 +158,8 @@ join pg_catalog.pg_class as c on c.oid = t.tgrelid and not c.relispartition
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where t.tgname = 'wamp_insert'
 """)
-_OWN_SCHEMA = text(OWN_SCHEMA.replace(":", "\\:"))
+#: As ``OWN_SCHEMA``, for any driver.
+OWN_SCHEMA_QUERY = text(OWN_SCHEMA.replace(":", "\\:"))
 _MAY_READ = text("""
 select case when has_schema_privilege('wamp', 'usage')
     then has_table_privilege('wamp.watch', 'select') end

@@ -39,6 +39,7 @@ from pgwamp.ownership import (
     require_own_schema,
     require_trusted_schema,
 )
+from pgwamp.privileged import complete, require_shipped
 from pgwamp.schema_sql import source
 from pgwamp.watch_statements import find_watches, tell_script
 
@@ -63,9 +64,6 @@ class Revision(NamedTuple):
 
 
 _IS_BARE = text("select to_regclass('wamp.log') is not null")
-_CAPTURE = text("select prosrc from pg_proc where oid = to_regprocedure('wamp.capture()')")
-#: The one line in which that function differs between databases.
-_STAMP = re.compile(r"its_stamp constant integer := .*;")
 Result = TypeVar("Result")
 
 
@@ -94,10 +92,12 @@ def upgrade(
         encoding = connection.scalar(text(SERVER_ENCODING))
         if problem := encoding_problem(str(encoding)):
             raise StartError(problem)
+        # First of all: from here on the schema is the one that is asked about.
+        owner = ordinary_owner(connection)
         require_trusted_schema(connection)
-        if owner := ordinary_owner(connection):
-            _require_shipped(connection, owner, revision)
-            _complete(connection)
+        if owner is not None:
+            require_shipped(connection, owner, revision)
+            complete(connection)
             return None
         return _apply(connection, config, revision, replaced)
 
@@ -272,23 +272,8 @@ def _apply(
         connection.execute(text("reset role"))
         if watches is not None and replaced is not None:
             watch_again(connection, watches, replaced)
-        _complete(connection)
+        complete(connection)
     return reached
-
-
-def _require_shipped(connection: Connection, owner: str, target: str) -> None:
-    """Return if the schema of another role seems to be at the head.
-
-    :raises StartError: with the cure.
-    """
-    # Only its owner may read the revision: the text of a function tells as much.
-    found = connection.scalar(_CAPTURE)
-    _, shipped, _ = source("0101/capture").split("$$")
-    if target != "head" or _STAMP.sub("", found or "") != _STAMP.sub("", shipped):
-        raise StartError(
-            f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
-            "that role first, and then as a superuser"
-        )
 
 
 def _require_known(found: str | None) -> None:
@@ -296,14 +281,6 @@ def _require_known(found: str | None) -> None:
         raise old_schema(found)
     if found is not None and found not in {known.revision for known in history()}:
         raise StartError(unknown(found))
-
-
-def _complete(connection: Connection) -> None:
-    """Make what depends on who upgrades: an earlier one may have been by a lesser role."""
-    for name in ("ddl_changed", "evaluator"):
-        _run(connection, source(f"0101/{name}"))
-    become_owner(connection)
-    _run(connection, source("0101/stamps"))
 
 
 def _run(connection: Connection, statement: str) -> None:

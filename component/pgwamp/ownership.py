@@ -28,6 +28,9 @@ where n.nspname = 'wamp' and array(
     where r.rolsuper or r.rolname in ('pg_execute_server_program', 'pg_write_server_files')
 ) && array[true]
 """
+#: Only superusers may lock a row of the system's catalogs. Whoever renames the schema, drops it or
+#: gives it away waits until the transaction ends, so that its name means one schema until then.
+_HELD = "select oid from pg_namespace where nspname = 'wamp' for share"
 _IS_SUPERUSER = "exists (select from pg_roles where rolname = session_user and rolsuper)"
 _OVER_OTHERS = f"""
 select format('the schema wamp belongs to "%1$s", an ordinary role, whose code could become the '
@@ -65,9 +68,16 @@ def ordinary_owner(connection: Connection) -> str | None:
 
     Whatever that owner has written, a view, a policy, an index on an expression, could take
     ``SET ROLE`` back: such a session reads the system's catalogs alone, and executes what pgwamp
-    brings.
+    brings. The schema stays that owner's, with its name, until the transaction ends.
+
+    :raises StartError: it has become another one meanwhile.
     """
-    owner: str | None = _scalar(connection, f"{_ORDINARY_OWNER} and {_IS_SUPERUSER}")
+    question = f"{_ORDINARY_OWNER} and {_IS_SUPERUSER}"
+    if _scalar(connection, question) is None:
+        return None
+    if _scalar(connection, _HELD) is None:
+        raise StartError("another session has renamed or dropped the schema wamp: try again")
+    owner: str | None = _scalar(connection, question)
     return owner
 
 

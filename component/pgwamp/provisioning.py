@@ -19,7 +19,7 @@ from pgwamp.database_url import as_dsn
 from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.migrations import connect, driver, major_version, parse
-from pgwamp.ownership import require_trusted_schema
+from pgwamp.ownership import ordinary_owner, require_trusted_schema
 
 #: The version in which an owner of the database without INHERIT has no right in public.
 _PUBLIC_IS_CLOSED = 15
@@ -105,6 +105,8 @@ def create_calls_login(
 def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None = None) -> None:
     """Give the schema ``wamp`` of a superuser, with what is in it, to another owner.
 
+    Nothing is done where it is that owner's, who could say which object a name means.
+
     :param admin_url: of the database, for a superuser.
     :param report: told who keeps it waiting.
     """
@@ -112,6 +114,7 @@ def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None 
     with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
         wait_for_turn(admin, report)
         with bounded_waits(admin, "the change of the owner", ", and was undone"):
+            ordinary_owner(admin)
             require_trusted_schema(admin)
             if not _role_exists(admin, role):
                 raise StartError(f'there is no role "{role}": make it with LOGIN')
@@ -120,13 +123,14 @@ def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None 
                     f'the role "{role}" cannot log in, and no login is a member of it: name the '
                     f'login of events, or run: ALTER ROLE "{role}" LOGIN, or grant it to that login'
                 )
-            _require_trusted_content(admin, role)
+            if _require_trusted_content(admin, role) == role:
+                return
             for statement in admin.scalars(text(_NEW_OWNER), {"role": role}).all():
                 admin.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
-def _require_trusted_content(admin: Connection, role: str) -> None:
-    """Return if no function in the schema ``wamp`` would have more rights with a new owner.
+def _require_trusted_content(admin: Connection, role: str) -> str:
+    """Return the owner, if no function of the schema would have more rights with a new one.
 
     :raises StartError: it is of an ordinary role, which may have made functions in it.
     """
@@ -140,6 +144,7 @@ def _require_trusted_content(admin: Connection, role: str) -> None:
             "database.events_url, or run 'pgwamp db downgrade base', and 'pgwamp db upgrade' as "
             f'"{role}"'
         )
+    return str(owner.rolname)
 
 
 def grant_roles(admin_url: str, target_url: str, roles: Iterable[str]) -> None:

@@ -77,6 +77,21 @@ async def test_event_triggers_of_an_older_version_are_told_of(
     ]
 
 
+@pytest.mark.parametrize("state", ["disable", "enable replica"])
+async def test_event_triggers_that_are_turned_off_are_told_of_with_the_cure(
+    make_settings: MakeSettings, database: Database, state: str
+) -> None:
+    database.execute(f"alter event trigger wamp_sql_drop {state}")
+    found = [f.problem for f in await check_all(make_settings()) if f.part == "schema"]
+
+    cure = "ALTER EVENT TRIGGER wamp_sql_drop ENABLE"
+    assert found == [
+        f"the API and watched tables do not follow all DDL: as a superuser run: {cure}"
+    ]
+    database.execute(cure)
+    assert [f for f in await check_all(make_settings()) if f.part == "schema"] == []
+
+
 async def test_conditions_that_run_with_the_rights_of_the_owner_are_told_of(
     make_settings: MakeSettings, database: Database
 ) -> None:

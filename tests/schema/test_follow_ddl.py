@@ -75,6 +75,23 @@ def test_a_trigger_that_was_turned_off_stays_off(followed: Database, server: Ser
     assert followed.value(state) == "D"
 
 
+def test_a_schema_that_begins_anew_gets_the_triggers_of_one_that_was_renamed(
+    followed: Database, server: Server
+) -> None:
+    followed.query("alter schema wamp rename to wamp_old")
+    migrations.upgrade(followed.url)
+    # Nothing tells of DDL yet.
+    body = "select prosrc from pg_proc where oid = 'wamp.capture()'::regprocedure"
+    assert "its_stamp constant integer := wamp.stamp(tg_relid)" in followed.value(body)
+    migrations.upgrade(server.url(followed.name))
+
+    run = "select distinct evtfoid = 'wamp.ddl_changed()'::regprocedure from pg_event_trigger"
+    assert followed.query(TRIGGERS) == BOTH
+    assert followed.query(run) == [(True,)]
+    assert migrations.current(followed.url) == migrations.head()
+    assert "its_stamp constant integer := null" in followed.value(body)
+
+
 def test_the_owner_of_the_schema_cannot_change_what_superusers_run(followed: Database) -> None:
     assert followed.value(FUNCTION) == "postgres"
     for statement in (

@@ -129,6 +129,10 @@ else true end
 """
 _FOLLOWS_DDL = """
 select case
+    when count(*) filter (where e.evtenabled not in ('O', 'A')) > 0 then
+        'the API and watched tables do not follow all DDL: as a superuser run: ' || string_agg(
+            format('ALTER EVENT TRIGGER %I ENABLE', e.evtname), '; ' order by e.evtname)
+            filter (where e.evtenabled not in ('O', 'A'))
     when count(*) <> 2 then
         'the API follows DDL only on NOTIFY pgwamp, ''reload'': end migrations with it, or '
         'run ''pgwamp db upgrade'' once as a superuser, who may create event triggers'
@@ -138,7 +142,7 @@ select case
 end
 from pg_event_trigger as e
 join pg_proc as p on p.oid = e.evtfoid
-where e.evtfoid = to_regprocedure('wamp.ddl_changed()') and e.evtenabled <> 'D'
+where e.evtfoid = to_regprocedure('wamp.ddl_changed()')
 """
 _EVALUATES = """
 select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so '

@@ -16,6 +16,8 @@
 -- Nothing that an owner of another table does may fail or delay a statement: so it looks at what the
 -- statement has changed, and waits for no lock that the statement does not have.
 do $do$
+declare
+    command text;
 begin
     create or replace function wamp.ddl_changed() returns event_trigger
     language plpgsql
@@ -152,6 +154,15 @@ begin
     end if;
     comment on function wamp.ddl_changed() is 'Tell the components that the schema changed';
     revoke execute on function wamp.ddl_changed() from public;
+    -- One that is turned off stays so: whoever has done that may have reasons. One of another schema, which was
+    -- called wamp before, gives way.
+    for command in
+        select format('drop event trigger %I', evtname)
+        from pg_event_trigger
+        where evtname in ('wamp_sql_drop', 'wamp_ddl_command_end') and evtfoid <> 'wamp.ddl_changed()'::regprocedure
+    loop
+        execute command;
+    end loop;
     if not exists (select from pg_event_trigger where evtname = 'wamp_sql_drop') then
         create event trigger wamp_sql_drop on sql_drop execute function wamp.ddl_changed();
     end if;

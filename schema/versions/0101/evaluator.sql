@@ -8,6 +8,7 @@ do $do$
 declare
     evaluate constant regprocedure := to_regprocedure('wamp.evaluate(text, json)');
     home constant pg_namespace := (select n from pg_namespace as n where n.nspname = 'wamp');
+    is_superuser constant boolean := (select rolsuper from pg_roles where rolname = current_user);
 begin
     if exists (
         select from pg_proc as p join pg_roles as r on r.oid = p.proowner
@@ -21,16 +22,21 @@ begin
         -- Roles are of the whole cluster: another database has made it.
         null;
     end;
-    if not (select rolsuper from pg_roles where rolname = current_user)
+    if not is_superuser
         and not pg_has_role('pgwamp_evaluator',
             case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
     then
         execute format('grant pgwamp_evaluator to %I', current_user);
     end if;
-    -- It has to be allowed for the moment in which the owner changes.
-    grant create on schema wamp to pgwamp_evaluator;
+    -- It has to be allowed for the moment in which the owner changes; for a superuser it need not, whose
+    -- upgrade would meet who waits for the schema already.
+    if not is_superuser then
+        grant create on schema wamp to pgwamp_evaluator;
+    end if;
     alter function wamp.evaluate(text, json) owner to pgwamp_evaluator;
-    revoke create on schema wamp from pgwamp_evaluator;
+    if not is_superuser then
+        revoke create on schema wamp from pgwamp_evaluator;
+    end if;
     execute format('grant execute on function wamp.evaluate(text, json) to %I',
         pg_get_userbyid(home.nspowner));
 exception when insufficient_privilege then

@@ -6,7 +6,8 @@
 do $do$
 declare
     is_told constant boolean := exists (
-        select from pg_event_trigger where evtname = 'wamp_ddl_command_end' and evtenabled <> 'D');
+        select from pg_event_trigger where evtname = 'wamp_ddl_command_end' and evtenabled in ('O', 'A')
+            and evtfoid = to_regprocedure('wamp.ddl_changed()'));
     definition constant text := $capture$
 {{0101/capture}}$capture$;
 begin

@@ -1,0 +1,67 @@
+"""What depends on who upgrades the schema ``wamp``: event triggers, and the role of conditions."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import Connection, text
+
+from pgwamp.errors import StartError
+from pgwamp.ownership import become_owner
+from pgwamp.schema_sql import source
+
+_CAPTURE = text("select prosrc from pg_proc where oid = to_regprocedure('wamp.capture()')")
+#: The one line in which that function differs between databases.
+_STAMP = re.compile(r"its_stamp constant integer := .*;")
+#: Whether this session is a superuser's, and how many event triggers run what pgwamp brings.
+_RUNNING = text("""
+select (select rolsuper from pg_roles where rolname = session_user), count(*)
+from pg_event_trigger as e
+join pg_proc as p on p.oid = e.evtfoid and p.proname = 'ddl_changed' and p.pronargs = 0
+join pg_namespace as n on n.oid = p.pronamespace and n.nspname = 'wamp'
+join pg_roles as r on r.oid = p.proowner and r.rolsuper
+join pg_language as l on l.oid = p.prolang and l.lanname = 'plpgsql'
+where e.evtname in ('wamp_sql_drop', 'wamp_ddl_command_end') and p.prosecdef
+    and p.prosrc = :body and p.proconfig @> array['search_path=pg_catalog, pg_temp']
+""")
+
+
+def require_shipped(connection: Connection, owner: str, target: str) -> None:
+    """Return if the schema of another role seems to be at the head.
+
+    :raises StartError: with the cure.
+    """
+    # Only its owner may read the revision: the text of a function tells as much.
+    found = connection.scalar(_CAPTURE)
+    shipped = _body("capture")
+    if target != "head" or _STAMP.sub("", found or "") != _STAMP.sub("", shipped):
+        raise StartError(
+            f'the schema wamp belongs to "{owner}" and is not at the newest revision: run this as '
+            "that role first, and then as a superuser"
+        )
+
+
+def complete(connection: Connection) -> None:
+    """Make what depends on who upgrades: an earlier one may have been by a lesser role.
+
+    :raises StartError: the event triggers of a superuser would run something else than that.
+    """
+    for name in ("ddl_changed", "evaluator"):
+        _run(connection, source(f"0101/{name}"))
+    is_superuser, running = connection.execute(_RUNNING, {"body": _body("ddl_changed")}).one()
+    # Whatever became of the names in between, what will run as a superuser is ours.
+    if is_superuser and running != 2:
+        raise StartError(
+            "another session has changed what the event triggers of the schema wamp run: try again"
+        )
+    become_owner(connection)
+    _run(connection, source("0101/stamps"))
+
+
+def _body(function: str) -> str:
+    _, body, _ = source(f"0101/{function}").split("$$")
+    return body
+
+
+def _run(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
