@@ -273,3 +273,28 @@ def test_a_column_that_options_name_goes_with_no_cascade(followed: Database, opt
             followed.query(change)
     followed.query("create table elsewhere (id int, other who)")
     followed.query("alter table elsewhere add column n int")
+
+
+def test_code_of_the_owner_runs_only_where_columns_can_be_of_what_is_changed(
+    followed: Database, server: Server
+) -> None:
+    """As docs/security.md says of a superuser and the owner of wamp."""
+    followed.query(
+        "create or replace function wamp.note_layouts("
+        "changed regclass[], altered regclass[], lost regclass[]) returns void "
+        "language plpgsql security definer as "
+        "'begin perform pg_catalog.set_config(''mark.ran'', ''yes'', false); end'"
+    )
+    ran = "select current_setting('mark.ran', true)"
+    with closing(connect(server.url(followed.name))) as administrator:
+        query(administrator, "create table kept (id int); create table open (id int)")
+        query(administrator, "revoke usage on type kept from public")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="type kept"):
+            followed.query("create table own (of_kept kept)")
+        followed.query("create table own (of_open open[])")
+        query(administrator, "alter table kept add column more int")
+        query(administrator, "alter table kept drop column more")
+        query(administrator, "drop table kept")
+        assert query(administrator, ran) == [(None,)]
+        query(administrator, "alter table open add column more int")
+        assert query(administrator, ran) == [("yes",)]

@@ -9,9 +9,10 @@
 -- The function then belongs to that superuser and runs with its rights, whoever executes DDL: so nobody
 -- needs a right in the schema wamp, and an ordinary owner of it cannot change the function. Only an event
 -- trigger can call it. It takes no text from the owner of a table: the options of a watch stay as they
--- were given. Nothing that another role has written may run in it. Hence it asks the system catalogs
+-- were given. Nothing that another role has written may run with its rights. Hence it asks the system catalogs
 -- only, and the one function of the schema's owner that it calls has to run with that owner's rights: the
--- lock keeps the owner from changing that meanwhile. It comes last, because it could change the search path.
+-- lock keeps the owner from changing that meanwhile. It comes last, because it could change the search path,
+-- of the session, too: whoever changes such columns trusts that owner, as docs/security.md says.
 --
 -- Nothing that an owner of another table does may fail or delay a statement: so it looks at what the
 -- statement has changed, and waits for no lock that the statement does not have.
