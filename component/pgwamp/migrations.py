@@ -269,7 +269,8 @@ def _apply(
     command.upgrade(config, target)
     reached = _current(connection)
     if reached == head():
-        connection.execute(text("reset role"))
+        # RESET would bring back the role that ALTER DATABASE may have named.
+        connection.execute(text("set local role none"))
         if watches is not None and replaced is not None:
             watch_again(connection, watches, replaced)
         complete(connection)

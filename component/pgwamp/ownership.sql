@@ -45,10 +45,13 @@ stranger as (
     limit 1
 ),
 creator as (
-    select case a.grantee when 0 then 'PUBLIC' else format('"%s"', pg_get_userbyid(a.grantee)) end as name
+    -- What the owner has granted comes first: only that can the owner, and a superuser, take back; what has been
+    -- granted on goes with it.
+    select case a.grantee when 0 then 'PUBLIC' else format('"%s"', pg_get_userbyid(a.grantee)) end as name,
+        case when a.is_grantable then ' CASCADE' else '' end as onward
     from home, aclexplode(home.nspacl) as a
     where a.privilege_type = 'CREATE' and a.grantee <> home.owner
-    order by 1
+    order by a.grantor <> home.owner, 1
     limit 1
 )
 select case
@@ -58,8 +61,8 @@ select case
             'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s"; if not, '
             'DROP SCHEMA wamp CASCADE', pg_get_userbyid(home.owner), current_user)
     when creator.name is not null
-        then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s',
-            creator.name)
+        then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s%2$s',
+            creator.name, creator.onward)
     when stranger.owner = 'pgwamp_evaluator'
         then 'the role pgwamp_evaluator, which runs conditions, has more rights than it should: take LOGIN, SUPERUSER, '
             'BYPASSRLS and its own memberships from it; and where others are members of it, REVOKE pgwamp_evaluator '

@@ -24,6 +24,14 @@ join pg_language as l on l.oid = p.prolang and l.lanname = 'plpgsql'
 where e.evtname in ('wamp_sql_drop', 'wamp_ddl_command_end') and p.prosecdef
     and p.prosrc = :body and p.proconfig @> array['search_path=pg_catalog, pg_temp']
 """)
+# Whoever is a member of its owner in another database can drop it, without a right in the schema.
+_LACKS_EVALUATE = text("select to_regprocedure('wamp.evaluate(text, json)') is null")
+_EVALUATE = (
+    source("0101/evaluate"),
+    "comment on function wamp.evaluate(text, json) is "
+    "'Conditions and computed columns of rows as they were'",
+    "revoke execute on function wamp.evaluate(text, json) from public",
+)
 
 
 def require_shipped(connection: Connection, owner: str, target: str) -> None:
@@ -46,6 +54,12 @@ def complete(connection: Connection) -> None:
 
     :raises StartError: the event triggers of a superuser would run something else than that.
     """
+    if connection.scalar(_LACKS_EVALUATE):
+        # As the owner: what runs with the rights of its owner is never a superuser's.
+        become_owner(connection)
+        for statement in _EVALUATE:
+            _run(connection, statement)
+        _run(connection, "set local role none")
     for name in ("ddl_changed", "evaluator"):
         _run(connection, source(f"0101/{name}"))
     is_superuser, running = connection.execute(_RUNNING, {"body": _body("ddl_changed")}).one()

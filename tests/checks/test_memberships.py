@@ -30,6 +30,14 @@ INDIRECT = {
         "the role {anna} of access.roles may create objects in the schema public, and so add to "
         "the API: REVOKE {ben} FROM {anna}",
     ),
+    "creation in a schema, granted on": (
+        [
+            "grant create on schema public to {ben} with grant option",
+            "set role {ben}; grant create on schema public to {anna}",
+        ],
+        "the role {anna} of access.roles may create objects in the schema public, and so add to "
+        "the API: REVOKE CREATE ON SCHEMA public FROM {ben} CASCADE",
+    ),
     "ownership of a schema": (
         ["alter schema public owner to {ben}", "grant {ben} to {anna}"],
         "the role {anna} of access.roles may create objects in the schema public, and so add to "
@@ -99,3 +107,27 @@ async def test_a_membership_that_somebody_else_has_granted_is_revoked_as_granted
         assert (await ask(make_settings(**mapped))).check == []
     finally:
         database.execute(f"revoke pg_read_all_data from {ben} cascade")
+
+
+async def test_a_membership_that_has_been_granted_on_goes_with_what_came_of_it(
+    make_settings: MakeSettings, mapped: Sections, database: Database, roles: list[str]
+) -> None:
+    connection = await database.connect()
+    version = connection.get_server_version().major
+    await connection.close()
+    if version < 16:
+        pytest.skip("a membership depends on that of its grantor from PostgreSQL 16 on")
+    anna, _ = roles
+    other = f"other_{database.name}"
+    database.execute(
+        f"create role {other}",
+        f"grant pg_read_all_data to {anna} with admin option",
+        f"grant pg_read_all_data to {other} granted by {anna}",
+    )
+    try:
+        (line,) = (await ask(make_settings(**mapped))).check
+        assert line.endswith(f": REVOKE pg_read_all_data FROM {anna} CASCADE")
+        database.execute(statement(line, "REVOKE "))
+        assert (await ask(make_settings(**mapped))).check == []
+    finally:
+        database.execute(f"revoke pg_read_all_data from {anna} cascade", f"drop role {other}")

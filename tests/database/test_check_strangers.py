@@ -107,6 +107,10 @@ async def test_conditions_that_run_with_the_rights_of_the_owner_are_told_of(
     database.execute("alter function wamp.evaluate(text, json) owner to pgwamp_events")
     [problem] = await told()
     assert "run 'pgwamp db upgrade' once as a superuser" in problem
+    database.execute("drop function wamp.evaluate(text, json)")
+    found = [f.problem for f in await check_all(make_settings()) if f.part == "schema"]
+    assert [f for f in found if f.startswith("the function wamp.evaluate is missing")] == found
+    assert len(found) == 1
     database.execute("select wamp.watch('item')")
     assert await told() == []
 

@@ -90,6 +90,23 @@ def test_a_schema_in_which_others_may_create_is_refused(
     migrations.upgrade(wamp_database.url)
 
 
+def test_what_has_been_granted_on_goes_with_the_grant_of_the_owner(
+    wamp_database: Database, administrator: Connection
+) -> None:
+    # The one that got it sorts first.
+    grantor, other = f"b_{wamp_database.name}", f"a_{wamp_database.name}"
+    query(administrator, f"create role {grantor} login; create role {other}")
+    wamp_database.query(f"grant create, usage on schema wamp to {grantor} with grant option")
+    query(wamp_database.connect(grantor), f"grant create on schema wamp to {other}")
+    line = refusal(migrations.upgrade, wamp_database.url)
+    assert line == (
+        f'"{grantor}" may create objects in the schema wamp: '
+        f'REVOKE CREATE ON SCHEMA wamp FROM "{grantor}" CASCADE'
+    )
+    wamp_database.query(line.partition(": ")[2])
+    migrations.upgrade(wamp_database.url)
+
+
 @pytest.mark.parametrize(
     ("made", "named"),
     [
@@ -301,12 +318,49 @@ def test_members_of_the_evaluator_change_nothing_where_it_may_not_use_the_schema
         query(administrator, f"revoke pgwamp_evaluator from {GUEST}")
 
 
+@pytest.mark.parametrize("first", ["the owner", "the superuser"])
+def test_an_upgrade_makes_the_function_of_conditions_again(
+    wamp_database: Database, superuser: Callable[[Database], str], first: str
+) -> None:
+    # Members of its owner need no right in the schema to drop what that role has.
+    made = (
+        "select proowner::regrole::text, prosecdef, proconfig, proacl::text not like '{=%%' "
+        "and proacl::text not like '%%,=%%', obj_description(oid, 'pg_proc') is not null "
+        "from pg_proc where oid = to_regprocedure('wamp.evaluate(text, json)')"
+    )
+    migrations.upgrade(superuser(wamp_database))
+    shipped = wamp_database.query(made)
+    wamp_database.query("create table item (id int primary key)")
+    with closing(connect(superuser(wamp_database))) as administrator:
+        query(administrator, "drop owned by pgwamp_evaluator")
+    assert wamp_database.query(made) == []
+
+    if first == "the owner":
+        migrations.upgrade(wamp_database.url)
+        assert wamp_database.value(made) == OWNER
+        wamp_database.query("select wamp.watch('item', '{\"when\": \"id > 0\"}')")
+    migrations.upgrade(superuser(wamp_database))
+    assert wamp_database.query(made) == shipped
+    wamp_database.query("select wamp.watch('item', '{\"when\": \"id > 1\"}')")
+
+
 def test_a_role_that_the_database_sets_does_nothing(
     wamp_database: Database, superuser: Callable[[Database], str], administrator: Connection
 ) -> None:
     wamp_database.query(f"alter database {wamp_database.name} set role = '{OWNER}'")
     migrations.upgrade(superuser(wamp_database))
     assert wamp_database.value("select count(*) from pg_event_trigger") == 2
+
+
+def test_a_role_that_the_database_sets_keeps_a_superuser_from_nothing(
+    empty_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    migrations.upgrade(superuser(empty_database))
+    with closing(connect(superuser(empty_database))) as administrator:
+        query(administrator, "drop event trigger wamp_sql_drop")
+    empty_database.query(f"alter database {empty_database.name} set role = '{OWNER}'")
+    migrations.upgrade(superuser(empty_database))
+    assert empty_database.value("select count(*) from pg_event_trigger") == 2
 
 
 def test_a_second_superuser_leaves_the_event_triggers_to_the_first(

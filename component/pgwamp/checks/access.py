@@ -194,11 +194,14 @@ order by name
 """
 # The memberships that were granted to a role itself: whatever comes through it goes with it. From
 # PostgreSQL 16 on REVOKE takes back what one role has granted: that of a superuser, what the first
-# superuser has.
+# superuser has. What a role has granted on goes with it.
 _GRANTED = """
 select m.member, g.oid, g.rolname, g.rolsuper, string_agg(format('REVOKE %I FROM %I%s', g.rolname,
     u.rolname, case when current_setting('server_version_num')::int >= 160000 and m.grantor <> 10
-        then format(' GRANTED BY %I', b.rolname) else '' end), '; ' order by b.rolname) as cure
+        then format(' GRANTED BY %I', b.rolname) else '' end
+    || case when m.admin_option and exists (
+            select from pg_auth_members as o where o.roleid = m.roleid and o.grantor = m.member)
+        then ' CASCADE' else '' end), '; ' order by b.rolname) as cure
 from pg_auth_members as m
 join pg_roles as u on u.oid = m.member
 join pg_roles as g on g.oid = m.roleid
@@ -269,13 +272,24 @@ cross join lateral (
     select string_agg(cure, '; ') as cures from (
         select format('ALTER SCHEMA %I OWNER TO another role', n.nspname) as cure where owns.yes
         union all
-        select format('REVOKE CREATE ON SCHEMA %I FROM %s', n.nspname, string_agg(
-            case a.grantee when 0 then 'PUBLIC' else quote_ident(r.rolname) end, ', '
-            order by a.grantee))
+        -- What the owner has granted: only that can be taken back, and what was granted on with it.
+        select format('REVOKE CREATE ON SCHEMA %I FROM %s%s', n.nspname, string_agg(
+            case t.grantee when 0 then 'PUBLIC' else t.grantee::regrole::text end, ', '
+            order by t.grantee), case when bool_or(t.is_grantable) then ' CASCADE' end)
         from (
-            select distinct grantee from aclexplode(n.nspacl) where privilege_type = 'CREATE'
-        ) as a
-        where a.grantee = 0 or a.grantee = r.oid and not owns.yes
+            with recursive held (grantor, grantee, is_grantable) as (
+                select grantor, grantee, is_grantable
+                from aclexplode(n.nspacl) where privilege_type = 'CREATE'
+            ), taken (grantor, grantee, is_grantable) as (
+                select * from held where grantee = 0 or grantee = r.oid and not owns.yes
+                union
+                select h.*
+                from taken as t join held as h on h.grantee = t.grantor and h.is_grantable
+                where t.grantor <> n.nspowner
+            )
+            select grantee, bool_or(is_grantable) as is_grantable
+            from taken where grantor = n.nspowner group by grantee
+        ) as t
         having count(*) > 0
         union all
         select g.cure

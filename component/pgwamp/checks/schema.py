@@ -145,13 +145,18 @@ join pg_proc as p on p.oid = e.evtfoid
 where e.evtfoid = to_regprocedure('wamp.ddl_changed()')
 """
 _EVALUATES = """
-select 'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
+select case when p.oid is null then
+    'the function wamp.evaluate is missing, and events of tables with a condition come without '
+    'values: run ''pgwamp db upgrade'', and then once more as a superuser'
+else
+    'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
     'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as '
     'a role with CREATEROLE'
+end
 from wamp.watch as w
-join pg_proc as p on p.oid = 'wamp.evaluate(text, json)'::regprocedure
-join pg_roles as r on r.oid = p.proowner and r.rolname <> 'pgwamp_evaluator'
-where w.options ? 'when'
+left join pg_proc as p on p.oid = to_regprocedure('wamp.evaluate(text, json)')
+left join pg_roles as r on r.oid = p.proowner
+where w.options ? 'when' and r.rolname is distinct from 'pgwamp_evaluator'
 limit 1
 """
 _SCHEMAS = """
