@@ -87,7 +87,7 @@ def _split(place: str) -> tuple[str | None, str]:
 def _require_plain_query(place: str, query: str) -> None:
     """Raise ValueError if the query may be the rest of a password, and what comes after it."""
     _, at, rest = query.partition("@")
-    if at and "@" not in place and ("/" not in place or "/" in rest):
+    if at and ("/" not in place or "/" in rest):
         raise ValueError(f"{_EXPECTED}; write ? as %3F in the password, and @ as %40 elsewhere")
 
 

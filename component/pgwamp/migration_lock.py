@@ -16,6 +16,7 @@ from pgwamp.database.blockers import (
     BLOCKER,
     LONGEST_LOCK_SECONDS,
     LOOK_PAUSE_SECONDS,
+    TOLD_SECONDS,
     Blocker,
     waited_too_long,
 )
@@ -59,15 +60,21 @@ def wait_for_turn(connection: Connection, report: Callable[[str], None] | None) 
 
 
 @contextmanager
-def bounded_waits(connection: Connection, subject: str, outcome: str = "") -> Iterator[None]:
+def bounded_waits(
+    connection: Connection,
+    subject: str,
+    outcome: str = "",
+    report: Callable[[str], object] | None = None,
+) -> Iterator[None]:
     """Let the rest of a transaction wait for no lock longer than :data:`LONGEST_LOCK_SECONDS`.
 
     :param subject: and ``outcome`` of the error, as of ``waited_too_long``.
+    :param report: told whom it waits for, in a thread, after :data:`TOLD_SECONDS`.
     :raises Blocked: it waited that long.
     """
     most = f"{round(LONGEST_LOCK_SECONDS * 1000)}ms"
     connection.execute(select(func.set_config("lock_timeout", most, True)))
-    looking = _Looking(connection)
+    looking = _Looking(connection, report)
     try:
         with looking:
             yield
@@ -83,8 +90,9 @@ class _Looking:
     :ivar last: the one that was noted last.
     """
 
-    def __init__(self, connection: Connection):
+    def __init__(self, connection: Connection, report: Callable[[str], object] | None):
         self._engine = connection.engine
+        self._report = report
         driver: Any = connection.connection.driver_connection
         self._pid = driver.info.backend_pid
         self.last: Blocker | None = None
@@ -99,6 +107,8 @@ class _Looking:
         self._thread.join()
 
     def _look(self) -> None:
+        told: Blocker | None = None
+        told_from = time.monotonic() + TOLD_SECONDS
         # Most is over before the first look.
         if self._ended.wait(LOOK_PAUSE_SECONDS):
             return
@@ -108,6 +118,9 @@ class _Looking:
             while not self._ended.is_set():
                 if row := looking.execute(_BLOCKER, {"pid": self._pid}).first():
                     self.last = Blocker(*row)
+                    if self._report and self.last != told and time.monotonic() >= told_from:
+                        told = self.last
+                        self._report(told.told())
                 self._ended.wait(LOOK_PAUSE_SECONDS)
 
 

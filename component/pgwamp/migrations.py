@@ -121,11 +121,14 @@ def downgrade(
     _migrate(lambda connection, config: _undo(connection, config, revision, script), dsn, report)
 
 
-def current(dsn: str) -> str | None:
-    """The revision that the database is at; None if it has no ``wamp`` schema."""
+def current(dsn: str, report: Callable[[str], object] | None = None) -> str | None:
+    """The revision that the database is at; None if it has no ``wamp`` schema.
+
+    :param report: told who keeps it waiting.
+    """
     with connect(dsn) as connection:
         try:
-            with bounded_waits(connection, "looking for the revision"):
+            with bounded_waits(connection, "looking for the revision", report=report):
                 return _current(connection)
         except DBAPIError as error:
             if getattr(error.orig, "pgcode", None) == errorcodes.INSUFFICIENT_PRIVILEGE:
@@ -210,10 +213,10 @@ def _migrate(
         try:
             with connection.begin():
                 wait_for_turn(connection, report)
-                with bounded_waits(connection, "the migration", ", and was undone"):
+                with bounded_waits(connection, "the migration", ", and was undone", report):
                     return action(connection, config)
         except CommandError as error:
-            raise StartError(str(error)) from None
+            raise StartError(f"{error}: 'pgwamp db history' lists the revisions") from None
         except DBAPIError as error:
             code = getattr(error.orig, "pgcode", None)
             words = str(error.orig).partition("\n")[0]

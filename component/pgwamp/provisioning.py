@@ -113,7 +113,7 @@ def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None 
     aim = "give the schema wamp to another role"
     with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
         wait_for_turn(admin, report)
-        with bounded_waits(admin, "the change of the owner", ", and was undone"):
+        with bounded_waits(admin, "the change of the owner", ", and was undone", report):
             ordinary_owner(admin)
             require_trusted_schema(admin)
             if not _role_exists(admin, role):

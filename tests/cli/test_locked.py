@@ -82,6 +82,21 @@ async def test_a_table_that_is_locked_keeps_no_other_from_being_watched(
     assert out.endswith("watching item\n")
 
 
+@pytest.mark.parametrize(
+    "arguments", [("current",), ("upgrade",), ("downgrade", "base"), ("owner", "pgwamp_events")]
+)
+async def test_commands_of_the_schema_name_who_has_the_lock_while_they_wait(
+    run: Run, locked: Locked, arguments: tuple[str, ...]
+) -> None:
+    relation = "wamp.raw" if arguments[0] == "owner" else "wamp.alembic_version"
+    async with locked(relation) as holder, asyncio.timeout(BOUND):
+        code, out, err = await run("db", *arguments)
+    told, error = (out + err).strip().splitlines()
+    assert code == 3
+    assert told == f"waiting: {holder} uses {relation}"
+    assert f"waited too long for {holder}, which uses {relation}" in error
+
+
 @pytest.mark.parametrize("relation", ["wamp.watch", "wamp.publication", "wamp.alembic_version"])
 async def test_check_says_in_one_line_who_locks_what_it_looks_at(
     run: Run, database: Database, locked: Locked, relation: str

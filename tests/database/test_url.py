@@ -155,7 +155,13 @@ def test_several_hosts_that_a_migration_cannot_use_are_refused_with_the_cure(pla
 
 @pytest.mark.parametrize(
     "value",
-    ["postgresql://u:s3cret?word=more@h:1/d", "postgresql://u:4711/s3cret?word=more@h/d"],
+    [
+        "postgresql://u:s3cret?word=more@h:1/d",
+        "postgresql://u:4711/s3cret?word=more@h/d",
+        "postgresql://u:4711@s3cret?word=more@h:1/d",
+        "postgresql://u:4711@s3cret?word=more@h",
+        "postgresql://u:47@11/s3cret?word=more@h:1/d",
+    ],
 )
 def test_a_password_that_reads_like_a_query_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="write \\? as %3F") as caught:

@@ -575,3 +575,12 @@ def test_an_administrator_without_rights_is_told_so(
     line = failure(provisioning.create_database, server.url(user=GUEST), url)
 
     assert "a role with CREATEROLE and CREATEDB" in line
+
+
+@pytest.mark.parametrize("call", [migrations.upgrade, migrations.downgrade])
+@pytest.mark.parametrize("revision", ["-5", "+1", "nope", "0101:base"])
+def test_a_revision_that_is_not_there_is_refused_with_the_list_of_all(
+    wamp_database: Database, call: Callable[[str, str], object], revision: str
+) -> None:
+    with pytest.raises(StartError, match="'pgwamp db history' lists the revisions"):
+        call(wamp_database.url, revision)

@@ -89,7 +89,7 @@ def owner(
 @app.command()
 def current(as_json: AsJson = False) -> None:
     """Show the revision that the database is at."""
-    found, head = migrations.current(_dsn()), migrations.head()
+    found, head = migrations.current(_dsn(), partial(say, err=True)), migrations.head()
     if as_json:
         typer.echo(dumps({"current": found, "head": head}))
     else:
