@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pgwamp.errors import NotAuthorized
+from pgwamp.procedures.caller_scope import Sharing
 from tests.conftest import Database
 from tests.live.conftest import Live, Start
 from tests.servers import CALLS
@@ -21,6 +24,11 @@ async def ids(live: Live, **caller: object) -> list[int]:
     heard = live("items", **caller)
     rows = await heard.until(lambda heard: heard.rows is not None)
     return [row["id"] for row in rows]
+
+
+def rows_of(item: dict[str, Any]) -> list[Any]:
+    """The rows that an item brings."""
+    return item["rows"] if "rows" in item else [row for _, row in item["inserted"]]
 
 
 async def test_without_roles_everybody_shares(live: Start) -> None:
@@ -83,8 +91,19 @@ async def test_where_a_role_has_too_much_to_look_at_the_worst_is_assumed(
         ("(select item.id from item where item.owner = me()) as i",
          ("create function me() returns text language plpgsql as "
           "'declare who text; begin execute ''show wamp.authid'' into who; return who; end'",)),
+        ("mine() as i where exists (select from item)",
+         ("create function mine(who text default current_setting('wamp.authid', true)) "
+          "returns setof item language sql stable as 'select * from item where owner = who'",)),
+        ("item where owner = case when me_at(owner) then owner end",
+         ("create function me_at(owner text) returns boolean language plpgsql stable as "
+          "'begin perform owner::own; return true; "
+          "exception when check_violation then return false; end'",
+          "create domain own as text check (value = current_setting('wamp.authid'))",)),
+        ("item where owner = (select own from own)",
+         ("create operator !! (function = current_setting, rightarg = text)",
+          "create view own as select operator(public.!!) 'wamp.authid' as own",)),
     ],
-    ids=["query", "view", "function", "plpgsql", "show"],
+    ids=["query", "view", "function", "plpgsql", "show", "default", "domain", "operator"],
 )  # fmt: skip
 async def test_where_sql_asks_who_calls_each_has_their_own(
     live: Start, source: str, further: tuple[str, ...]
@@ -104,6 +123,72 @@ async def test_where_sql_asks_for_the_session_each_session_has_its_own(live: Sta
     assert await ids(started, session=1) == [1]
     assert await ids(started, session=2) == [2]
     assert len(started.queries.evaluations) == 2
+
+
+async def test_where_a_default_asks_for_the_session_each_session_has_its_own(
+    live: Start, role: str
+) -> None:
+    started = await live(
+        "-- name: items\nselect i.id from mine() as i where exists (select from item)",
+        *TABLE,
+        f"grant select on item to {role}",
+        "create function mine(who text default current_setting('wamp.session')) "
+        "returns setof item language sql stable as 'select * from item where id::text = who'",
+        access={"roles": {"user": role}},
+    )
+    assert await ids(started, authrole="user", session=1) == [1]
+    assert await ids(started, authrole="user", session=2) == [2]
+    for listening in started.listening:
+        await listening.leave()
+
+
+@pytest.mark.parametrize("narrow", [Sharing(True), Sharing(True, True)], ids=["who", "session"])
+async def test_calls_go_on_with_those_who_share_no_longer_and_are_told_what_differs(
+    live: Start, database: Database, narrow: Sharing
+) -> None:
+    """Nobody gets an answer that was made under the claims of another."""
+    started = await live("-- name: items\nselect id, whose(item) from item order by id", *TABLE,
+        "create function whose(item) returns text language sql stable as $$select 'all'$$",
+    )  # fmt: skip
+    assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=2) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=3) == [1, 2, 3]
+    (shared,) = started.queries.evaluations
+    definition = shared.question.query.definition
+    claim = "session" if narrow.session else "authid"
+    database.execute(
+        "create or replace function whose(item) returns text language sql stable as "
+        f"$$select current_setting('wamp.{claim}')$$"
+    )
+    started.queries.renew({definition: narrow})
+    names = ["1", "2", "3"] if narrow.session else ["anna", "ben", "ben"]
+    for heard, name in zip(started.listening, names, strict=True):
+        await heard.shows([{"id": n, "whose": name} for n in (1, 2, 3)])
+        assert [row["whose"] for item in heard.items[1:] for row in rows_of(item)] == [name] * 3
+    assert len(started.queries.evaluations) == (3 if narrow.session else 2)
+    assert shared not in started.queries.evaluations
+    # Who listens goes on so, also when nothing asks any more; and so does who comes.
+    started.queries.renew({definition: Sharing()})
+    carl = started("items", authid="carl", session=4)
+    name = "4" if narrow.session else "carl"
+    await carl.shows([{"id": n, "whose": name} for n in (1, 2, 3)])
+    database.execute("delete from item where id > 1")
+    started.feed.tell("item")
+    for heard, name in zip(started.listening, names, strict=False):
+        await heard.shows([{"id": 1, "whose": name}])
+        assert heard.error is None
+
+
+async def test_once_nobody_listens_those_share_who_may(live: Start) -> None:
+    started = await live(QUERY, *TABLE)
+    assert await ids(started, authid="anna") == [1, 2, 3]
+    definition = started.queries.evaluations[0].question.query.definition
+    started.queries.renew({definition: Sharing(True, True)})
+    await started.listening[0].leave()
+    started.queries.renew({definition: Sharing()})
+    assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+    assert await ids(started, authid="ben", session=2) == [1, 2, 3]
+    assert len(started.queries.evaluations) == 1
 
 
 async def test_nobody_meets_the_rows_of_another_role(

@@ -470,7 +470,7 @@ async def test_after_a_reload_what_is_the_same_goes_on_and_what_is_not_ends(
     dear, total = started("dear", 1), started("total")
     await dear.shows([INK, PEN])
     await total.shows(["13.5"])
-    kept = {d for d in started.exposure.queries if d[0] == "dear"}
+    kept = {d: of for d, of in started.exposure.queries.items() if d[0] == "dear"}
     # No event says so: the table was changed while it was not watched.
     database.execute("delete from item where name = 'pen'")
     started.queries.renew(kept)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from pgwamp.component import Component
@@ -241,7 +242,7 @@ async def test_when_the_component_stops_callers_are_told_to_call_again(
     assert "call again" in caught.value.message
 
 
-async def test_when_sql_begins_to_ask_who_calls_those_who_shared_call_again(
+async def test_when_sql_begins_to_ask_who_calls_each_goes_on_with_their_own(
     serve: Serve, connect: Connect, database: Database, prefix: str, queries: dict[str, Any]
 ) -> None:
     database.execute(*ITEM, "select wamp.watch('item')")
@@ -254,9 +255,101 @@ async def test_when_sql_begins_to_ask_who_calls_those_who_shared_call_again(
             "create function who() returns text language sql stable "
             "return current_setting('wamp.authid')"
         )
-        async with asyncio.timeout(10):
-            with pytest.raises(CallError, match="call it again"):
-                await calling
+        await until(
+            lambda: (
+                [e.question.caller.authid is None for e in component.live.evaluations] == [False]
+            )
+        )
+        assert component.live.evaluations[0] is not evaluation
+        database.execute("insert into item values (3, 'pad')")
+        await heard.shows([PEN, INK, PAD])
+        assert not calling.done()
+
+
+#: What a stranger may besides CONNECT, and how SQL seems to ask for the session and no longer.
+STRANGERS = {
+    "temporary": (
+        (),
+        ("create temp table if not exists t (i int)",
+         "create policy p on pg_temp.t using (current_setting('wamp.session') = '')"),
+        "drop policy p on pg_temp.t",
+        False,
+    ),
+    "not exposed": (
+        ("create schema other", "grant usage, create on schema other to {stranger}"),
+        ("create function other.f() returns int language sql as 'select 1 -- wamp.session'",),
+        "drop function other.f()",
+        True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", STRANGERS)
+async def test_strangers_end_no_call_and_make_none_go_to_and_fro(
+    how: str,
+    serve: Serve,
+    connect: Connect,
+    database: Database,
+    prefix: str,
+    role: str,
+    queries: dict[str, Any],
+) -> None:
+    allowed, asking, asking_no_longer, narrows = STRANGERS[how]
+    stranger = f"{role}_stranger"
+    database.execute(
+        *ITEM,
+        "select wamp.watch('item')",
+        f"grant usage on schema public to {role}",
+        f"grant select on item to {role}",
+        f"create role {stranger} login",
+        *(statement.format(stranger=stranger) for statement in allowed),
+    )
+    component = await serve(expose=queries, access={"roles": {"anonymous": role}})
+    renewed = rounds_of(component)
+    theirs = await asyncpg.connect(database.url.replace("postgres@", f"{stranger}@"))
+    try:
+        async with (
+            listening(await connect(), f"{prefix}.items.live", 1) as (heard, calling),
+            listening(await connect(), f"{prefix}.items.live", 1) as (heard_too, calling_too),
+        ):
+            for call in (heard, heard_too):
+                await call.shows([PEN, INK])
+            seen = []
+            for _ in range(2):
+                for statements in (asking, (asking_no_longer,)):
+                    for statement in statements:
+                        await theirs.execute(statement)
+                    await theirs.execute("notify pgwamp, 'reload'")
+                    async with asyncio.timeout(20):
+                        await renewed.get()
+                    seen.append(component.live.evaluations)
+            # With the sessions of their own, if at all, from the first time on.
+            assert {frozenset(evaluations) for evaluations in seen} == {frozenset(seen[0])}
+            assert not calling.done()
+            assert not calling_too.done()
+            for evaluation in seen[0]:
+                assert (evaluation.question.caller.session is not None) == narrows
+            database.execute("insert into item values (3, 'pad')")
+            for call in (heard, heard_too):
+                await call.shows([PEN, INK, PAD])
+                assert len(call.items) == 2
+    finally:
+        await theirs.close()
+        await component.stop()
+        database.execute(f"drop owned by {stranger}", f"drop role {stranger}")
+
+
+def rounds_of(component: Component) -> asyncio.Queue[None]:
+    """One item for each reload from now on."""
+    rounds: asyncio.Queue[None] = asyncio.Queue()
+    renew = component.live.renew
+
+    def renewed(queries: Any) -> None:
+        renew(queries)
+        rounds.put_nowait(None)
+
+    component.live.renew = renewed  # type: ignore[method-assign]
+    return rounds
 
 
 async def test_every_instance_hears_of_changes_at_once(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import (
-    Collection,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -50,6 +49,7 @@ log = logs.get(__name__)
 class Exposure:
     """All procedures by URI, the API's description, and the named queries among them.
 
+    :ivar queries: with who shares an evaluation of each.
     :ivar locked: names of queries that cannot be prepared now, mostly because another session locks
         what they read; they are not served.
     :ivar left_out: a line for each thing of the database that is not served because of its name.
@@ -57,7 +57,7 @@ class Exposure:
 
     procedures: Mapping[str, Procedure]
     description: Mapping[str, Any]
-    queries: Collection[Definition] = ()
+    queries: Mapping[Definition, Sharing] = field(default_factory=dict)
     locked: Sequence[str] = ()
     left_out: Sequence[str] = ()
 
@@ -123,8 +123,9 @@ async def build_exposure(
     if database.roles or database.judges_each_caller:
         for uri, procedure in found.items():
             found[uri] = for_admitted(procedure, database)
+    sharings = {query.definition: query.sharing for query in queries}
     left_out = shortened([*named.left_out, *without_uri(naming, exposed)])
-    return Exposure(found, description, {query.definition for query in queries}, locked, left_out)
+    return Exposure(found, description, sharings, locked, left_out)
 
 
 async def _scopes(settings: Settings, naming: Naming, catalog: Catalog) -> Scopes:

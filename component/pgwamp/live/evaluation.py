@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwamp import logs
 from pgwamp.access import Caller
 from pgwamp.errors import CallError, Internal, Unavailable
 from pgwamp.live.differences import Result
 from pgwamp.live.digests import digests
+from pgwamp.procedures.caller_scope import Sharing
 from pgwamp.procedures.queries import NamedQuery
 from pgwamp.procedures.query_reads import Name
 from pgwamp.query.statement import Bound
@@ -29,8 +30,7 @@ class Question:
     """What is asked, and as whom.
 
     :ivar digest: of the parameters.
-    :ivar caller: who the evaluation runs as; what callers who share it do not have in common is
-        not in there.
+    :ivar caller: who the evaluation runs as.
     """
 
     query: NamedQuery
@@ -41,24 +41,32 @@ class Question:
     @classmethod
     async def of(cls, query: NamedQuery, bound: Bound, caller: Caller) -> Question:
         """What a caller asks. Large parameters take a while."""
-        common = query.sharing.common(caller)
-        return cls(query, bound, await digests([bound.parameters]), common)
+        return cls(query, bound, await digests([bound.parameters]), caller)
+
+    def shared(self, caller: Caller, sharing: Sharing) -> Question:
+        """The same as it is asked for a caller and for all who share its evaluation.
+
+        What they do not have in common is not in there.
+        """
+        return replace(self, caller=sharing.common(caller))
 
     @property
     def key(self) -> object:
-        """Equal for those who share an evaluation."""
+        """Equal for those who share an evaluation: it has all that the evaluation runs with."""
         return self.query.definition, self.digest, self.caller
 
 
 class Listener:
-    """One caller of an evaluation.
+    """One caller of an evaluation, which may become another one.
 
+    :ivar evaluation: the one that it listens to.
     :ivar digests: of the newest result that it was given; None before the first.
     :ivar idle: set unless a result is on its way to the caller.
     """
 
     def __init__(self, caller: Caller):
         self.caller = caller
+        self.evaluation: Evaluation | None = None
         self.digests: bytes | None = None
         self._result: Result | None = None
         self._failure: CallError | None = None
@@ -88,6 +96,12 @@ class Listener:
             self.digests, self._result = result.digests, result
             self.idle.clear()
             self._given.set()
+
+    def begin(self, evaluation: Evaluation) -> None:
+        """Take the results of this evaluation from now on, and none of a former one."""
+        self.evaluation = evaluation
+        self.digests, self._result = None, None
+        self._given.clear()
 
     def fail(self, error: CallError) -> None:
         """Have it end with an error."""
@@ -127,17 +141,21 @@ class Evaluation:
     # --- what the callers see -------------------------------------------------------------------
 
     @property
+    def listeners(self) -> list[Listener]:
+        """Those that listen now."""
+        return list(self._listeners)
+
+    @property
     def callers(self) -> int:
         """How many listen."""
         return len(self._listeners)
 
-    def join(self, caller: Caller) -> Listener:
+    def join(self, listener: Listener) -> None:
         """Listen. The first result is that of the evaluation under way, or of the next one."""
-        listener = Listener(caller)
+        listener.begin(self)
         self._listeners.add(listener)
-        self.party.join(caller)
+        self.party.join(listener.caller)
         self._stale.set()
-        return listener
 
     def leave(self, listener: Listener) -> None:
         """Listen no longer."""

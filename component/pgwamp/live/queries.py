@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Collection,
     Mapping,
     Sequence,
     Set,
@@ -26,6 +25,7 @@ from pgwamp.live.differences import Result
 from pgwamp.live.digests import digests
 from pgwamp.live.evaluation import Evaluation, Listener, Question
 from pgwamp.naming import Naming
+from pgwamp.procedures.caller_scope import Sharing
 from pgwamp.procedures.queries import Definition, NamedQuery
 from pgwamp.procedures.query_reads import Name, count_scans, read_so_far
 from pgwamp.query.request import naming_arguments
@@ -66,6 +66,8 @@ class LiveQueries:
         )
         self._feed = feed
         self._evaluations: dict[object, Evaluation] = {}
+        #: Who shares an evaluation of each query.
+        self._sharing: dict[Definition, Sharing] = {}
         self._following: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
@@ -101,13 +103,25 @@ class LiveQueries:
                 f"no answer came within {seconds:g} seconds (limits.call_timeout); try again later"
             ) from None
 
-    def renew(self, definitions: Collection[Definition]) -> None:
+    def renew(self, queries: Mapping[Definition, Sharing]) -> None:
         """After a reload: evaluate again what is still defined so, and end the others.
 
         A change of the schema is no event, and may change what a query answers.
+
+        Anybody who may create something can make SQL seem to ask who calls, and no longer. That
+        ends no call: its caller goes on with those who still share. And while a query is listened
+        to, it is shared by ever fewer, so that nobody can have callers go to and fro.
+
+        :param queries: who shares an evaluation of each.
         """
+        listened = {evaluation.question.query.definition for evaluation in self.evaluations}
+        self._sharing = {
+            query: sharing | self._sharing.get(query, sharing) if query in listened else sharing
+            for query, sharing in queries.items()
+        }
         for evaluation in self.evaluations:
-            if evaluation.question.query.definition in definitions:
+            if evaluation.question.query.definition in queries:
+                self._part(evaluation)
                 evaluation.touch(None)
             else:
                 evaluation.stop(Unavailable("the query has changed; call it again"))
@@ -122,28 +136,54 @@ class LiveQueries:
     @asynccontextmanager
     async def _joined(self, question: Question, caller: Caller) -> AsyncIterator[Listener]:
         """A listener of a question's evaluation, which lasts as long as there are any."""
-        key = question.key
-        evaluation = self._evaluations.get(key)
-        if evaluation is None or evaluation.has_failed:
-            evaluation = self._evaluations[key] = Evaluation(question, self._interval, self._slots)
-            evaluation.start(self._ask)
+        listener = Listener(caller)
+        self._join(listener, question)
         if self._following is None:
             self._subscribed = asyncio.Event()
             self._following = asyncio.create_task(
                 self._follow(self._subscribed), name="pgwamp live queries"
             )
-        listener = evaluation.join(caller)
         try:
             yield listener
         finally:
-            evaluation.leave(listener)
-            if not evaluation.callers:
-                evaluation.stop(Unavailable("nobody listens"))
-                if self._evaluations.get(key) is evaluation:
-                    del self._evaluations[key]
+            self._leave(listener)
             if not self._evaluations and self._following is not None:
                 self._following.cancel()
                 self._following = None
+
+    def _join(self, listener: Listener, question: Question) -> None:
+        """Listen to the evaluation that the caller shares now."""
+        question = self._shared(question, listener)
+        evaluation = self._evaluations.get(question.key)
+        if evaluation is None or evaluation.has_failed:
+            evaluation = Evaluation(question, self._interval, self._slots)
+            self._evaluations[question.key] = evaluation
+            evaluation.start(self._ask)
+        evaluation.join(listener)
+
+    def _leave(self, listener: Listener) -> None:
+        evaluation = listener.evaluation
+        assert evaluation is not None
+        evaluation.leave(listener)
+        if not evaluation.callers:
+            evaluation.stop(Unavailable("nobody listens"))
+            if self._evaluations.get(evaluation.question.key) is evaluation:
+                del self._evaluations[evaluation.question.key]
+
+    def _shared(self, question: Question, listener: Listener) -> Question:
+        query = question.query
+        sharing = self._sharing.setdefault(query.definition, query.sharing)
+        return question.shared(listener.caller, sharing)
+
+    def _part(self, evaluation: Evaluation) -> None:
+        """Have those who share an evaluation no longer listen to others."""
+        if evaluation.has_failed:
+            return
+        question = evaluation.question
+        for listener in evaluation.listeners:
+            if self._shared(question, listener).key != question.key:
+                self._leave(listener)
+                self._join(listener, question)
 
     async def _ask(self, evaluation: Evaluation) -> tuple[Result | None, Set[Name]]:
         """Evaluate once; None stands for a result that is news to nobody.

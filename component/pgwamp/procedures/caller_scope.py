@@ -5,8 +5,14 @@ what a query reads: an evaluation runs as a caller who has only what its callers
 that nothing else can be in its answer. What that is:
 
 - the PostgreSQL role, the authid and the authrole, if there are roles or if SQL of the application
-  (the query, a function, a view, a policy) asks for settings; otherwise nothing of the caller;
+  (the query, a function with the defaults of its arguments, a view, a policy, the check of a
+  domain) asks for settings; otherwise nothing of the caller;
 - the session too, if that SQL names it, or if ``access.before`` is set, which may do anything.
+
+That is all that can ask for settings as something is read: PostgreSQL wants an IMMUTABLE expression
+for generated columns, indexes and partitions, defaults of columns and rules of tables belong to
+writes, and casts, operators and aggregates call functions. Temporary objects of other sessions are
+out of reach.
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ _SESSION_NAME = "wamp.session"
 # extensions ask for settings of their own.
 _ASKING = r"""
 with routine as (
-    select p.proowner as owner, p.prosrc, p.prosqlbody::text as tree
+    select p.proowner as owner, p.prosrc, p.prosqlbody::text as tree,
+        p.proargdefaults::text as defaults
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
     where n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
@@ -42,11 +49,22 @@ policy as (
     select c.relowner as owner, p.polqual::text as qual, p.polwithcheck::text as with_check
     from pg_policy as p
     join pg_class as c on c.oid = p.polrelid
+    where c.relpersistence <> 't'
 ),
 held (owner, source, tree) as (
     select owner, prosrc, null from routine
     union all
     select owner, null, tree from routine where tree is not null
+    union all
+    select owner, null, defaults from routine where defaults is not null
+    union all
+    select t.typowner, null, k.conbin::text
+    from pg_constraint as k
+    join pg_type as t on t.oid = k.contypid
+    join pg_namespace as n on n.oid = t.typnamespace
+    where k.contype = 'c'
+        and n.nspname not in ('pg_catalog', 'information_schema', 'wamp')
+        and n.nspname !~ '^pg_temp_'
     union all
     select owner, null, qual from policy where qual is not null
     union all
@@ -69,7 +87,7 @@ found (identity, session) as (
     where bytes <= 5000000 and source is not null
     union all
     select true, tree ~ $1 from sized
-    where bytes <= 5000000 and tree ~ ':funcid (2077|3294) '
+    where bytes <= 5000000 and tree ~ ':(funcid|opfuncid) (2077|3294) '
     union all
     -- The worst is assumed where an owner, which may be any role, has too much to be looked at.
     select true, true from sized where bytes > 5000000
@@ -105,12 +123,13 @@ class Sharing:
         identity = bool(access.roles) or before or found["identity"]
         return cls(identity, before or found["session"])
 
+    def __or__(self, other: Sharing) -> Sharing:
+        """What either of them must know."""
+        return Sharing(self.identity or other.identity, self.session or other.session)
+
     def asking(self, sql: str) -> Sharing:
         """Besides what ``sql`` asks for."""
-        return Sharing(
-            self.identity or bool(_SETTINGS.search(sql)),
-            self.session or bool(_SESSION.search(sql)),
-        )
+        return self | Sharing(bool(_SETTINGS.search(sql)), bool(_SESSION.search(sql)))
 
     def common(self, caller: Caller) -> Caller:
         """The caller, with nothing that those who share an evaluation may differ in."""

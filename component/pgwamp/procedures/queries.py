@@ -39,8 +39,8 @@ _UNSUPPORTED = {
     SQLOperationType.SCRIPT: "# (script)",
     SQLOperationType.INSERT_UPDATE_DELETE_MANY: "*! (many)",
 }
-#: Name, SQL and columns of a query, and who shares an evaluation of it.
-Definition = tuple[str, str, tuple[Column, ...], Sharing]
+#: Name, SQL and columns of a query.
+Definition = tuple[str, str, tuple[Column, ...]]
 #: Until the savepoint ends.
 _SET_PATH = "select pg_catalog.set_config('search_path', $1, true)"
 #: The semicolon, and comments after it.
@@ -91,8 +91,8 @@ class NamedQuery:
 
     @property
     def definition(self) -> Definition:
-        """Equal while the query answers the same of the same data, to the same callers."""
-        return self.name, self.statement.sql, self.columns, self.sharing
+        """Equal while the query answers the same of the same data."""
+        return self.name, self.statement.sql, self.columns
 
     def bound(self, call: Call) -> tuple[dict[str, Any], Bound]:
         """The arguments of a call by name, and the statement with them.
