@@ -162,6 +162,53 @@ async def test_what_is_read_before_an_exception_that_is_caught_is_followed_too(
     assert started.count == 3
 
 
+#: A worker reads what a function reads for each row, and the process of the connection nothing.
+WORKERS = (
+    "create function f(x int) returns int language plpgsql stable parallel safe as "
+    "'begin return (select sum(v) from other where id = 1 + x % 3); end'",
+    "create function summed() returns table (total bigint) language plpgsql stable as "
+    "'begin return query select sum(f(many.id))::bigint from many; end'",
+    "alter function summed() set parallel_setup_cost = 0",
+    "alter function summed() set parallel_tuple_cost = 0",
+    "alter function summed() set min_parallel_table_scan_size = 0",
+    "alter function summed() set parallel_leader_participation = off",
+)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [(), ("alter function summed() set max_parallel_workers_per_gather = 2",)],
+    ids=["by themselves", "as the function sets"],
+)
+@pytest.mark.parametrize("planned", [False, True], ids=["plan", "a plan that is there"])
+async def test_what_parallel_workers_would_read_is_followed_too(
+    live: Start, database: Database, further: tuple[str, ...], planned: bool
+) -> None:
+    started = await live(
+        "-- name: q\nselect total from summed(), (select count(*) from few) as few",
+        "create table many (id int primary key)",
+        "create table other (id int primary key, v int)",
+        "create table few (id int primary key)",
+        "insert into many select generate_series(1, 20000)",
+        "insert into other select n, 1 from generate_series(1, 3) as n",
+        *WORKERS,
+        *further,
+        "analyze many",
+        "select wamp.watch('few'), wamp.watch('many'), wamp.watch('other')",
+        database={"pool_max": 1},
+    )
+    if planned:
+        uri = f"{started.prefix}.q"
+        caller = Caller("realm1", uri, 1, "somebody", "anonymous")
+        answer: Any = started.exposure.procedures[uri].handler(Call([], {}, caller, None))
+        assert await answer == [{"total": 20000}]
+    heard = started("q")
+    await heard.shows([{"total": 20000}])
+    database.execute("update other set v = 2")
+    started.feed.tell("other")
+    await heard.shows([{"total": 40000}])
+
+
 async def test_what_is_read_may_become_another(live: Start, database: Database) -> None:
     """The function reads b or c, as a says: a change of a changes what is followed."""
     started = await live(

@@ -25,6 +25,9 @@ _DEALLOCATE = (
     "for one in select name from pg_catalog.pg_prepared_statements where from_sql loop "
     "execute pg_catalog.format('deallocate %I', one); end loop; end $$"
 )
+#: A transaction with these has no parallel workers. The latter is for plans that a connection has
+#: already, and for functions that set the former.
+ALONE = {"max_parallel_workers_per_gather": "0", "max_parallel_workers": "0"}
 #: The status of :func:`look_for_prepared` where nothing was found.
 CLEAN = "SELECT 0"
 #: Fails in a transaction whose error somebody caught: a plain COMMIT would roll it back in silence.

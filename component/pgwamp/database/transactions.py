@@ -406,10 +406,12 @@ class Database:
     async def evaluating(self, caller: Caller, party: Party) -> AsyncIterator[Connection]:
         """As :meth:`transaction`, READ ONLY on the primary, with a connection of a party.
 
+        Only of what its own process reads PostgreSQL tells.
+
         :param party: those for whom it is, whoever it runs as.
         """
         role = self.roles.of(caller)
-        begin = self._beginning(caller, role, read_only=True)
+        begin = self._beginning(caller, role, read_only=True, alone=True)
         with self._call_errors():
             async with self._pools.transaction(begin, _key("write", role), party) as connection:
                 yield connection
@@ -466,10 +468,21 @@ class Database:
         return self._pools.transaction(begin, key, caller, writes=not read_only, leaves=leaves)
 
     def _beginning(
-        self, caller: Caller, role: Role | None, *, read_only: bool, isolation: str | None = None
+        self,
+        caller: Caller,
+        role: Role | None,
+        *,
+        read_only: bool,
+        isolation: str | None = None,
+        alone: bool = False,
     ) -> str:
-        """The statements that begin a transaction and make it a caller's."""
+        """The statements that begin a transaction and make it a caller's.
+
+        :param alone: no other process reads for it.
+        """
         settings = {**self._brought, **prelude.settings_of(caller, role, read_only=read_only)}
+        if alone:
+            settings |= prelude.ALONE
         begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
         return f"{begin}; {prelude.for_transaction(settings, before=self._before)}"
 
