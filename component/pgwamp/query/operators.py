@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -105,43 +105,6 @@ class OneOf:
 
     found: Compare
     field: Field
-
-
-#: What operators say of every value but null, by the form of its type, where the operand is empty.
-#: Of JSON it depends on the value: only an object contains an empty one.
-_OF_EMPTY = {
-    ("contains", "array"): True,
-    ("contains", "hstore"): True,
-    ("contains", "range"): True,
-    ("contains", "multirange"): True,
-    ("overlaps", "array"): False,
-    ("overlaps", "range"): False,
-    ("overlaps", "multirange"): False,
-    # Also what PostgreSQL says of the position of an empty range.
-    **{
-        (operator, form): False
-        for operator in ("left_of", "right_of", "not_left_of", "not_right_of", "adjacent")
-        for form in ("range", "multirange")
-    },
-}
-
-
-def of_empty(node: Compare | Contains, values: Sequence[Any]) -> bool | None:
-    """Return whether a condition with an empty operand holds; None with any other operand."""
-    if isinstance(node, Compare):
-        if node.operator != "in" and not node.quantifier:
-            return None
-        return None if values[node.values[0]] else node.quantifier == "all"
-    operand = values[node.value]
-    if node.operator == "has_key":
-        return node.quantifier == "all" if node.quantifier and not operand else None
-    of = node.field.type
-    if node.element or of.representation is not None or not isinstance(operand, str):
-        return None
-    empty = "empty" if of.form == "range" else ""
-    # Within braces, an array has empty ones for each of its dimensions.
-    is_empty = operand.strip("{} \t\r\n").lower() == empty
-    return _OF_EMPTY.get((node.operator, of.form)) if is_empty else None
 
 
 class OperatorParser:

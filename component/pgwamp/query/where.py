@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pgwamp.catalog.relationship import Relationship
 from pgwamp.errors import InvalidArgument, at, below
+from pgwamp.query.empty import of_empty
 from pgwamp.query.fields import Field, mention_field, parse_field
 from pgwamp.query.limits import Values, check_depth, check_name
 from pgwamp.query.operators import (
@@ -22,7 +23,7 @@ from pgwamp.query.operators import (
     Is,
     Not,
     OperatorParser,
-    of_empty,
+    Search,
 )
 from pgwamp.query.scope import Scope
 from pgwamp.query.unknown import mention_related, unknown_column
@@ -48,7 +49,7 @@ def constant(where: Condition, values: Sequence[Any]) -> bool | None:
     """Return whether a condition holds for every row, or for none; None if a row decides.
 
     No value of a column decides where an operand is empty, as in ``{"not": {"in": []}}``. Of a null
-    some operators do not know, as whether it contains an empty array: that decides nothing either.
+    many operators do not know, as whether it contains an empty array: that decides nothing either.
 
     :param values: of the call.
     """
@@ -64,7 +65,7 @@ def constant(where: Condition, values: Sequence[Any]) -> bool | None:
             return None if None in parts else not decisive
         case Related(_, condition):
             return False if constant(condition, values) is False else None
-        case Compare() | Contains():
+        case Compare() | Contains() | Search():
             return of_empty(where, values)
     return None
 
