@@ -194,6 +194,52 @@ async def test_an_error_of_postgresql_about_columns_that_the_role_may_use_is_tol
     assert error.message == "columns[0]: does not fit its type"
 
 
+#: How the author of a domain refuses a value, and the error of a caller who may give it.
+AUTHORS = {
+    "": "raise_exception",
+    "using errcode = 'AB123'": "sqlstate_ab123",
+    "using errcode = 'serialization_failure'": "serialization_failure",
+    "using errcode = 'insufficient_privilege'": "",
+    "using errcode = 'PW001', datatype = 'com.example.secret_hue'": "com.example.secret_hue",
+}
+
+
+@pytest.mark.parametrize("using", AUTHORS)
+async def test_what_the_author_of_a_domain_raises_is_told_to_who_may_use_the_column(
+    expose: Expose, roles: list[str], using: str
+) -> None:
+    """PostgreSQL runs an IMMUTABLE function as it plans, before it asks for privileges."""
+    anna, ben = roles
+    call = await expose(
+        "create domain color as int",
+        *(
+            f"create function color_of({kind}) returns color language plpgsql immutable as "
+            f"$$begin raise exception 'secret_color' {using}; end$$"
+            for kind in ("text", "json")
+        ),
+        "create cast (text as color) with function color_of(text)",
+        "create cast (json as color) with function color_of(json)",
+        "create table item (id int primary key, pub text, secret color)",
+        f"grant select (id, pub), insert (id, pub), update (pub) on item to {anna}",
+        f"grant all on item to {ben}",
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+    cases: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+        ("select", ({"secret": "x"},), {"columns": ["id"]}),
+        ("insert", ([{"id": 2, "secret": "x"}],), {"returning": False}),
+        ("update", ({"secret": "x"}, {"id": 1}), {"returning": False}),
+        ("update", (), {"rows": [{"id": 1, "secret": "x"}], "returning": False}),
+    ]
+    condition = AUTHORS[using]
+    uri = condition if "." in condition else f"pgwamp.error.{condition}" if condition else DENIED
+    for verb, args, kwargs in cases:
+        error = await call.fails(DENIED, f"item.{verb}", *args, **kwargs)
+        assert error.message == "permission denied for table item"
+        assert "secret" not in str(error.details)
+        error = await call.fails(uri, f"item.{verb}", *args, by="reader", **kwargs)
+        assert "secret_color" in error.message
+
+
 async def test_an_error_of_postgresql_inside_a_batch_or_a_stream_tells_no_more(
     expose: Expose, roles: list[str]
 ) -> None:

@@ -22,9 +22,12 @@ from pgwamp.tasks import raise_if_cancelled
 
 #: PostgreSQL's insufficient_privilege.
 _DENIED = "42501"
-#: What PostgreSQL refuses when it plans a statement, before it asks for privileges: unsupported
-#: features, data exceptions, types that do not fit, values that a domain does not allow.
-_BEFORE_PRIVILEGES = ("0A", "22", "42", "23514")
+#: How PostgreSQL's own refusals begin. Code of users can raise others.
+_REFUSED = "permission denied for "
+#: Errors of the connection and of the server, from lost connections to full disks and timeouts: to
+#: ask it for privileges would fail too. Any other can come as PostgreSQL plans a statement, before
+#: it asks for privileges: it runs functions then, which raise what they like.
+_OF_THE_SERVER = ("08", "53", "57", "58")
 #: Schema and name of a relation.
 Key = tuple[str, str]
 # Runs as the caller's role: privileges are those of current_user.
@@ -89,7 +92,7 @@ class Disclosure:
     ) -> AsyncIterator[None]:
         """Let errors through as the caller may see them.
 
-        :param named: what the call names, for an error of PostgreSQL about a type or a value.
+        :param named: what the call names, for an error that PostgreSQL finds before it refuses.
         :param asked: the whole rows that the call asks for, for a refusal of PostgreSQL.
         """
         try:
@@ -100,16 +103,16 @@ class Disclosure:
                 raise await self._disclosed(error, caller) from None
             if not self._database.roles or error.may_be_committed:
                 raise
-            if isinstance(error, NotAuthorized) and sqlstate == _DENIED:
+            if sqlstate == _DENIED and error.message.startswith(_REFUSED):
                 raise await self._cured(error, caller, asked()) from None
-            if not sqlstate.startswith(_BEFORE_PRIVILEGES):
+            if not sqlstate or sqlstate.startswith(_OF_THE_SERVER):
                 raise
             mentions = named()
             raise self._refusal(mentions, await self._seen(mentions, caller)) or error from None
 
     async def _cured(
-        self, error: NotAuthorized, caller: Caller, asked: Iterable[WholeRows]
-    ) -> NotAuthorized:
+        self, error: CallError, caller: Caller, asked: Iterable[WholeRows]
+    ) -> CallError:
         """Return the refusal with a cure, if the role may read some of the columns."""
         named = [rows for rows in asked if error.message.endswith(f" {rows.relation.name}")]
         if not named:
