@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.procedures.conftest import Start
 
 NAMES = (
@@ -20,9 +22,6 @@ async def test_they_are_written_where_rows_are_grouped_paged_and_returned(api: S
         {"about": ITEM, "count": 1},
         {"about": None, "count": 1},
     ]
-    # A part of a value that rows are grouped by is written in the search path of the call.
-    grouped = await call("item.select", {"id": 1}, columns=["note->about", "count()"])
-    assert grouped == [{"about": "item", "count": 1}]
     assert await call("item.get", 1, columns=["note", "made_by", "path:note->about"]) == {
         "note": {"about": ITEM, "n": 2},
         "made_by": "public.shop_item()",
@@ -38,6 +37,43 @@ async def test_they_are_written_where_rows_are_grouped_paged_and_returned(api: S
     assert await call("item.select", **rest) == [{"id": 2}]
     changed = await call("item.update", {"about": "item"}, {"id": 2}, returning=["about"])
     assert changed == [{"about": ITEM}]
+
+
+async def test_parts_that_rows_are_grouped_by_are_what_they_are_otherwise(api: Start) -> None:
+    call = await api(
+        *NAMES,
+        "alter table item add kinds regclass[], add owner int references item",
+        "update item set kinds = '{note,item}', owner = 1",
+        "insert into item (id, note, kinds) values (3, row('item', 2), '{}')",
+        "create function kind(item) returns regclass language sql stable as 'select $1.about'",
+        "create function noted(item) returns note language sql stable as 'select $1.note'",
+        # What it would say is neither a value of the type nor the one that there is.
+        "create function misspelled(note) returns text language sql stable as "
+        "$$ select '(pg_class,99)' $$",
+        "create cast (note as text) with function misspelled",
+    )
+    for column in ("kinds->1", "kind", "note->about", "noted->about", "noted"):
+        label = f"one:{column}"
+        rows = await call("item.select", columns=[label])
+        counted = await call("item.select", columns=[label, "count()"], order=["one"])
+        given = [row["one"] for row in rows]
+        assert {str(row["one"]): row["count"] for row in counted} == Counter(map(str, given))
+        assert len(counted) == len(set(map(str, given)))
+        assert ITEM in str(given)
+        for text in ("pg_class", "'item'"):
+            assert text not in str(counted)
+    # Within others, with others, by name, and as CSV.
+    inner = {"columns": ["kind", "count()"], "order": ["kind"]}
+    (row,) = await call("item.select", {"id": 1}, columns=["id"], include={"item!owner": inner})
+    assert row["item"] == [{"kind": ITEM, "count": 1}, {"kind": None, "count": 1}]
+    many = {"columns": ["id", "kind", "kinds->0", "about", "id.max()"], "where": {"kind": "item"}}
+    assert await call("item.select", **many) == [
+        {"id": 1, "kind": ITEM, "kinds": "public.note", "about": ITEM, "max": 1}
+    ]
+    csv = await call(
+        "item.select", columns=["kind", "count()"], order=["kind"], where={"id": 1}, format="csv"
+    )
+    assert csv == f"kind,count\n{ITEM},1\n"
 
 
 async def test_conditions_take_each_name_that_the_search_path_finds(api: Start) -> None:

@@ -6,7 +6,7 @@ another. PostgREST and PostGraphile do the same with lateral joins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,11 +17,12 @@ from pgwamp.query.columns import Item
 from pgwamp.query.conditions import Names, condition, exists, related_rows
 from pgwamp.query.dialect import JSON, TEXT, PgType, WholeRow, aggregate, builtin, count, quoted
 from pgwamp.query.expressions import as_written, output
+from pgwamp.query.fields import Field
 from pgwamp.query.order import ordering, term_value
 from pgwamp.query.selection import Embed, Selection
 from pgwamp.query.shape import Related, Shape
 from pgwamp.query.source import Source
-from pgwamp.values import Converter, Type, text_converter
+from pgwamp.values import Converter, Type
 
 #: Longer than any text of PostgreSQL may be: so often nothing can be repeated.
 _TOO_OFTEN = "2147483647"
@@ -54,9 +55,14 @@ class Builder:
         correlated: bool = False,
     ) -> tuple[sa.Select[Any], Shape]:
         """The rows of ``source``, without the limits of the topmost level."""
-        columns, shape = self.columns(source, selection, nested=nested)
-        query = sa.select(*columns.values()).select_from(source.clause)
         conditions = [*joins, *self.conditions(source, selection)]
+        clauses = [source.clause]
+        if parts := list(_parts_of_names(selection)):
+            # They are written in a subquery, where PostgreSQL knows of columns that they group.
+            source, beside = source.making(parts, self.names.unused("v"))
+            clauses.append(beside)
+        columns, shape = self.columns(source, selection, nested=nested)
+        query = sa.select(*columns.values()).select_from(*clauses)
         if conditions:
             query = query.where(*conditions)
         if selection.grouped:
@@ -65,7 +71,7 @@ class Builder:
         query = query.order_by(*self.order(source, selection))
         query = selection.bounds.apply(query)
         if correlated:
-            query = query.correlate_except(source.clause)
+            query = query.correlate_except(*clauses)
         return query, shape
 
     def columns(
@@ -76,9 +82,8 @@ class Builder:
         conversions: list[tuple[str, Converter]] = []
         related: list[tuple[str, Related]] = []
         spreads: list[tuple[str, tuple[str, ...]]] = []
-        grouped = selection.grouped
         for position, item in enumerate(selection.items):
-            value, convert = self._item(item, source, nested, grouped)
+            value, convert = self.output(self._value(item, source), item.kind, nested=nested)
             columns[item.label] = self._labelled(value, item.label, f"c{position}", nested)
             if convert is not None:
                 conversions.append((item.label, convert))
@@ -157,17 +162,6 @@ class Builder:
             return as_written(value, of), None
         return output(value, of, bigint_as_string=self.bigint_as_string, nested=nested)
 
-    def _item(
-        self, item: Item, source: Source, nested: bool, grouped: bool
-    ) -> tuple[sa.ColumnElement[Any], Converter | None]:
-        value = self._value(item, source)
-        part = item.field is not None and not item.field.is_column and not item.aggregate
-        if grouped and part and item.kind.follows_path:
-            # In the subquery that would write it PostgreSQL knows of columns that they group.
-            convert = None if self._plain and not nested else text_converter(item.kind)
-            return sa.cast(value, TEXT), convert
-        return self.output(value, item.kind, nested=nested)
-
     def _embed(
         self, embed: Embed, source: Source, nested: bool
     ) -> tuple[sa.ColumnElement[Any], Related]:
@@ -218,6 +212,16 @@ class Builder:
         target, joins = related_rows(embed.relationship, source, self.names)
         joins += self.conditions(target, embed.selection)
         return exists(target, joins)
+
+
+def _parts_of_names(selection: Selection) -> Iterator[Field]:
+    """What is no column as it stands, of a type of names, and groups the rows."""
+    for item in selection.items if selection.grouped else ():
+        field = item.field
+        if field is None or item.aggregate or field.is_column:
+            continue
+        if item.kind.follows_path:
+            yield field
 
 
 def _multiplies(selection: Selection) -> bool:

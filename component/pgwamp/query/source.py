@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,12 +23,21 @@ class Source:
 
     :ivar clause: what to select from.
     :param typed: its rows have the relation's own row type; those of a subquery are made so.
+    :param made: fields whose values another clause has made already.
     """
 
-    def __init__(self, scope: Scope, clause: sa.FromClause, *, typed: bool = True):
+    def __init__(
+        self,
+        scope: Scope,
+        clause: sa.FromClause,
+        *,
+        typed: bool = True,
+        made: Mapping[Field, sa.ColumnElement[Any]] = MappingProxyType({}),
+    ):
         self.scope = scope
         self.clause = clause
         self._typed = typed
+        self._made = made
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A real column."""
@@ -41,8 +51,23 @@ class Source:
         values = sa.func.ROW(*(self.clause.c[c.name] for c in relation.complete.columns))
         return sa.cast(values, PgType(_spelled(relation)))
 
+    def making(self, fields: Iterable[Field], name: str) -> tuple[Source, sa.FromClause]:
+        """The same source, and a clause beside its own that makes these fields of each row.
+
+        :param name: of that clause.
+        """
+        given = list(dict.fromkeys(fields))
+        values = [self.value(field).label(f"v{place}") for place, field in enumerate(given)]
+        # OFFSET keeps PostgreSQL from putting the expressions where their values are named.
+        query = sa.select(*values).correlate(self.clause).offset(sa.literal_column("0"))
+        beside = query.lateral(name)
+        made = dict(zip(given, beside.c, strict=True))
+        return Source(self.scope, self.clause, typed=self._typed, made=made), beside
+
     def value(self, field: Field) -> sa.ColumnElement[Any]:
         """A field of the row."""
+        if (made := self._made.get(field)) is not None:
+            return made
         value: sa.ColumnElement[Any]
         if field.computed:
             routine = self.scope.computed[field.column]
