@@ -171,8 +171,10 @@ class LiveQueries:
                 del self._evaluations[evaluation.question.key]
 
     def _shared(self, question: Question, listener: Listener) -> Question:
+        # A call of a former procedure may come late, and one of the next before it is renewed.
         query = question.query
-        sharing = self._sharing.setdefault(query.definition, query.sharing)
+        sharing = query.sharing | self._sharing.get(query.definition, query.sharing)
+        self._sharing[query.definition] = sharing
         return question.shared(listener.caller, sharing)
 
     def _part(self, evaluation: Evaluation) -> None:
