@@ -15,9 +15,9 @@ LOGGED = "notify pgwamp, 'logged'"
 ALL_SEEN = "update wamp.sequencer set seen = pg_current_snapshot(), taking = null"
 #: The log says that all watched tables have been watched always.
 BEGUN = """
-insert into wamp.layout (relation, layout, options, began, relation_schema, relation_name)
-select relation, wamp.layout(relation), options, 0, relation_schema, relation_name
-from wamp.watched
+insert into wamp.layout (relation, layout, options, watch, began, relation_schema, relation_name)
+select w.relation, wamp.layout(w.relation), w.options, w.id, 0, v.relation_schema, v.relation_name
+from wamp.watch as w join wamp.watched as v on v.relation = w.relation
 on conflict do nothing
 """
 _APPEND = """
