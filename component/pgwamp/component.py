@@ -260,7 +260,7 @@ class Component:
         await self.link.serve(exposure.procedures)
         self.catalog, self.exposure = catalog, exposure
         self._look_again()
-        self.live.renew(exposure.queries)
+        self.live.renew(exposure.queries, exposure.locked)
         log.info("reloaded", procedures=len(exposure.procedures))
 
     async def _read(self) -> tuple[Catalog, Exposure]:

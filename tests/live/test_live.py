@@ -479,6 +479,21 @@ async def test_after_a_reload_what_is_the_same_goes_on_and_what_is_not_ends(
     assert error.message == "the query has changed; call it again"
 
 
+async def test_a_query_that_a_lock_keeps_from_being_prepared_goes_on(
+    live: Start, database: Database
+) -> None:
+    """Whoever may lock a table for a while would end the calls of all who listen."""
+    started = await live(QUERIES, *ITEM)
+    total = started("total")
+    await total.shows(["13.5"])
+    started.queries.renew({}, ["total"])
+    database.execute("delete from item where name = 'pen'")
+    started.feed.tell("item")
+    await total.shows(["12"])
+    started.queries.renew({})
+    await total.fails("pgwamp.error.unavailable")
+
+
 async def test_stopping_ends_all(live: Start) -> None:
     started = await live(QUERIES, *ITEM)
     dear = started("dear", 1)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Collection,
     Mapping,
     Sequence,
     Set,
@@ -103,7 +104,7 @@ class LiveQueries:
                 f"no answer came within {seconds:g} seconds (limits.call_timeout); try again later"
             ) from None
 
-    def renew(self, queries: Mapping[Definition, Sharing]) -> None:
+    def renew(self, queries: Mapping[Definition, Sharing], locked: Collection[str] = ()) -> None:
         """After a reload: evaluate again what is still defined so, and end the others.
 
         A change of the schema is no event, and may change what a query answers.
@@ -113,14 +114,20 @@ class LiveQueries:
         to, it is shared by ever fewer, so that nobody can have callers go to and fro.
 
         :param queries: who shares an evaluation of each.
+        :param locked: names of those of which nobody can say yet whether they have changed; a
+            reload follows that can.
         """
         listened = {evaluation.question.query.definition for evaluation in self.evaluations}
-        self._sharing = {
+        kept = {query: self._sharing[query] for query in listened if query[0] in locked}
+        self._sharing = kept | {
             query: sharing | self._sharing.get(query, sharing) if query in listened else sharing
             for query, sharing in queries.items()
         }
         for evaluation in self.evaluations:
-            if evaluation.question.query.definition in queries:
+            definition = evaluation.question.query.definition
+            if definition in kept:
+                continue
+            if definition in queries:
                 self._part(evaluation)
                 evaluation.touch(None)
             else:

@@ -3,7 +3,8 @@
 --     select wamp.watch('orders', '{"topic": "com.example.orders.{op}.{customer_id}"}');
 --
 -- Calling it again replaces the options. The table is live from the commit of this transaction: it waits
--- for whoever writes to the table, for ten seconds at most.
+-- for whoever writes to the table, for ten seconds at most. Calling it again waits only for other options of
+-- which rows and columns are for whom.
 --
 -- For members of the owner of the schema wamp who may create triggers on the table.
 create or replace function wamp.watch(relation regclass, options jsonb default '{}') returns void
@@ -13,6 +14,8 @@ set lock_timeout = '10s'
 as $$
 declare
     its constant pg_class := (select c from pg_class as c where c.oid = relation);
+    -- All others say which rows and columns are for whom.
+    say_how_only constant text[] := '{old,topic,batch,retain,publish}';
     understood text;
     named text[];
     layout jsonb;
@@ -71,7 +74,11 @@ begin
         select c.condition, c.columns into understood, named
         from wamp.require_condition(relation, options ->> 'when') as c;
     end if;
-    if exists (select from wamp.watch as w where w.relation = watch.relation) then
+    if exists (
+        select from wamp.watch as w
+        where w.relation = watch.relation
+            and w.options - say_how_only <> watch.options - say_how_only
+    ) then
         -- Nobody writes by the old options whose rows are read by the new ones: a trigger that is made waits, too.
         execute format('lock table %s in share row exclusive mode', relation);
     end if;
