@@ -164,9 +164,14 @@ async def test_the_keys_of_a_table_that_nothing_shows_are_not_paired(
     assert paired == []
 
 
+_CROWDS: list[Catalog] = []
+
+
 @pytest.fixture
 async def crowd(database: Database) -> Catalog:
-    """A table with views, and a junction of very many keys to it."""
+    """A table with views, and a junction of very many keys to it; read once, and never changed."""
+    if _CROWDS:
+        return _CROWDS[0]
     keys = ", ".join(f"k{n} int references t" for n in range(MOST_JUNCTION_KEYS))
     unique = ", ".join(f"k{n}" for n in range(MOST_JUNCTION_KEYS))
     catalog, _ = await load(
@@ -174,6 +179,7 @@ async def crowd(database: Database) -> Catalog:
         "; ".join(f"create view v{n} as table t" for n in range(MOST_VIEWS)),
         f"create table wide ({keys}, unique ({unique}))",
     )  # fmt: skip
+    _CROWDS.append(catalog)
     return catalog
 
 
