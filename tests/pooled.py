@@ -11,7 +11,7 @@ from pgwamp.database.pools import Connection, Kind
 
 @asynccontextmanager
 async def lent(database: Database, kind: Kind) -> AsyncIterator[Connection]:
-    """Borrow a connection as calls do, without a prelude of its own."""
+    """Borrow a connection as calls do, without statements of its own before."""
     loan = await database._pools._borrow((kind, ""), "")
     try:
         yield loan.proxy

@@ -179,7 +179,7 @@ class NotAuthorized(CallError):
 
 
 class NoSuchProcedure(CallError):
-    """What the procedure stood for is gone, as a dropped table."""
+    """The table or function that the procedure stood for is gone."""
 
     uri = "wamp.error.no_such_procedure"
 

@@ -1,4 +1,4 @@
-"""What is counted and measured while a component works, in Prometheus' form.
+"""Counters and durations of a running component, in Prometheus' form.
 
 The only module that knows Prometheus: parts call the hooks of :class:`Metrics`, which cost a few
 microseconds, whether anybody looks or not.

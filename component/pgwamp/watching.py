@@ -24,7 +24,7 @@ Function = Literal["watch", "unwatch"]
 
 
 class Outcome(NamedTuple):
-    """What became of one table or name.
+    """The outcome for one table or name.
 
     :ivar problem: why it was refused; None if all went well.
     :ivar is_kept: it was watched already, and was not named: it keeps its options.

@@ -154,7 +154,7 @@ async def test_calls_go_on_with_those_who_share_no_longer_and_are_told_what_diff
     assert await ids(started, authid="ben", session=2) == [1, 2, 3]
     assert await ids(started, authid="ben", session=3) == [1, 2, 3]
     (shared,) = started.queries.evaluations
-    definition = shared.question.query.definition
+    definition = shared.request.query.definition
     claim = "session" if narrow.session else "authid"
     database.execute(
         "create or replace function whose(item) returns text language sql stable as "
@@ -182,7 +182,7 @@ async def test_calls_go_on_with_those_who_share_no_longer_and_are_told_what_diff
 async def test_once_nobody_listens_those_share_who_may(live: Start) -> None:
     started = await live(QUERY, *TABLE)
     assert await ids(started, authid="anna") == [1, 2, 3]
-    definition = started.queries.evaluations[0].question.query.definition
+    definition = started.queries.evaluations[0].request.query.definition
     started.queries.renew({definition: Sharing(True, True)})
     await started.listening[0].leave()
     started.queries.renew({definition: Sharing()})

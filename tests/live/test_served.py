@@ -250,15 +250,13 @@ async def test_when_sql_begins_to_ask_who_calls_each_goes_on_with_their_own(
     async with listening(await connect(), f"{prefix}.items.live", 1) as (heard, calling):
         await heard.shows([PEN, INK])
         (evaluation,) = component.live.evaluations
-        assert evaluation.question.caller.authid is None
+        assert evaluation.request.caller.authid is None
         database.execute(
             "create function who() returns text language sql stable "
             "return current_setting('wamp.authid')"
         )
         await until(
-            lambda: (
-                [e.question.caller.authid is None for e in component.live.evaluations] == [False]
-            )
+            lambda: [e.request.caller.authid is None for e in component.live.evaluations] == [False]
         )
         assert component.live.evaluations[0] is not evaluation
         database.execute("insert into item values (3, 'pad')")
@@ -328,7 +326,7 @@ async def test_strangers_end_no_call_and_make_none_go_to_and_fro(
             assert not calling.done()
             assert not calling_too.done()
             for evaluation in seen[0]:
-                assert (evaluation.question.caller.session is not None) == narrows
+                assert (evaluation.request.caller.session is not None) == narrows
             database.execute("insert into item values (3, 'pad')")
             for call in (heard, heard_too):
                 await call.shows([PEN, INK, PAD])

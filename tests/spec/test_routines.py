@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgwamp.database.prelude import COMMIT
+from pgwamp.database.session_sql import COMMIT
 from pgwamp.errors import CallError
 from tests.spec.cases import Case, Refusal, named
 from tests.spec.conftest import Desk

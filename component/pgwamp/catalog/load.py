@@ -166,7 +166,7 @@ async def _each(
 
 @dataclass(frozen=True)
 class _Behind:
-    """What relations are made of.
+    """The tables, keys and expressions that relations are made of.
 
     :ivar columns: of the tables that views show, the names of columns by number.
     :ivar keys: of tables and materialized views: whether it is the primary key, and its columns.

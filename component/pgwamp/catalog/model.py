@@ -1,4 +1,4 @@
-"""What the catalog knows; plain frozen data, comparable, so that a reload can be diffed."""
+"""Relations and routines of a database: frozen data, comparable, so that a reload can be diffed."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ async def load_updatable(
 
 
 class _Asking:
-    """What is known of views, and which of them cannot be opened."""
+    """The views that were looked at, and those that cannot be opened."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from pgwamp.checks.finding import Finding
-from pgwamp.database.prelude import function_call
+from pgwamp.database.session_sql import function_call
 from pgwamp.settings import Settings
 
 

@@ -8,7 +8,7 @@ import asyncpg
 
 from pgwamp.database.connect import CONNECTION_ERRORS
 from pgwamp.database.pooled import PooledConnection
-from pgwamp.database.prelude import COMMIT, reset_after_transaction, reset_before_commit
+from pgwamp.database.session_sql import COMMIT, reset_after_transaction, reset_before_commit
 from pgwamp.errors import OutcomeUnknown
 from pgwamp.tasks import LEAVING_SECONDS, cancels, outlast, raise_if_cancelled
 

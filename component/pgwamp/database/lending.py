@@ -76,8 +76,8 @@ class Lender:
         #: Whether its login is refused, so that it is logged once.
         self._is_refused = False
 
-    async def take(self, prelude: str, *, clean: bool = True) -> Loan:
-        """Take a free connection, reset and with ``prelude`` sent.
+    async def take(self, begin_sql: str, *, clean: bool = True) -> Loan:
+        """Take a free connection, reset and with ``begin_sql`` sent.
 
         Every use of a connection begins here, so that none meets what a call has left behind.
         One that turns out dead is replaced, though a fresh one only once: nothing of the call has
@@ -101,8 +101,8 @@ class Lender:
                     # asyncpg hides a cancel that comes together with the connection.
                     await loan.give_back()
                     raise asyncio.CancelledError
-                left = connection.needs_reset(clean=clean or bool(prelude))
-                if await self._become(loan, prelude, left=left):
+                left = connection.needs_reset(clean=clean or bool(begin_sql))
+                if await self._become(loan, begin_sql, left=left):
                     return loan
                 error = self._terms.bound.explained(connection.meter, error)
                 await loan.give_back()
@@ -111,22 +111,22 @@ class Lender:
             if failures == 2:
                 raise error
 
-    async def _become(self, loan: Loan, prelude: str, *, left: bool) -> bool:
-        """Reset a connection, if a call has left it, and send ``prelude``.
+    async def _become(self, loan: Loan, begin_sql: str, *, left: bool) -> bool:
+        """Reset a connection, if a call has left it, and send ``begin_sql``.
 
         :returns: whether it can be used: it is not lost.
         """
         connection, pooled = loan.connection, self._terms.pooled
         # Behind a pooler nothing stays: each call ends its transaction, and what it has set.
-        if not prelude and (pooled or not left):
+        if not begin_sql and (pooled or not left):
             return not connection.is_closed()
         # The function of access.before may say anything.
         connection.meter.allow(self._terms.bound.byte_count)
         try:
             if pooled:
-                await connection.execute(prelude)
+                await connection.execute(begin_sql)
             else:
-                await connection.become(prelude)
+                await connection.become(begin_sql)
             connection.meter.allow(None)
         except CONNECTION_ERRORS:
             connection.terminate()

@@ -14,7 +14,7 @@ from pgwamp import logs
 from pgwamp.access import Leaves
 from pgwamp.database.connect import CONNECTION_ERRORS, OWN_SEARCH_PATH
 from pgwamp.database.meter import Meter
-from pgwamp.database.prelude import CLEAN, look_for_prepared, reset
+from pgwamp.database.session_sql import CLEAN, look_for_prepared, reset
 from pgwamp.errors import CallError, Internal, OtherForm, OutcomeUnknown
 from pgwamp.tasks import LEAVING_SECONDS, outlast
 
@@ -65,39 +65,39 @@ class PooledConnection(asyncpg.Connection):
             await self.execute("rollback", timeout=timeout)
         await super().reset(timeout=timeout)
 
-    async def become(self, prelude: str) -> None:
-        """Reset what the last call left behind, and send ``prelude``, in one round trip.
+    async def become(self, begin_sql: str) -> None:
+        """Reset what the last call left behind, and send ``begin_sql``, in one round trip.
 
         :raises asyncpg.InterfaceError: a call has left something that cannot be reset.
         """
         if self.left == "nothing":
-            if prelude:
+            if begin_sql:
                 self.left = "anything"
-                await self.execute(prelude)
+                await self.execute(begin_sql)
             return
         # It stays so whatever becomes of it, as long as it was not reset.
         self.left = "anything"
         looks = look_for_prepared(self._prepared())
-        statements = [reset(), *([prelude] if prelude else []), looks]
+        statements = [reset(), *([begin_sql] if begin_sql else []), looks]
         try:
             status = await self.execute("; ".join(statements))
         except asyncpg.PostgresError as error:
             # An error with a context comes from the function that is called before, if from any.
             if getattr(error, "context", None):
                 raise
-            status = await self._become_in_steps(prelude, looks)
+            status = await self._become_in_steps(begin_sql, looks)
         if status != CLEAN:
             raise asyncpg.InterfaceError("a call has left prepared statements, or taken ours")
-        self.left = "anything" if prelude else "nothing"
+        self.left = "anything" if begin_sql else "nothing"
 
-    async def _become_in_steps(self, prelude: str, looks: str) -> str:
+    async def _become_in_steps(self, begin_sql: str, looks: str) -> str:
         """Find out whether the reset has failed, which is no error of the next call."""
         try:
             status = await self.execute(f"rollback; {reset()}; {looks}")
         except asyncpg.PostgresError:
             raise asyncpg.InterfaceError("a call has left what cannot be reset") from None
-        if prelude:
-            await self.execute(prelude)
+        if begin_sql:
+            await self.execute(begin_sql)
         return status
 
     def _prepared(self) -> int:

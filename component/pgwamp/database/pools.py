@@ -239,9 +239,9 @@ class Pools:
 
     @asynccontextmanager
     async def connection(
-        self, key: Key, caller: Caller, prelude: str, *, leaves: Leaves
+        self, key: Key, caller: Caller, begin_sql: str, *, leaves: Leaves
     ) -> AsyncIterator[PooledConnection]:
-        """A connection for one statement of a call, with ``prelude`` as its caller's.
+        """A connection for one statement of a call, with ``begin_sql`` as its caller's.
 
         :param leaves: what the statement may leave on the connection.
         :raises Unavailable: as :meth:`own`.
@@ -249,7 +249,7 @@ class Pools:
         """
         # Each context costs a call some microseconds; so there is one, and not one in another.
         async with self._place(key, caller):
-            loan = await self._borrow(key, prelude, clean=leaves == "anything")
+            loan = await self._borrow(key, begin_sql, clean=leaves == "anything")
             connection, meter = loan.connection, loan.connection.meter
             try:
                 connection.soil(leaves)
@@ -337,8 +337,8 @@ class Pools:
             return _NO_PLACE
         return self._shares[key].place(caller, self._settings.acquire_timeout, self._none_free)
 
-    async def _borrow(self, key: Key, prelude: str, *, clean: bool = True) -> Loan:
-        """Take a connection that is reset and has sent ``prelude``.
+    async def _borrow(self, key: Key, begin_sql: str, *, clean: bool = True) -> Loan:
+        """Take a connection that is reset and has sent ``begin_sql``.
 
         :param clean: not even sequences may tell of another call.
         """
@@ -346,8 +346,8 @@ class Pools:
         if lender is None:
             raise Unavailable("the component is stopping")
         try:
-            return await lender.take(prelude, clean=clean)
+            return await lender.take(begin_sql, clean=clean)
         except Unavailable:
             if key[0] != "read" or not await self._replica.left():
                 raise
-        return await self._lenders[key].take(prelude, clean=clean)
+        return await self._lenders[key].take(begin_sql, clean=clean)

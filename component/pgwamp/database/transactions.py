@@ -26,7 +26,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from pgwamp.access import Caller, Leaves
-from pgwamp.database import prelude
+from pgwamp.database import session_sql
 from pgwamp.database.chunks import fetch_chunks, fetch_texts
 from pgwamp.database.connect import (
     CONNECTION_ERRORS,
@@ -341,8 +341,8 @@ class Database:
         role = self.roles.of(caller)
         said = ""
         if role is not None or claims:
-            settings = prelude.settings_of(caller, role, read_only=read_only)
-            said = prelude.for_session(settings)
+            settings = session_sql.settings_of(caller, role, read_only=read_only)
+            said = session_sql.for_session(settings)
         kind: Kind = "read" if read_only else "write"
         return self._pools.connection(_key(kind, role), caller, said, leaves=leaves)
 
@@ -379,11 +379,11 @@ class Database:
 
         :param lock_seconds: for which another session may lock what a statement names.
         """
-        settings = {**self._brought, **prelude.settings_of(_NOBODY, role, read_only=True)}
+        settings = {**self._brought, **session_sql.settings_of(_NOBODY, role, read_only=True)}
         settings = {name: value for name, value in settings.items() if not is_disturbing(name)}
-        begin = prelude.begin(settings, read_only=True, isolation="read committed")
+        begin = session_sql.begin(settings, read_only=True, isolation="read committed")
         limits = f"set local lock_timeout = '{lock_seconds}s'; set local statement_timeout = '30s'"
-        steps = [begin, undisturbed(local=True), limits, prelude.for_transaction(settings)]
+        steps = [begin, undisturbed(local=True), limits, session_sql.for_transaction(settings)]
         async with self._pools.transaction("; ".join(steps), _key("write", role), None) as lent:
             yield lent
 
@@ -429,7 +429,7 @@ class Database:
     async def together(self, caller: Caller, isolation: str) -> AsyncIterator[None]:
         """One transaction for every statement and transaction in this context, on the primary.
 
-        :param isolation: one of :data:`pgwamp.database.prelude.ISOLATION_LEVELS`.
+        :param isolation: one of :data:`pgwamp.database.session_sql.ISOLATION_LEVELS`.
         """
         with self._call_errors():
             async with self._begun(caller, False, isolation) as connection:
@@ -448,9 +448,9 @@ class Database:
             async with self._begun(caller, read_only, leaves=leaves) as connection:
                 yield connection
             return
-        settings = prelude.settings_of(caller, self.roles.of(caller), read_only=False)
+        settings = session_sql.settings_of(caller, self.roles.of(caller), read_only=False)
         with self._pools.measured(shared):
-            await shared.execute(prelude.for_transaction(settings, before=self._before))
+            await shared.execute(session_sql.for_transaction(settings, before=self._before))
         yield shared
 
     def _begun(
@@ -480,11 +480,11 @@ class Database:
 
         :param alone: no other process reads for it.
         """
-        settings = {**self._brought, **prelude.settings_of(caller, role, read_only=read_only)}
+        settings = {**self._brought, **session_sql.settings_of(caller, role, read_only=read_only)}
         if alone:
-            settings |= prelude.ALONE
-        begin = prelude.begin(settings, read_only=read_only, isolation=isolation)
-        return f"{begin}; {prelude.for_transaction(settings, before=self._before)}"
+            settings |= session_sql.ALONE
+        begin = session_sql.begin(settings, read_only=read_only, isolation=isolation)
+        return f"{begin}; {session_sql.for_transaction(settings, before=self._before)}"
 
     @contextmanager
     def _call_errors(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The API as a TypeScript module that types the calls and events of autobahn-js.
 
 Types come from the JSON Schemas of ``describe`` alone; what is the same for every API stands in
-``prelude/``: how each kind of procedure is called, and what it answers.
+``declarations/``: how each kind of procedure is called, and what it answers.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pgwamp.describe.typescript_types import (
 )
 from pgwamp.query.routines import ROW_ARGUMENTS, SET_ARGUMENTS
 
-_PRELUDE = ("session.ts", "relations.ts", "procedures.ts", "events.ts")
+_DECLARATIONS = ("session.ts", "relations.ts", "procedures.ts", "events.ts")
 _DECLARED = re.compile(r"^(?:export )?(?:interface|type|function) (\w+)", re.MULTILINE)
 #: Interfaces of the module that each list something by URI or topic.
 _LISTS = ("Procedures", "Streams", "LiveQueries", "Topics", "Prefixes", "Patterns")
-#: How the prelude types each verb; R is the relation, V the key or the values of a row.
+#: How the declarations type each verb; R is the relation, V the key or the values of a row.
 _VERBS = {
     "select": "Select<{R}>",
     "get": "Get<{R}, {V}>",
@@ -49,16 +49,18 @@ def typescript(api: Mapping[str, Any]) -> str:
 
     :param api: what ``describe`` answers.
     """
-    folder = resources.files(__package__).joinpath("prelude")
-    prelude = [folder.joinpath(name).read_text(encoding="utf-8").rstrip() for name in _PRELUDE]
-    types = Types({*_LISTS, *(name for part in prelude for name in _DECLARED.findall(part))})
+    folder = resources.files(__package__).joinpath("declarations")
+    declarations = [
+        folder.joinpath(name).read_text(encoding="utf-8").rstrip() for name in _DECLARATIONS
+    ]
+    types = Types({*_LISTS, *(name for part in declarations for name in _DECLARED.findall(part))})
     module = _Module(types, api)
     for entry in api["procedures"]:
         module.add(entry)
     lists = {**module.lists, **module.topics.lists()}
     parts = [
         "// Made by `pgwamp describe --format typescript`; make it again instead of editing it.",
-        *prelude,
+        *declarations,
         *types.declarations,
         *(block(f"export interface {name}", lists[name]) for name in _LISTS),
     ]

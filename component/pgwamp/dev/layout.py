@@ -22,7 +22,7 @@ _TEMPLATE_PREFIX = "com.example."
 
 @dataclass(frozen=True)
 class Layout:
-    """What a node's configuration offers: its first realm, and where it listens, in order."""
+    """A node's first realm, and the addresses where it listens, in order."""
 
     realm: str
     listeners: tuple[Listener, ...]

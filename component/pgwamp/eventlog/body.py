@@ -24,7 +24,7 @@ def write_body(value: dict[str, Any]) -> str:
 
 
 def read_body(text: str) -> dict[str, Any]:
-    """What :func:`write_body` has written."""
+    """Read a body that :func:`write_body` has written."""
     value: dict[str, Any] = orjson.loads(text)
     return _with_bytes(value) if _NUL in text else value
 

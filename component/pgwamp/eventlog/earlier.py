@@ -1,4 +1,4 @@
-"""What is kept of the changes of a large transaction, to see which later ones may have come before.
+"""Images of a large transaction's changes, to see which later ones may have come before.
 
 Changes are told before later ones are known. A later statement may have changed a key before one
 that has ended within it, or together with it (:mod:`pgwamp.eventlog.statements`). If so, it or a
@@ -43,12 +43,12 @@ class Earlier:
         self.is_lasting = False
 
     def begin_unit(self) -> None:
-        """What follows is of another unit."""
+        """Begin another unit."""
         self._unit += 1
         self.begin_end()
 
     def begin_end(self) -> None:
-        """What follows has not ended together with what was kept."""
+        """Begin with statements that have not ended together with those that were kept."""
         self._end += 1
         self._kinds.clear()
         self._salts.clear()

@@ -24,7 +24,7 @@ PAGE_BYTES = 2_000_000
 
 
 class Connection(Protocol):
-    """What reading needs of a connection: asyncpg's ``fetch``."""
+    """A connection as reading needs it: asyncpg's ``fetch``."""
 
     async def fetch(self, query: str, *args: Any) -> Sequence[Any]: ...
 

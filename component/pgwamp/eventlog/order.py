@@ -249,7 +249,7 @@ def _is_before(item: _Keyed, other: _Keyed) -> bool:
 
 
 def _begun(item: _Keyed, state: _State, begin: _State, unclear: Container[Hashable]) -> _State:
-    """What was there before, as the first change of a key says."""
+    """The images that were there before, as the first change of each key says."""
     begun = dict(begin)
     for key in item.keys:
         if key in unclear and key not in state:

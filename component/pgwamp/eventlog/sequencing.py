@@ -1,4 +1,4 @@
-"""What the sequencer does while it holds the lease: look, order, make events, store; and sleep.
+"""The sequencer's work while it holds the lease: look, order, make events, store; and sleep.
 
 A look finds what is visible now and was not visible at the last one. Mostly that is little: it is
 ordered in memory and stored with the new snapshot, in one statement. What is more is streamed,

@@ -1,4 +1,4 @@
-"""What the sequencer stores: its position in the raw rows, and the events that it appends."""
+"""The sequencer's position in the raw rows, and the events that it appends: both are stored."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Statement:
 
     @property
     def kind(self) -> tuple[int, str]:
-        """What has fired its trigger: within a query, the next time is after all of this one."""
+        """The relation and operation of its trigger: a query fires that again only after it."""
         return self.rows[0].relation, self.rows[0].op
 
     def is_before(self, other: Statement) -> bool:

@@ -227,7 +227,7 @@ class Subjects:
         self._asked.clear()
 
     async def outdated(self, rows: Iterable[RawRow]) -> list[RawRow]:
-        """What control rows would have told before these rows, where no event trigger does.
+        """The control rows that would stand before these rows if there were event triggers.
 
         The layout of a table that has other columns now is taken over if rows were written with
         these. Of rows between two changes of the columns nobody can say how they read.
@@ -263,7 +263,7 @@ class Subjects:
         return making.layout.is_readable and row.stamp in (None, members[row.relation].stamp)
 
     def making(self, relation: int) -> Making | None:
-        """What makes the events of a table or partition; None if it is not watched."""
+        """The maker of the events of a table or partition; None if it is not watched."""
         table = self._tables.get(relation)
         return None if table is None else self._makings[table]
 
@@ -376,7 +376,7 @@ class Subjects:
         return result
 
     def _read(self, relation: int, layout: str, options: str) -> tuple[str, Making] | None:
-        """What makes the events of a table: without values, if its columns cannot be read."""
+        """The maker of a table's events: without values, if its columns cannot be read."""
         try:
             return layout, self._making(relation, layout, options)
         except UNREADABLE:
@@ -404,7 +404,7 @@ class Subjects:
 
 
 def _timed(work: Callable[..., _Result], *arguments: object) -> tuple[_Result, float]:
-    """What some work results in, and the seconds of this thread that it took."""
+    """The result of some work, and the seconds of this thread that it took."""
     started = time.thread_time()
     result = work(*arguments)
     return result, time.thread_time() - started

@@ -26,8 +26,8 @@ _PASSING = ("40001", "40P01")
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked, and as whom.
+class LiveRequest:
+    """A query with its parameters, and whom it is evaluated as.
 
     :ivar digest: of the parameters.
     :ivar caller: who the evaluation runs as.
@@ -39,11 +39,11 @@ class Question:
     caller: Caller
 
     @classmethod
-    async def of(cls, query: NamedQuery, bound: Bound, caller: Caller) -> Question:
-        """What a caller asks. Large parameters take a while."""
+    async def of(cls, query: NamedQuery, bound: Bound, caller: Caller) -> LiveRequest:
+        """The request of a caller. To digest large parameters takes a while."""
         return cls(query, bound, await digests([bound.parameters]), caller)
 
-    def shared(self, caller: Caller, sharing: Sharing) -> Question:
+    def shared(self, caller: Caller, sharing: Sharing) -> LiveRequest:
         """The same as it is asked for a caller and for all who share its evaluation.
 
         What they do not have in common is not in there.
@@ -110,7 +110,7 @@ class Listener:
 
 
 class Evaluation:
-    """Evaluates a question for its listeners, from :meth:`start` to :meth:`stop`.
+    """Evaluates a request for its listeners, from :meth:`start` to :meth:`stop`.
 
     It keeps no rows: a result goes to the listeners, and each of them keeps its digests. Until it
     was sent to all of them, it keeps its place among the evaluations, so that there are never more
@@ -121,9 +121,9 @@ class Evaluation:
     :ivar count: how often the database has answered.
     """
 
-    def __init__(self, question: Question, interval: float, slots: Shares):
-        self.question = question
-        self._name = question.query.name
+    def __init__(self, request: LiveRequest, interval: float, slots: Shares):
+        self.request = request
+        self._name = request.query.name
         self.party = Party()
         self.count = 0
         self._interval = interval

@@ -24,7 +24,7 @@ from pgwamp.describe.schemas import Schemas
 from pgwamp.errors import InvalidArgument, Timeout, TooManyRows, Unavailable
 from pgwamp.live.differences import Result
 from pgwamp.live.digests import digests
-from pgwamp.live.evaluation import Evaluation, Listener, Question
+from pgwamp.live.evaluation import Evaluation, Listener, LiveRequest
 from pgwamp.naming import Naming
 from pgwamp.procedures.caller_scope import Sharing
 from pgwamp.procedures.queries import Definition, NamedQuery
@@ -77,12 +77,12 @@ class LiveQueries:
         """Those that have callers."""
         return list(self._evaluations.values())
 
-    async def answers(self, question: Question, caller: Caller) -> AsyncGenerator[dict[str, Any]]:
+    async def answers(self, request: LiveRequest, caller: Caller) -> AsyncGenerator[dict[str, Any]]:
         """The result, and then how each next one differs from what was answered before.
 
         :raises Timeout: the first did not come within ``limits.call_timeout``.
         """
-        async with self._joined(question, caller) as listener:
+        async with self._joined(request, caller) as listener:
             result = await self._first(listener)
             told = None
             while True:
@@ -117,14 +117,14 @@ class LiveQueries:
         :param locked: names of those of which nobody can say yet whether they have changed; a
             reload follows that can.
         """
-        listened = {evaluation.question.query.definition for evaluation in self.evaluations}
+        listened = {evaluation.request.query.definition for evaluation in self.evaluations}
         kept = {query: self._sharing[query] for query in listened if query[0] in locked}
         self._sharing = kept | {
             query: sharing | self._sharing.get(query, sharing) if query in listened else sharing
             for query, sharing in queries.items()
         }
         for evaluation in self.evaluations:
-            definition = evaluation.question.query.definition
+            definition = evaluation.request.query.definition
             if definition in kept:
                 continue
             if definition in queries:
@@ -141,10 +141,10 @@ class LiveQueries:
             await end(self._following)
 
     @asynccontextmanager
-    async def _joined(self, question: Question, caller: Caller) -> AsyncIterator[Listener]:
-        """A listener of a question's evaluation, which lasts as long as there are any."""
+    async def _joined(self, request: LiveRequest, caller: Caller) -> AsyncIterator[Listener]:
+        """A listener of a request's evaluation, which lasts as long as there are any."""
         listener = Listener(caller)
-        self._join(listener, question)
+        self._join(listener, request)
         if self._following is None:
             self._subscribed = asyncio.Event()
             self._following = asyncio.create_task(
@@ -158,13 +158,13 @@ class LiveQueries:
                 self._following.cancel()
                 self._following = None
 
-    def _join(self, listener: Listener, question: Question) -> None:
+    def _join(self, listener: Listener, request: LiveRequest) -> None:
         """Listen to the evaluation that the caller shares now."""
-        question = self._shared(question, listener)
-        evaluation = self._evaluations.get(question.key)
+        request = self._shared(request, listener)
+        evaluation = self._evaluations.get(request.key)
         if evaluation is None or evaluation.has_failed:
-            evaluation = Evaluation(question, self._interval, self._slots)
-            self._evaluations[question.key] = evaluation
+            evaluation = Evaluation(request, self._interval, self._slots)
+            self._evaluations[request.key] = evaluation
             evaluation.start(self._ask)
         evaluation.join(listener)
 
@@ -174,25 +174,25 @@ class LiveQueries:
         evaluation.leave(listener)
         if not evaluation.callers:
             evaluation.stop(Unavailable("nobody listens"))
-            if self._evaluations.get(evaluation.question.key) is evaluation:
-                del self._evaluations[evaluation.question.key]
+            if self._evaluations.get(evaluation.request.key) is evaluation:
+                del self._evaluations[evaluation.request.key]
 
-    def _shared(self, question: Question, listener: Listener) -> Question:
+    def _shared(self, request: LiveRequest, listener: Listener) -> LiveRequest:
         # A call of a former procedure may come late, and one of the next before it is renewed.
-        query = question.query
+        query = request.query
         sharing = query.sharing | self._sharing.get(query.definition, query.sharing)
         self._sharing[query.definition] = sharing
-        return question.shared(listener.caller, sharing)
+        return request.shared(listener.caller, sharing)
 
     def _part(self, evaluation: Evaluation) -> None:
         """Have those who share an evaluation no longer listen to others."""
         if evaluation.has_failed:
             return
-        question = evaluation.question
+        request = evaluation.request
         for listener in evaluation.listeners:
-            if self._shared(question, listener).key != question.key:
+            if self._shared(request, listener).key != request.key:
                 self._leave(listener)
-                self._join(listener, question)
+                self._join(listener, request)
 
     async def _ask(self, evaluation: Evaluation) -> tuple[Result | None, Set[Name]]:
         """Evaluate once; None stands for a result that is news to nobody.
@@ -201,7 +201,7 @@ class LiveQueries:
         """
         # Changes that are committed after this moment are told: none is missed in between.
         await self._subscribed.wait()
-        query, bound = evaluation.question.query, evaluation.question.bound
+        query, bound = evaluation.request.query, evaluation.request.bound
         records, reads = await self._fetch(evaluation)
         if len(records) > self._limits.max_rows:
             raise TooManyRows(
@@ -220,14 +220,14 @@ class LiveQueries:
 
         :raises Timeout: it took longer than ``limits.call_timeout``.
         """
-        question, party = evaluation.question, evaluation.party
-        bound = question.bound
-        many = question.query.operation is SQLOperationType.SELECT
+        request, party = evaluation.request, evaluation.party
+        bound = request.bound
+        many = request.query.operation is SQLOperationType.SELECT
         seconds = self._limits.call_timeout
         try:
             async with (
                 asyncio.timeout(seconds) as deadline,
-                self._database.evaluating(question.caller, party) as connection,
+                self._database.evaluating(request.caller, party) as connection,
             ):
                 before = await count_scans(connection)
                 with self._database.measured(connection):
@@ -319,10 +319,10 @@ def live_procedure(
     """
 
     async def stream(call: Call) -> AsyncIterator[dict[str, Any]]:
-        request, bound = query.bound(call)
-        question = await Question.of(query, bound, call.caller)
-        with naming_arguments(request):
-            async with aclosing(live.answers(question, call.caller)) as items:
+        arguments, bound = query.bound(call)
+        request = await LiveRequest.of(query, bound, call.caller)
+        with naming_arguments(arguments):
+            async with aclosing(live.answers(request, call.caller)) as items:
                 async for item in items:
                     yield item
                     del item

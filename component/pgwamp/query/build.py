@@ -117,7 +117,7 @@ class Builder:
         return selection.labels()
 
     def conditions(self, source: Source, selection: Selection) -> list[sa.ColumnElement[bool]]:
-        """What the rows have to meet: ``where``, and a related row for each ``inner``."""
+        """The conditions on the rows: ``where``, and a related row for each ``inner``."""
         found: list[sa.ColumnElement[bool]] = []
         if selection.where is not None:
             found.append(condition(selection.where, source, self.names))
@@ -134,7 +134,7 @@ class Builder:
         ]
 
     def order_values(self, source: Source, selection: Selection) -> list[sa.ColumnElement[Any]]:
-        """What the terms of ORDER BY order by."""
+        """The expressions of ORDER BY."""
         # Not what is selected: that is already cast to text.
         items = {item.label: item for item in selection.items}
         return [
@@ -157,7 +157,7 @@ class Builder:
     def output(
         self, value: sa.ColumnElement[Any], of: Type, *, nested: bool = False
     ) -> tuple[sa.ColumnElement[Any], Converter | None]:
-        """What to select for a value, and what to do to it when it is fetched."""
+        """The expression to select for a value, and how to read what is fetched."""
         if self._plain and not nested:
             return as_written(value, of), None
         return output(value, of, bigint_as_string=self.bigint_as_string, nested=nested)

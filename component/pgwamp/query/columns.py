@@ -130,7 +130,7 @@ def _aggregate(scope: Scope, name: str, field: Field | None, path: str) -> Aggre
 
 
 def _label(field: Field, text: str) -> str:
-    """What a value is called without an alias: its last part."""
+    """The name of a value without an alias: its last part."""
     if not field.steps:
         return field.column
     path = text.rpartition("::")[0] if field.cast else text

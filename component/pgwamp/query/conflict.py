@@ -1,4 +1,4 @@
-"""What an upsert does with rows that are there already."""
+"""The way an upsert treats rows that are there already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_TOLD = 20
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What happens to a row that is in the way.
+    """The treatment of a row that is in the way.
 
     :ivar columns: of the unique key that says which row is in the way.
     :ivar merge: it is updated; otherwise it stays as it is.

@@ -67,7 +67,7 @@ def of_empty(node: Compare | Contains | Search, values: Sequence[Any]) -> bool |
 
 
 def _quantified(decisive: bool, each: Sequence[bool | None]) -> bool | None:
-    """What ``any`` (True decides) or ``all`` (False does) says of several comparisons."""
+    """The outcome of ``any`` (True decides) or ``all`` (False does) over several comparisons."""
     if decisive in each:
         return decisive
     return None if None in each else not decisive

@@ -172,7 +172,7 @@ def from_rows(value: sa.ColumnElement[Any], of: Type) -> sa.ColumnElement[Any]:
 def output(
     value: sa.ColumnElement[Any], of: Type, *, bigint_as_string: bool = False, nested: bool = False
 ) -> tuple[sa.ColumnElement[Any], Converter | None]:
-    """What to select for ``value`` of type ``of``, and what to do to the fetched value.
+    """The expression to select for ``value`` of type ``of``, and how to read what is fetched.
 
     The server writes everything that travels as a string, so that most rows need no conversion
     in Python at all.

@@ -150,7 +150,7 @@ def _parse(
 def term_value(
     term: OrderTerm, field: Field, source: Source, names: Names
 ) -> sa.ColumnElement[Any]:
-    """What a term orders by, when it is no aggregate."""
+    """The expression that a term orders by, when it is no aggregate."""
     if term.relationship is None:
         return source.value(field)
     target, joins = related_rows(term.relationship, source, names)

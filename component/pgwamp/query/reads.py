@@ -156,7 +156,7 @@ class Reads:
         ).bind(values)
 
     def _matching(self, request: Mapping[str, Any], values: Values) -> Selection:
-        """What decides which rows there are: the conditions, and related rows they must have."""
+        """The conditions that decide which rows there are, and the related rows they must have."""
         asked = {name: request.get(name) for name in ("where", "columns", "include")}
         return SelectionParser(self._scope, values).parse(asked)
 

@@ -64,7 +64,7 @@ class RoutineCall:
         return self.routine.kind == "function" and self.routine.volatility != "volatile"
 
     def named(self) -> Mentions:
-        """What the call names."""
+        """The columns and types that the call names."""
         mentions = Mentions()
         mention_rows(mentions, self.routine, self.scope.relation.key)
         mention_selection(mentions, self.scope, self.selection)
@@ -344,7 +344,7 @@ class _Overload:
 
 
 def row_arguments(routine: Routine) -> tuple[str, ...]:
-    """What can be asked of its rows; those of no declared type have no columns to name."""
+    """The arguments about its rows; those of no declared type have no columns to name."""
     if is_record(routine):
         return _RECORD_ARGUMENTS if routine.returns_set else ()
     if routine.kind == "function" and routine.returns_set:
@@ -359,7 +359,7 @@ def is_record(routine: Routine) -> bool:
 
 
 def _rows(routine: Routine) -> Relation:
-    """What a routine returns, as a relation.
+    """The result of a routine, as a relation.
 
     It is in no schema: a table can have the name of the routine, and relationships of its own.
     """

@@ -1,4 +1,4 @@
-"""What the names in a request can mean: the columns of a relation and the ways out of it."""
+"""The meaning of names in a request: the columns of a relation and the ways out of it."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def _meant(
 
 
 def _narrow(ways: list[Relationship], name: str, hint: str | None) -> list[Relationship]:
-    """What is nearest: a function made for it, the column itself, a key before a junction.
+    """The nearest of several: a function made for it, the column itself, a key before a junction.
 
     The name of a relation comes before that of a key's column in another one.
     """

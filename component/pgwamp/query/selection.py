@@ -1,4 +1,4 @@
-"""What to answer of some rows: columns, conditions, order, limits, and what is embedded.
+"""The answer that is asked for: columns, conditions, order, limits, and embedded rows.
 
 One shape for every place that reads: ``select`` itself, each level of ``include``, the rows of
 functions and the ``returning`` of writes.

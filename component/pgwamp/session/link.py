@@ -418,6 +418,6 @@ async def acknowledged(reply: asyncio.Future[Any]) -> None:
 
 
 def _batches(uris: Sequence[str]) -> Iterator[Sequence[str]]:
-    """What is asked of the router at a time: many in flight, and never without bounds."""
+    """Requests to the router: many in flight, and never without bounds."""
     for start in range(0, len(uris), _REGISTERING):
         yield uris[start : start + _REGISTERING]

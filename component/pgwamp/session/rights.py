@@ -1,4 +1,4 @@
-"""What the router lets a session do, found out by doing it with names of our own."""
+"""The rights that the router gives a session, found out by using them with names of our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a type is: its name, how its values travel, and what it is made of."""
+"""PostgreSQL types: their names, how their values travel, and their parts."""
 
 from __future__ import annotations
 
