@@ -342,8 +342,8 @@ def rounds_of(component: Component) -> asyncio.Queue[None]:
     rounds: asyncio.Queue[None] = asyncio.Queue()
     renew = component.live.renew
 
-    def renewed(queries: Any) -> None:
-        renew(queries)
+    def renewed(*arguments: Any) -> None:
+        renew(*arguments)
         rounds.put_nowait(None)
 
     component.live.renew = renewed  # type: ignore[method-assign]
