@@ -140,15 +140,25 @@ def _watched(autogen_context: AutogenContext) -> dict[tuple[str, str], dict[str,
 
 @contextmanager
 def pinned_search_path(connection: Connection) -> Iterator[None]:
-    """Let nothing of other schemas stand in for what the system has."""
-    found = connection.scalar(text("select pg_catalog.current_setting('search_path')"))
-    connection.execute(_SET_SEARCH_PATH, {"path": "pg_catalog, pg_temp"})
+    """Let nothing of other schemas stand in for what the system has.
+
+    Within the transaction alone: what was set for it, or for the session, is so afterwards. Where
+    each statement is a transaction, nothing is set for one.
+    """
+    found = connection.scalar(_SEARCH_PATH)
+    is_local = True
+    connection.execute(_SET_SEARCH_PATH, {"path": _PINNED, "local": is_local})
+    if connection.scalar(_SEARCH_PATH) != _PINNED:
+        is_local = False
+        connection.execute(_SET_SEARCH_PATH, {"path": _PINNED, "local": is_local})
     yield
-    connection.execute(_SET_SEARCH_PATH, {"path": found})
+    connection.execute(_SET_SEARCH_PATH, {"path": found, "local": is_local})
 
 
+_PINNED = "pg_catalog, pg_temp"
+_SEARCH_PATH = text("select pg_catalog.current_setting('search_path')")
 # After an error the transaction is undone, and this with it.
-_SET_SEARCH_PATH = text("select pg_catalog.set_config('search_path', :path, false)")
+_SET_SEARCH_PATH = text("select pg_catalog.set_config('search_path', :path, :local)")
 _TABLES = text("""
 select n.nspname, c.relname
 from pg_catalog.pg_trigger as t

@@ -18,5 +18,6 @@ where not exists (
     select from pg_event_trigger where evtfoid = p.oid and evtowner = p.proowner)
 union all
 select format('GRANT EXECUTE ON FUNCTION wamp.evaluate(text, json) TO %I', :role)
+where to_regprocedure('wamp.evaluate(text, json)') is not null
 union all
 select format('ALTER SCHEMA wamp OWNER TO %I', :role)

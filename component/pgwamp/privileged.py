@@ -26,6 +26,13 @@ where e.evtname in ('wamp_sql_drop', 'wamp_ddl_command_end') and p.prosecdef
 """)
 # Whoever is a member of its owner in another database can drop it, without a right in the schema.
 _LACKS_EVALUATE = text("select to_regprocedure('wamp.evaluate(text, json)') is null")
+#: Whether a role for conditions is there, and this session could not give it the function.
+_EVALUATES_AS_OWNER = text("""
+select exists (
+    select from pg_roles as r where r.rolname = 'pgwamp_evaluator' and r.oid <> p.proowner)
+from pg_proc as p
+where p.oid = 'wamp.evaluate(text, json)'::regprocedure
+""")
 _EVALUATE = (
     source("0101/evaluate"),
     "comment on function wamp.evaluate(text, json) is "
@@ -60,6 +67,12 @@ def complete(connection: Connection) -> None:
         for statement in _EVALUATE:
             _run(connection, statement)
         _run(connection, "set local role none")
+        _run(connection, source("0101/evaluator"))
+        if connection.scalar(_EVALUATES_AS_OWNER):
+            # Conditions would have the owner's rights. Without it their events have no values.
+            become_owner(connection)
+            _run(connection, "drop function wamp.evaluate(text, json)")
+            _run(connection, "set local role none")
     for name in ("ddl_changed", "evaluator"):
         _run(connection, source(f"0101/{name}"))
     is_superuser, running = connection.execute(_RUNNING, {"body": _body("ddl_changed")}).one()

@@ -20,7 +20,7 @@ from pgwamp.errors import Blocked, SettingsError
 from pgwamp.naming import MIGRATION_TABLES, Naming
 from pgwamp.settings import ExposeSettings
 
-Function = Literal["watch", "unwatch"]
+Function = Literal["watch", "unwatch", "refresh"]
 
 
 class Outcome(NamedTuple):
@@ -130,7 +130,8 @@ async def apply(
             yield Outcome(name, str(error.args[0]))
     for oid, table in tables.items():
         if oid in kept - named:
-            yield Outcome(table, is_kept=True)
+            # Triggers that are gone are made again.
+            yield Outcome(table, await _call(session, "refresh", oid, ()), is_kept=True)
             continue
         yield Outcome(table, await _call(session, function, oid, arguments))
 

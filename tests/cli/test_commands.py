@@ -317,12 +317,14 @@ async def test_patterns_watch_what_they_match_and_each_refusal_is_told(
     assert (await run("watch", "add", "--all", **schemas))[1] == "watching shop.item\n"
     assert await watched() == ["public.item", "public.parts", "shop.item"]
     assert (await run("watch", "add", "item", "--old", "none"))[0] == 0
+    database.execute("drop trigger wamp_update on item")
     for those in (("public.*",), ("--all",)):
         environment = {"PGWAMP_EXPOSE__SCHEMAS": "public", "PGWAMP_EXPOSE__EXCLUDE": "public.b*"}
         _, out, _ = await run("watch", "add", *those, "--old", "full", **environment)
         kept = "public.item is watched already: name it to replace its options"
         assert kept in out.splitlines()
     assert "public.item (id) old=none" in (await run("watch", "list"))[1].splitlines()
+    database.execute("alter table item disable trigger wamp_update")
     assert (await run("watch", "add", "public.*", "item"))[1].count("watching item\n") == 1
     assert "public.item (id)" in (await run("watch", "list"))[1].splitlines()
     assert (await run("watch", "remove", "--all"))[0] == 0

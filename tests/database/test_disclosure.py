@@ -200,6 +200,8 @@ AUTHORS = {
     "using errcode = 'AB123'": "sqlstate_ab123",
     "using errcode = 'serialization_failure'": "serialization_failure",
     "using errcode = 'insufficient_privilege'": "",
+    "using errcode = 'query_canceled'": "wamp.error.timeout",
+    "using errcode = 'disk_full'": "disk_full",
     "using errcode = 'PW001', datatype = 'com.example.secret_hue'": "com.example.secret_hue",
 }
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -354,6 +355,19 @@ def leaf(bench: Bench) -> Scope:
         "doc jsonb, span int4range, spans int4multirange, grid int[][])"
     )
     return bench.scopes()["leaf"]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("column", ["span", "spans"])
+@pytest.mark.parametrize("unit", [" ", '" ', "( ", "(1, ", "(,"])
+def test_no_spelling_of_a_range_takes_longer_than_it_is_long(
+    leaf: Scope, column: str, unit: str
+) -> None:
+    many = unit * (6_000 // len(unit))
+    for operand in (many, f"({many},{many}x,", f"{{({many},{many}),({many}"):
+        # Refused or not: only the time counts.
+        with suppress(InvalidArgument):
+            Writes(leaf).delete({"where": {column: {"contains": operand}}})
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,28 @@ def test_plain_alembic_begins_with_settings_of_its_own(
     assert done.returncode != 0
     assert f'connect as "{OWNER}"' in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("each_alone", [False, True], ids=["in a transaction", "autocommit"])
+@pytest.mark.parametrize("operation", ["watch_table", "unwatch_table"])
+def test_operations_leave_the_search_path_as_it_was(
+    wamp_database: Database, operation: str, each_alone: bool
+) -> None:
+    """A migration for each tenant would go on in the schema of the one before."""
+    wamp_database.query("create table public.item (id int primary key)")
+    wamp_database.query("create schema tenant")
+    shown = sqlalchemy.text("show search_path")
+    engine = sqlalchemy.create_engine(
+        wamp_database.url.replace("postgresql:", "postgresql+psycopg2:"),
+        **({"isolation_level": "AUTOCOMMIT"} if each_alone else {}),
+    )
+    with engine.connect() as connection:
+        before = connection.scalar(shown)
+        kind = "" if each_alone else "local"
+        connection.execute(sqlalchemy.text(f"set {kind} search_path = tenant, public"))
+        operations = Operations(MigrationContext.configure(connection))
+        getattr(operations, operation)("item", schema="public")
+        assert connection.scalar(shown) == "tenant, public"
+        connection.commit()
+        assert connection.scalar(shown) == ("tenant, public" if each_alone else before)
+    engine.dispose()

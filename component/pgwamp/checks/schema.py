@@ -147,7 +147,7 @@ where e.evtfoid = to_regprocedure('wamp.ddl_changed()')
 _EVALUATES = """
 select case when p.oid is null then
     'the function wamp.evaluate is missing, and events of tables with a condition come without '
-    'values: run ''pgwamp db upgrade'', and then once more as a superuser'
+    'values: run ''pgwamp db upgrade'' once as a superuser'
 else
     'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
     'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as '

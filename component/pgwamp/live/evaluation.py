@@ -79,14 +79,15 @@ class Listener:
 
         :raises CallError: the evaluation has ended.
         """
-        if not self._given.is_set():
+        # What was given may be taken back before this goes on: by then it is another evaluation's.
+        while (result := self._result) is None and self._failure is None:
             self.idle.set()
-        await self._given.wait()
+            self._given.clear()
+            await self._given.wait()
+        # Not kept here: when the last listener has let go of it, its rows are gone.
+        self._result = None
         if self._failure is not None:
             raise self._failure
-        self._given.clear()
-        # Not kept here: when the last listener has let go of it, its rows are gone.
-        result, self._result = self._result, None
         assert result is not None
         return result
 

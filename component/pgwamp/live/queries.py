@@ -118,7 +118,12 @@ class LiveQueries:
             reload follows that can.
         """
         listened = {evaluation.request.query.definition for evaluation in self.evaluations}
-        kept = {query: self._sharing[query] for query in listened if query[0] in locked}
+        # One that has ended is listed until its last result is sent, and shared by nobody.
+        kept = {
+            query: sharing
+            for query, sharing in self._sharing.items()
+            if query in listened and query[0] in locked
+        }
         self._sharing = kept | {
             query: sharing | self._sharing.get(query, sharing) if query in listened else sharing
             for query, sharing in queries.items()

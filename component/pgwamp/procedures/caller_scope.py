@@ -11,8 +11,8 @@ that nothing else can be in its answer. What that is:
 
 That is all that can ask for settings as something is read: PostgreSQL wants an IMMUTABLE expression
 for generated columns, indexes and partitions, defaults of columns and rules of tables belong to
-writes, and casts, operators and aggregates call functions. Temporary objects of other sessions are
-out of reach.
+writes, and casts and operators call functions. An aggregate made of such a function counts as if it
+asked for everything. Temporary objects of other sessions are out of reach.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ found (identity, session) as (
     union all
     select true, tree ~ $1 from sized
     where bytes <= 5000000 and tree ~ ':(funcid|opfuncid) (2077|3294) '
+    union all
+    -- By name it is called nowhere.
+    select true, true from pg_aggregate
+    where 2077 in (aggtransfn, aggfinalfn, aggcombinefn, aggmtransfn, aggmfinalfn)
+        or 3294 in (aggtransfn, aggfinalfn, aggcombinefn, aggmtransfn, aggmfinalfn)
     union all
     -- The worst is assumed where an owner, which may be any role, has too much to be looked at.
     select true, true from sized where bytes > 5000000

@@ -25,8 +25,8 @@ _DENIED = "42501"
 #: How PostgreSQL's own refusals begin. Code of users can raise others.
 _REFUSED = "permission denied for "
 #: Errors of the connection and of the server, from lost connections to full disks and timeouts: to
-#: ask it for privileges would fail too. Any other can come as PostgreSQL plans a statement, before
-#: it asks for privileges: it runs functions then, which raise what they like.
+#: ask it for privileges may fail too. All can come as PostgreSQL plans a statement, before it asks
+#: for privileges: it runs functions then, which raise what they like.
 _OF_THE_SERVER = ("08", "53", "57", "58")
 #: Schema and name of a relation.
 Key = tuple[str, str]
@@ -105,10 +105,17 @@ class Disclosure:
                 raise
             if sqlstate == _DENIED and error.message.startswith(_REFUSED):
                 raise await self._cured(error, caller, asked()) from None
-            if not sqlstate or sqlstate.startswith(_OF_THE_SERVER):
+            if not sqlstate:
                 raise
             mentions = named()
-            raise self._refusal(mentions, await self._seen(mentions, caller)) or error from None
+            try:
+                seen = await self._seen(mentions, caller)
+            except CallError:
+                # Of a server that cannot be asked, the error is its own, and no user's.
+                if sqlstate.startswith(_OF_THE_SERVER):
+                    raise error from None
+                raise
+            raise self._refusal(mentions, seen) or error from None
 
     async def _cured(
         self, error: CallError, caller: Caller, asked: Iterable[WholeRows]

@@ -42,7 +42,9 @@ _EMPTY_IS_LEAST = ('"char"', "bit varying", "citext", "name", "tsquery", "tsvect
 #: All that no word of a search begins with.
 _NO_WORD = string.whitespace + string.punctuation
 _BRACES = frozenset("{} \t\r\n\v\f")
-_BOUND = r'\s*"?([^",\[\]()]*?)"?\s*'
+#: Whatever the caller sends is matched in one way, so that it takes no longer than it is long.
+_PLAIN = r'[^",\[\]()]*'
+_BOUND = rf'({_PLAIN}(?:"{_PLAIN}"{_PLAIN})?)'
 _RANGE = re.compile(rf"(?P<left>[\[(]){_BOUND},{_BOUND}(?P<right>[\])])|empty", re.IGNORECASE)
 
 
@@ -108,9 +110,10 @@ def _is_empty(of: Type, operand: Any) -> bool:
 
 def _has_nothing(of: Type, found: re.Match[str]) -> bool:
     """Whether a range has nothing between its bounds, as far as their texts say."""
-    left, lower, upper, right = found["left"], found[2], found[3], found["right"]
+    left, right = found["left"], found["right"]
     if left is None:
         return True
+    lower, upper = _bound(found[2]), _bound(found[3])
     if lower == upper:
         return bool(lower) and (left, right) != ("[", "]")
     whole = of.element is not None and of.element.form == "integer"
@@ -120,3 +123,8 @@ def _has_nothing(of: Type, found: re.Match[str]) -> bool:
         return int(upper) - int(lower) == 1
     except ValueError:
         return False
+
+
+def _bound(text: str) -> str:
+    _, quote, rest = text.partition('"')
+    return rest.partition('"')[0] if quote else text.strip()

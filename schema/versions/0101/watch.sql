@@ -74,6 +74,8 @@ begin
         select c.condition, c.columns into understood, named
         from wamp.require_condition(relation, options ->> 'when') as c;
     end if;
+    -- Nobody else changes them after this look.
+    perform from wamp.watch as w where w.relation = watch.relation for update;
     if exists (
         select from wamp.watch as w
         where w.relation = watch.relation
