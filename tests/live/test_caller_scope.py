@@ -125,6 +125,22 @@ async def test_where_sql_asks_for_the_session_each_session_has_its_own(live: Sta
     assert len(started.queries.evaluations) == 2
 
 
+async def test_where_an_aggregate_is_made_of_what_asks_each_session_has_its_own(
+    live: Start,
+) -> None:
+    """Its arguments may name any setting."""
+    started = await live(
+        "-- name: items\nselect id from item where owner = (select own from own)",
+        *TABLE,
+        "create aggregate setting (text) "
+        "(sfunc = textcat, stype = text, finalfunc = current_setting, initcond = '')",
+        "create view own as select setting('wamp.authid') as own",
+    )
+    assert await ids(started, authid="anna", session=1) == [1]
+    assert await ids(started, authid="ben", session=2) == [2]
+    assert len(started.queries.evaluations) == 2
+
+
 async def test_where_a_default_asks_for_the_session_each_session_has_its_own(
     live: Start, role: str
 ) -> None:

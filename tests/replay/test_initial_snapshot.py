@@ -278,6 +278,32 @@ async def test_watching_again_waits_for_whoever_writes(
         await watcher.close()
 
 
+async def test_who_watches_again_just_after_another_waits_for_whoever_writes_too(
+    database: Database, observe: Observe
+) -> None:
+    database.execute("create table item (id int primary key)", "select wamp.watch('item')")
+    first, second = await database.connect(), await database.connect()
+    try:
+        await first.execute("begin")
+        await first.execute("""select wamp.watch('item', '{"when": "id > 5"}')""")
+        await second.execute("begin")
+        # As committed by now, these are no other options.
+        watching = asyncio.create_task(second.execute("select wamp.watch('item')"))
+        await observe(
+            "exists (select from pg_stat_activity "
+            "where wait_event_type = 'Lock' and datname = current_database())"
+        )
+        await first.execute("commit")
+        await watching
+        assert await second.fetchval(
+            "select exists (select from pg_locks where pid = pg_backend_pid() "
+            "and relation = 'item'::regclass and mode = 'ShareRowExclusiveLock')"
+        )
+    finally:
+        await first.close()
+        await second.close()
+
+
 @pytest.mark.parametrize("is_told", [True, False], ids=["told of DDL", "not told"])
 async def test_a_table_that_has_the_name_since_the_last_reload_is_not_empty(
     serve: Serve,
