@@ -1,4 +1,4 @@
-"""What depends on who upgrades the schema ``wamp``: event triggers, and the role of conditions."""
+"""Event triggers and the role of conditions, which depend on who upgrades the schema ``wamp``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ join pg_language as l on l.oid = p.prolang and l.lanname = 'plpgsql'
 where e.evtname in ('wamp_sql_drop', 'wamp_ddl_command_end') and p.prosecdef
     and p.prosrc = :body and p.proconfig @> array['search_path=pg_catalog, pg_temp']
 """)
-# Whoever is a member of its owner in another database can drop it, without a right in the schema.
+# A member of its owner, from another database too, can drop it without a right in the schema.
 _LACKS_EVALUATE = text("select to_regprocedure('wamp.evaluate(text, json)') is null")
 #: Whether a role for conditions is there, and this session could not give it the function.
 _EVALUATES_AS_OWNER = text("""
@@ -76,7 +76,7 @@ def complete(connection: Connection) -> None:
     for name in ("ddl_changed", "evaluator"):
         _run(connection, source(f"0101/{name}"))
     is_superuser, running = connection.execute(_RUNNING, {"body": _body("ddl_changed")}).one()
-    # Whatever became of the names in between, what will run as a superuser is ours.
+    # Names may have moved in between: only our own text may run as a superuser.
     if is_superuser and running != 2:
         raise StartError(
             "another session has changed what the event triggers of the schema wamp run: try again"

@@ -79,7 +79,7 @@ class Listener:
 
         :raises CallError: the evaluation has ended.
         """
-        # What was given may be taken back before this goes on: by then it is another evaluation's.
+        # A result may be taken back before this goes on: the listener has another evaluation then.
         while (result := self._result) is None and self._failure is None:
             self.idle.set()
             self._given.clear()
@@ -143,7 +143,7 @@ class Evaluation:
 
     @property
     def listeners(self) -> list[Listener]:
-        """Those that listen now."""
+        """The callers that listen now."""
         return list(self._listeners)
 
     @property
