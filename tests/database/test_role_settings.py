@@ -6,8 +6,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
+from pgwamp import migrations
 from pgwamp.checks import check_all
+from pgwamp.database.connect import connect_directly
 from pgwamp.errors import CallError
 from tests.conftest import Database, MakeSettings, Serve
 from tests.database.conftest import Calls, Expose
@@ -131,3 +134,19 @@ async def test_settings_of_the_database_stop_no_start_and_no_check(
     findings = await check_all(make_settings())
     # The login of calls is a member of the roles of other tests too.
     assert [f for f in findings if f.level == "wrong" and f.part != "access"] == []
+
+
+async def test_statements_of_pgwamp_are_not_compiled(expose: Expose, database: Database) -> None:
+    administrator = await database.connect()
+    await administrator.execute(f"alter database {database.name} set jit = on")
+    await administrator.close()
+    ask = "select current_setting('jit')"
+    call = await expose()
+    async with call.database.own() as own, call.database.preparing(None, 1) as calls:
+        found = [await own.fetchval(ask), await calls.fetchval(ask)]
+    direct = await connect_directly(database.url)
+    found.append(await direct.fetchval(ask))
+    await direct.close()
+    with migrations.connect(database.url) as connection:
+        found.append(connection.scalar(text(ask)))
+    assert found == ["off"] * 4

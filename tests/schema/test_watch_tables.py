@@ -207,6 +207,18 @@ def test_what_locks_a_table_gives_up_in_the_end(wamp_database: Database, functio
     assert "lock_timeout=10s" in settings
 
 
+# The embedded server cannot compile. Where PostgreSQL can, as Debian's, a watch took 1.5 s for it.
+@pytest.mark.parametrize("function", ["layout", "backlog"])
+def test_expensive_plans_over_the_catalog_are_not_compiled(
+    wamp_database: Database, function: str
+) -> None:
+    settings = wamp_database.value(
+        "select proconfig from pg_proc where proname = %s and pronamespace = 'wamp'::regnamespace",
+        function,
+    )
+    assert "jit=off" in settings
+
+
 # --- unwatch and forget -------------------------------------------------------------------------
 
 

@@ -196,7 +196,6 @@ class Evaluator:
             # Nobody's condition finds a statement of ours.
             statement_cache_size=0,
             client_connection_check_interval="1s",
-            jit="off",
             # A network that forgets it while it waits is noticed.
             tcp_keepalives_idle="5",
             tcp_keepalives_interval="2",

@@ -29,7 +29,6 @@ BY_INDEX: Mapping[str, Any] = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
-    "jit": "off",
     "plan_cache_mode": "force_generic_plan",
 }
 

@@ -24,6 +24,8 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 -- Of a snapshot the planner knows nothing, and would take a third of the table to be new.
 set enable_seqscan = off
+-- What that adds to the cost would have it compiled, which takes a hundred times as long.
+set jit = off
 as $$
 with state as materialized (
     select s.position, coalesce(s.taking, s.seen) as seen,

@@ -17,6 +17,8 @@ create or replace function wamp.layout(relation regclass) returns jsonb
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+-- Its cost is overestimated: compiling would take a hundred times as long as it takes.
+set jit = off
 set quote_all_identifiers = off
 as $$
 with recursive member as (
