@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from pgwamp.dev.postgres import Postgres
 from pgwamp.eventlog import sequencing as module
 from pgwamp.eventlog import transactions
+from pgwamp.eventlog.body import read_body
+from pgwamp.eventlog.state import Entry, Taken
 from tests.eventlog.histories import log_of
 from tests.eventlog.site import NAME, Site, promote, until_applied
 from tests.eventlog.test_histories import put_dump_back
@@ -150,3 +153,67 @@ async def test_what_was_written_is_told_in_its_order(
     assert len(told) == len(expected)
     for number, (one, other) in enumerate(zip(told, expected, strict=True)):
         assert one == other, number
+
+
+BOOKED = (
+    "create table booking (id int primary key)",
+    "create table ledger (id int primary key)",
+    "create table stock (id int primary key, left_over int)",
+    "insert into stock select n, 100 from generate_series(1, 999) as n",
+    "create function book() returns trigger language plpgsql as $$ begin "
+    "insert into ledger values (new.id); "
+    "update stock set left_over = left_over - 1 where id = new.id; return null; end $$",
+    "create trigger book after insert on booking for each row execute function book()",
+    "select wamp.watch('booking'), wamp.watch('ledger'), wamp.watch('stock')",
+)
+#: In one message: the tables of which each key is written once.
+BOOK = {
+    "insert into booking select n from generate_series(1, 999) as n": [
+        "booking",
+        "ledger",
+        "stock",
+    ],
+    "do $$ begin insert into ledger select generate_series(1, 999); "
+    "update stock set left_over = left_over - 1; end $$": ["ledger", "stock"],
+}
+
+
+class Killed(Exception):
+    """The sequencer is no more."""
+
+
+@pytest.mark.parametrize("again", [recovered, promoted])
+@pytest.mark.parametrize("statement", BOOK, ids=["trigger", "function"])
+async def test_what_was_taken_in_part_is_told_whole(
+    site: Site,
+    primary: Postgres,
+    again: Callable[[Site, Postgres], Postgres],
+    statement: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without commands, the order is another one than that in which some was told."""
+    monkeypatch.setattr(module, "MOST_ROWS", 100)
+    execute(primary.url(NAME), *BOOKED)
+    if again is promoted:
+        site.base_backup(primary, "standby", "--write-recovery-conf")
+    async with log_of(primary) as log, log.sequencing() as sequencing:
+        while await sequencing.look():
+            pass
+        await log.execute(statement)
+        store, count = sequencing.state.store, itertools.count(1)
+
+        async def fails_at_last(taken: Taken, entries: Sequence[Entry]) -> None:
+            await store(taken, entries)
+            if entries and next(count) == len(BOOK[statement]):
+                raise Killed
+
+        monkeypatch.setattr(sequencing.state, "store", fails_at_last)
+        with pytest.raises(Killed):
+            await sequencing.look()
+    async with log_of(again(site, primary)) as log:
+        await log.take()
+        events = [(event.table, read_body(event.body or "")) for event in await log.events()]
+    values = [(table, body["key"]["id"]) for table, body in events if "truncated" not in body]
+    keys = {(table, body["key"]["id"]) for table, body in events}
+    assert keys == {(table, key) for table in BOOK[statement] for key in range(1, 1000)}
+    assert len(values) == len(set(values)) < len(keys)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pgwamp.capture import RawRow
 from pgwamp.eventlog import transactions
-from pgwamp.eventlog.state import FIRST, Base
-from pgwamp.eventlog.transactions import LargeTransaction, Placed
+from pgwamp.eventlog.resumed import FIRST, Base, Placed
+from pgwamp.eventlog.transactions import LargeTransaction
 from tests.eventlog.simulation import AT, Records, Transaction, applied, change, recovered
 
 FAST = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -28,10 +28,10 @@ def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 
 
 def streamed(
-    rows: Sequence[RawRow], base: Base = FIRST, *, deferrable: bool = False
+    rows: Sequence[RawRow], base: Base = FIRST, taken: int = 0, *, deferrable: bool = False
 ) -> list[Placed]:
-    """The changes of a transaction whose rows come one by one, from a place on."""
-    transaction = LargeTransaction(Records(deferrable=deferrable), base)
+    """The changes that are left of a transaction whose rows come one by one, from a place on."""
+    transaction = LargeTransaction(Records(deferrable=deferrable), base, taken)
     found: list[Placed] = []
     for row in rows:
         if (row.place, row.number) > base:
@@ -40,7 +40,7 @@ def streamed(
 
 
 def changes(found: Sequence[Placed]) -> list[RawRow]:
-    return [item for item, _ in found]
+    return [item for item, *_ in found]
 
 
 @pytest.mark.usefixtures("most")
@@ -71,24 +71,50 @@ def test_without_commands_triggers_leave_what_is_there_at_the_end(
 def test_from_every_position_the_same_changes_follow(seed: int, is_plain: bool) -> None:
     made = Transaction(Random(seed), queries=5, is_plain=is_plain)
     found = streamed(made.written)
-    number, last = 0, None
-    for position, (_, base) in enumerate(found):
-        number, last = (number + 1 if base == last else 1), base
-        assert streamed(made.written, base)[number - 1 :] == found[position:]
+    for position, (_, base, number) in enumerate(found, 1):
+        assert streamed(made.written, base, number) == found[position:]
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(0, 2**32), st.booleans(), st.data())
+def test_what_is_taken_again_after_crashes_leaves_what_is_there_at_the_end(
+    seed: int, is_plain: bool, data: st.DataObject
+) -> None:
+    made = Transaction(Random(seed), queries=5, is_plain=is_plain)
+    found = streamed(made.written)
+    told: list[RawRow] = []
+    for _ in range(data.draw(st.integers(1, 3), label="crashes")):
+        if found:
+            number = data.draw(st.integers(1, len(found)), label="changes before the crash")
+            told += changes(found[:number])
+            _, base, taken = found[number - 1]
+            found = streamed(recovered(made.written), base, taken)
+    told += changes(found)
+    assert applied(told, made.before, made.after) == made.after
 
 
 @pytest.mark.usefixtures("most")
 @FAST
 @given(st.integers(0, 2**32))
-def test_after_a_crash_the_same_changes_follow(seed: int) -> None:
+def test_after_a_crash_the_same_changes_of_one_table_follow(seed: int) -> None:
     made = Transaction(Random(seed), is_plain=True)
     written = recovered(made.written)
     found = streamed(made.written)
-    number, last = 0, None
-    for position, (_, base) in enumerate(found):
-        number, last = (number + 1 if base == last else 1), base
-        rest = changes(streamed(written, base))[number - 1 :]
+    for position, (_, base, number) in enumerate(found, 1):
+        rest = changes(streamed(written, base, number))
         assert rest == recovered(changes(found[position:]))
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_after_a_crash_the_rest_of_one_statement_has_its_values(size: int, number: int) -> None:
+    written = [replace(change(None, f"{n}:1", 1), number=n) for n in range(size)]
+    found = streamed(written)[:number]
+    _, base, taken = found[-1]
+    rest = streamed(recovered(written), base, taken)
+    assert changes(found) + changes(rest) == [*written[:number], *recovered(written[number:])]
 
 
 @pytest.mark.usefixtures("most")

@@ -57,8 +57,8 @@ that it shows is in the log. A poll that finds little goes on to the next ``seen
 statement. One that finds much stores a second snapshot, ``taking``, and goes on in parts, each a
 small transaction. Then the progress is a point in what ``taking`` shows beyond ``seen``: the
 transaction, a raw row on which nothing that follows depends, and the number of changes since. A
-successor orders what follows again and skips these changes; the row is never before DDL, so that
-it finds the same order.
+successor orders what follows again and skips these changes (:mod:`pgwamp.eventlog.resumed`); the
+row is never before DDL, so that it finds the same order.
 Progress is stored with the last event of each part: a row that changed with each event would be
 slow beside an old snapshot, for which PostgreSQL keeps all of its versions.
 
@@ -89,7 +89,9 @@ then all events before it are those that its holder has read, too.
   store, because the term of its lease has changed (:mod:`pgwamp.eventlog.lease`), and ends.
 - *No sequencer runs*: writers are not blocked, and ``wamp.raw`` grows.
 - *The database crashes*: all tables are logged, so that committed raw rows and stored events are
-  there, and nothing else. The sequencer goes on from the progress that is stored.
+  there, and nothing else. The sequencer goes on from the progress that is stored. Of a large
+  transaction that was taken in part, the commands are lost by which its statements were ordered:
+  what may have been taken is told by its keys (:mod:`pgwamp.eventlog.resumed`).
 - *A standby is promoted, or a database is recovered to a point in time*, with or without lost
   transactions: the log goes back together with the tables. The new timeline begins an era
   (:mod:`pgwamp.eventlog.era`), whose name is part of all hashes from then on, so that numbers

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -26,9 +26,9 @@ from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import Lease
 from pgwamp.eventlog.long_texts import LongTexts
 from pgwamp.eventlog.retention import Retention
-from pgwamp.eventlog.state import FIRST, Base, Entry, State, Taken
+from pgwamp.eventlog.state import Entry, State, Taken
 from pgwamp.eventlog.subjects import Subjects
-from pgwamp.eventlog.transactions import LargeTransaction, Placed, ordered, segments
+from pgwamp.eventlog.transactions import LargeTransaction, ordered, segments
 
 #: Raw rows of a look at most, and bytes of their texts; beyond, they are streamed.
 MOST_ROWS, MOST_BYTES = 2_000, 16_000_000
@@ -179,15 +179,15 @@ class Sequencing:
         rows = self._capture.stream(begin.seen, begin.taking, begin.ending, begin.xid)
         async with aclosing(rows) as streamed:
             async for part in streamed:
-                resumed = (part.ending, part.xid) == (begin.ending, begin.xid)
                 if transaction is None or (part.ending, part.xid) != (here.ending, here.xid):
                     if transaction is not None:
                         placed = await asyncio.to_thread(transaction.end)
-                        for change, after in _after(here, placed, begin):
-                            yield change, after
-                    base = begin.base if resumed else FIRST
-                    here = replace(begin, ending=part.ending, xid=part.xid, base=base, rows=0)
-                    transaction = LargeTransaction(self._long, base)
+                        for change, base, number in placed:
+                            yield change, here.behind(base, number)
+                    here = begin
+                    if (part.ending, part.xid) != (begin.ending, begin.xid):
+                        here = Taken(begin.seen, begin.taking, part.ending, part.xid)
+                    transaction = LargeTransaction(self._long, here.base, here.rows)
                 left = [row for row in part.rows if (row.place, row.number) > here.base]
                 while left:
                     fitting, control = await self._until_control(left)
@@ -195,9 +195,9 @@ class Sequencing:
                     placed = await asyncio.to_thread(transaction.add, fitting)
                     if control is not None:
                         placed += await asyncio.to_thread(transaction.end)
-                    for change, after in _after(here, placed, begin):
-                        yield change, after
-                    here = _end(here, placed)
+                    for change, base, number in placed:
+                        here = here.behind(base, number)
+                        yield change, here
                     if control is None:
                         continue
                     base = transaction.last
@@ -210,8 +210,8 @@ class Sequencing:
                     transaction = LargeTransaction(self._long, base)
         if transaction is not None:
             placed = await asyncio.to_thread(transaction.end)
-            for change, after in _after(here, placed, begin):
-                yield change, after
+            for change, base, number in placed:
+                yield change, here.behind(base, number)
 
     async def _until_control(self, rows: Sequence[RawRow]) -> tuple[list[RawRow], RawRow | None]:
         """The rows before the first control row, and that; it is one of them. No more than fits.
@@ -334,25 +334,3 @@ class Sequencing:
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
             await self._subjects.drop_gone(self.state.taken.seen)
-
-
-def _next(here: Taken, base: Base) -> Taken:
-    """The position after one more change."""
-    rows = here.rows + 1 if base == here.base else 1
-    return Taken(here.seen, here.taking, here.ending, here.xid, base, rows)
-
-
-def _end(here: Taken, placed: Sequence[Placed]) -> Taken:
-    """The position after all of some changes."""
-    for _, base in placed:
-        here = _next(here, base)
-    return here
-
-
-def _after(here: Taken, placed: Sequence[Placed], begin: Taken) -> Iterator[tuple[RawRow, Taken]]:
-    """Changes with the position after each, but for those that were taken before ``begin``."""
-    unit = begin.ending, begin.xid, begin.base
-    for change, base in placed:
-        here = _next(here, base)
-        if (here.ending, here.xid, here.base) != unit or here.rows > begin.rows:
-            yield change, here

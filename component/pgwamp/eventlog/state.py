@@ -17,6 +17,7 @@ from pgwamp.eventlog.body import write_body
 from pgwamp.eventlog.lease import FENCE, Lease, LeaseLost
 from pgwamp.eventlog.making import Draft
 from pgwamp.eventlog.position import MARK_BYTES, Position
+from pgwamp.eventlog.resumed import FIRST, Base
 
 _STORE = (files("pgwamp.eventlog") / "sql" / "store.sql").read_text(encoding="utf-8")
 _STATE = """
@@ -27,10 +28,6 @@ select seen::text, taking::text, (taken_place - '0/0'::pg_lsn)::bigint as ending
     (select name::text from wamp.era order by began desc limit 1) as era
 from wamp.progress
 """
-
-#: Place and number of a raw row of a transaction, and that before all of them.
-Base = tuple[int, int]
-FIRST: Base = (0, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,10 @@ class Taken:
     xid: int = 0
     base: Base = FIRST
     rows: int = 0
+
+    def behind(self, base: Base, rows: int) -> Taken:
+        """The position behind a change of the same transaction."""
+        return Taken(self.seen, self.taking, self.ending, self.xid, base, rows)
 
 
 @dataclass(frozen=True, slots=True)

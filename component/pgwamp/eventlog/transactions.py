@@ -16,14 +16,13 @@ from pgwamp.capture import CONTROL, RawRow
 from pgwamp.capture.raw import SHORT_TEXTS
 from pgwamp.eventlog.earlier import Earlier
 from pgwamp.eventlog.order import Records, in_order, keys_of
+from pgwamp.eventlog.resumed import Base, Placed, Resumed
 from pgwamp.eventlog.statements import apart, counted, together
 
 #: Rows of a transaction that are ordered at once, and bytes of their texts.
 MOST_ROWS, MOST_BYTES = 5_000, 8_000_000
 #: Rows that nothing before or after them goes across.
 _BARRIERS = frozenset({*CONTROL, "t", "I", "U", "D"})
-#: A change, and place and number of the last raw row before all that it depends on.
-Placed = tuple[RawRow, tuple[int, int]]
 
 
 def segments(rows: Iterable[RawRow], records: Records) -> Iterator[list[RawRow]]:
@@ -103,12 +102,15 @@ class LargeTransaction:
     before a statement that repeats one of it. Changes depend on what came before their unit only
     if triggers have written there, or if keys are checked at the end of the transaction.
 
-    :ivar last: place and number of the last row that was taken.
+    :param base: place and number of the row up to which all of it was taken.
+    :param taken: how many changes of what follows were taken.
+    :ivar last: place and number of the last row that was added.
     """
 
-    def __init__(self, records: Records, base: tuple[int, int]):
+    def __init__(self, records: Records, base: Base, taken: int = 0):
         self._records = records
         self._base = self.last = base
+        self._resumed = Resumed(base, taken)
         self._unit: list[RawRow] = []
         self._byte_count = 0
         self._before: RawRow | None = None
@@ -124,22 +126,25 @@ class LargeTransaction:
         self._is_told = False
         self._changed: dict[int, int] = {}
         self._earlier: Earlier | None = None
+        #: Whether the first unit, or so much of it as is ordered at once, is of one statement.
+        self._is_single: bool | None = None
 
     def add(self, rows: Sequence[RawRow]) -> list[Placed]:
         """Take some rows; the changes that are certain by now, in order."""
         found: list[Placed] = []
         for row in rows:
             row = counted(row, self._records.table_of(row.relation))
+            self._resumed.see(row)
             if row.op == "-":
                 # It counts: it may have been another one when this was ordered before.
-                found.append((row, self._base))
+                found += self._resumed.placed([row], self._base)
                 continue
             is_together = self._is_together(row)
             if self._before is not None and _is_barrier(self._before, row):
                 found += self.end()
             elif self._begins_unit(row, is_together):
                 found += self._end(self._closed)
-            found += [(change, self._base) for change in self._add(row)]
+            found += self._add(row)
             self._before = row
             if row.depth <= 1:
                 if not is_together:
@@ -176,7 +181,13 @@ class LargeTransaction:
 
     def _end(self, closed: int) -> list[Placed]:
         unit, self._unit = self._unit[:closed], self._unit[closed:]
-        found = [(change, self._base) for change in self._order(unit)]
+        if unit:
+            self._look_at_first(unit)
+        changes = self._order(unit)
+        if self._is_uncertain():
+            found = [*self._resumed.keys(unit)]
+        else:
+            found = [*self._resumed.placed(changes, self._base)]
         if self._outer is not None and not (self._earlier and self._earlier.is_lasting):
             self._earlier, self._base = None, (self._outer.place, self._outer.number)
         if self._earlier is not None:
@@ -185,6 +196,17 @@ class LargeTransaction:
         self._outer, self._closed, self._kinds, self._ended = None, 0, set(), {}
         self._is_told, self._changed = False, {}
         return found
+
+    def _look_at_first(self, unit: Sequence[RawRow]) -> None:
+        if self._is_single is None:
+            self._is_single = len({(row.place, row.op) for row in unit}) == 1
+
+    def _is_uncertain(self) -> bool:
+        """Whether changes of this unit may have been taken in another order."""
+        # If something lasts, other units may have been counted from the same base.
+        is_lasting = self._earlier is not None and self._earlier.is_lasting
+        is_single = bool(self._is_single) and not is_lasting
+        return not is_single and self._resumed.is_uncertain(self._base)
 
     def _order(self, unit: Sequence[RawRow]) -> list[RawRow]:
         found = []
@@ -202,14 +224,15 @@ class LargeTransaction:
                 self._earlier.keep(row, self._earlier.sides(row))
         return [*found, *doubts.values()]
 
-    def _add(self, row: RawRow) -> list[RawRow]:
+    def _add(self, row: RawRow) -> list[Placed]:
         if self._is_told:
-            return [*self._tell(row, self._before)]
+            return self._tell(row, self._before)
         self._unit.append(row)
         self._byte_count += _byte_count(row)
         if len(self._unit) <= MOST_ROWS and self._byte_count <= MOST_BYTES:
             return []
         # Too many to wait for the end of the unit.
+        self._look_at_first(self._unit)
         waiting, self._unit, self._is_told = self._unit, [], True
         self._earlier = self._earlier or Earlier(self._records)
         return [
@@ -219,7 +242,13 @@ class LargeTransaction:
             for change in self._tell(waited, before)
         ]
 
-    def _tell(self, row: RawRow, before: RawRow | None) -> Iterator[RawRow]:
+    def _tell(self, row: RawRow, before: RawRow | None) -> list[Placed]:
+        changes = [*self._told(row, before)]
+        if self._is_uncertain():
+            return [*self._resumed.keys([row])]
+        return [*self._resumed.placed(changes, self._base)]
+
+    def _told(self, row: RawRow, before: RawRow | None) -> Iterator[RawRow]:
         """Tell a change as it came, or only its keys."""
         assert self._earlier is not None
         table = self._records.table_of(row.relation)
