@@ -133,9 +133,12 @@ class Database:
         )
 
     def told(self, relation: str) -> list[tuple[str, Any]]:
-        """What the sequencer is told of a table: operation and value, the oldest first."""
+        """What the sequencer is told of a table: operation and value, the oldest first.
+
+        Under which snapshot, and because of what, is left out.
+        """
         return self.query(
-            "select op::text, new::json from wamp.raw "
+            "select op::text, (new::jsonb - '{snapshot,altered}'::text[])::json from wamp.raw "
             "where op in ('w', 'l', 'x', 'f') and relation = %s::regclass order by place, n",
             relation,
         )

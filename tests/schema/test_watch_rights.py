@@ -48,6 +48,27 @@ def member(item: Database, administrator: Connection) -> Iterator[Connection]:
     query(administrator, f"revoke {OWNER} from {GUEST}")
 
 
+def test_whoever_may_only_create_triggers_watches_again(
+    item: Database, administrator: Connection
+) -> None:
+    """As a role of its own, which may use all of the schema, and no more of the table."""
+    other = f"other_{item.name}"
+    query(administrator, f"create role {other} role {OWNER}")
+    try:
+        item.query(f"grant usage on schema wamp to {other}")
+        for kind in ("tables", "sequences", "functions"):
+            item.query(f"grant all on all {kind} in schema wamp to {other}")
+        item.query(f"grant select, trigger on item to {other}")
+        item.query(f"set role {other}")
+        watch(item, "item", columns=["id"])
+        item.query("reset role")
+        assert item.value("select options -> 'columns' from wamp.watch") == ["id"]
+    finally:
+        item.query("reset role")
+        item.query(f"drop owned by {other}")
+        query(administrator, f"drop role {other}")
+
+
 def test_a_member_of_the_owner_watches_tables_of_its_own(
     item: Database, member: Connection
 ) -> None:

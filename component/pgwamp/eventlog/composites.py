@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-#: The layout of a composite: its types, columns, and the composites among these; None if unknown.
-Told = Mapping[str, Any] | None
+#: The layout of a composite: its types, columns, the composites among these, and the transaction
+#: that has told it last; without types if nobody knows.
+Told = Mapping[str, Any]
 
 
 class Composites:
@@ -50,7 +51,7 @@ class Composites:
             waiting = self._waiting.setdefault(table, {})
             waiting.pop(composite, None)
             waiting[composite] = told
-            self._of[table].update(told["composites"] if told else ())
+            self._of[table].update(told["composites"])
 
     def waiting(self, tables: Collection[int] | None) -> list[tuple[int, Mapping[int, Told]]]:
         """The tables that wait, of some or of all, with what was told."""

@@ -174,17 +174,27 @@ class Layout:
 
 def unreadable(text: str) -> str:
     """A layout of which only names and partitions are known."""
+    return _unreadable(json.loads(text))
+
+
+def _unreadable(layout: Mapping[str, Any]) -> str:
     unknown: dict[str, Any] = {"columns": {}, "types": None, "reads": None, "virtual": None}
-    return json.dumps({**json.loads(text), **unknown})
+    return json.dumps({**layout, **unknown})
 
 
-def read_composite(text: str | None) -> Told:
-    """The layout of a relation whose rows are values of others; None if it is not known."""
+def read_composite(text: str | None, xid: int) -> Told:
+    """The layout of a relation whose rows are values of others.
+
+    :param xid: the transaction that has told it.
+    """
     told = json.loads(text or "{}")
-    if told.get("types") is None:
-        return None
-    composites = frozenset(row["relid"] for row in told["types"] if "relid" in row)
-    return {"types": told["types"], "columns": told["columns"] or {}, "composites": composites}
+    types = told.get("types")
+    return {
+        "types": types,
+        "columns": told.get("columns") or {},
+        "composites": frozenset(row["relid"] for row in types or () if "relid" in row),
+        "xid": xid,
+    }
 
 
 def with_composites(text: str, told: Mapping[int, Told]) -> str:
@@ -196,11 +206,13 @@ def with_composites(text: str, told: Mapping[int, Told]) -> str:
     :param told: by relation, in the order in which they were told.
     """
     layout = json.loads(text)
+    by = {str(relation): other["xid"] for relation, other in told.items()}
+    layout["altered_by"] = {**(layout.get("altered_by") or {}), **by}
     types: dict[int, Mapping[str, Any]] = {row["oid"]: row for row in layout["types"] or ()}
     by_relation = {row["relid"]: oid for oid, row in types.items() if "relid" in row}
     for relation, other in told.items():
-        if other is None or layout["types"] is None:
-            return unreadable(text)
+        if other["types"] is None or layout["types"] is None:
+            return _unreadable(layout)
         for row in other["types"]:
             if types.setdefault(row["oid"], row) is row and "relid" in row:
                 by_relation[row["relid"]] = row["oid"]
@@ -209,7 +221,7 @@ def with_composites(text: str, told: Mapping[int, Told]) -> str:
             types[oid] = {**types[oid], "fields": other["columns"].get(str(relation), [])}
     types = _needed(types, layout["columns"].values())
     if sum(1 + len(row.get("fields") or ()) for row in types.values()) > MOST_ATTRIBUTES:
-        return unreadable(text)
+        return _unreadable(layout)
     return json.dumps({**layout, "types": [types[oid] for oid in sorted(types)]})
 
 

@@ -43,6 +43,8 @@ where l.oid = k.relation {which}
 """
 # From here on rows read as the tables are here; of composites nothing else is known.
 _TELL = "select wamp.note(relation, 'l', wamp.layout(relation)) from wamp.watch"
+#: Numbers of transactions that mean others here.
+_OF_THERE = ("snapshot", "altered", "altered_by")
 _KEEP = "update wamp.layout set layout = $2 where relation = $1::bigint::oid"
 _KEEP_RAW = "update wamp.raw set new = $3 where turn = $1 and ctid = $2::text::tid"
 
@@ -88,4 +90,5 @@ def _renumbered(layout: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[s
         for name in ("columns", "partitions", "stamps")
     }
     filled = [numbers.get(str(oid), oid) for oid in layout["filled"] or ()]
-    return {**layout, **by_oid, "filled": filled}
+    told = {name: value for name, value in layout.items() if name not in _OF_THERE}
+    return {**told, **by_oid, "filled": filled}

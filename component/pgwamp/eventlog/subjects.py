@@ -13,6 +13,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
+from pgwamp.eventlog.alterations import latest
 from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -40,8 +41,12 @@ set (layout, options, began, relation_schema, relation_name, watch) = (
     excluded.layout, excluded.options, excluded.began, excluded.relation_schema,
     excluded.relation_name, excluded.watch)
 """
+# It waits for nobody who keeps a row locked.
 _DROP_GONE = """
-delete from wamp.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
+delete from wamp.watch where relation in (
+    select w.relation from wamp.watch as w
+    where not exists (select from pg_class as c where c.oid = w.relation)
+    for update skip locked)
 """
 _DROP_GONE_LAYOUTS = """
 delete from wamp.layout as k
@@ -56,7 +61,8 @@ _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
 _TELL_AGAIN = """
 select wamp.note(
     w.relation, 'w',
-    wamp.layout(w.relation) || jsonb_build_object('options', w.options, 'watch', w.id))
+    wamp.layout(w.relation) || jsonb_build_object(
+        'options', w.options, 'watch', w.id, 'snapshot', pg_current_snapshot()::text))
 from wamp.watch as w
 join pg_class as c on c.oid = w.relation
 where not exists (select from wamp.layout as k where k.relation = w.relation)
@@ -66,7 +72,8 @@ where not exists (select from wamp.layout as k where k.relation = w.relation)
 _TELL_UNREADABLE = """
 select wamp.note(
     w.relation, case when w.relation::oid = any ($2::bigint[]::oid[]) then 'w' else 'l' end::"char",
-    wamp.layout(w.relation) || jsonb_build_object('options', w.options, 'watch', w.id))
+    wamp.layout(w.relation) || jsonb_build_object(
+        'options', w.options, 'watch', w.id, 'snapshot', pg_current_snapshot()::text))
 from wamp.watch as w
 join pg_class as c on c.oid = w.relation
 where w.relation::oid = any ($1::bigint[]::oid[])
@@ -171,11 +178,14 @@ class Subjects:
             said = json.loads(row.new)
             options = json.dumps(said.get("options") or {})
             self._watches[relation] = said.get("watch")
-            await self._keep(relation, row.new, options)
+            layout = await self._latest(row)
+            assert layout is not None
+            await self._keep(relation, layout, options)
         elif row.op == "l":
+            layout = await self._latest(row)
             if known is not None:
-                await self._change(relation, row.new)
-            await self._wait(relation, row.new)
+                await self._change(relation, layout)
+            await self._wait(relation, layout, row.xid)
         elif row.op == "f":
             self._store_later(_FORGET, relation)
         after = self.making(relation)
@@ -186,6 +196,13 @@ class Subjects:
             [name for oid, name in old.names.items() if oid not in new.names],
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
+
+    async def _latest(self, row: RawRow) -> str | None:
+        """The layout from a row on that tells one."""
+        await self.settle([row.relation])
+        known, _ = self._texts.get(row.relation, (None, ""))
+        size = len(row.new or known or "")
+        return await self._spend(row.relation, size, latest, row.relation, row.xid, row.new, known)
 
     def begins(self, relation: int, position: int) -> bool:
         """Whether a table is watched anew from here on, or under another name than before.
@@ -300,15 +317,15 @@ class Subjects:
             return None
         return self._tables[relation], tuple(texts[place] for place in columns.key)
 
-    async def _wait(self, relation: int, text: str | None) -> None:
-        """Have the tables wait that are made of a relation."""
+    async def _wait(self, relation: int, text: str | None, xid: int) -> None:
+        """Have the tables wait that are made of a relation, which a transaction has altered."""
         if not self._composites.tables(relation):
             return
         size = len(text or "")
         if size > MOST_ON_LOOP:
-            told = await asyncio.to_thread(read_composite, text)
+            told = await asyncio.to_thread(read_composite, text, xid)
         else:
-            told = read_composite(text)
+            told = read_composite(text, xid)
         self._composites.wait(relation, told, size)
         if self._composites.size > MOST_WAITING:
             await self.settle()

@@ -53,7 +53,8 @@ begin
         select o.oid from other as o
     loop
         begin
-            said := wamp.layout(noted);
+            said := wamp.layout(noted)
+                || jsonb_build_object('snapshot', pg_current_snapshot()::text, 'altered', true);
         exception when others then
             said := null;
             raise warning 'changes of % come without values until wamp.refresh(%): %',

@@ -10,7 +10,8 @@ as $$
 begin
     if exists (select from wamp.watch as w where w.relation = refresh.relation) then
         perform wamp.create_triggers(relation);
-        perform wamp.note(relation, 'l', wamp.layout(relation));
+        perform wamp.note(
+            relation, 'l', wamp.layout(relation) || jsonb_build_object('snapshot', pg_current_snapshot()::text));
     end if;
 end
 $$;

@@ -74,16 +74,25 @@ begin
         select c.condition, c.columns into understood, named
         from wamp.require_condition(relation, options ->> 'when') as c;
     end if;
-    -- Nobody else changes them after this look.
-    perform from wamp.watch as w where w.relation = watch.relation for update;
-    if exists (
-        select from wamp.watch as w
-        where w.relation = watch.relation
-            and w.options - say_how_only <> watch.options - say_how_only
-    ) then
-        -- Nobody writes by the old options whose rows are read by the new ones: a trigger that is made waits, too.
-        execute format('lock table %s in share row exclusive mode', relation);
-    end if;
+    -- The table before the row, as wamp.unwatch locks them. The second look is at a row that nobody else changes.
+    for look in 1 .. 2 loop
+        if not exists (
+            select from wamp.watch as w
+            where w.relation = watch.relation
+                and w.options - say_how_only = watch.options - say_how_only)
+        then
+            -- Nobody writes by the old options whose rows are read by the new ones. And nobody alters the table
+            -- unseen: where all triggers are there already, nothing else would wait.
+            begin
+                execute format('lock table %s in share row exclusive mode', relation);
+            exception when insufficient_privilege then
+                -- For who may do nothing but create triggers: it takes the same lock.
+                execute format('create or replace trigger wamp_truncate after truncate on %s '
+                    'for each statement execute function wamp.capture()', relation);
+            end;
+        end if;
+        perform from wamp.watch as w where w.relation = watch.relation for update;
+    end loop;
     perform wamp.create_triggers(relation);
     -- A table that was watched before it became a partition belongs to the whole from now on.
     for part in
@@ -100,7 +109,7 @@ begin
     set options = excluded.options, condition = excluded.condition,
         condition_columns = excluded.condition_columns
     returning w.id into its_id;
-    layout := wamp.layout(relation);
+    layout := wamp.layout(relation) || jsonb_build_object('snapshot', pg_current_snapshot()::text);
     perform wamp.require_evaluation(layout, understood);
     if understood is not null then
         options := jsonb_set(options, '{when}', to_jsonb(understood));

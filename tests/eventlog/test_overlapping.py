@@ -1,0 +1,201 @@
+"""Sessions that alter tables and types, watch and refresh beside each other, in open transactions.
+
+Whatever of it was not seen by the other, rows read as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgwamp.eventlog.body import read_body
+from tests.eventlog.conftest import Log
+
+#: Says what the table is, without changing it.
+TELLS = {
+    "watch": 'select wamp.watch(\'item\', \'{"columns": ["id", "m", "v"]}\')',
+    "watch otherwise": "select wamp.watch('item', "
+    '\'{"columns": ["id", "m", "v"], "topic": "com.example.{op}"}\')',
+    "refresh": "select wamp.refresh('item')",
+}
+
+
+@pytest.fixture
+async def sessions(log: Log) -> AsyncIterator[tuple[Any, Any]]:
+    """Two sessions, in neither of which anything waits."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for _ in range(2):
+            session = await asyncpg.connect(log.database.url)
+            stack.push_async_callback(session.close)
+            await session.execute("set lock_timeout = '5s'")
+            found.append(session)
+        yield found[0], found[1]
+
+
+@pytest.fixture
+async def item(log: Log) -> None:
+    """A watched table with a composite."""
+    await log.execute(
+        "create type comp as (a text, b text)",
+        "create table item (id int primary key, n text, m text, v comp)",
+        TELLS["watch"],
+        "insert into item values (0, 'n', 'm', ('a', 'b'))",
+    )
+    await log.take()
+
+
+async def overlap(log: Log, first: Any, second: Any, opened: str, within: str) -> None:
+    """Execute one statement in an open transaction, and another one before it ends."""
+    await first.execute("begin")
+    await first.execute(opened)
+    await second.execute(within)
+    # What is committed is taken before the rest.
+    await log.take()
+    await first.execute("commit")
+    await log.take()
+
+
+async def last(log: Log, statement: str) -> Any:
+    """The event of a statement."""
+    await log.execute(statement)
+    await log.take()
+    return read_body((await log.events())[-1].body or "")
+
+
+@pytest.mark.usefixtures("item")
+@pytest.mark.parametrize("is_altered_first", [True, False])
+@pytest.mark.parametrize("tell", TELLS.values(), ids=TELLS)
+async def test_columns_that_change_beside_a_watch(
+    log: Log, sessions: tuple[Any, Any], tell: str, is_altered_first: bool
+) -> None:
+    alter = "alter table item drop column n, add column secret text"
+    opened, within = (alter, tell) if is_altered_first else (tell, alter)
+    await overlap(log, *sessions, opened, within)
+    told = await last(log, "insert into item (id, m, v, secret) values (1, 'm', ('a', 'b'), 's')")
+    assert told["key"] == {"id": 1}
+    assert told["new"] == {"id": 1, "m": "m", "v": {"a": "a", "b": "b"}}
+
+
+@pytest.mark.usefixtures("item")
+@pytest.mark.parametrize("is_type_first", [True, False])
+@pytest.mark.parametrize(
+    "tell", [*TELLS.values(), "alter table item add column x int"], ids=[*TELLS, "alter"]
+)
+async def test_a_type_that_changes_beside_its_table(
+    log: Log, sessions: tuple[Any, Any], tell: str, is_type_first: bool
+) -> None:
+    alter = "alter type comp drop attribute b, add attribute c text"
+    opened, within = (alter, tell) if is_type_first else (tell, alter)
+    await overlap(log, *sessions, opened, within)
+    told = await last(log, "insert into item (id, v) values (1, ('a', 'c'))")
+    assert told["new"]["v"] == {"a": "a", "c": "c"}
+
+
+@pytest.mark.parametrize("is_attached_first", [True, False])
+@pytest.mark.parametrize("tell", ["watch", "refresh"])
+async def test_a_partition_that_comes_beside_a_watch(
+    log: Log, sessions: tuple[Any, Any], tell: str, is_attached_first: bool
+) -> None:
+    await log.execute(
+        "create table item (id int primary key) partition by range (id)",
+        "create table item_1 partition of item for values from (0) to (10)",
+        "create table item_2 (id int primary key)",
+        "insert into item_2 values (11)",
+        "select wamp.watch('item')",
+    )
+    await log.take()
+    attach = "alter table item attach partition item_2 for values from (10) to (20)"
+    tell = f"select wamp.{tell}('item')"
+    opened, within = (attach, tell) if is_attached_first else (tell, attach)
+    await overlap(log, *sessions, opened, within)
+    # It came with rows, and has not gone.
+    assert [event.op for event in await log.events()] == ["insert"]
+    assert await last(log, "insert into item_2 values (12)") == {
+        "key": {"id": 12},
+        "new": {"id": 12},
+    }
+
+
+async def test_columns_that_change_beside_the_first_watch_of_a_table_with_triggers(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    """A partition that was detached keeps them."""
+    await log.execute(
+        "create table item (id int primary key, n text, m text) partition by range (id)",
+        "create table item_1 partition of item for values from (0) to (10)",
+        "select wamp.watch('item')",
+        "alter table item detach partition item_1",
+    )
+    first, second = sessions
+    await first.execute("begin")
+    await first.execute("select wamp.watch('item_1')")
+    await second.execute("set lock_timeout = '100ms'")
+    alter = "alter table item_1 drop column n, add column secret text"
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await second.execute(alter)
+    await first.execute("commit")
+    await second.execute(alter)
+    await log.take()
+    told = await last(log, "insert into item_1 (id, secret) values (1, 's')")
+    assert told["new"] == {"id": 1, "m": None, "secret": "s"}
+
+
+@pytest.mark.usefixtures("item")
+async def test_two_alterations_that_have_not_seen_each_other_leave_rows_without_values(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await first.execute("begin isolation level repeatable read; select 1")
+    await second.execute("alter table item drop column n, add column secret text")
+    await first.execute("alter table item add column x int; commit")
+    await log.take()
+    assert await last(log, "insert into item (id, secret) values (1, 's')") == {"truncated": True}
+    await log.execute("select wamp.refresh('item')")
+    told = await last(log, "insert into item (id, m) values (2, 'm')")
+    assert told["new"] == {"id": 2, "m": "m", "v": None}
+
+
+@pytest.mark.usefixtures("item")
+async def test_a_row_of_a_watch_that_is_locked_stops_no_sequencer(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await first.execute("begin")
+    await first.execute(TELLS["watch"])
+    await second.execute("drop table item")
+    async with log.sequencing() as sequencing:
+        await log.connection.execute("set statement_timeout = '5s'")
+        await sequencing.look()
+        await sequencing._maintain(busy=False)
+    await first.execute("rollback")
+
+
+@pytest.mark.usefixtures("item")
+async def test_watching_again_beside_unwatching_does_not_deadlock(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    async with log.connection.transaction():
+        await log.connection.execute("insert into item values (1)")
+        unwatches = asyncio.create_task(first.execute("select wamp.unwatch('item')"))
+        await until_waiting(log, first)
+        watches = asyncio.create_task(
+            second.execute("select wamp.watch('item', '{\"columns\": [\"id\"]}')")
+        )
+        await until_waiting(log, second)
+    await asyncio.gather(unwatches, watches)
+    assert await log.connection.fetchval("select count(*) from wamp.watch") == 1
+
+
+async def until_waiting(log: Log, session: Any) -> None:
+    """Wait until a session waits for a lock."""
+    waits = "select cardinality(pg_blocking_pids($1)) > 0"
+    async with asyncio.timeout(10):
+        while not await log.connection.fetchval(waits, session.get_server_pid()):
+            pass
