@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import string
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwamp.errors import InvalidArgument
+from pgwamp.query.limits import MOST_LOOKED_AT
 from pgwamp.query.reads import Reads
 from pgwamp.query.scope import Scope
 from pgwamp.query.writes import Writes
@@ -37,11 +41,13 @@ FURTHER: dict[str, list[Any]] = {
     "spans": ["{}", "{[1,5),[7,8)}", "{(,)}"],
     "raw": [b"", b"\x00", b"ab"],
     "words": ["", "cat", "cat:1 rat:2"],
+    "texts": ["empty", "[a,c)", "(,)", '["",]'],
 }
 TYPES = {
     "n": "int", "txt": "text", "amount": "numeric", "at": "timestamptz", "flag": "bool",
     "mood": "mood", "uid": "uuid", "nums": "int[]", "doc": "jsonb",
     "span": "int4range", "spans": "int4multirange", "raw": "bytea", "words": "tsvector",
+    "texts": "textrange",
 }  # fmt: skip
 PATTERNS = ["", "a", "%", "a%", "_", "%b%", "A__", "%\\%%", "{%", "%-%", "o'%"]
 REGEXES = ["", "a", "^a", "b$", "^[A-Z]", "a|b", "^$", "\\d", "[{}]", "o'b"]
@@ -208,15 +214,23 @@ EMPTY: dict[str, list[Any]] = {
     "span": [
         {operator: empty}
         for operator in (*SETS, "gte", "lt")
-        for empty in ("empty", "(1,1)", "[1,1)", "( 1 ,1]", "(1,2)", '("3","3")')
+        for empty in (
+            "empty", "(1,1)", "[1,1)", "( 1 ,1]", "(1,2)", '("3","3")', "[1,01)", '[1"",1)',
+            '[" 1",+1)', "(-1,0)",
+        )
     ],
     "spans": [
         {operator: empty}
         for operator in (*SETS, "gte", "lt")
-        for empty in ("{}", "{empty}", "{ [1,1) , empty,(3,4)}")
+        for empty in ("{}", " { }", "{Empty}", "{ [1,1) , empty,(3,4)}", '{["1",1)}')
     ],
     "raw": [{"gte": b""}, {"lt": b""}],
     "words": [{"gte": ""}, {"lt": ""}],
+    "texts": [
+        {operator: empty}
+        for operator in (*SETS, "gte", "lt")
+        for empty in ('["","")', "( a, a]", "[\\,,\\,)", '["a,""]","a,""]")')
+    ],
 }  # fmt: skip
 #: The rows without a null.
 KNOWN = f"select id from thing where ({', '.join(VALUES | FURTHER)}) is not null"
@@ -247,6 +261,7 @@ def thing(bench: Bench) -> Iterator[Scope]:
     columns = ", ".join(f"{name} {kind}" for name, kind in TYPES.items() if name != "id")
     bench.execute(
         f"create type mood as enum ('sad', 'ok', 'happy'); "
+        f'create type textrange as range (subtype = text, collation = "C"); '
         f"create table thing (id int primary key, {columns})"
     )
     relation = bench.scopes()["thing"]
@@ -350,24 +365,114 @@ def test_a_write_is_refused_where_empty_operands_hold_for_every_row(
 @pytest.fixture(scope="module")
 def leaf(bench: Bench) -> Scope:
     bench.execute(
-        "create table branch (id int primary key); "
+        "create table branch (id int primary key); create schema o; "
+        "create type o.name as enum ('b', ''); create type o.pair as range (subtype = bigint); "
+        'create type o.textrange as range (subtype = text, collation = "C"); '
         "create table leaf (id int primary key, branch_id int references branch, txt text, "
-        "doc jsonb, span int4range, spans int4multirange, grid int[][])"
+        "doc jsonb, span int4range, spans int4multirange, grid int[][], named o.name, "
+        "pair o.pair, terms o.textrange, many_terms o.textmultirange)"
     )
     return bench.scopes()["leaf"]
 
 
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("column", ["span", "spans"])
-@pytest.mark.parametrize("unit", [" ", '" ', "( ", "(1, ", "(,"])
-def test_no_spelling_of_a_range_takes_longer_than_it_is_long(
-    leaf: Scope, column: str, unit: str
+#: Texts of ranges and multiranges that take long to look at.
+LONG = [
+    text
+    for length in (19_000, 1_000_000)
+    for text in (
+        "{" + "[1,1)," * (length // 6) + "[1,2)}",
+        *(
+            begin + unit * (length // len(unit))
+            for begin in ("[", "{[")
+            for unit in (" ", '" ', "( ", "(1, ", "(,")
+        ),
+    )
+]
+
+
+@pytest.mark.parametrize("column", ["span", "spans", "terms", "many_terms"])
+def test_a_long_operand_takes_no_longer_than_with_another_operator(
+    leaf: Scope, column: str
 ) -> None:
-    many = unit * (6_000 // len(unit))
-    for operand in (many, f"({many},{many}x,", f"{{({many},{many}),({many}"):
-        # Refused or not: only the time counts.
-        with suppress(InvalidArgument):
-            Writes(leaf).delete({"where": {column: {"contains": operand}}})
+    one = "{" + "[1,1)," * 3_200 + "[2,3)}"
+
+    def took(operator: str) -> float:
+        several = [[one] * 250, ["(1,3)"] * 50_000] if operator in ("gte", "eq") else []
+        began = time.process_time()
+        for condition in (
+            *({column: {operator: text}} for text in LONG),
+            {"or": [{column: {operator: one}}] * 90},
+            *({column: {operator: {"any": members}}} for members in several),
+        ):
+            # Some are no ranges: only the time counts.
+            with suppress(InvalidArgument):
+                Writes(leaf).delete({"where": condition})
+        return time.process_time() - began
+
+    for looked_at, other in (("contains", "contained_by"), ("gte", "eq")):
+        assert took(looked_at) < 2 * took(other) + 0.02
+
+
+def test_all_operands_of_a_call_are_looked_at_for_so_long_together(leaf: Scope) -> None:
+    """Each is short."""
+    empty = {"span": {"contains": "(1,1)"}}
+    with pytest.raises(InvalidArgument, match="holds for every row"):
+        Writes(leaf).delete({"where": {"and": [empty] * 20}})
+    with pytest.raises(InvalidArgument, match="holds for every row"):
+        Writes(leaf).delete({"where": {"or": [{"span": {"contains": "[" + " " * 1_000}}, empty]}})
+    # Each counts as one character more.
+    most = MOST_LOOKED_AT // len(" (1,1)")
+    for wheres, refused in (
+        ([{"span": {"gte": {"any": ["(1,1)"] * most}}}], True),
+        ([{"span": {"gte": {"any": ["(1,1)"] * (most + 1)}}}], False),
+        ([{"span": {"gte": {"any": ["(1,1)"] * (most // 2)}}}] * 2, True),
+        ([{"span": {"gte": {"any": ["(1,1)"] * (most // 2)}}}] * 3, False),
+        ([{"txt": {"gte": {"any": [""] * (MOST_LOOKED_AT + 1)}}}], False),
+    ):
+        with pytest.raises(InvalidArgument) if refused else nullcontext():
+            Writes(leaf).delete({"where": {"and": wheres}})
+
+
+bounds = st.lists(st.sampled_from(["1", "2", "1", "0", '"', "\\", ",", " ", "a", "["]), max_size=4)
+ranges = st.tuples(
+    st.sampled_from("[("), st.lists(bounds, min_size=1, max_size=2), st.sampled_from("])")
+).map(lambda r: f"{r[0]}{''.join(r[1][0])},{''.join(r[1][-1])}{r[2]}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(spelled=st.lists(ranges, min_size=1, max_size=2))
+def test_no_range_is_taken_for_empty_that_has_something(
+    bench: Bench, leaf: Scope, spelled: list[str]
+) -> None:
+    kinds = {"span": "int4range", "spans": "int4multirange", "pair": "o.pair",
+             "terms": "o.textrange", "many_terms": "o.textmultirange"}  # fmt: skip
+    for column, kind in kinds.items():
+        text = f"{{{','.join(spelled)}}}" if kind.endswith("multirange") else spelled[0]
+        try:
+            Writes(leaf).delete({"where": {column: {"contains": text}}})
+        except InvalidArgument:
+            # Or it is no range at all.
+            with suppress(asyncpg.DataError):
+                assert bench.fetch(f"select isempty($1::text::{kind}) as it", text)[0]["it"], text
+            ran["empty ranges"] += 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_no_search_is_taken_for_empty_that_has_a_word(
+    bench: Bench, leaf: Scope, length: int
+) -> None:
+    marks = [*string.punctuation, " "]
+    parts = ", ".join(f"unnest($1::text[]) as p{n} (m{n})" for n in range(length))
+    text = " || ".join(f"m{n}" for n in range(length))
+    found = bench.fetch(
+        f"select q from (select {text} as q from {parts}) as s where "
+        "greatest(numnode(plainto_tsquery('simple', q)), numnode(phraseto_tsquery('simple', q)), "
+        "numnode(websearch_to_tsquery('simple', q))) > 0",
+        marks,
+    )
+    for row in found:
+        Writes(leaf).delete({"where": {"not": {"txt": {"wfts": row["q"]}}}})
+    assert length == 1 or "/_" in [row["q"][:2] for row in found]
 
 
 @pytest.mark.parametrize(
@@ -396,6 +501,25 @@ def test_no_spelling_of_a_range_takes_longer_than_it_is_long(
         ({"span": {"contains": "[1,1]"}}, False),
         ({"not": {"span": {"overlaps": "(,)"}}}, False),
         ({"spans": {"contains": "{[1,1),[2,4)}"}}, False),
+        ({"span": {"contains": '[1"2",2"2")'}}, False),
+        ({"not": {"span": {"overlaps": '(1"0",2"1")'}}}, False),
+        ({"spans": {"contains": '{[1"2",2"2")}'}}, False),
+        ({"terms": {"contains": "[ a,a)"}}, False),
+        ({"terms": {"gte": "[a,a )"}}, False),
+        ({"terms": {"contains": '[a"b",c"b")'}}, False),
+        ({"terms": {"contains": {"lower": " a", "upper": "a"}}}, False),
+        ({"many_terms": {"contains": "{[ a,a)}"}}, False),
+        ({"terms": {"contains": {"lower": "a,", "upper": "a,"}}}, True),
+        ({"terms": {"contains": {"lower": "", "upper": ""}}}, True),
+        ({"span": {"contains": {"lower": "01", "upper": 1}}}, True),
+        ({"span": {"contains": {"lower": 1, "upper": 2, "bounds": "()"}}}, True),
+        # It has no canonical form: in PostgreSQL nothing between two whole numbers is something.
+        ({"pair": {"contains": "(1,2)"}}, False),
+        ({"pair": {"contains": "(1,1)"}}, True),
+        ({"named": {"gte": ""}}, False),
+        ({"not": {"named": {"lt": ""}}}, False),
+        ({"not": {"txt": {"plfts": "/_"}}}, False),
+        ({"not": {"txt": {"plfts": "!"}}}, True),
         ({"txt": {"match": "a"}}, False),
         ({"txt": {"match": {"all": ["", "a"]}}}, False),
         ({"txt": {"gt": ""}}, False),

@@ -2,7 +2,8 @@
 
 One rule for all operators: what the operator says of every value but null, whatever it is. That is
 found in the operand alone: nobody asks the server, and what only the server can read (as that all
-words of a search are stop words) counts as not empty.
+words of a search are stop words, or that two texts are one date) counts as not empty. So does what
+is long: whoever means nothing writes little.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+from pgwamp.query.limits import Values
 from pgwamp.query.operators import Compare, Contains, Search
 from pgwamp.values import Type
 
@@ -38,17 +41,22 @@ _SETS = {
 _PATTERNS = {"match": True, "imatch": True}
 _LEAST = {"gte": True, "lt": False}
 #: Types whose empty text is their least value, besides those of text.
-_EMPTY_IS_LEAST = ('"char"', "bit varying", "citext", "name", "tsquery", "tsvector")
-#: All that no word of a search begins with.
-_NO_WORD = string.whitespace + string.punctuation
+_EMPTY_IS_LEAST = ('"char"', "bit varying", "name", "tsquery", "tsvector")
+#: What no word of a search has. PostgreSQL's paths of files have these: ``/_``, ``~_``, ``..``.
+_NO_WORD = "".join({*string.whitespace, *string.punctuation} - {".", "/", "_"})
 _BRACES = frozenset("{} \t\r\n\v\f")
-#: Whatever the caller sends is matched in one way, so that it takes no longer than it is long.
-_PLAIN = r'[^",\[\]()]*'
-_BOUND = rf'({_PLAIN}(?:"{_PLAIN}"{_PLAIN})?)'
-_RANGE = re.compile(rf"(?P<left>[\[(]){_BOUND},{_BOUND}(?P<right>[\])])|empty", re.IGNORECASE)
+#: Between two whole numbers that follow each other these have nothing. Others of integers do.
+_WHOLE = ("int4range", "int8range", "int4multirange", "int8multirange")
+# As PostgreSQL reads them: in a bound, quotes and backslashes may stand anywhere.
+_BOUND = r'((?:[^"\\,)\]]|\\.|"(?:[^"\\]|\\.)*")*)'
+_ONE = rf"\s*(?:empty|([\[(]){_BOUND},{_BOUND}([\])]))\s*"
+_RANGE, _RANGES = (
+    re.compile(pattern, re.ASCII | re.DOTALL | re.IGNORECASE)
+    for pattern in (_ONE, rf"\s*{{\s*(?:{_ONE}(?:,{_ONE})*)?}}\s*")
+)
 
 
-def of_empty(node: Compare | Contains | Search, values: Sequence[Any]) -> bool | None:
+def of_empty(node: Compare | Contains | Search, values: Values) -> bool | None:
     """Return whether a condition with an empty operand holds; None with any other operand."""
     match node:
         case Search(_, _, (query, *_)):
@@ -56,14 +64,16 @@ def of_empty(node: Compare | Contains | Search, values: Sequence[Any]) -> bool |
         case Compare(_, "in", (position,)):
             return None if values[position] else False
         case Compare(field, operator, (position,), quantifier):
-            if quantifier:
-                each = [_compared(field.type, operator, value) for value in values[position]]
-                return _quantified(quantifier == "any", each)
-            return _compared(field.type, operator, values[position])
+            operands = values[position] if quantifier else (values[position],)
+            if not values.may_look_at(operands):
+                return None
+            each = [_compared(field.type, operator, operand) for operand in operands]
+            return _quantified(quantifier == "any", each) if quantifier else each[0]
         case Contains(_, "has_key", position, _, quantifier):
             return quantifier == "all" if quantifier and not values[position] else None
-        case Contains(field, operator, position, element):
-            is_empty = not element and _is_empty(field.type, values[position])
+        case Contains(field, operator, position, element=False):
+            operand = values[position]
+            is_empty = values.may_look_at((operand,)) and _is_empty(field.type, operand)
             return _SETS.get((operator, field.type.form)) if is_empty else None
     return None
 
@@ -87,7 +97,9 @@ def _is_empty(of: Type, operand: Any) -> bool:
     """Whether a value is empty in a way that its type knows."""
     if of.representation is not None:
         return False
-    if of.form in ("text", "bytea") or of.name.rpartition(".")[2] in _EMPTY_IS_LEAST:
+    # In any schema: of this form, only a superuser can make another type of the name.
+    is_citext = of.form == "literal" and of.name.rpartition(".")[2] == "citext"
+    if of.form in ("text", "bytea") or of.name in _EMPTY_IS_LEAST or is_citext:
         return not operand
     if not isinstance(operand, str):
         return False
@@ -98,33 +110,17 @@ def _is_empty(of: Type, operand: Any) -> bool:
         return _BRACES.issuperset(operand.replace(of.delimiter, ""))
     if of.form == "hstore":
         return not operand.strip()
-    if of.form == "range":
-        found = _RANGE.fullmatch(operand.strip())
-        return found is not None and _has_nothing(of, found)
-    if of.form == "multirange":
-        ranges = list(_RANGE.finditer(operand))
-        between = _RANGE.sub("", operand).replace(",", "")
-        return _BRACES.issuperset(between) and all(_has_nothing(of, found) for found in ranges)
+    if of.form in ("range", "multirange"):
+        is_read = (_RANGE if of.form == "range" else _RANGES).fullmatch(operand)
+        return bool(is_read) and all(_has_nothing(of, *r) for r in _RANGE.findall(operand))
     return False
 
 
-def _has_nothing(of: Type, found: re.Match[str]) -> bool:
-    """Whether a range has nothing between its bounds, as far as their texts say."""
-    left, right = found["left"], found["right"]
-    if left is None:
-        return True
-    lower, upper = _bound(found[2]), _bound(found[3])
-    if lower == upper:
-        return bool(lower) and (left, right) != ("[", "]")
-    whole = of.element is not None and of.element.form == "integer"
-    if not whole or (left, right) != ("(", ")"):
-        return False
-    try:
-        return int(upper) - int(lower) == 1
-    except ValueError:
-        return False
-
-
-def _bound(text: str) -> str:
-    _, quote, rest = text.partition('"')
-    return rest.partition('"')[0] if quote else text.strip()
+def _has_nothing(of: Type, left: str, lower: str, upper: str, right: str) -> bool:
+    """Whether a range, of bounds as they are written, has nothing between them."""
+    is_one, is_next = lower == upper != "", False
+    if of.element is not None and of.element.form == "integer":
+        with suppress(ValueError):
+            difference = int(upper.strip('"')) - int(lower.strip('"'))
+            is_one, is_next = difference == 0, difference == 1 and of.name in _WHOLE
+    return not left or (is_one and left + right != "[]") or (is_next and left + right == "()")

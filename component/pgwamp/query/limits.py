@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pgwamp.errors import InvalidArgument
@@ -19,6 +20,10 @@ _WORDS: dict[Counted, str] = {
 #: Characters of the text patterns and search queries of one call. PostgreSQL looks for each of
 #: them at every place of a value, and meanwhile for no cancel.
 MOST_PATTERN_CHARACTERS = 4_000
+#: Characters of one call's operands that are looked at to see whether they are empty. An empty
+#: range that somebody writes is short, and the look takes longer than all else that a call does
+#: with a text.
+MOST_LOOKED_AT = 1_000
 
 
 class Values(list[Any]):
@@ -36,6 +41,7 @@ class Values(list[Any]):
         self.budget = Budget()
         self.counted: Counter[Counted] = Counter()
         self._pattern_characters = 0
+        self._looked_at = 0
 
     @property
     def asked(self) -> int:
@@ -66,6 +72,18 @@ class Values(list[Any]):
                 path, f"patterns and search queries of more than {MOST_PATTERN_CHARACTERS} "
                 "characters in one call"
             )  # fmt: skip
+
+    def may_look_at(self, operands: Sequence[Any]) -> bool:
+        """Whether operands are few and short enough to see if they are empty; if so, count them."""
+        if len(operands) > MOST_LOOKED_AT:
+            return False
+        # To look at nothing takes time, too.
+        characters = sum(len(text) for text in operands if isinstance(text, str))
+        looked_at = self._looked_at + len(operands) + characters
+        if looked_at > MOST_LOOKED_AT:
+            return False
+        self._looked_at = looked_at
+        return True
 
 
 def check_name(limits: LimitSettings, name: str, path: str) -> None:

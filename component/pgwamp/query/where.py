@@ -6,7 +6,7 @@ same shape and can key the cache of compiled statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,7 +45,7 @@ class Related:
     condition: Any
 
 
-def constant(where: Condition, values: Sequence[Any]) -> bool | None:
+def constant(where: Condition, values: Values) -> bool | None:
     """Return whether a condition holds for every row, or for none; None if a row decides.
 
     No value of a column decides where an operand is empty, as in ``{"not": {"in": []}}``. Of a null
