@@ -90,9 +90,12 @@ class CallError(Exception):
     :param message: one line for a person; becomes ``args[0]`` of the WAMP ERROR.
     :param uri: of the error; that of the class when missing.
     :param details: further facts; become the kwargs of the WAMP ERROR.
+    :ivar is_before_call: PostgreSQL has raised it before a statement of the call was run: it does
+        not let the caller in, and tells nothing of what the call names.
     """
 
     uri = "pgwamp.error.internal"
+    is_before_call = False
 
     def __init__(self, message: str, *, uri: str | None = None, **details: Any):
         message = excerpt(message, _MOST_MESSAGE)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from pgwamp.database.pools import OWN_CONNECTIONS
 from pgwamp.errors import CallError
+from pgwamp.procedures import disclosure
 from pgwamp.query.keyset import encode_key
 from tests.database import wrong_calls
 from tests.database.conftest import Calls, Expose
@@ -240,6 +243,96 @@ async def test_what_the_author_of_a_domain_raises_is_told_to_who_may_use_the_col
         assert "secret" not in str(error.details)
         error = await call.fails(uri, f"item.{verb}", *args, by="reader", **kwargs)
         assert "secret_color" in error.message
+
+
+BUSY = (
+    "create domain color as int",
+    "create function color_of(text) returns color language plpgsql immutable as "
+    "$$begin raise exception 'secret_color' {using}; end$$",
+    "create cast (text as color) with function color_of(text)",
+    "create function told() returns trigger language plpgsql as "
+    "$$begin raise exception 'no update of %', new.id; end$$",
+    "create table item (id int primary key, pub text, secret color)",
+    "create trigger told before update on item for each row execute function told()",
+    "insert into item values (1, 'a')",
+    "grant select (id, pub), insert (id, pub), update (pub) on item to {anna}",
+    "grant all on item to {ben}",
+)
+
+
+async def test_errors_of_postgresql_wait_for_no_calls_of_others(
+    expose: Expose, roles: list[str]
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        *(statement.format(using="", anna=anna, ben=ben) for statement in BUSY),
+        access={"roles": {"anonymous": anna, "reader": ben}},
+        database={"acquire_timeout": 2},
+    )
+    insert, update = ({"id": 1, "pub": "b"},), ({"pub": "b"}, {"id": 1})
+    # It has the one connection for reads.
+    async with call.database.own_as(call.caller("x", "reader")):
+        for by in ("anonymous", "reader"):
+            error = await call.fails(
+                "pgwamp.error.unique_violation", "item.insert", *insert, by=by, returning=False
+            )
+            assert error.details["constraint"] == "item_pkey"
+            error = await call.fails(
+                "pgwamp.error.raise_exception", "item.update", *update, by=by, returning=False
+            )
+            assert error.message == "no update of 1"
+        error = await call.fails(DENIED, "item.insert", {"id": 2, "secret": "x"}, returning=False)
+        assert error.message == "permission denied for table item"
+        error = await call.fails(DENIED, "item.insert", {"id": 2})
+        assert "the role may not read every column" in error.message
+
+
+@pytest.mark.parametrize("using", AUTHORS)
+async def test_an_error_has_no_words_where_nobody_can_be_asked_who_may_read_them(
+    expose: Expose, roles: list[str], monkeypatch: pytest.MonkeyPatch, using: str
+) -> None:
+    anna, ben = roles
+    call = await expose(
+        *(statement.format(using=using, anna=anna, ben=ben) for statement in BUSY),
+        access={"roles": {"anonymous": anna, "reader": ben}},
+    )
+    monkeypatch.setattr(disclosure, "_PATIENCE", 0.05)
+    condition = AUTHORS[using]
+    if condition.startswith("com."):
+        condition = "raise_exception"
+    uri = condition if "." in condition else f"pgwamp.error.{condition}" if condition else DENIED
+    async with AsyncExitStack() as stack:
+        for _ in range(OWN_CONNECTIONS):
+            await stack.enter_async_context(call.database.own())
+        for by in ("anonymous", "reader"):
+            error = await call.fails(uri, "item.count", {"secret": "x"}, by=by)
+            assert "your privileges could not be asked for" in error.message
+            assert "secret" not in f"{error.args} {error.message} {error.details}"
+            error = await call.fails(
+                "pgwamp.error.unique_violation", "item.insert", {"id": 1}, by=by, returning=False
+            )
+            assert "item" not in f"{error.args} {error.message} {error.details}"
+        error = await call.fails(DENIED, "item.insert", {"id": 2})
+        assert error.message == "permission denied for table item"
+
+
+async def test_what_access_before_raises_comes_as_it_is(expose: Expose, roles: list[str]) -> None:
+    call = await expose(
+        *SCHEMA,
+        "create function checked() returns void language plpgsql as "
+        "$$ begin raise 'not you, %', current_setting('wamp.authid'); end $$",
+        "grant execute on function checked to public",
+        f"grant insert on item to {roles[0]}",
+        access={"before": "checked", "roles": {"anonymous": roles[0]}},
+    )
+    for name, args, kwargs in (
+        ("item.insert", ({"item_id": 1},), {"returning": False}),
+        ("item.select", (), {"include": "vault"}),
+        ("vault.select", (), {}),
+        ("item.select", (), {"where": {"nope": 1}}),
+    ):
+        error = await call.fails("pgwamp.error.raise_exception", name, *args, **kwargs)
+        assert error.message.startswith("not you")
 
 
 async def test_an_error_of_postgresql_inside_a_batch_or_a_stream_tells_no_more(

@@ -16,6 +16,9 @@ from pgwamp.errors import (
     from_sqlstate,
 )
 
+#: The attribute of an error that says so: it came before a statement of the call was run.
+BEFORE_CALL = "before_call"
+
 
 def condition_name(sqlstate: str) -> str:
     """``23505`` -> ``unique_violation``; an unknown code is itself, in lower case."""
@@ -50,5 +53,7 @@ def call_error(error: BaseException) -> CallError | None:
             "datatype": getattr(error, "data_type_name", None),
         }
         sqlstate = error.sqlstate or "XX000"
-        return from_sqlstate(sqlstate, condition_name(sqlstate), fields)
+        known = from_sqlstate(sqlstate, condition_name(sqlstate), fields)
+        known.is_before_call = getattr(error, BEFORE_CALL, False)
+        return known
     return None

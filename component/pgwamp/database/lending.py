@@ -12,6 +12,7 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.database.committing import roll_back
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
+from pgwamp.database.failures import BEFORE_CALL
 from pgwamp.database.meter import AnswerBound
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import CallError, Unavailable
@@ -132,6 +133,8 @@ class Lender:
             connection.terminate()
             return False
         except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError):
+                setattr(error, BEFORE_CALL, True)
             try:
                 await roll_back(connection, error, pooled=pooled)
             finally:

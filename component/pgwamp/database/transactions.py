@@ -121,14 +121,16 @@ class Database:
 
     @asynccontextmanager
     async def answering(
-        self, caller: Caller, party: Party | None = None
+        self, caller: Caller, party: Party | None = None, *, admitted: bool = False
     ) -> AsyncIterator[Connection]:
         """Lend a connection as :meth:`own` to a call, with what goes wrong as its errors.
 
         :param party: those for whom it is, if they are several.
+        :param admitted: the caller has been asked already whether it may call.
         :raises NotAuthorized: as :meth:`admit`.
         """
-        await self.admit(caller)
+        if not admitted:
+            await self.admit(caller)
         with self._call_errors():
             async with self._pools.own(caller if party is None else party) as connection:
                 yield connection

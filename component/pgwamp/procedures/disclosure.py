@@ -7,6 +7,7 @@ caller, and tells only names that the caller may see otherwise.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,15 @@ from typing import Any
 from pgwamp.access import Caller
 from pgwamp.catalog import Relation, Routine
 from pgwamp.database import Database
-from pgwamp.errors import CallError, InvalidArgument, Mentions, NotAuthorized
+from pgwamp.database.failures import condition_name
+from pgwamp.errors import (
+    NAMED,
+    CallError,
+    InvalidArgument,
+    Mentions,
+    NotAuthorized,
+    from_sqlstate,
+)
 from pgwamp.procedures.whole_rows import WholeRows
 from pgwamp.query.unknown import Known, UnknownName, identity
 from pgwamp.tasks import raise_if_cancelled
@@ -24,34 +33,33 @@ from pgwamp.tasks import raise_if_cancelled
 _DENIED = "42501"
 #: How PostgreSQL's own refusals begin. Code of users can raise others.
 _REFUSED = "permission denied for "
-#: Errors of the connection and of the server, from lost connections to full disks and timeouts: to
-#: ask it for privileges may fail too. All can come as PostgreSQL plans a statement, before it asks
-#: for privileges: it runs functions then, which raise what they like.
-_OF_THE_SERVER = ("08", "53", "57", "58")
+#: PostgreSQL's raise_exception: of RAISE without a condition.
+_RAISED = "P0001"
+#: Seconds that an error of PostgreSQL waits for the privileges of who gets it.
+_PATIENCE = 1.0
 #: Schema and name of a relation.
 Key = tuple[str, str]
-# Runs as the caller's role: privileges are those of current_user.
 _PRIVILEGES = """
 select n.nspname as schema, c.relname as name,
     case c.relkind when 'v' then 'view' when 'm' then 'materialized view'
         when 'f' then 'foreign table' else 'table' end as kind,
-    has_any_column_privilege(c.oid, 'select, insert, update')
-        or has_table_privilege(c.oid, 'delete') as usable,
-    has_any_column_privilege(c.oid, 'select') as readable,
+    has_any_column_privilege($4::name, c.oid, 'select, insert, update')
+        or has_table_privilege($4::name, c.oid, 'delete') as usable,
+    has_any_column_privilege($4::name, c.oid, 'select') as readable,
     array(
         select a.attname::text from pg_attribute as a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-            and has_column_privilege(c.oid, a.attnum, 'select, insert, update')
+            and has_column_privilege($4::name, c.oid, a.attnum, 'select, insert, update')
     ) as columns,
     array(
         select a.attname::text from pg_attribute as a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-            and has_column_privilege(c.oid, a.attnum, 'select')
+            and has_column_privilege($4::name, c.oid, a.attnum, 'select')
     ) as selectable
 from unnest($1::text[], $2::text[]) as r (schema, name)
 join pg_namespace as n on n.nspname = r.schema
 join pg_class as c on c.relnamespace = n.oid and c.relname = r.name
-where has_schema_privilege(n.oid, 'usage')
+where has_schema_privilege($4::name, n.oid, 'usage')
 union all
 select null, r.name, 'function', true, true, null, null
 from unnest($3::text[]) as r (name)
@@ -60,8 +68,8 @@ join pg_proc as p
 join pg_namespace as n on n.oid = p.pronamespace
 where r.name = concat(n.nspname, '.', p.proname, '(',
         array_to_string(p.proargtypes::oid[], ','), ')')
-    and has_schema_privilege(n.oid, 'usage')
-    and has_function_privilege(p.oid, 'execute')
+    and has_schema_privilege($4::name, n.oid, 'usage')
+    and has_function_privilege($4::name, p.oid, 'execute')
 """
 
 
@@ -101,20 +109,20 @@ class Disclosure:
             sqlstate = str(error.details.get("sqlstate", ""))
             if isinstance(error, InvalidArgument) and not sqlstate:
                 raise await self._disclosed(error, caller) from None
-            if not self._database.roles or error.may_be_committed:
+            if not self._database.roles or error.may_be_committed or error.is_before_call:
                 raise
             if sqlstate == _DENIED and error.message.startswith(_REFUSED):
                 raise await self._cured(error, caller, asked()) from None
             if not sqlstate:
                 raise
+            # Any can come as PostgreSQL plans a statement, before it asks for privileges: it runs
+            # functions then, which raise what they like.
             mentions = named()
             try:
-                seen = await self._seen(mentions, caller)
-            except CallError:
-                # Of a server that cannot be asked, the error is its own, and no user's.
-                if sqlstate.startswith(_OF_THE_SERVER):
-                    raise error from None
-                raise
+                async with asyncio.timeout(_PATIENCE):
+                    seen = await self._seen(mentions, caller, admitted=True)
+            except (CallError, TimeoutError):
+                raise _without_words(sqlstate) from None
             raise self._refusal(mentions, seen) or error from None
 
     async def _cured(
@@ -125,8 +133,10 @@ class Disclosure:
         if not named:
             return error
         try:
-            seen = await self._privileges(caller, {rows.relation.key for rows in named})
-        except CallError:  # as of an access.before that writes: the refusal stands without a cure
+            async with asyncio.timeout(_PATIENCE):
+                keys = {rows.relation.key for rows in named}
+                seen = await self._privileges(caller, keys, admitted=True)
+        except (CallError, TimeoutError):
             return error
         for rows in named:
             relation, row = rows.relation, seen.relations.get(rows.relation.key)
@@ -162,22 +172,43 @@ class Disclosure:
             needed.append((self._relation.key, ()))
         return needed
 
-    async def _seen(self, mentions: Mentions, caller: Caller, known: Iterable[Known] = ()) -> _Seen:
+    async def _seen(
+        self,
+        mentions: Mentions,
+        caller: Caller,
+        known: Iterable[Known] = (),
+        *,
+        admitted: bool = False,
+    ) -> _Seen:
         relations = {key for key, _ in (*self._needed(mentions), *mentions.row_fields)}
         relations.update(key for name in known for key, _ in name.further)
         routines = {identity(routine) for routine in self._routines} | mentions.routines.keys()
         routines.update(name.routine for name in known if name.routine is not None)
-        return await self._privileges(caller, relations, routines)
+        return await self._privileges(caller, relations, routines, admitted=admitted)
 
     async def _privileges(
-        self, caller: Caller, relations: Iterable[Key], routines: Iterable[str] = ()
+        self,
+        caller: Caller,
+        relations: Iterable[Key],
+        routines: Iterable[str] = (),
+        *,
+        admitted: bool,
     ) -> _Seen:
+        """Ask for the privileges of the caller's role.
+
+        :param admitted: PostgreSQL has run something as the caller. Then calls that are under way
+            keep no error waiting: it is asked where only statements of ours run.
+        """
         # An error of a call that was cancelled is not explained: it has no deadline any more.
         raise_if_cancelled()
         keys = sorted(relations)
         schemas, names = [schema for schema, _ in keys], [name for _, name in keys]
-        async with self._database.own_as(caller) as connection:
-            rows = await connection.fetch(_PRIVILEGES, schemas, names, sorted(routines))
+        database = self._database
+        lent = database.answering(caller, admitted=True) if admitted else database.own_as(caller)
+        async with lent as connection:
+            role = database.roles.of(caller)
+            of = None if role is None else role.name
+            rows = await connection.fetch(_PRIVILEGES, schemas, names, sorted(routines), of)
         return _Seen(
             {(row["schema"], row["name"]): row for row in rows if row["schema"] is not None},
             {row["name"] for row in rows if row["schema"] is None},
@@ -220,6 +251,14 @@ class _Seen:
             if row is None or not row["readable"] or not set(columns) <= set(row["columns"]):
                 return False
         return known.routine is None or known.routine in self.routines
+
+
+def _without_words(sqlstate: str) -> CallError:
+    """Return an error that tells nothing but what has gone wrong: no names."""
+    code = _RAISED if sqlstate == NAMED else sqlstate
+    condition = condition_name(code)
+    message = f"{condition}; your privileges could not be asked for, and so no more is told"
+    return from_sqlstate(code, condition, {"message": message})
 
 
 def _denied(kind: str, name: str) -> NotAuthorized:
