@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from pgwamp.errors import NotAuthorized
@@ -125,20 +126,57 @@ async def test_where_sql_asks_for_the_session_each_session_has_its_own(live: Sta
     assert len(started.queries.evaluations) == 2
 
 
+#: An aggregate of what asks for settings.
+AGGREGATE = (
+    "create aggregate {}setting (text) "
+    "(sfunc = textcat, stype = text, finalfunc = current_setting, initcond = '')"
+)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        (
+            AGGREGATE.format(""),
+            "create view own as select setting('wamp.authid') as own",
+        ),
+        (
+            "create function same(text, bool) returns text language sql strict as 'select $1'",
+            "create aggregate moving (bool) (sfunc = same, stype = text, initcond = 'wamp.authid', "
+            "msfunc = same, minvfunc = current_setting, mstype = text, minitcond = 'wamp.authid')",
+            "create view own as select moving(true) over "
+            "(order by n rows between current row and 1 following) as own "
+            "from generate_series(1, 3) as n",
+        ),
+    ],
+    ids=["final", "inverse"],
+)
 async def test_where_an_aggregate_is_made_of_what_asks_each_session_has_its_own(
-    live: Start,
+    live: Start, made: tuple[str, ...]
 ) -> None:
     """Its arguments may name any setting."""
     started = await live(
-        "-- name: items\nselect id from item where owner = (select own from own)",
+        "-- name: items\nselect id from item where owner = any (array(select own from own))",
         *TABLE,
-        "create aggregate setting (text) "
-        "(sfunc = textcat, stype = text, finalfunc = current_setting, initcond = '')",
-        "create view own as select setting('wamp.authid') as own",
+        *made,
     )
     assert await ids(started, authid="anna", session=1) == [1]
     assert await ids(started, authid="ben", session=2) == [2]
     assert len(started.queries.evaluations) == 2
+
+
+async def test_a_temporary_aggregate_of_another_session_keeps_nobody_apart(
+    live: Start, database: Database
+) -> None:
+    connection = await asyncpg.connect(database.url)
+    try:
+        await connection.execute(AGGREGATE.format("pg_temp."))
+        started = await live(QUERY, *TABLE)
+        assert await ids(started, authid="anna", session=1) == [1, 2, 3]
+        assert await ids(started, authid="ben", session=2) == [1, 2, 3]
+        assert len(started.queries.evaluations) == 1
+    finally:
+        await connection.close()
 
 
 async def test_where_a_default_asks_for_the_session_each_session_has_its_own(

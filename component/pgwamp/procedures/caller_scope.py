@@ -34,7 +34,7 @@ _SESSION_NAME = "wamp.session"
 # extensions ask for settings of their own.
 _ASKING = r"""
 with routine as (
-    select p.proowner as owner, p.prosrc, p.prosqlbody::text as tree,
+    select p.oid, p.proowner as owner, p.prosrc, p.prosqlbody::text as tree,
         p.proargdefaults::text as defaults
     from pg_proc as p
     join pg_namespace as n on n.oid = p.pronamespace
@@ -90,9 +90,11 @@ found (identity, session) as (
     where bytes <= 5000000 and tree ~ ':(funcid|opfuncid) (2077|3294) '
     union all
     -- By name it is called nowhere.
-    select true, true from pg_aggregate
-    where 2077 in (aggtransfn, aggfinalfn, aggcombinefn, aggmtransfn, aggmfinalfn)
-        or 3294 in (aggtransfn, aggfinalfn, aggcombinefn, aggmtransfn, aggmfinalfn)
+    select true, true
+    from pg_aggregate as a
+    join routine as r on r.oid = a.aggfnoid
+    where array[a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+        a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]::oid[] && '{2077, 3294}'
     union all
     -- The worst is assumed where an owner, which may be any role, has too much to be looked at.
     select true, true from sized where bytes > 5000000
