@@ -72,8 +72,8 @@ watched table, it tells only of itself, and the sequencer finds the tables: so D
 never waits for another. Of many such changes (:mod:`pgwamp.eventlog.composites`) the last one
 counts, when rows of the table or the progress need it; how long this may take is bounded
 (:mod:`pgwamp.eventlog.budget`). Sessions that have not seen each other can tell in any order: each
-layout comes with its snapshot, and hides nothing that others have altered beside it
-(:mod:`pgwamp.eventlog.alterations`). While it is not known how rows read, as when that could not be
+layout comes with its snapshot, and hides nothing that others have altered beside it; what nobody
+has told is asked for (:mod:`pgwamp.eventlog.alterations`). While it is not known how rows read, as when that could not be
 told, events come without values. Where nobody may create event triggers, raw rows carry a hash of
 their columns instead: if it is that of the present columns they are used from there on; rows with
 a hash that nobody knows come without values.

@@ -257,7 +257,7 @@ class Sequencing:
         if row.is_long and self._subjects.concerns(row):
             old, new = await self._capture.texts(row)
             row = replace(row, old=old, new=new)
-        gone, come = await self._subjects.note(row)
+        gone, come = await self._subjects.note(row, self.state.taken.seen)
         begun = self._subjects.begins(row.relation, self.state.position.number + before + 1)
         return [
             *(self.entries.of_beginning(row) if begun else ()),

@@ -13,7 +13,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import latest
+from pgwamp.eventlog.alterations import is_outdated, latest
 from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -116,6 +116,8 @@ class Subjects:
         self._unstored: dict[tuple[str, int], Sequence[object]] = {}
         self._composites = Composites()
         self._budgets = Budgets(BUDGET_SECONDS)
+        #: Tables that are to be told anew.
+        self._lost: set[int] = set()
         #: Tables whose layout was asked for, with the stamps of the rows that wanted it.
         self._asked: set[tuple[int, int]] = set()
         #: Of partitions with columns in another order: where those of the table are.
@@ -125,7 +127,7 @@ class Subjects:
         """Read them; those that nobody has told of yet come with what is new."""
         await self._connection.execute(_TELL_AGAIN)
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
-        self._composites, self._unstored = Composites(), {}
+        self._composites, self._unstored, self._lost = Composites(), {}, set()
         rows = await self._connection.fetch(_LOAD)
         self._beginnings = {
             row["relation"]: (
@@ -161,10 +163,14 @@ class Subjects:
         for (statement, relation), arguments in self._unstored.items():
             await self._connection.execute(statement, relation, *arguments)
         self._unstored = {}
+        if self._lost:
+            await self._connection.execute(_TELL_UNREADABLE, [*self._lost], [])
+            self._lost.clear()
 
-    async def note(self, row: RawRow) -> tuple[list[str], list[str]]:
+    async def note(self, row: RawRow, seen: str) -> tuple[list[str], list[str]]:
         """Take over what a control row says.
 
+        :param seen: control rows that this snapshot shows were taken over.
         :returns: partitions that a watched table has lost, and those that have come with rows.
         """
         relation = row.relation
@@ -178,11 +184,11 @@ class Subjects:
             said = json.loads(row.new)
             options = json.dumps(said.get("options") or {})
             self._watches[relation] = said.get("watch")
-            layout = await self._latest(row)
+            layout = await self._latest(row, seen)
             assert layout is not None
             await self._keep(relation, layout, options)
         elif row.op == "l":
-            layout = await self._latest(row)
+            layout = await self._latest(row, seen)
             if known is not None:
                 await self._change(relation, layout)
             await self._wait(relation, layout, row.xid)
@@ -197,12 +203,18 @@ class Subjects:
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
 
-    async def _latest(self, row: RawRow) -> str | None:
+    async def _latest(self, row: RawRow, seen: str) -> str | None:
         """The layout from a row on that tells one."""
         await self.settle([row.relation])
         known, _ = self._texts.get(row.relation, (None, ""))
         size = len(row.new or known or "")
-        return await self._spend(row.relation, size, latest, row.relation, row.xid, row.new, known)
+        told = await self._spend(row.relation, size, latest, row.relation, row.xid, row.new, known)
+        if await is_outdated(self._connection, row, told, seen):
+            told = told.unknown()
+        if not told.is_certain:
+            # So it is as a composite, too.
+            self._lost.update({row.relation, *self._composites.tables(row.relation)})
+        return told.text
 
     def begins(self, relation: int, position: int) -> bool:
         """Whether a table is watched anew from here on, or under another name than before.
