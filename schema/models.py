@@ -193,6 +193,7 @@ LAYOUT = _table(
     _needed("began", BigInteger),
     _needed("relation_schema", Text),
     _needed("relation_name", Text),
+    Column("altered_by", Text),
     PrimaryKeyConstraint("relation"),
 )
 PUBLICATION = _table(

@@ -208,6 +208,23 @@ async def test_a_first_watch_as_a_type_changes(log: Log, sessions: tuple[Any, An
     assert told["new"]["v"] == {"b": "b", "c": "c"}
 
 
+async def test_tables_that_are_refreshed_together_beside_one_that_is_altered(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    """One has rows of the other as values."""
+    await log.execute(
+        "create table item (id int primary key, x text, y text)",
+        "create table pair (id int primary key, v item)",
+        "select wamp.watch('item'), wamp.watch('pair')",
+    )
+    await log.take()
+    alter = "alter table item drop column x, add column z text"
+    refresh = "select wamp.refresh('item'), wamp.refresh('pair')"
+    await overlap(log, *sessions, alter, refresh)
+    told = await last(log, "insert into pair values (1, row(1, 'y', 'z')::item)")
+    assert told["new"]["v"] == {"id": 1, "y": "y", "z": "z"}
+
+
 async def test_a_type_within_another_one_that_begins_to_have_it(
     log: Log, sessions: tuple[Any, Any]
 ) -> None:

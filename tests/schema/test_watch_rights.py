@@ -61,6 +61,11 @@ def test_whoever_may_only_create_triggers_watches_again(
         item.query(f"grant select, trigger on item to {other}")
         item.query(f"set role {other}")
         watch(item, "item", columns=["id"])
+        modes = "select mode from pg_locks where relation = 'item'::regclass"
+        item.query("begin")
+        watch(item, "item", columns=["id", "v"])
+        assert ("ShareRowExclusiveLock",) in item.query(modes)
+        item.query("rollback")
         item.query("reset role")
         assert item.value("select options -> 'columns' from wamp.watch") == ["id"]
     finally:

@@ -21,7 +21,7 @@ known as (
 select case
     when now.told -> 'types' = 'null' then 'it has too many columns, or they have too many types or attributes'
     when coalesce(known.told -> 'types', 'null') = 'null' then 'how its rows read could not be told'
-    when now.told - 'filled' <> known.told - '{filled,options,watch,snapshot,altered,altered_by}'::text[]
+    when now.told - 'filled' <> known.told - '{filled,options,watch,snapshot,altered}'::text[]
         -- A note of a table whose rows are among its values changes it too.
         and not exists (
             select from fresh as f

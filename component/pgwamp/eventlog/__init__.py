@@ -73,10 +73,10 @@ never waits for another. Of many such changes (:mod:`pgwamp.eventlog.composites`
 counts, when rows of the table or the progress need it; how long this may take is bounded
 (:mod:`pgwamp.eventlog.budget`). Sessions that have not seen each other can tell in any order: each
 layout comes with its snapshot, and hides nothing that others have altered beside it; what nobody
-has told is asked for (:mod:`pgwamp.eventlog.alterations`). While it is not known how rows read, as when that could not be
-told, events come without values. Where nobody may create event triggers, raw rows carry a hash of
-their columns instead: if it is that of the present columns they are used from there on; rows with
-a hash that nobody knows come without values.
+has told is asked for (:mod:`pgwamp.eventlog.alterations`). While it is not known how rows read, as
+when that could not be told, events come without values. Where nobody may create event triggers, raw
+rows carry a hash of their columns instead: if it is that of the present columns they are used from
+there on; rows with a hash that nobody knows come without values.
 
 **Cursors** (:mod:`pgwamp.eventlog.position`). A cursor is ``NUMBER-HASH``, with a keyed hash of
 the event and of the hash before it. It is good as long as the log has that event with that hash:

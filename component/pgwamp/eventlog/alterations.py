@@ -1,16 +1,17 @@
 """What a layout that was told has not seen.
 
 A layout is read under a snapshot, and told at a place behind it. Another session may have altered
-the table, or a composite among its values, in between. If it has told so before, that stays: stored
-layouts say which transaction has altered which of these last. If nobody can say what has come of
-both, the table is told anew.
+the table, or a composite among its values, in between. If it has told so before, that stays: of
+each table it is kept which transaction has altered which of these last. If nobody can say what has
+come of both, the table is told anew.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -25,9 +26,14 @@ _UNSEEN, _PRESENT = (
     (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
     for name in ("altered_unseen.sql", "present_layout.sql")
 )
+#: How the text of jsonb has these. Within texts, quotes come with a backslash.
+_SNAPSHOT = re.compile(r', "snapshot": "([\d:,]*)"')
+_ALTERED = re.compile(r'"altered": true, ')
 #: What of two layouts that have not seen each other has to be the same.
 _READ_BY = ("name", "schema", "key", "deferrable", "columns", "partitions", "stamps", "types",
             "reads", "virtual")  # fmt: skip
+#: The transactions that have altered a table, and composites among its values, last: by oid.
+AlteredBy = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,16 @@ class Latest:
     """The layout of a table from a place on where one was told.
 
     :ivar text: None if nothing is known of it.
+    :ivar is_altered: whether it was told because of DDL.
+    :ivar by: who has altered it, and what it is made of.
     :ivar snapshot: under which it was read; None if it hides nothing.
     :ivar relations: those whose columns it has.
     :ivar is_certain: False if others have altered the table, and nobody knows both.
     """
 
     text: str | None
+    is_altered: bool
+    by: AlteredBy = field(default_factory=dict)
     snapshot: str | None = None
     relations: tuple[int, ...] = ()
     is_certain: bool = True
@@ -51,38 +61,42 @@ class Latest:
         return replace(self, text=text, is_certain=False)
 
 
-def latest(relation: int, xid: int, text: str | None, known: str | None) -> Latest:
+def latest(
+    relation: int, xid: int, text: str | None, known: str | None, known_by: AlteredBy
+) -> Latest:
     """Put together what was told of a table, and what was known of it.
 
     :param xid: the transaction that has told it.
     :param text: what was told, with the ``snapshot`` that it was read under, and ``altered`` if it
         was told because of DDL; None if DDL has left what could not be told.
-    :param known: the layout before.
+    :param known: the layout before; and who has altered that.
     """
-    if text is None and known is None:
-        return Latest(None)
-    before = json.loads(known or "{}")
-    told = dict(before) if text is None else json.loads(text)
-    snapshot, is_altered = told.pop("snapshot", None), told.pop("altered", text is None)
-    by = _of(before.get("altered_by") or {}, relation, told["types"] or before.get("types"))
-    unseen = set() if snapshot is None else _unseen(by, xid, snapshot)
-    told["altered_by"] = {**by, str(relation): xid} if is_altered else by
-    layout = json.dumps(told, ensure_ascii=False)
-    if known is not None and str(relation) in unseen:
+    if text is None:
+        return Latest(known and unreadable(known), True, {**known_by, relation: xid})
+    layout = _ALTERED.sub("", _SNAPSHOT.sub("", text))
+    found, is_altered = _SNAPSHOT.search(text), _ALTERED.search(text) is not None
+    by = {**known_by, relation: xid} if is_altered else dict(known_by)
+    if layout == known:
+        return Latest(known, is_altered, by)
+    told, before = json.loads(layout), json.loads(known or "{}")
+    composites = {
+        row["relid"] for row in told["types"] or before.get("types") or () if "relid" in row
+    }
+    by = {other: last for other, last in by.items() if other in composites or other == relation}
+    snapshot = found[1] if found else None
+    unseen = _unseen(known_by, xid, snapshot) & (composites | {relation}) if snapshot else set()
+    if known is not None and relation in unseen:
         if not is_altered or all(told[part] == before[part] for part in _READ_BY):
-            return Latest(known)
-        both = {
-            part: (before[part] or {}) | (told[part] or {}) for part in ("partitions", "stamps")
-        }
-        return Latest(unreadable(json.dumps({**told, **both})), is_certain=False)
+            return Latest(known, is_altered, by)
+        for part in ("partitions", "stamps"):
+            told[part] = (before[part] or {}) | (told[part] or {})
+        return Latest(json.dumps(told), is_altered, by).unknown()
     if unseen:
-        others = {int(other): _composite(int(other), before, by[other]) for other in unseen}
-        layout = with_composites(layout, others)
-    if text is None or told["types"] is None:
-        return Latest(unreadable(layout))
-    relations = {int(member) for member in told["columns"]} | {relation}
-    relations.update(row["relid"] for row in told["types"] if "relid" in row)
-    return Latest(layout, snapshot, tuple(relations))
+        layout = with_composites(layout, {other: _composite(other, before) for other in unseen})
+    if told["types"] is None:
+        return Latest(layout, is_altered, by)
+    relations = {relation, *map(int, told["columns"]), *composites}
+    return Latest(layout, is_altered, by, snapshot, tuple(relations))
 
 
 async def is_outdated(
@@ -104,20 +118,14 @@ async def is_outdated(
     return any(now[part] != then[part] for part in ("columns", "types"))
 
 
-def _of(by: Mapping[str, int], relation: int, types: Any) -> dict[str, int]:
-    """The transactions that have altered a table, and composites that are still of its types."""
-    needed = {str(row["relid"]) for row in types or () if "relid" in row}
-    return {other: xid for other, xid in by.items() if other in needed or other == str(relation)}
-
-
-def _unseen(by: Mapping[str, int], xid: int, snapshot: str) -> set[str]:
+def _unseen(by: AlteredBy, xid: int, snapshot: str) -> set[int]:
     seen = Snapshot.parse(snapshot)
     return {relation for relation, other in by.items() if other != xid and not seen.sees(other)}
 
 
-def _composite(relation: int, layout: Mapping[str, Any], xid: int) -> Told:
+def _composite(relation: int, layout: Mapping[str, Any]) -> Told:
     """A composite as the layout of a table has it; unknown if it is not among its types."""
-    types = layout["types"] or ()
+    types = layout.get("types") or ()
     fields = [row.get("fields") or [] for row in types if row.get("relid") == relation]
     known = {"types": types, "columns": {str(relation): fields[0]}} if fields else {"types": None}
-    return {"columns": {}, "composites": (), "xid": xid, **known}
+    return {"columns": {}, "composites": (), **known}

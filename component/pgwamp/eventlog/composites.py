@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-#: The layout of a composite: its types, columns, the composites among these, and the transaction
-#: that has told it last; without types if nobody knows.
+#: The layout of a composite: its types, columns, and the composites among these; without types if
+#: nobody knows.
 Told = Mapping[str, Any]
 
 

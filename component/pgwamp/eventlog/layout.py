@@ -182,18 +182,14 @@ def _unreadable(layout: Mapping[str, Any]) -> str:
     return json.dumps({**layout, **unknown})
 
 
-def read_composite(text: str | None, xid: int) -> Told:
-    """The layout of a relation whose rows are values of others.
-
-    :param xid: the transaction that has told it.
-    """
+def read_composite(text: str | None) -> Told:
+    """The layout of a relation whose rows are values of others."""
     told = json.loads(text or "{}")
     types = told.get("types")
     return {
         "types": types,
         "columns": told.get("columns") or {},
         "composites": frozenset(row["relid"] for row in types or () if "relid" in row),
-        "xid": xid,
     }
 
 
@@ -206,8 +202,6 @@ def with_composites(text: str, told: Mapping[int, Told]) -> str:
     :param told: by relation, in the order in which they were told.
     """
     layout = json.loads(text)
-    by = {str(relation): other["xid"] for relation, other in told.items()}
-    layout["altered_by"] = {**(layout.get("altered_by") or {}), **by}
     types: dict[int, Mapping[str, Any]] = {row["oid"]: row for row in layout["types"] or ()}
     by_relation = {row["relid"]: oid for oid, row in types.items() if "relid" in row}
     for relation, other in told.items():

@@ -43,9 +43,9 @@ where l.oid = k.relation {which}
 """
 # From here on rows read as the tables are here; of composites nothing else is known.
 _TELL = "select wamp.note(relation, 'l', wamp.layout(relation)) from wamp.watch"
-#: Numbers of transactions that mean others here.
-_OF_THERE = ("snapshot", "altered", "altered_by")
-_KEEP = "update wamp.layout set layout = $2 where relation = $1::bigint::oid"
+#: With numbers of transactions that mean others here.
+_OF_THERE = ("snapshot", "altered")
+_KEEP = "update wamp.layout set layout = $2, altered_by = null where relation = $1::bigint::oid"
 _KEEP_RAW = "update wamp.raw set new = $3 where turn = $1 and ctid = $2::text::tid"
 
 

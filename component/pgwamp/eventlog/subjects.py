@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any, TypeVar
 
 import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import is_outdated, latest
+from pgwamp.eventlog.alterations import AlteredBy, Latest, is_outdated, latest
 from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -29,7 +30,7 @@ log = logs.get(__name__)
 _Result = TypeVar("_Result")
 _LOAD = """
 select relation::oid::bigint as relation, layout, options, watch::text as watch, began,
-    relation_schema, relation_name
+    relation_schema, relation_name, altered_by
 from wamp.layout
 """
 _KEEP = """
@@ -41,6 +42,7 @@ set (layout, options, began, relation_schema, relation_name, watch) = (
     excluded.layout, excluded.options, excluded.began, excluded.relation_schema,
     excluded.relation_name, excluded.watch)
 """
+_KEEP_ALTERED_BY = "update wamp.layout set altered_by = $2 where relation = $1::bigint::oid"
 # It waits for nobody who keeps a row locked.
 _DROP_GONE = """
 delete from wamp.watch where relation in (
@@ -48,36 +50,11 @@ delete from wamp.watch where relation in (
     where not exists (select from pg_class as c where c.oid = w.relation)
     for update skip locked)
 """
-_DROP_GONE_LAYOUTS = """
-delete from wamp.layout as k
-where not exists (select from pg_class as c where c.oid = k.relation)
-    and not exists (
-        select from wamp.raw as r
-        where r.relation = k.relation and not pg_visible_in_snapshot(r.xid, $1::text::pg_snapshot))
-returning relation::oid::bigint as relation
-"""
+_DROP_GONE_LAYOUTS, _TELL_AGAIN, _TELL_UNREADABLE = (
+    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
+    for name in ("drop_gone_layouts.sql", "tell_again.sql", "tell_unreadable.sql")
+)
 _LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
-# In a database of which only some tables were restored, nobody has told what is watched.
-_TELL_AGAIN = """
-select wamp.note(
-    w.relation, 'w',
-    wamp.layout(w.relation) || jsonb_build_object(
-        'options', w.options, 'watch', w.id, 'snapshot', pg_current_snapshot()::text))
-from wamp.watch as w
-join pg_class as c on c.oid = w.relation
-where not exists (select from wamp.layout as k where k.relation = w.relation)
-    and not exists (select from wamp.raw as r where r.relation = w.relation and r.op = 'w')
-"""
-# Rows are read by these from the place of this note on. Of $2 not even the partitions are known.
-_TELL_UNREADABLE = """
-select wamp.note(
-    w.relation, case when w.relation::oid = any ($2::bigint[]::oid[]) then 'w' else 'l' end::"char",
-    wamp.layout(w.relation) || jsonb_build_object(
-        'options', w.options, 'watch', w.id, 'snapshot', pg_current_snapshot()::text))
-from wamp.watch as w
-join pg_class as c on c.oid = w.relation
-where w.relation::oid = any ($1::bigint[]::oid[])
-"""
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 _FORGET = """
 update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
@@ -110,6 +87,7 @@ class Subjects:
         #: The watched table of each member, itself included.
         self._tables: dict[int, int] = {}
         self._beginnings: dict[int, Beginning] = {}
+        self._altered_by: dict[int, AlteredBy] = {}
         #: Of each table the id of the watch that was told last.
         self._watches: dict[int, str | None] = {}
         #: Arguments of statements that store what was noted, by statement and table.
@@ -139,6 +117,11 @@ class Subjects:
             for row in rows
         }
         self._watches = {row["relation"]: row["watch"] for row in rows}
+        self._altered_by = {
+            row["relation"]: {int(of): xid for of, xid in json.loads(row["altered_by"]).items()}
+            for row in rows
+            if row["altered_by"]
+        }
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
@@ -156,6 +139,7 @@ class Subjects:
         for row in await self._connection.fetch(_DROP_GONE_LAYOUTS, seen):
             self._forget(row["relation"])
             self._beginnings.pop(row["relation"], None)
+            self._altered_by.pop(row["relation"], None)
 
     async def store(self) -> None:
         """Store what was noted; in the transaction that goes beyond it."""
@@ -180,18 +164,25 @@ class Subjects:
             self._store_later(_DROP, relation)
             self._forget(relation)
             self._beginnings.pop(relation, None)
+            self._altered_by.pop(relation, None)
         elif row.op == "w" and row.new:
             said = json.loads(row.new)
             options = json.dumps(said.get("options") or {})
             self._watches[relation] = said.get("watch")
-            layout = await self._latest(row, seen)
-            assert layout is not None
-            await self._keep(relation, layout, options)
+            told = await self._latest(row, seen)
+            assert told.text is not None
+            await self._keep(relation, told.text, options)
+            self._keep_altered_by(relation, told.by)
         elif row.op == "l":
-            layout = await self._latest(row, seen)
+            told = await self._latest(row, seen)
             if known is not None:
-                await self._change(relation, layout)
-            await self._wait(relation, layout, row.xid)
+                await self._change(relation, told.text)
+                self._keep_altered_by(relation, told.by)
+            if told.is_altered:
+                for table in self._composites.tables(relation):
+                    by = {**self._altered_by.get(table, {}), relation: row.xid}
+                    self._keep_altered_by(table, by)
+            await self._wait(relation, told.text)
         elif row.op == "f":
             self._store_later(_FORGET, relation)
         after = self.making(relation)
@@ -203,18 +194,21 @@ class Subjects:
             [new.names[oid] for oid in new.filled if oid in new.names.keys() - old.names.keys()],
         )
 
-    async def _latest(self, row: RawRow, seen: str) -> str | None:
+    async def _latest(self, row: RawRow, seen: str) -> Latest:
         """The layout from a row on that tells one."""
         await self.settle([row.relation])
         known, _ = self._texts.get(row.relation, (None, ""))
         size = len(row.new or known or "")
-        told = await self._spend(row.relation, size, latest, row.relation, row.xid, row.new, known)
+        by = self._altered_by.get(row.relation, {})
+        told = await self._spend(
+            row.relation, size, latest, row.relation, row.xid, row.new, known, by
+        )
         if await is_outdated(self._connection, row, told, seen):
             told = told.unknown()
         if not told.is_certain:
             # So it is as a composite, too.
             self._lost.update({row.relation, *self._composites.tables(row.relation)})
-        return told.text
+        return told
 
     def begins(self, relation: int, position: int) -> bool:
         """Whether a table is watched anew from here on, or under another name than before.
@@ -329,15 +323,15 @@ class Subjects:
             return None
         return self._tables[relation], tuple(texts[place] for place in columns.key)
 
-    async def _wait(self, relation: int, text: str | None, xid: int) -> None:
-        """Have the tables wait that are made of a relation, which a transaction has altered."""
+    async def _wait(self, relation: int, text: str | None) -> None:
+        """Have the tables wait that are made of a relation."""
         if not self._composites.tables(relation):
             return
         size = len(text or "")
         if size > MOST_ON_LOOP:
-            told = await asyncio.to_thread(read_composite, text, xid)
+            told = await asyncio.to_thread(read_composite, text)
         else:
-            told = read_composite(text, xid)
+            told = read_composite(text)
         self._composites.wait(relation, told, size)
         if self._composites.size > MOST_WAITING:
             await self.settle()
@@ -372,6 +366,11 @@ class Subjects:
 
     def _keep_later(self, relation: int) -> None:
         self._store_later(_KEEP, relation, *self._texts[relation], *self._beginnings[relation])
+
+    def _keep_altered_by(self, relation: int, by: AlteredBy) -> None:
+        if by != self._altered_by.get(relation, {}):
+            self._altered_by[relation] = by
+            self._store_later(_KEEP_ALTERED_BY, relation, json.dumps(by))
 
     def _store_later(self, statement: str, relation: int, *arguments: object) -> None:
         """Store it after all others; once, however often."""

@@ -13,7 +13,8 @@ comment on table wamp.watch is 'Watched tables and the options that they are wat
 
 -- The same as it was at the position of the sequencer, with the columns and types of each table. By this watch, it has
 -- been watched under this name since position began of the log, where a marker is: cursors from before are of what
--- had the name then, or know nothing of what has changed while it was not watched.
+-- had the name then, or know nothing of what has changed while it was not watched. Transactions have altered it, and
+-- composites among its values, last.
 create table wamp.layout (
     relation regclass not null,
     layout text not null,
@@ -22,6 +23,7 @@ create table wamp.layout (
     began bigint not null,
     relation_schema text not null,
     relation_name text not null,
+    altered_by text,
     constraint layout_pkey primary key (relation)
 );
 comment on table wamp.layout is 'Layouts of rows at the position of the sequencer';

@@ -86,9 +86,11 @@ begin
             begin
                 execute format('lock table %s in share row exclusive mode', relation);
             exception when insufficient_privilege then
-                -- For who may do nothing but create triggers: it takes the same lock.
-                execute format('create or replace trigger wamp_truncate after truncate on %s '
-                    'for each statement execute function wamp.capture()', relation);
+                -- For who may do nothing but create triggers: it takes the same lock, but of no partition.
+                for part in select relation union select p.relid from pg_partition_tree(relation) as p loop
+                    execute format('create or replace trigger wamp_truncate after truncate on %s '
+                        'for each statement execute function wamp.capture()', part);
+                end loop;
             end;
         end if;
         perform from wamp.watch as w where w.relation = watch.relation for update;
