@@ -39,7 +39,7 @@ from pgwamp.ownership import (
     require_own_schema,
     require_trusted_schema,
 )
-from pgwamp.privileged import complete, require_shipped
+from pgwamp.privileged import complete, renew_evaluate, require_shipped
 from pgwamp.schema_sql import source
 from pgwamp.watch_statements import find_watches, tell_script
 
@@ -79,7 +79,7 @@ def upgrade(
     At the head, a superuser also installs the event triggers of hot reload if they are missing. In
     the schema of an ordinary role it does nothing else, and runs and reads nothing of that role's.
 
-    :param report: told each revision as it is applied.
+    :param report: told each revision as it is applied, and what this role could not make.
     :param replaced: told that a schema of before the revisions began anew, which is an error
         otherwise, was dropped with its events, and its tables are watched again; and in a line each
         which are not.
@@ -94,12 +94,13 @@ def upgrade(
             raise StartError(problem)
         # First of all: from here on the schema is the one that is asked about.
         owner = ordinary_owner(connection)
+        renew_evaluate(connection)
         require_trusted_schema(connection)
         if owner is not None:
             require_shipped(connection, owner, revision)
-            complete(connection)
+            complete(connection, report)
             return None
-        return _apply(connection, config, revision, replaced)
+        return _apply(connection, config, revision, replaced, report)
 
     return _migrate(act, dsn, report)
 
@@ -255,7 +256,11 @@ def _undo(
 
 
 def _apply(
-    connection: Connection, config: Config, target: str, replaced: Callable[[str], None] | None
+    connection: Connection,
+    config: Config,
+    target: str,
+    replaced: Callable[[str], None] | None,
+    report: Callable[[str], None] | None,
 ) -> str | None:
     is_there = require_own_schema(connection)
     become_owner(connection)
@@ -276,7 +281,7 @@ def _apply(
         connection.execute(text("set local role none"))
         if watches is not None and replaced is not None:
             watch_again(connection, watches, replaced)
-        complete(connection)
+        complete(connection, report)
     return reached
 
 

@@ -14,10 +14,15 @@ import asyncpg
 from sqlalchemy import Connection, func, select, text
 
 from pgwamp.errors import StartError
+from pgwamp.evaluate_function import HAS_OUR_TEXT
 
 NO_SCHEMA = "the database has no wamp schema: run 'pgwamp db upgrade'"
 #: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
-_UNTRUSTED = (files("pgwamp") / "ownership.sql").read_text(encoding="utf-8")
+_UNTRUSTED = (
+    (files("pgwamp") / "ownership.sql")
+    .read_text(encoding="utf-8")
+    .replace("{has_our_text}", HAS_OUR_TEXT)
+)
 #: Its owner, if a session that is or may become a superuser runs over an owner who may not.
 _ORDINARY_OWNER = """
 select o.rolname

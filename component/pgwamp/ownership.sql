@@ -10,6 +10,14 @@ home as (
     from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
     where n.nspname = 'wamp'
 ),
+-- The function of conditions, where it is not the owner's.
+evaluate as (
+    select p.oid, {has_our_text} as has_our_text,
+        not r.rolsuper and not r.rolcanlogin and not r.rolbypassrls
+            and not exists (select from pg_auth_members as m where m.member = r.oid) as is_powerless
+    from pg_proc as p join pg_roles as r on r.oid = p.proowner and r.rolname = 'pgwamp_evaluator'
+    where p.pronamespace = (select oid from home) and p.proname = 'evaluate' and p.proargtypes = '25 114'
+),
 content (class, id, owner) as (
     select 'pg_class'::regclass, oid, relowner from pg_class
     where relnamespace = (select oid from home) and relkind not in ('i', 'I')
@@ -20,16 +28,8 @@ content (class, id, owner) as (
         select from pg_event_trigger as e join pg_roles as r on r.oid = p.proowner
         where e.evtfoid = p.oid and (e.evtowner = p.proowner or r.rolsuper))
         and not exists (
-            -- As is a role without rights with the one that it runs, which nobody else can become or which may not
-            -- even name what is in the schema.
-            select from pg_roles as r
-            where r.oid = p.proowner and r.rolname = 'pgwamp_evaluator' and p.proname = 'evaluate'
-                and not r.rolsuper and not r.rolcanlogin and not r.rolbypassrls
-                and not exists (select from pg_auth_members as m where m.member = r.oid)
-                and (not has_schema_privilege(r.oid, (select oid from home), 'usage') or not exists (
-                    select from pg_auth_members as m join pg_roles as o on o.oid = m.member
-                    where m.roleid = r.oid and not o.rolsuper and o.oid <> (select owner from home)
-                        and o.oid <> (select datdba from pg_database where datname = current_database()))))
+            -- As is a role without rights with the one that it runs: its text, which takes CREATE to change.
+            select from evaluate as e where e.oid = p.oid and e.is_powerless and e.has_our_text)
     union all
     select 'pg_type'::regclass, oid, typowner from pg_type
     where typnamespace = (select oid from home) and typrelid = 0 and typelem = 0
@@ -38,7 +38,8 @@ content (class, id, owner) as (
     where oprnamespace = (select oid from home)
 ),
 stranger as (
-    select o.type, o.identity, pg_get_userbyid(c.owner) as owner
+    select o.type, o.identity, pg_get_userbyid(c.owner) as owner,
+        case c.class when 'pg_proc'::regclass then c.id end as id
     from content as c, pg_identify_object(c.class, c.id, 0) as o
     where c.owner <> (select owner from home)
     order by 2
@@ -63,10 +64,12 @@ select case
     when creator.name is not null
         then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s%2$s',
             creator.name, creator.onward)
-    when stranger.owner = 'pgwamp_evaluator'
+    when stranger.id = (select oid from evaluate where not is_powerless)
         then 'the role pgwamp_evaluator, which runs conditions, has more rights than it should: take LOGIN, SUPERUSER, '
-            'BYPASSRLS and its own memberships from it; and where others are members of it, REVOKE pgwamp_evaluator '
-            'from them, or REVOKE USAGE ON SCHEMA wamp FROM PUBLIC, pgwamp_evaluator'
+            'BYPASSRLS and its own memberships from it'
+    when stranger.id = (select oid from evaluate)
+        then 'the function wamp.evaluate, which runs conditions, is not the one of this pgwamp: '
+            'run ''pgwamp db upgrade'' as a superuser'
     when stranger.owner is not null
         then format('the %1$s %2$s belongs to "%3$s", and not to the owner of the schema wamp: if you '
             'trust it, ALTER %4$s %2$s OWNER TO "%5$s"; if not, drop it',

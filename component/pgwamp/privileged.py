@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from sqlalchemy import Connection, text
 
 from pgwamp.errors import StartError
+from pgwamp.evaluate_function import EVALUATES_NOTHING, IS_AS_MADE, SOURCE
 from pgwamp.ownership import become_owner
 from pgwamp.schema_sql import source
 
@@ -33,8 +35,32 @@ select exists (
 from pg_proc as p
 where p.oid = 'wamp.evaluate(text, json)'::regprocedure
 """)
+#: Whether this session can make it again, which somebody has altered. Its owner stays.
+_MAY_RENEW = text(
+    f"""
+select true from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname = 'wamp' and p.proname = 'evaluate' and p.proargtypes = '25 114'
+    and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator' and not {IS_AS_MADE}
+    and pg_has_role(p.proowner, 'usage') and has_schema_privilege(n.oid, 'create')
+""".replace(":", "\\:")
+)
+_IS_RENEWED = text(
+    f"""
+select exists (
+    select from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname = 'wamp' and p.proname = 'evaluate' and p.proargtypes = '25 114'
+        and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator' and {IS_AS_MADE})
+""".replace(":", "\\:")
+)
+_EVALUATES_NOTHING = text(EVALUATES_NOTHING.replace(":", "\\:"))
+_GRANT_EVALUATE = """
+do $$ begin
+    execute format('grant execute on function wamp.evaluate(text, json) to %I',
+        (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'wamp'));
+end $$
+"""
 _EVALUATE = (
-    source("0101/evaluate"),
+    SOURCE,
     "comment on function wamp.evaluate(text, json) is "
     "'Conditions and computed columns of rows as they were'",
     "revoke execute on function wamp.evaluate(text, json) from public",
@@ -56,9 +82,26 @@ def require_shipped(connection: Connection, owner: str, target: str) -> None:
         )
 
 
-def complete(connection: Connection) -> None:
+def renew_evaluate(connection: Connection) -> None:
+    """Make ``wamp.evaluate`` as it was, where members of its owner have altered it, if we may.
+
+    Asks and calls nothing of anybody's, so that it comes before the schema is trusted.
+
+    :raises StartError: it became another one meanwhile.
+    """
+    if not connection.scalar(_MAY_RENEW):
+        return
+    for statement in (*_EVALUATE, _GRANT_EVALUATE):
+        _run(connection, statement)
+    # One that was dropped in between would run with our rights.
+    if not connection.scalar(_IS_RENEWED):
+        raise StartError("another session has changed the function wamp.evaluate: try again")
+
+
+def complete(connection: Connection, report: Callable[[str], object] | None = None) -> None:
     """Make what depends on who upgrades: an earlier one may have been by a lesser role.
 
+    :param report: told what this role could not make.
     :raises StartError: the event triggers of a superuser would run something else than that.
     """
     if connection.scalar(_LACKS_EVALUATE):
@@ -75,6 +118,9 @@ def complete(connection: Connection) -> None:
             _run(connection, "set local role none")
     for name in ("ddl_changed", "evaluator"):
         _run(connection, source(f"0101/{name}"))
+    renew_evaluate(connection)
+    if report is not None and (lacking := connection.scalar(_EVALUATES_NOTHING)):
+        report(lacking)
     is_superuser, running = connection.execute(_RUNNING, {"body": _body("ddl_changed")}).one()
     # Names may have moved in between: only our own text may run as a superuser.
     if is_superuser and running != 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import asyncpg
 import pytest
 
 from pgwamp.checks import Finding, addresses, check_all
@@ -293,6 +294,69 @@ async def test_a_right_that_a_condition_lacks_is_named(database: Database) -> No
         "public.item is watched, but its condition cannot be evaluated: permission denied for "
         "schema app: grant it to pgwamp_evaluator, as which conditions are evaluated"
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("drop owned by pgwamp_evaluator", "is missing"),
+        ("alter function wamp.evaluate(text, json) security invoker", "has been altered"),
+        (
+            "alter function wamp.evaluate(text, json) set timezone = 'Asia/Tokyo'",
+            "has been altered",
+        ),
+    ],
+)
+async def test_without_the_function_of_conditions_all_else_is_checked(
+    database: Database, make_settings: Callable[..., Settings], change: str, said: str
+) -> None:
+    database.execute(
+        "create table item (id int primary key)",
+        """select wamp.watch('item', '{"when": "id > 0"}')""",
+        change,
+        "alter table item disable trigger wamp_insert",
+    )
+    [problem] = await stale(database)
+    assert "the trigger wamp_insert of public.item is disabled" in problem
+    [finding] = [f for f in await check_all(make_settings()) if "wamp.evaluate" in f.problem]
+    assert f"the function wamp.evaluate {said}" in finding.problem
+    assert "run 'pgwamp db upgrade' once as a superuser" in finding.problem
+    assert finding.level == "wrong"
+    database.execute("alter table item enable trigger wamp_insert")
+    assert await stale(database) == []
+
+
+@pytest.mark.parametrize("has_virtual", [True, False])
+async def test_the_function_is_missed_where_columns_are_virtual(
+    database: Database, make_settings: Callable[..., Settings], has_virtual: bool
+) -> None:
+    connection = await database.connect()
+    version = connection.get_server_version()
+    await connection.close()
+    if has_virtual and version.major < 18:
+        pytest.skip("virtual columns exist from PostgreSQL 18")
+    kind = "generated always as (1) virtual" if has_virtual else ""
+    database.execute(
+        f"create table item (id int primary key, n int {kind})",
+        "select wamp.watch('item')",
+        "drop owned by pgwamp_evaluator",
+    )
+    found = [f.problem for f in await check_all(make_settings()) if "wamp.evaluate" in f.problem]
+    assert len(found) == has_virtual
+    assert all(line.startswith("the function wamp.evaluate is missing") for line in found)
+
+
+async def test_a_watch_that_needs_the_missing_function_says_so(database: Database) -> None:
+    connection = await database.connect()
+    try:
+        await connection.execute("create table item (id int primary key)")
+        await connection.execute("drop owned by pgwamp_evaluator")
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError) as caught:
+            await connection.execute("""select wamp.watch('item', '{"when": "id > 0"}')""")
+        assert "wamp.evaluate is missing, which evaluates" in str(caught.value)
+        assert caught.value.hint == "As a superuser run: pgwamp db upgrade"
+    finally:
+        await connection.close()
 
 
 async def test_a_type_with_another_name_is_no_finding(database: Database) -> None:

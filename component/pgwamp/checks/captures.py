@@ -13,7 +13,13 @@ from typing import Any
 
 import asyncpg
 
-_WATCHED = (files("pgwamp.checks") / "captures.sql").read_text(encoding="utf-8")
+from pgwamp.evaluate_function import IS_AS_MADE
+
+_WATCHED = (
+    (files("pgwamp.checks") / "captures.sql")
+    .read_text(encoding="utf-8")
+    .replace("{is_as_made}", IS_AS_MADE)
+)
 _OPTIONS = """
 select wamp.watch_options(w.relation, w.options - 'when') from wamp.watch as w where w.relation = $1
 """
@@ -95,7 +101,7 @@ async def _misfit(
         # An expression that is not known is locked; all else is told of by the layout.
         is_locked = any(expression is None for *_, expression in told["virtual"] or ())
         return _locked(row) if is_locked else None
-    failure = row["condition"] and await failure_of(layout, row["condition"])
+    failure = row["condition"] and row["evaluator"] and await failure_of(layout, row["condition"])
     if not failure:
         return None
     said = failure.args[0] if failure.args else type(failure).__name__

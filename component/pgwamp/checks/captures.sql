@@ -47,8 +47,9 @@ kin as (
     order by w.oid, i.inhrelid
 )
 select w.oid, w.relation, w.literal, w.condition,
-    (select p.proowner::regrole::text from pg_proc as p where p.oid = 'wamp.evaluate(text,json)'::regprocedure)
-        as evaluator,
+    -- None if it evaluates nothing, which is told of by itself.
+    (select p.proowner::regrole::text from pg_proc as p
+        where p.oid = to_regprocedure('wamp.evaluate(text, json)') and {is_as_made}) as evaluator,
     case
         when w.relispartition then format('it is a partition of %s now', root.name)
         when k.oid is not null then

@@ -11,6 +11,7 @@ from pgwamp.checks.finding import Finding
 from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
 from pgwamp.dependents import dependents_of_strangers
 from pgwamp.errors import StartError
+from pgwamp.evaluate_function import EVALUATES_NOTHING
 from pgwamp.ownership import NO_SCHEMA, schema_problem
 from pgwamp.settings import Settings
 
@@ -79,9 +80,10 @@ async def check_exposed_schemas(
 async def check_privileged_parts(_: Settings, connection: asyncpg.Connection[Any]) -> list[Finding]:
     """Whether the parts of the schema are there that take more rights to make."""
     findings = []
-    for question in (_FOLLOWS_DDL, _EVALUATES):
-        if advice := await connection.fetchval(question):
-            findings.append(Finding("schema", advice, level="advice"))
+    if advice := await connection.fetchval(_FOLLOWS_DDL):
+        findings.append(Finding("schema", advice, level="advice"))
+    for row in await connection.fetch(_EVALUATES):
+        findings.append(Finding("schema", row["problem"], level=row["level"]))
     for problem in await dependents_of_strangers(connection):
         findings.append(Finding("schema", problem, level="advice"))
     return findings
@@ -144,19 +146,21 @@ from pg_event_trigger as e
 join pg_proc as p on p.oid = e.evtfoid
 where e.evtfoid = to_regprocedure('wamp.ddl_changed()')
 """
-_EVALUATES = """
-select case when p.oid is null then
-    'the function wamp.evaluate is missing, and events of tables with a condition come without '
-    'values: run ''pgwamp db upgrade'' once as a superuser'
-else
-    'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
-    'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or as '
-    'a role with CREATEROLE'
-end
+#: Of tables with a condition, or with columns that are computed when they are read.
+_EVALUATES = f"""
+select case when e.problem is not null then 'wrong' else 'advice' end as level,
+    coalesce(e.problem,
+        'conditions of watched tables run with the rights of the owner of the wamp schema, and so '
+        'do functions of others that they call: run ''pgwamp db upgrade'' once as a superuser, or '
+        'as a role with CREATEROLE') as problem
 from wamp.watch as w
-left join pg_proc as p on p.oid = to_regprocedure('wamp.evaluate(text, json)')
-left join pg_roles as r on r.oid = p.proowner
-where w.options ? 'when' and r.rolname is distinct from 'pgwamp_evaluator'
+left join ({EVALUATES_NOTHING}) as e (problem) on true
+where (w.options ? 'when' or exists (
+        select from pg_attribute as a where a.attrelid = w.relation and a.attgenerated = 'v'))
+    and (e.problem is not null or not exists (
+        select from pg_proc as p
+        where p.oid = to_regprocedure('wamp.evaluate(text, json)')
+            and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator'))
 limit 1
 """
 _SCHEMAS = """
