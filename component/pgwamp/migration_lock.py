@@ -68,12 +68,16 @@ def bounded_waits(
 ) -> Iterator[None]:
     """Let the rest of a transaction wait for no lock longer than :data:`LONGEST_LOCK_SECONDS`.
 
+    Where each statement is a transaction, the session has that bound from now on.
+
     :param subject: and ``outcome`` of the error, as of ``waited_too_long``.
     :param report: told whom it waits for, in a thread, after :data:`TOLD_SECONDS`.
     :raises Blocked: it waited that long.
     """
     most = f"{round(LONGEST_LOCK_SECONDS * 1000)}ms"
-    connection.execute(select(func.set_config("lock_timeout", most, True)))
+    driver: Any = connection.connection.driver_connection
+    is_local = not driver.autocommit
+    connection.execute(select(func.set_config("lock_timeout", most, is_local)))
     looking = _Looking(connection, report)
     try:
         with looking:
@@ -113,7 +117,8 @@ class _Looking:
         if self._ended.wait(LOOK_PAUSE_SECONDS):
             return
         # Without another connection the error names nobody.
-        with suppress(DBAPIError), self._engine.connect() as connection:
+        # So does whoever cannot be told, whose output nobody reads any more.
+        with suppress(DBAPIError, OSError), self._engine.connect() as connection:
             looking = connection.execution_options(isolation_level="AUTOCOMMIT")
             while not self._ended.is_set():
                 if row := looking.execute(_BLOCKER, {"pid": self._pid}).first():

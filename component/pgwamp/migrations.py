@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,11 +25,13 @@ from psycopg2 import errorcodes, extensions
 from sqlalchemy import URL, Connection, create_engine, event, pool, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from pgwamp.database.blockers import LONGEST_LOCK_SECONDS
 from pgwamp.database.connect import OWN_SEARCH_PATH, undisturbed
 from pgwamp.database.encoding import SERVER_ENCODING, encoding_problem
 from pgwamp.database_url import SEVERAL_HOSTS, parse_database_url
 from pgwamp.dependents import depended_upon
 from pgwamp.errors import StartError
+from pgwamp.interrupts import interruptible
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.old_schema import OLD_REVISIONS, drop_old_schema, old_schema, watch_again
 from pgwamp.ownership import (
@@ -40,6 +41,7 @@ from pgwamp.ownership import (
     require_trusted_schema,
 )
 from pgwamp.privileged import complete, renew_evaluate, require_shipped
+from pgwamp.refusals import place_of, refused, transaction, unreachable
 from pgwamp.schema_sql import source
 from pgwamp.watch_statements import find_watches, tell_script
 
@@ -48,8 +50,9 @@ SCHEMA_PACKAGE = "pgwamp.schema"
 SCHEMA = "wamp"
 OLDEST_SERVER = 14
 #: Where the address comes from, as errors name it.
-_SETTING = "DATABASE_URL, or database.events_url where that is set"
+SETTING = "DATABASE_URL, or database.events_url where that is set"
 CONNECT_TIMEOUT = 10
+_DOUBT = "nobody knows whether the migration was committed, 'pgwamp db current' says"
 
 # Alembic keeps the environment it runs in module globals.
 _alembic = threading.RLock()
@@ -179,6 +182,8 @@ def revision(message: str, dsn: str | None = None) -> Path:
         connection = stack.enter_context(connect(dsn)) if dsn else None
         config = _config(folder, connection)
         number = f"{int(head()) + 1:04d}"
+        if connection is not None:
+            stack.enter_context(bounded_waits(connection, "looking for what differs"))
         with _alone():
             try:
                 script = command.revision(
@@ -212,7 +217,7 @@ def _migrate(
         config = _config(folder, connection)
         config.attributes["on_version_apply"] = applied
         try:
-            with connection.begin():
+            with transaction(connection, _DOUBT):
                 wait_for_turn(connection, report)
                 with bounded_waits(connection, "the migration", ", and was undone", report):
                     return action(connection, config)
@@ -225,7 +230,7 @@ def _migrate(
                 named := depended_upon(connection, words)
             ):
                 raise named from None
-            raise _refused(error, connection.engine.url) from None
+            raise refused(error, connection.engine.url) from None
 
 
 def _undo(
@@ -350,8 +355,11 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def connect(dsn: str, **options: Any) -> Iterator[Connection]:
-    """A connection of its own, closed at the end."""
+def connect(dsn: str, setting: str = SETTING, **options: Any) -> Iterator[Connection]:
+    """A connection of its own, closed at the end. It waits for no lock without a bound.
+
+    :param setting: that the address comes from, as errors name it.
+    """
     url = parse(dsn)
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
     engine = create_engine(
@@ -361,12 +369,12 @@ def connect(dsn: str, **options: Any) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except DBAPIError as error:
-        raise _unreachable(error, url) from None
-    with connection:
+        raise unreachable(error, url, setting) from None
+    with connection, interruptible(driver(connection)):
         version = major_version(connection)
         if version < OLDEST_SERVER:
             raise StartError(
-                f"PostgreSQL {OLDEST_SERVER} or later is needed; {_place(url)} is {version}"
+                f"PostgreSQL {OLDEST_SERVER} or later is needed; {place_of(url)} is {version}"
             )
         yield connection
 
@@ -384,6 +392,7 @@ def _pin_settings(driver: extensions.connection, _record: object) -> None:
         # ALTER DATABASE can have every session begin as another role.
         cursor.execute(f"set role none; set search_path = {OWN_SEARCH_PATH}")
         cursor.execute(undisturbed(local=False))
+        cursor.execute(f"set lock_timeout = '{round(LONGEST_LOCK_SECONDS)}s'")
     driver.autocommit = False
 
 
@@ -414,63 +423,3 @@ def parse(dsn: str) -> URL:
             "IPv6 address alone"
         ) from None
     return url
-
-
-def _place(url: URL) -> str:
-    """Host and port, as in ``127.0.0.1:5432``; never the password."""
-    host = url.host or url.query.get("host") or "localhost"
-    if isinstance(host, tuple):
-        return ",".join(host)
-    return f"{host}:{url.port or url.query.get('port') or 5432}"
-
-
-def _unreachable(error: DBAPIError, url: URL) -> StartError:
-    """Why connecting failed. The driver has no SQLSTATE before it is connected, only words."""
-    words = str(error.orig).strip()
-    place, user, database = _place(url), url.username, url.database
-    if re.search(r'database ".*" does not exist', words):
-        return StartError(
-            f'database "{database}" does not exist at {place}; create it with: '
-            f"pgwamp db create --admin-url postgresql://ADMIN@{place}/postgres "
-            f"or: createdb {database}"
-        )
-    if re.search(r'password authentication failed|role ".*" does not exist', words):
-        return StartError(
-            f'PostgreSQL at {place} refused the password of the user "{user}": '
-            f"correct the user or password in {_SETTING}"
-        )
-    if "no password" in words:
-        return StartError(
-            f'PostgreSQL at {place} asks for a password of the user "{user}": put it in '
-            f"{_SETTING}, or name a file that has it in PGPASSFILE"
-        )
-    if "no pg_hba.conf entry" in words:
-        return StartError(
-            f'{place} does not let user "{user}" into database "{database}" from here; '
-            "allow it in the server's pg_hba.conf"
-        )
-    if re.search("permission denied for database", words):
-        return StartError(
-            f'user "{user}" may not connect to database "{database}"; '
-            f'as its owner run: GRANT CONNECT ON DATABASE "{database}" TO "{user}"'
-        )
-    line = words.splitlines()[0] if words else "no answer"
-    reason = re.sub(r"^connection to server .* failed: ", "", line)
-    return StartError(
-        f"no PostgreSQL answers at {place}: start it, or correct {_SETTING} ({reason})"
-    )
-
-
-def _refused(error: DBAPIError, url: URL) -> StartError:
-    """Why a statement of a migration failed."""
-    code = getattr(error.orig, "pgcode", None)
-    words = str(error.orig).strip().splitlines()[0]
-    if code == errorcodes.INSUFFICIENT_PRIVILEGE:
-        return StartError(
-            f'user "{url.username}" may not change the wamp schema of database "{url.database}" '
-            f"({words}); run this as the owner of the database or of the schema, or: "
-            f'GRANT CREATE ON DATABASE "{url.database}" TO "{url.username}"'
-        )
-    if code == errorcodes.READ_ONLY_SQL_TRANSACTION:
-        return StartError(f"{_place(url)} is read-only, as a replica is; name the primary server")
-    return StartError(f"the migration failed and was undone: {words}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
-from psycopg2 import extensions, sql
+from psycopg2 import errorcodes, extensions, sql
 from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -20,6 +20,7 @@ from pgwamp.errors import StartError
 from pgwamp.migration_lock import bounded_waits, wait_for_turn
 from pgwamp.migrations import connect, driver, major_version, parse
 from pgwamp.ownership import ordinary_owner, require_trusted_schema
+from pgwamp.refusals import is_lost, transaction, words_of
 
 #: The version in which an owner of the database without INHERIT has no right in public.
 _PUBLIC_IS_CLOSED = 15
@@ -37,11 +38,21 @@ _IS_USED = text(
 _IS_UTF8 = text("select encoding = 6 from pg_database where datname = 'template1'")
 
 
+#: Where the address of the administrator comes from.
+_ADMIN = "--admin-url"
+#: Of errors that the right role would not have met.
+_LACKING = (errorcodes.INSUFFICIENT_PRIVILEGE, errorcodes.INVALID_GRANT_OPERATION)
+
 Told = Callable[[str], object]
 
 
 def create_database(
-    admin_url: str, target_url: str, *, inherit: bool = True, made: Told | None = None
+    admin_url: str,
+    target_url: str,
+    *,
+    inherit: bool = True,
+    made: Told | None = None,
+    report: Told | None = None,
 ) -> str:
     """Create the role and the database that ``target_url`` names, with least privileges.
 
@@ -51,13 +62,14 @@ def create_database(
 
     :param admin_url: a superuser, or a role with CREATEROLE and CREATEDB.
     :param inherit: whether a new role has the rights of the roles that it is a member of.
-    :param made: told the URL as soon as its role is made: whatever fails later, its password is
-        not lost.
+    :param made: told the URL as soon as its role is made, or may have been: whatever fails later,
+        its password is not lost.
+    :param report: told who keeps it waiting.
     :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
     """
     url = _target(target_url)
     user, database = url.username or "", url.database or ""
-    with _administrator(admin_url) as admin:
+    with _administrator(admin_url, report) as admin:
         owner = _owner(admin, database)
         if owner not in (None, user):
             raise StartError(
@@ -67,7 +79,7 @@ def create_database(
         url, known = _with_role(admin, url, "INHERIT" if inherit else "NOINHERIT", made)
         _create_owned_database(admin, url, exists=owner is not None)
         if not (inherit or known) and major_version(admin) == _PUBLIC_IS_CLOSED:
-            _open_public(admin, url)
+            _open_public(admin, url, report)
     return _tried(url) if known else _shown(url)
 
 
@@ -78,6 +90,7 @@ def create_calls_login(
     *,
     renew_password: bool = False,
     made: Told | None = None,
+    report: Told | None = None,
 ) -> str:
     """Create the login of calls that ``target_url`` names, beside a login of events.
 
@@ -87,12 +100,12 @@ def create_calls_login(
     what it has.
 
     :param renew_password: give a role that exists the password of ``target_url`` too.
-    :param made: as of :func:`create_database`.
+    :param made: and ``report``, as of :func:`create_database`.
     :returns: the URL to connect with, ``postgresql://user:password@host:port/name``.
     """
     url = _target(target_url)
     login = sql.Identifier(url.username or "")
-    with _administrator(admin_url) as admin:
+    with _administrator(admin_url, report) as admin:
         url, known = _with_role(admin, url, "NOINHERIT", made)
         if known and renew_password:
             _run(admin, "ALTER ROLE {} PASSWORD {}", login, _verifier(admin, url))
@@ -111,7 +124,12 @@ def give_schema(admin_url: str, role: str, report: Callable[[str], None] | None 
     :param report: told who keeps it waiting.
     """
     aim = "give the schema wamp to another role"
-    with connect(admin_url) as admin, _explained(admin, aim, "a superuser"), admin.begin():
+    doubt = "nobody knows whether the schema wamp has its new owner, run it again: it does no harm"
+    with (
+        connect(admin_url) as admin,
+        _explained(admin, aim, "a superuser", "nothing has changed"),
+        transaction(admin, doubt),
+    ):
         wait_for_turn(admin, report)
         with bounded_waits(admin, "the change of the owner", ", and was undone", report):
             ordinary_owner(admin)
@@ -147,10 +165,12 @@ def _require_trusted_content(admin: Connection, role: str) -> str:
     return str(owner.rolname)
 
 
-def grant_roles(admin_url: str, target_url: str, roles: Iterable[str]) -> None:
+def grant_roles(
+    admin_url: str, target_url: str, roles: Iterable[str], report: Told | None = None
+) -> None:
     """Let the login that ``target_url`` names become ``roles``; one that is not there is made."""
     login = sql.Identifier(_target(target_url).username or "")
-    with _administrator(admin_url) as admin:
+    with _administrator(admin_url, report) as admin:
         for role in sorted(set(roles)):
             _grant(admin, role, login)
 
@@ -171,46 +191,56 @@ def _target(url: str) -> URL:
 
 
 def _shown(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return as_dsn(url.set(drivername="postgresql"))
 
 
 def _tried(url: URL) -> str:
     """The URL of a role that was there before, which may have another password."""
     if url.password:
-        with connect(url.render_as_string(hide_password=False)):
+        with connect(_shown(url)):
             pass
     return _shown(url)
 
 
 @contextmanager
-def _administrator(url: str) -> Iterator[Connection]:
-    """A connection that may create roles and databases."""
+def _administrator(url: str, report: Told | None) -> Iterator[Connection]:
+    """A connection that may create roles and databases, each statement by itself."""
     right = "a superuser, or a role with CREATEROLE and CREATEDB"
+    left = "run it again, which leaves what is made already as it is"
     with (
-        connect(url, isolation_level="AUTOCOMMIT") as admin,
-        _explained(admin, "create role or database", right),
+        connect(url, _ADMIN, isolation_level="AUTOCOMMIT") as admin,
+        _explained(admin, "create role or database", right, left),
+        bounded_waits(admin, "making role and database", report=report),
     ):
         yield admin
 
 
 @contextmanager
-def _explained(admin: Connection, aim: str, right: str) -> Iterator[None]:
-    """Say in one line what could not be done, and who may do it."""
+def _explained(admin: Connection, aim: str, right: str, left: str) -> Iterator[None]:
+    """Say in one line what could not be done, and who may do it.
+
+    :param left: what is so where the connection was lost.
+    """
     try:
         yield
     except DBAPIError as error:
-        words = str(error.orig).strip().splitlines()[0]
-        raise StartError(
-            f'"{admin.engine.url.username}" could not {aim}: {words}; '
-            f"name an administrator's URL: {right}"
-        ) from None
+        line = f'"{admin.engine.url.username}" could not {aim}: {words_of(error)}'
+        if is_lost(error):
+            line += f"; {left}"
+        elif getattr(error.orig, "pgcode", None) in _LACKING:
+            line += f"; name an administrator's URL: {right}"
+        raise StartError(line) from None
 
 
-def _open_public(admin: Connection, url: URL) -> None:
+def _open_public(admin: Connection, url: URL, report: Told | None) -> None:
     """Let the owner of a database use its schema public as every other owner does."""
     user = url.username or ""
     place = as_dsn(admin.engine.url.set(drivername="postgresql", database=url.database))
-    with _membership(admin, user), connect(place, isolation_level="AUTOCOMMIT") as own:
+    with (
+        _membership(admin, user),
+        connect(place, _ADMIN, isolation_level="AUTOCOMMIT") as own,
+        bounded_waits(own, "opening the schema public", report=report),
+    ):
         _run(own, "SET ROLE pg_database_owner")
         _run(own, "GRANT ALL ON SCHEMA public TO {}", sql.Identifier(user))
 
@@ -220,12 +250,19 @@ def _with_role(admin: Connection, url: URL, attributes: str, made: Told | None) 
     if _role_exists(admin, url.username or ""):
         return url, True
     url = url.set(password=url.password or secrets.token_urlsafe(24))
-    _run(
-        admin,
-        f"CREATE ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {attributes} PASSWORD {{}}",
-        sql.Identifier(url.username or ""),
-        _verifier(admin, url),
-    )
+    try:
+        _run(
+            admin,
+            "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE "
+            f"{attributes} PASSWORD {{}}",
+            sql.Identifier(url.username or ""),
+            _verifier(admin, url),
+        )
+    except DBAPIError as error:
+        # With this URL running it again makes the role, if it is not there.
+        if made is not None and is_lost(error):
+            made(_shown(url))
+        raise
     if made is not None:
         made(_shown(url))
     return url, False

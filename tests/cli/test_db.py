@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -289,3 +290,86 @@ async def test_an_error_keeps_the_names_that_are_to_be_pasted(
     code, _, err = await run("db", "owner", made, DATABASE_URL=admin)
     assert code == 3
     assert r'ALTER FUNCTION wamp."two  blanks\xa0and\n"() OWNER TO' in one_line(err)
+
+
+@pytest.fixture
+def held(addresses: Addresses, made: str) -> Iterator[str]:
+    """A database whose owner keeps its rights locked; answers who does."""
+    admin = addresses.database("postgres")
+    execute(admin, f"create role {made} login", f"create database {made} owner {made}")
+    with closing(psycopg2.connect(addresses.database(made, made))) as holder:
+        holder.cursor().execute(f"grant connect on database {made} to pg_monitor")
+        yield f'process {holder.info.backend_pid} of role "{made}"'
+
+
+async def test_db_create_names_who_keeps_it_waiting_and_gives_up(
+    run: Run, addresses: Addresses, made: str, held: str
+) -> None:
+    url = addresses.database(made, made)
+    admin = addresses.database("postgres")
+    code, out, err = await run("db", "create", "--admin-url", admin, DATABASE_URL=url)
+    assert (code, out) == (3, "")
+    told, error = err.strip().splitlines()
+    assert told == f"waiting: {held} has what is needed"
+    assert error.startswith(
+        f"pgwamp: making role and database waited too long for {held}: wait until it ends, or "
+    )
+
+
+@pytest.mark.parametrize("command", ["create", "upgrade"])
+async def test_an_interrupt_ends_a_wait_at_once(
+    environment: dict[str, str],
+    addresses: Addresses,
+    made: str,
+    held: str,
+    tmp_path: Path,
+    command: str,
+) -> None:
+    admin, url = addresses.database("postgres"), addresses.database(made, made)
+    arguments = ("--admin-url", admin) if command == "create" else ()
+    with closing(psycopg2.connect(url)) as other:
+        if command == "upgrade":
+            other.cursor().execute("create schema wamp")
+        waiting = Pgwamp(
+            *("db", command, *arguments),
+            environment={**environment, "DATABASE_URL": url},
+            folder=tmp_path,
+        )
+        await waiting.start(until="waiting: ")
+        began = time.monotonic()
+        assert await waiting.interrupt() == 130
+    assert time.monotonic() - began < 3
+    assert "Traceback" not in "".join(waiting.lines)
+    assert "was undone" not in "".join(waiting.lines)
+
+
+async def test_db_create_takes_several_hosts(run: Run, addresses: Addresses, made: str) -> None:
+    admin, url = addresses.database("postgres"), addresses.database(made, f"{made}:known")
+    hosts = re.search(r"@([^/]+)/", url)
+    assert hosts
+    url = url.replace(hosts[1], f"{hosts[1]},{hosts[1]}")
+    for _ in range(2):
+        code, out, err = await run("db", "create", "--admin-url", admin, DATABASE_URL=url)
+        assert (code, err) == (0, "")
+        assert out == f"export DATABASE_URL={shlex.quote(url)}\n"
+    code, out, _ = await run("db", "current", DATABASE_URL=url)
+    assert (code, out.partition(" ")[0]) == (0, "none")
+
+
+@pytest.mark.parametrize(
+    ("admin", "expected"),
+    [
+        ("postgresql://u@127.0.0.1:1/postgres", "start it, or correct --admin-url ("),
+        ("{admin}?foo=1", '--admin-url: invalid connection option "foo"'),
+    ],
+)
+async def test_a_wrong_address_of_the_administrator_is_named(
+    run: Run, addresses: Addresses, made: str, admin: str, expected: str
+) -> None:
+    code, _, err = await run(
+        *("db", "create", "--admin-url", admin.format(admin=addresses.database("postgres"))),
+        DATABASE_URL=addresses.database(made, made),
+    )
+    assert code == 3
+    assert expected in one_line(err)
+    assert "DATABASE_URL" not in err

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from sqlalchemy import make_url
 
 from pgwamp import migrations, provisioning
 from pgwamp.cli.context import AsJson, connect, discard_output, dumps, load_settings, run_async, say
@@ -147,16 +146,23 @@ def create(
     # Each password is told as soon as it is made: whatever fails later, it is not lost.
     with _exporting("DATABASE_URL" if is_alone else "PGWAMP_DATABASE__EVENTS_URL") as made:
         owner = provisioning.create_database(
-            admin_url, settings.events_dsn(), inherit=inherit, made=made.append
+            admin_url,
+            settings.events_dsn(),
+            inherit=inherit,
+            made=made.append,
+            report=_waiting,
         )
         made[:] = [owner]
     if is_alone:
-        provisioning.grant_roles(admin_url, owner, roles or ())
+        provisioning.grant_roles(admin_url, owner, roles or (), _waiting)
         return
     others = set(roles or ()) - set(settings.logins)
     with _exporting("DATABASE_URL") as made:
         dsn = settings.dsn()
-        made[:] = [provisioning.create_calls_login(admin_url, dsn, others, made=made.append)]
+        login = provisioning.create_calls_login(
+            admin_url, dsn, others, made=made.append, report=_waiting
+        )
+        made[:] = [login]
     logins: dict[str, str] = {}
     try:
         for role in sorted(settings.logins):
@@ -165,6 +171,7 @@ def create(
                 settings.login_dsn(role),
                 [role],
                 made=partial(logins.__setitem__, role),
+                report=_waiting,
             )
     finally:
         if logins:
@@ -176,12 +183,17 @@ def _require_one_database(settings: DatabaseSettings) -> None:
 
     :raises SettingsError: the URLs name several.
     """
-    expected = make_url(settings.dsn()).database
-    if make_url(settings.events_dsn()).database != expected:
+    expected = migrations.parse(settings.dsn()).database
+    if migrations.parse(settings.events_dsn()).database != expected:
         raise SettingsError(
             f"{settings.url_setting} and {settings.events_setting} name two different databases: "
             "a component serves one; correct one of them"
         )
+
+
+def _waiting(line: str) -> None:
+    # Standard output is for the shell.
+    say(line, err=True)
 
 
 @contextmanager
@@ -198,7 +210,7 @@ def _exporting(variable: str) -> Iterator[list[str]]:
 def _export(variable: str, value: str, *urls: str) -> None:
     """Print a line for a shell, and on standard error how to get a password that is not known."""
     typer.echo(f"export {variable}={shlex.quote(value)}")
-    for url in map(make_url, urls or (value,)):
+    for url in map(migrations.parse, urls or (value,)):
         if not url.password:
             typer.echo(
                 f'{variable}: "{printable(url.username or "")}" was there before, and its password '
