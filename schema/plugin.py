@@ -151,13 +151,18 @@ def pinned_search_path(connection: Connection) -> Iterator[None]:
     if connection.scalar(_SEARCH_PATH) != _PINNED:
         is_local = False
         connection.execute(_SET_SEARCH_PATH, {"path": _PINNED, "local": is_local})
-    yield
+    try:
+        yield
+    except BaseException:
+        # After an error a transaction is undone, and this with it.
+        if not is_local:
+            connection.execute(_SET_SEARCH_PATH, {"path": found, "local": False})
+        raise
     connection.execute(_SET_SEARCH_PATH, {"path": found, "local": is_local})
 
 
 _PINNED = "pg_catalog, pg_temp"
 _SEARCH_PATH = text("select pg_catalog.current_setting('search_path')")
-# After an error the transaction is undone, and this with it.
 _SET_SEARCH_PATH = text("select pg_catalog.set_config('search_path', :path, :local)")
 _TABLES = text("""
 select n.nspname, c.relname

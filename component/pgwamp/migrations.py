@@ -100,7 +100,12 @@ def upgrade(
         renew_evaluate(connection)
         require_trusted_schema(connection)
         if owner is not None:
-            require_shipped(connection, owner, revision)
+            if revision not in ("head", head()):
+                raise StartError(
+                    f'the schema wamp belongs to "{owner}": run this as that role; a superuser '
+                    "only makes there what takes more rights, at the newest revision"
+                )
+            require_shipped(connection, owner)
             complete(connection, report)
             return None
         return _apply(connection, config, revision, replaced, report)

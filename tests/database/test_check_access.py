@@ -205,3 +205,14 @@ async def test_the_function_before_each_call_has_to_be_there_for_every_role(
     assert await problems(settings) == [refused]
     database.execute(f"grant usage on schema app to {roles[0]}")
     assert await problems(settings) == []
+
+
+async def test_a_superuser_as_the_login_of_calls_is_found_without_roles(
+    make_settings: MakeSettings, database: Database
+) -> None:
+    found = await check_all(make_settings(database={"url": database.url}))
+    [problem] = [f.problem for f in found if f.part == "access" and f.level == "wrong"]
+    assert problem.startswith("every caller has the rights of the login of calls, postgres, ")
+    assert "in database.url" in problem
+    found = await check_all(make_settings())
+    assert [f for f in found if "every caller has the rights" in f.problem] == []

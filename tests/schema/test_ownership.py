@@ -300,6 +300,14 @@ def test_the_trap_springs(
     assert trap.has_sprung
 
 
+def test_a_superuser_may_name_the_newest_revision(
+    wamp_database: Database, superuser: Callable[[Database], str]
+) -> None:
+    migrations.upgrade(superuser(wamp_database), migrations.head())
+    line = refusal(migrations.upgrade, superuser(wamp_database), "0001")
+    assert line.startswith(f'the schema wamp belongs to "{OWNER}": run this as that role')
+
+
 @pytest.mark.parametrize("first", ["the owner", "the superuser"])
 def test_an_upgrade_makes_the_function_of_conditions_again(
     wamp_database: Database, superuser: Callable[[Database], str], first: str

@@ -48,9 +48,12 @@ async def check_rights(
     """Whether a login of calls, and the roles that it is for, may do no more than they need."""
     roles = _roles(settings, role)
     findings = _useless_logins(settings) if role is None else []
-    if not settings.access.roles:
-        return findings
     setting = "database.url" if role is None else f"database.logins.{role}"
+    if not settings.access.roles:
+        # One login for all may be that of a server of one's own, as `pgwamp dev` makes it.
+        if settings.database.events_dsn() != settings.database.dsn():
+            findings += await _found(connection, _SUPERUSER, setting)
+        return findings
     findings += await _found(connection, _LOGIN, setting)
     findings += await _found(connection, _ROLES, roles)
     exposed = [*settings.expose.schemas, *settings.expose.search_path]
@@ -166,6 +169,13 @@ join pg_db_role_setting as s on s.setrole = login.oid
     and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
 cross join unnest(s.setconfig) as setting
 group by login.rolname
+"""
+_SUPERUSER = """
+select 'wrong' as level, format(
+        'every caller has the rights of the login of calls, %I, which is a superuser: name a login '
+        'of its own in %s (`pgwamp db create` makes one), and roles in access.roles',
+        rolname, $1::text) as problem
+from pg_roles where rolname = session_user and rolsuper
 """
 _MISSING = """
 select 'wrong' as level, case
