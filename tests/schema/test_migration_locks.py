@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -200,3 +201,24 @@ def test_settings_that_are_meant_for_calls_end_no_upgrade(empty_database: Databa
         empty_database.query(f"alter role {OWNER} in database {empty_database.name} set {setting}")
     migrations.upgrade(empty_database.url)
     assert migrations.current(empty_database.url) == migrations.head()
+
+
+@pytest.mark.usefixtures("impatient", "reader")
+def test_nobody_who_reads_what_is_told_is_no_defect(
+    wamp_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `pgwamp db upgrade | true`."""
+    monkeypatch.setattr(migration_lock, "TOLD_SECONDS", 0)
+    told: list[str] = []
+    unhandled: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", unhandled.append)
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line.startswith("waiting: "):
+            raise BrokenPipeError
+
+    with pytest.raises(StartError, match="waited too long for process"):
+        migrations.downgrade(wamp_database.url, "base", tell)
+    assert any(line.startswith("waiting: ") for line in told)
+    assert unhandled == []
