@@ -15,8 +15,8 @@ _TOKEN = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|\s+|[(),]|[^\s\"'(),]+"
 _CLAUSES = {
     "SELECT": (), "FROM": ("DISTINCT", "DELETE"), "WHERE": (), "GROUP": (), "HAVING": (),
     "ORDER": (), "LIMIT": (), "OFFSET": (), "RETURNING": (), "SET": ("UPDATE",),
-    "VALUES": ("DEFAULT",), "CROSS": (), "LEFT": (), "JOIN": ("CROSS", "LEFT", "OUTER"), "UNION": (),
-    "ON CONFLICT": (), "DELETE": (), "INSERT": (), "UPDATE": ("DO",), "CALL": (),
+    "VALUES": ("DEFAULT",), "CROSS": (), "LEFT": (), "JOIN": ("CROSS", "LEFT", "OUTER"),
+    "UNION": (), "ON CONFLICT": (), "DELETE": (), "INSERT": (), "UPDATE": ("DO",), "CALL": (),
 }  # fmt: skip
 #: Words that begin a line within a clause.
 _JOINED = ("AND", "OR")
