@@ -19,3 +19,54 @@ async def test_a_payload_that_is_not_refused_is_whole(log: Log, kind: str) -> No
     await log.take()
     (event,) = await log.events()
     assert read_body(event.body or "").keys() == {"args", "kwargs"}
+
+
+#: Statements of one transaction, each in a message of its own; and topics and keys in their order.
+IN_ORDER = {
+    "between statements": (
+        [
+            "select wamp.publish('com.example.first')",
+            "insert into item values (1)",
+            "select wamp.publish('com.example.second')",
+            "insert into item values (2)",
+            "select wamp.publish('com.example.third')",
+        ],
+        ["first", 1, "second", 2, "third"],
+    ),
+    "in one function": (
+        [
+            "do $$ begin insert into item values (1); perform wamp.publish('com.example.first'); "
+            "insert into item values (2); perform wamp.publish('com.example.second'); end $$"
+        ],
+        [1, "first", 2, "second"],
+    ),
+    "in a trigger of a row": (
+        ["insert into noisy values (1)", "insert into noisy values (2)"],
+        [1, "noise", 2, "noise"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_ORDER)
+async def test_what_is_published_stands_between_changes_of_its_transaction(
+    log: Log, case: str
+) -> None:
+    await log.execute(
+        "create table item (id int primary key)",
+        "create table noisy (id int primary key)",
+        "create function noise() returns trigger language plpgsql as "
+        "$$ begin perform wamp.publish('com.example.noise'); return null; end $$",
+        "create trigger noise after insert on noisy for each row execute function noise()",
+        "select wamp.watch('item')",
+        "select wamp.watch('noisy')",
+    )
+    statements, order = IN_ORDER[case]
+    await log.execute("begin", *statements, "commit")
+    await log.take()
+    found = [
+        read_body(event.body or "")["key"]["id"]
+        if event.topic is None
+        else event.topic.rpartition(".")[2]
+        for event in await log.events()
+    ]
+    assert found == order

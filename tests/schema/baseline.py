@@ -43,8 +43,8 @@ TOLD = (
     f"select wamp.publish('{PREFIX}.hello', '[1]', null)",
 )
 RAW = (
-    f"select wamp.publish('{PREFIX}.hello', '[2]', null)",
     "insert into item values (3, 'd', '[]')",
+    f"select wamp.publish('{PREFIX}.hello', '[2]', null)",
     "update task_2026 set state = 'open' where id = 2",
 )
 #: What the database of the dump has gone on with.

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-O1kQIQ1moSB3
--- cursor: 5-iUckiixOJ-wF
--- cursor: 6-9ECYQmo-d7u4
--- cursor: 7-S_epC_oRmf77
--- cursor: 8-2mMvFVzedhav
--- lost: 9-0HT5W3Fs-jWW
--- lost: 10-SVQxnLNqy1nr
--- lost: 11-aHac6MKnyv7h
--- lost: 12-BroxsIioTuy9
+-- cursor: 4-CKZU_aSqgJMH
+-- cursor: 5-Fmfnlyh8OnxN
+-- cursor: 6-bDZLPBNZy6EK
+-- cursor: 7-9FC97o7kIm_9
+-- cursor: 8-eQlDegTb__6Z
+-- lost: 9-66yGRG5ZLYt0
+-- lost: 10-vJoxM9WQQXvy
+-- lost: 11-SrsyeTm6uKY1
+-- lost: 12-k6CcBF6s9c9q
 --
 -- PostgreSQL database dump
 --
@@ -1008,10 +1008,11 @@ begin
     if options is not null then
         perform wamp.require_options(options);
     end if;
+    -- As deep as a statement in its place, whose trigger is one deeper: it comes where it stands between these.
     insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
     values (
         coalesce(signal / 2 % 3, 0), pg_current_xact_id(), pg_current_wal_insert_lsn(), 0,
-        pg_trigger_depth(), 0, 'p', jsonb_build_object('topic', topic, 'options', options),
+        pg_trigger_depth() + 1, 0, 'p', jsonb_build_object('topic', topic, 'options', options),
         case when args is null then '{}' else jsonb_build_object('args', args) end ||
             case when kwargs is null then '{}' else jsonb_build_object('kwargs', kwargs) end);
     if pg_sequence_last_value('wamp.signal'::regclass) % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
@@ -2409,37 +2410,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '58e4b2eb-1824-4421-bcd1-2be275dad9cb', 7713630914611902845, 0, 16461, '2026-11-29 16:27:31.835944+00');
-INSERT INTO wamp.era VALUES (1, '319a9cf9-154e-4503-b6f9-bc8043169a47', 7713630914611902845, 1, 16461, '2026-11-29 16:27:32.232986+00');
+INSERT INTO wamp.era VALUES (0, 'adb3edd8-595e-4f3c-b226-eaf157dbd30a', 7713632396557801298, 0, 16461, '2026-11-29 16:33:16.652862+00');
+INSERT INTO wamp.era VALUES (1, 'edc4f5f9-9416-49a8-a775-f24c08225230', 7713632396557801298, 1, 16461, '2026-11-29 16:33:17.286062+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "36834a21-8f9c-496b-8f68-17c4ca53644a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null, "altered_by": {}}', '{}', '36834a21-8f9c-496b-8f68-17c4ca53644a', 2, 'public', 'item');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "bffaa7b2-7d76-4067-b1f6-63be13177094", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}, "altered_by": {}}', '{"old": "full", "when": "state <> ''draft''"}', 'bffaa7b2-7d76-4067-b1f6-63be13177094', 3, 'public', 'task');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a5b283cd-0b34-4db1-b0a0-5de179db756c", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null, "altered_by": {}}', '{}', 'a5b283cd-0b34-4db1-b0a0-5de179db756c', 2, 'public', 'item');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "60e54b11-1428-449a-bfe1-735eff2e6fb7", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}, "altered_by": {}}', '{"old": "full", "when": "state <> ''draft''"}', '60e54b11-1428-449a-bfe1-735eff2e6fb7', 3, 'public', 'task');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 373659340, false, '2026-11-29 16:27:32.191691+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 655240063, false, '2026-11-29 16:33:17.218701+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:27:32.23833+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xb415caf0cbe1c3ef68', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:27:32.103554+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xa6d6953c8603987869', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:27:32.141696+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x05751e452573ccc8ba', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:27:32.149217+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x3b5910210d66a12077', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:27:32.149237+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x8947248a2c4e27ec05', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:27:32.150131+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\xf44098426a3e77bbb8', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:27:32.151911+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x4bf7a90bfa1199fefb', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:27:32.153603+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xda632f155cde7616af', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:33:17.293115+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x76f7e7e4d7717289c5', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:33:17.157843+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x35821d80ecdec8b9d4', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:33:17.191463+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xb455deeea118bf3e7b', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:33:17.196125+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x08a654fda4aa809307', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:33:17.196144+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x1667e797287c3a7c4d', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:33:17.196742+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x6c364b3c1359cba10a', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:33:17.197484+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xf450bdee8ee4226ffd', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:33:17.199149+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x7909437a04dbfffe99', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2476,24 +2477,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:27:32.153603+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xda632f155cde7616af', '2026-11-29 16:27:32.33973+00', '2026-11-29 16:27:32.33973+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x7909437a04dbfffe99', '2026-11-29 16:33:17.398448+00', '2026-11-29 16:33:17.398448+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:27:32.103554+00', '2026-11-29 16:27:32.069249+00', '0/1BA6200', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "36834a21-8f9c-496b-8f68-17c4ca53644a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:27:32.141696+00', '2026-11-29 16:27:32.109162+00', '0/1BAC950', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "bffaa7b2-7d76-4067-b1f6-63be13177094", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:27:32.149217+00', '2026-11-29 16:27:32.146829+00', '0/1BADCF0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:27:32.149237+00', '2026-11-29 16:27:32.146829+00', '0/1BADCF0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:27:32.150131+00', '2026-11-29 16:27:32.149393+00', '0/1BADF00', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:27:32.151911+00', '2026-11-29 16:27:32.151262+00', '0/1BAE178', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:27:32.151925+00', '2026-11-29 16:27:32.151262+00', '0/1BAE178', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:27:32.153603+00', '2026-11-29 16:27:32.152065+00', '0/1BAE348', 0, 0, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:27:32.35437+00', '2026-11-29 16:27:32.347481+00', '0/1BAFEB8', 0, 0, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:27:32.356649+00', '2026-11-29 16:27:32.355406+00', '0/1BB0080', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:27:32.358724+00', '2026-11-29 16:27:32.357787+00', '0/1BB01C0', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:33:17.157843+00', '2026-11-29 16:33:17.114193+00', '0/1BA6270', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a5b283cd-0b34-4db1-b0a0-5de179db756c", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:33:17.191463+00', '2026-11-29 16:33:17.160703+00', '0/1BAC9C0', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "60e54b11-1428-449a-bfe1-735eff2e6fb7", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:33:17.196125+00', '2026-11-29 16:33:17.195265+00', '0/1BADD60', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:33:17.196144+00', '2026-11-29 16:33:17.195265+00', '0/1BADD60', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:33:17.196742+00', '2026-11-29 16:33:17.196292+00', '0/1BADF70', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:33:17.197484+00', '2026-11-29 16:33:17.196866+00', '0/1BAE1E8', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:33:17.197495+00', '2026-11-29 16:33:17.196866+00', '0/1BAE1E8', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:33:17.199149+00', '2026-11-29 16:33:17.197599+00', '0/1BAE3B8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:33:17.408728+00', '2026-11-29 16:33:17.40629+00', '0/1BAFFB0', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:33:17.417447+00', '2026-11-29 16:33:17.414725+00', '0/1BB00B8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:33:17.422677+00', '2026-11-29 16:33:17.421601+00', '0/1BB0230', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2512,22 +2513,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:27:32.358724+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\xcede9a2be4814295a49d817e5116bf0aa6bbe08287fc49ebab7ad7182b9b5deb');
+INSERT INTO wamp.secret VALUES (true, '\x04ea1471bb4441b48e16d002d3d4a989b36abb3a727e456abaa248a9f8d07b65');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:27:31.835944+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:33:16.652862+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '36834a21-8f9c-496b-8f68-17c4ca53644a', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', 'bffaa7b2-7d76-4067-b1f6-63be13177094', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'a5b283cd-0b34-4db1-b0a0-5de179db756c', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '60e54b11-1428-449a-bfe1-735eff2e6fb7', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

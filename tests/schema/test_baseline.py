@@ -88,11 +88,11 @@ async def test_an_upgraded_baseline_goes_on(
 
     # What was published stays so. What was no event yet comes first.
     assert [topic.removeprefix(f"{PREFIX}.") for topic, _, _ in events.received] == [
-        "hello", "item.inserted", "task.inserted", "item.inserted", "task.deleted",
+        "item.inserted", "hello", "task.inserted", "item.inserted", "task.deleted",
     ]  # fmt: skip
     keys = [kwargs.get("key") for _, _, kwargs in events.received]
     assert keys == [
-        None, {"id": 3}, {"id": 2, "day": "2026-01-02"}, {"id": 5}, {"id": 1, "day": "2026-01-02"},
+        {"id": 3}, None, {"id": 2, "day": "2026-01-02"}, {"id": 5}, {"id": 1, "day": "2026-01-02"},
     ]  # fmt: skip
 
     good, lost = cursors("cursor"), cursors("lost")

@@ -24,10 +24,11 @@ begin
     if options is not null then
         perform wamp.require_options(options);
     end if;
+    -- As deep as a statement in its place, whose trigger is one deeper: it comes where it stands between these.
     insert into wamp.raw (turn, xid, place, n, depth, relation, op, old, new)
     values (
         coalesce(signal / 2 % 3, 0), pg_current_xact_id(), pg_current_wal_insert_lsn(), 0,
-        pg_trigger_depth(), 0, 'p', jsonb_build_object('topic', topic, 'options', options),
+        pg_trigger_depth() + 1, 0, 'p', jsonb_build_object('topic', topic, 'options', options),
         case when args is null then '{}' else jsonb_build_object('args', args) end ||
             case when kwargs is null then '{}' else jsonb_build_object('kwargs', kwargs) end);
     if pg_sequence_last_value('wamp.signal'::regclass) % 2 = 1 and pg_notification_queue_usage() <= 0.5 then
