@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-CKZU_aSqgJMH
--- cursor: 5-Fmfnlyh8OnxN
--- cursor: 6-bDZLPBNZy6EK
--- cursor: 7-9FC97o7kIm_9
--- cursor: 8-eQlDegTb__6Z
--- lost: 9-66yGRG5ZLYt0
--- lost: 10-vJoxM9WQQXvy
--- lost: 11-SrsyeTm6uKY1
--- lost: 12-k6CcBF6s9c9q
+-- cursor: 4--62QxRuMWPLL
+-- cursor: 5-5WnETa7JCzRm
+-- cursor: 6-OLvG9HruGtW7
+-- cursor: 7-8uN9mWDp0ESB
+-- cursor: 8-bGbmI4BpCl3T
+-- lost: 9-N1EyMqSkvgKH
+-- lost: 10-vMBEXZHqRlju
+-- lost: 11-1Uk59uPBx3tX
+-- lost: 12-gOm_kXt5Ocqw
 --
 -- PostgreSQL database dump
 --
@@ -547,10 +547,48 @@ CREATE FUNCTION wamp.evaluate(statement text, records json) RETURNS json
     SET lc_monetary TO 'C'
     SET standard_conforming_strings TO 'on'
     SET transform_null_equals TO 'off'
+    SET array_nulls TO 'on'
+    SET xmloption TO 'content'
     AS $$
 declare
-    answer json;
+    -- Read before the search path is set.
+    answer pg_catalog.json;
 begin
+    set local search_path = pg_catalog, pg_temp;
+    begin
+        set local role none;
+        raise exception 'wamp.evaluate has been altered, and evaluates nothing'
+            using errcode = 'object_not_in_prerequisite_state',
+                hint = 'As a superuser run: pgwamp db upgrade';
+    exception when insufficient_privilege then
+        -- As it should be: PostgreSQL refuses that within SECURITY DEFINER alone.
+        null;
+    end;
+    -- By the catalog, because this role may not name what is in the schema.
+    if not exists (
+        select from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname = 'wamp' and p.proname = 'evaluate' and p.proargtypes = '25 114'
+            and pg_get_userbyid(p.proowner) = current_user
+    ) then
+        -- It is called from within another one.
+        raise exception 'wamp.evaluate has been altered, and evaluates nothing'
+            using errcode = 'object_not_in_prerequisite_state',
+                hint = 'As a superuser run: pgwamp db upgrade';
+    end if;
+    -- As in wamp.capture.
+    set local debug_print_parse = off;
+    set local debug_print_rewritten = off;
+    set local debug_print_plan = off;
+    set local timezone = 'UTC';
+    set local datestyle = 'ISO, MDY';
+    set local intervalstyle = 'iso_8601';
+    set local bytea_output = 'hex';
+    set local extra_float_digits = 1;
+    set local lc_monetary = 'C';
+    set local standard_conforming_strings = on;
+    set local transform_null_equals = off;
+    set local array_nulls = on;
+    set local xmloption = content;
     execute statement into answer using records;
     if octet_length(answer::text) > 33554432 then
         raise exception 'computed columns are too long' using errcode = 'program_limit_exceeded';
@@ -1174,17 +1212,32 @@ CREATE FUNCTION wamp.require_evaluation(layout jsonb, condition text) RETURNS vo
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    is_done boolean := condition is null and layout -> 'virtual' = 'null';
 begin
-    if condition is not null or layout -> 'virtual' <> 'null' then
-        perform wamp.evaluate(wamp.evaluation(layout, condition), '[]');
+    if is_done then
+        return;
     end if;
-exception when others then
-    raise exception '%: %', case when condition is null then 'virtual columns' else 'when' end, sqlerrm
-        using errcode = sqlstate,
-            hint = (
-                select format('It is evaluated as the role %s, which needs USAGE on the schemas of its types, '
-                    'collations and functions, and EXECUTE on the functions.', p.proowner::regrole)
-                from pg_proc as p where p.oid = 'wamp.evaluate(text, json)'::regprocedure);
+    if to_regprocedure('wamp.evaluate(text, json)') is null then
+        raise exception 'the function wamp.evaluate is missing, which evaluates %',
+            case when condition is null then 'virtual columns' else '"when"' end
+            using errcode = 'object_not_in_prerequisite_state',
+                hint = 'As a superuser run: pgwamp db upgrade';
+    end if;
+    begin
+        perform wamp.evaluate(wamp.evaluation(layout, condition), '[]');
+        is_done := true;
+        raise exception 'done';
+    exception when others then
+        if not is_done then
+            raise exception '%: %', case when condition is null then 'virtual columns' else 'when' end, sqlerrm
+                using errcode = sqlstate,
+                    hint = (
+                        select format('It is evaluated as the role %s, which needs USAGE on the schemas of its '
+                            'types, collations and functions, and EXECUTE on the functions.', p.proowner::regrole)
+                        from pg_proc as p where p.oid = to_regprocedure('wamp.evaluate(text, json)'));
+        end if;
+    end;
 end
 $$;
 
@@ -1568,9 +1621,11 @@ begin
             begin
                 execute format('lock table %s in share row exclusive mode', relation);
             exception when insufficient_privilege then
-                -- For who may do nothing but create triggers: it takes the same lock.
-                execute format('create or replace trigger wamp_truncate after truncate on %s '
-                    'for each statement execute function wamp.capture()', relation);
+                -- For who may do nothing but create triggers: it takes the same lock, but of no partition.
+                for part in select relation union select p.relid from pg_partition_tree(relation) as p loop
+                    execute format('create or replace trigger wamp_truncate after truncate on %s '
+                        'for each statement execute function wamp.capture()', part);
+                end loop;
             end;
         end if;
         perform from wamp.watch as w where w.relation = watch.relation for update;
@@ -1784,7 +1839,8 @@ CREATE TABLE wamp.layout (
     watch uuid,
     began bigint NOT NULL,
     relation_schema text NOT NULL,
-    relation_name text NOT NULL
+    relation_name text NOT NULL,
+    altered_by text
 );
 
 
@@ -2410,37 +2466,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'adb3edd8-595e-4f3c-b226-eaf157dbd30a', 7713632396557801298, 0, 16461, '2026-11-29 16:33:16.652862+00');
-INSERT INTO wamp.era VALUES (1, 'edc4f5f9-9416-49a8-a775-f24c08225230', 7713632396557801298, 1, 16461, '2026-11-29 16:33:17.286062+00');
+INSERT INTO wamp.era VALUES (0, 'f253e51b-b67d-45e3-941b-624c1469aedf', 7713633546112734107, 0, 16461, '2026-11-29 16:37:44.01251+00');
+INSERT INTO wamp.era VALUES (1, 'd8ca9917-f145-4602-b441-19aee1fe9f4f', 7713633546112734107, 1, 16461, '2026-11-29 16:37:44.245896+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a5b283cd-0b34-4db1-b0a0-5de179db756c", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null, "altered_by": {}}', '{}', 'a5b283cd-0b34-4db1-b0a0-5de179db756c', 2, 'public', 'item');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "60e54b11-1428-449a-bfe1-735eff2e6fb7", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}, "altered_by": {}}', '{"old": "full", "when": "state <> ''draft''"}', '60e54b11-1428-449a-bfe1-735eff2e6fb7', 3, 'public', 'task');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a0208fc5-9830-4137-9a5f-863686a5ba0f", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'a0208fc5-9830-4137-9a5f-863686a5ba0f', 2, 'public', 'item', NULL);
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "632d269f-8fff-4578-aca2-aa8485ddc93d", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '632d269f-8fff-4578-aca2-aa8485ddc93d', 3, 'public', 'task', NULL);
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 655240063, false, '2026-11-29 16:33:17.218701+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 932566311, false, '2026-11-29 16:37:44.229695+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:33:17.293115+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x76f7e7e4d7717289c5', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:33:17.157843+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x35821d80ecdec8b9d4', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:33:17.191463+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xb455deeea118bf3e7b', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:33:17.196125+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x08a654fda4aa809307', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:33:17.196144+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x1667e797287c3a7c4d', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:33:17.196742+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x6c364b3c1359cba10a', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:33:17.197484+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xf450bdee8ee4226ffd', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:33:17.199149+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x7909437a04dbfffe99', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:37:44.247356+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x4a70119fead4d95960', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:37:44.192495+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xd58738cb69f1d9ab38', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:37:44.210418+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xb8906d4564ed49c608', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:37:44.213818+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xfbad90c51b8c58f2cb', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:37:44.213839+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xe569c44daec90b3466', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:37:44.214501+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x38bbc6f47aee1ad5bb', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:37:44.215556+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xf2e37d9960e9d04481', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:37:44.217148+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x6c66e62380690a5dd3', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2477,24 +2533,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:33:17.199149+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x7909437a04dbfffe99', '2026-11-29 16:33:17.398448+00', '2026-11-29 16:33:17.398448+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x6c66e62380690a5dd3', '2026-11-29 16:37:44.290759+00', '2026-11-29 16:37:44.290759+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:33:17.157843+00', '2026-11-29 16:33:17.114193+00', '0/1BA6270', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a5b283cd-0b34-4db1-b0a0-5de179db756c", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:33:17.191463+00', '2026-11-29 16:33:17.160703+00', '0/1BAC9C0', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "60e54b11-1428-449a-bfe1-735eff2e6fb7", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:33:17.196125+00', '2026-11-29 16:33:17.195265+00', '0/1BADD60', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:33:17.196144+00', '2026-11-29 16:33:17.195265+00', '0/1BADD60', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:33:17.196742+00', '2026-11-29 16:33:17.196292+00', '0/1BADF70', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:33:17.197484+00', '2026-11-29 16:33:17.196866+00', '0/1BAE1E8', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:33:17.197495+00', '2026-11-29 16:33:17.196866+00', '0/1BAE1E8', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:33:17.199149+00', '2026-11-29 16:33:17.197599+00', '0/1BAE3B8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:33:17.408728+00', '2026-11-29 16:33:17.40629+00', '0/1BAFFB0', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:33:17.417447+00', '2026-11-29 16:33:17.414725+00', '0/1BB00B8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:33:17.422677+00', '2026-11-29 16:33:17.421601+00', '0/1BB0230', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:37:44.192495+00', '2026-11-29 16:37:44.175696+00', '0/1BA84A8', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a0208fc5-9830-4137-9a5f-863686a5ba0f", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:37:44.210418+00', '2026-11-29 16:37:44.192968+00', '0/1BAEBF0', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "632d269f-8fff-4578-aca2-aa8485ddc93d", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:37:44.213818+00', '2026-11-29 16:37:44.212781+00', '0/1BAFF90', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:37:44.213839+00', '2026-11-29 16:37:44.212781+00', '0/1BAFF90', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:37:44.214501+00', '2026-11-29 16:37:44.214053+00', '0/1BB01B8', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:37:44.215556+00', '2026-11-29 16:37:44.214677+00', '0/1BB0418', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:37:44.215572+00', '2026-11-29 16:37:44.214677+00', '0/1BB0418', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:37:44.217148+00', '2026-11-29 16:37:44.215764+00', '0/1BB05E8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:37:44.29757+00', '2026-11-29 16:37:44.29534+00', '0/1BB21D8', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:37:44.302605+00', '2026-11-29 16:37:44.300006+00', '0/1BB22C8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:37:44.303867+00', '2026-11-29 16:37:44.302851+00', '0/1BB2440', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2513,22 +2569,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:33:17.422677+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x04ea1471bb4441b48e16d002d3d4a989b36abb3a727e456abaa248a9f8d07b65');
+INSERT INTO wamp.secret VALUES (true, '\x72b663a33dd34fd79a335b11110829ffa23ddcb8f9a74ce3ae0295911d825c46');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:33:16.652862+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:37:44.01251+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', 'a5b283cd-0b34-4db1-b0a0-5de179db756c', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '60e54b11-1428-449a-bfe1-735eff2e6fb7', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'a0208fc5-9830-4137-9a5f-863686a5ba0f', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '632d269f-8fff-4578-aca2-aa8485ddc93d', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --
