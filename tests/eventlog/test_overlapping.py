@@ -285,15 +285,59 @@ async def test_partitions_that_come_beside_each_other(log: Log, sessions: tuple[
     ]
 
 
-async def test_a_first_watch_under_an_old_snapshot(log: Log, sessions: tuple[Any, Any]) -> None:
+async def test_a_watch_under_an_old_snapshot_is_refused(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
     await log.execute("create table item (id int primary key, n text, m text)")
+    first, _ = sessions
+    await first.execute("begin isolation level repeatable read")
+    with pytest.raises(asyncpg.InvalidTransactionStateError, match="what others have committed"):
+        await first.execute("select wamp.watch('item')")
+
+
+MADE = (
+    "create type comp as (a text, b text)",
+    "create type comp2 as (x text)",
+    "create table item (id int primary key, v comp, w comp2)",
+)
+ALTER = "alter type comp drop attribute a, add attribute c text"
+
+
+async def test_a_type_that_was_altered_in_a_savepoint_beside_a_first_watch(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
     first, second = sessions
-    await first.execute("begin isolation level repeatable read; select 1")
-    await second.execute("alter table item drop column n, add column secret text")
-    await first.execute("""select wamp.watch('item', '{"columns": ["id", "m"]}'); commit""")
+    await log.execute(*MADE, "create table other (id int)")
+    await second.execute(f"begin; savepoint s; {ALTER}; release s")
+    # Snapshots say nothing of subtransactions; this one is later than that of the savepoint.
+    await log.execute("insert into other values (1)")
+    await first.execute("begin; select wamp.watch('item')")
+    await second.execute("commit")
+    await first.execute("commit")
     await log.take()
-    told = await last(log, "insert into item values (1, 'm', 's')")
-    assert told["new"] == {"id": 1, "m": "m"}
+    told = await last(log, "insert into item values (1, ('b', 'c'))")
+    assert told["new"]["v"] == {"b": "b", "c": "c"}
+
+
+@pytest.mark.parametrize("is_taken_at_once", [True, False])
+async def test_a_type_that_was_altered_beside_a_first_watch_that_goes_on(
+    log: Log, sessions: tuple[Any, Any], is_taken_at_once: bool
+) -> None:
+    """With a change, or with another type that is altered."""
+    first, second = sessions
+    await log.execute(*MADE)
+    await first.execute("begin; select wamp.watch('item')")
+    await second.execute(ALTER)
+    if not is_taken_at_once:
+        await log.take()
+    await second.execute("alter type comp2 add attribute y text")
+    await first.execute("insert into item values (1, ('b', 'c')); commit")
+    await log.take()
+    told = await last(log, "insert into item values (2, ('b', 'c'))")
+    assert told["new"]["v"] == {"b": "b", "c": "c"}
+    assert {"a": "b", "b": "c"} not in [
+        read_body(event.body or "").get("new", {}).get("v") for event in await log.events()
+    ]
 
 
 async def test_ddl_in_a_savepoint_is_not_taken_for_that_of_another(log: Log) -> None:

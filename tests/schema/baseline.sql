@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4--62QxRuMWPLL
--- cursor: 5-5WnETa7JCzRm
--- cursor: 6-OLvG9HruGtW7
--- cursor: 7-8uN9mWDp0ESB
--- cursor: 8-bGbmI4BpCl3T
--- lost: 9-N1EyMqSkvgKH
--- lost: 10-vMBEXZHqRlju
--- lost: 11-1Uk59uPBx3tX
--- lost: 12-gOm_kXt5Ocqw
+-- cursor: 4-Ekqb14xfFk8b
+-- cursor: 5-sYYH6Pa8oSUm
+-- cursor: 6-eOV184GkF77n
+-- cursor: 7-Pg5D6DNEoNKy
+-- cursor: 8-BA0FDPFbQQ0q
+-- lost: 9-zrcBEVl2Za2S
+-- lost: 10-43aAAkDqjjVC
+-- lost: 11-4qi4ZQAhB73h
+-- lost: 12-4T-NMo3putp4
 --
 -- PostgreSQL database dump
 --
@@ -1232,10 +1232,11 @@ begin
         if not is_done then
             raise exception '%: %', case when condition is null then 'virtual columns' else 'when' end, sqlerrm
                 using errcode = sqlstate,
-                    hint = (
+                    hint = coalesce((
                         select format('It is evaluated as the role %s, which needs USAGE on the schemas of its '
                             'types, collations and functions, and EXECUTE on the functions.', p.proowner::regrole)
-                        from pg_proc as p where p.oid = to_regprocedure('wamp.evaluate(text, json)'));
+                        from pg_proc as p where p.oid = to_regprocedure('wamp.evaluate(text, json)')),
+                        'Try again.');
         end if;
     end;
 end
@@ -1557,6 +1558,11 @@ declare
     part regclass;
     its_id uuid;
 begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'a watch needs a transaction that sees what others have committed'
+            using errcode = 'invalid_transaction_state',
+                hint = 'What was altered since this one has begun would be missing: BEGIN ISOLATION LEVEL READ COMMITTED.';
+    end if;
     if its.relkind not in ('r', 'p') then
         raise exception '% is not a table', relation
             using errcode = 'wrong_object_type',
@@ -2466,37 +2472,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'f253e51b-b67d-45e3-941b-624c1469aedf', 7713633546112734107, 0, 16461, '2026-11-29 16:37:44.01251+00');
-INSERT INTO wamp.era VALUES (1, 'd8ca9917-f145-4602-b441-19aee1fe9f4f', 7713633546112734107, 1, 16461, '2026-11-29 16:37:44.245896+00');
+INSERT INTO wamp.era VALUES (0, '79f86696-d2ec-48c2-8f1e-dbee62b487fd', 7713635276567048232, 0, 16461, '2026-11-29 16:44:26.813554+00');
+INSERT INTO wamp.era VALUES (1, '120160be-a567-42ca-b62f-ebe8d7f6e369', 7713635276567048232, 1, 16461, '2026-11-29 16:44:27.044179+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a0208fc5-9830-4137-9a5f-863686a5ba0f", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'a0208fc5-9830-4137-9a5f-863686a5ba0f', 2, 'public', 'item', NULL);
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "632d269f-8fff-4578-aca2-aa8485ddc93d", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '632d269f-8fff-4578-aca2-aa8485ddc93d', 3, 'public', 'task', NULL);
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "03c3eb02-18df-4b73-bb97-8daf86ddcbde", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '03c3eb02-18df-4b73-bb97-8daf86ddcbde', 2, 'public', 'item', NULL);
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "82e819bd-91b5-47ee-b118-c05d53b0ce91", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '82e819bd-91b5-47ee-b118-c05d53b0ce91', 3, 'public', 'task', NULL);
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 932566311, false, '2026-11-29 16:37:44.229695+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 758020126, false, '2026-11-29 16:44:27.029634+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:37:44.247356+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x4a70119fead4d95960', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:37:44.192495+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xd58738cb69f1d9ab38', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:37:44.210418+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xb8906d4564ed49c608', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:37:44.213818+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xfbad90c51b8c58f2cb', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:37:44.213839+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xe569c44daec90b3466', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:37:44.214501+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x38bbc6f47aee1ad5bb', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:37:44.215556+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xf2e37d9960e9d04481', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:37:44.217148+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x6c66e62380690a5dd3', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:44:27.045557+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x59c41f424ef7dbea7e', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:44:26.995489+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xfb4117cc5be9331595', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:44:27.012855+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xcc121ecef681f2868f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:44:27.016085+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x124a9bd78c5f164f1b', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:44:27.016104+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xb18607e8f6bca12526', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:44:27.016987+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x78e575f381a417bee7', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:44:27.017739+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x3e0e43e83344a0d2b2', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:44:27.019322+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x040d050cf15b410d2a', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2533,24 +2539,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:37:44.217148+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x6c66e62380690a5dd3', '2026-11-29 16:37:44.290759+00', '2026-11-29 16:37:44.290759+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x040d050cf15b410d2a', '2026-11-29 16:44:27.099538+00', '2026-11-29 16:44:27.099538+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:37:44.192495+00', '2026-11-29 16:37:44.175696+00', '0/1BA84A8', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a0208fc5-9830-4137-9a5f-863686a5ba0f", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:37:44.210418+00', '2026-11-29 16:37:44.192968+00', '0/1BAEBF0', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "632d269f-8fff-4578-aca2-aa8485ddc93d", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:37:44.213818+00', '2026-11-29 16:37:44.212781+00', '0/1BAFF90', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:37:44.213839+00', '2026-11-29 16:37:44.212781+00', '0/1BAFF90', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:37:44.214501+00', '2026-11-29 16:37:44.214053+00', '0/1BB01B8', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:37:44.215556+00', '2026-11-29 16:37:44.214677+00', '0/1BB0418', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:37:44.215572+00', '2026-11-29 16:37:44.214677+00', '0/1BB0418', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:37:44.217148+00', '2026-11-29 16:37:44.215764+00', '0/1BB05E8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:37:44.29757+00', '2026-11-29 16:37:44.29534+00', '0/1BB21D8', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:37:44.302605+00', '2026-11-29 16:37:44.300006+00', '0/1BB22C8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:37:44.303867+00', '2026-11-29 16:37:44.302851+00', '0/1BB2440', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:44:26.995489+00', '2026-11-29 16:44:26.979156+00', '0/1BA8628', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "03c3eb02-18df-4b73-bb97-8daf86ddcbde", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:44:27.012855+00', '2026-11-29 16:44:26.996089+00', '0/1BAED70', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "82e819bd-91b5-47ee-b118-c05d53b0ce91", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:44:27.016085+00', '2026-11-29 16:44:27.015061+00', '0/1BB0128', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:44:27.016104+00', '2026-11-29 16:44:27.015061+00', '0/1BB0128', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:44:27.016987+00', '2026-11-29 16:44:27.016302+00', '0/1BB0338', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:44:27.017739+00', '2026-11-29 16:44:27.017164+00', '0/1BB0598', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:44:27.017751+00', '2026-11-29 16:44:27.017164+00', '0/1BB0598', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:44:27.019322+00', '2026-11-29 16:44:27.017935+00', '0/1BB0768', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:44:27.10653+00', '2026-11-29 16:44:27.104131+00', '0/1BB2358', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:44:27.109192+00', '2026-11-29 16:44:27.106916+00', '0/1BB2448', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:44:27.11024+00', '2026-11-29 16:44:27.109345+00', '0/1BB25C0', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2569,22 +2575,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:37:44.303867+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x72b663a33dd34fd79a335b11110829ffa23ddcb8f9a74ce3ae0295911d825c46');
+INSERT INTO wamp.secret VALUES (true, '\x257f58bc170d418c81d94332d3bab0177a0b122ab9fe41fd95ac4d2fa8ba0fe5');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:37:44.01251+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:44:26.813554+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', 'a0208fc5-9830-4137-9a5f-863686a5ba0f', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '632d269f-8fff-4578-aca2-aa8485ddc93d', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '03c3eb02-18df-4b73-bb97-8daf86ddcbde', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '82e819bd-91b5-47ee-b118-c05d53b0ce91', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

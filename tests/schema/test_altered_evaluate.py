@@ -15,6 +15,7 @@ from pgwamp.errors import StartError
 from .conftest import GUEST, Database, Server, connect, query
 
 ALTER = "alter function wamp.evaluate(text, json)"
+LEAVE = f"revoke pgwamp_evaluator from {GUEST}"
 EVALUATE = "select wamp.evaluate(%s, '[]')"
 #: All of the function that may be altered without a right to create in the schema.
 MADE = (
@@ -43,7 +44,7 @@ def member(
     try:
         yield wamp_database.connect(GUEST)
     finally:
-        query(administrator, f"revoke pgwamp_evaluator from {GUEST}")
+        query(administrator, LEAVE)
 
 
 ALTERED = {
@@ -101,6 +102,7 @@ def test_an_altered_function_runs_nothing_as_its_caller(
                 with pytest.raises(psycopg2.Error, match=r"has been altered|denied to set role"):
                     query(caller, EVALUATE, statement)
             assert query(caller, "select * from strange.seen") == []
+        query(administrator, LEAVE)
     with pytest.raises(psycopg2.Error, match=r"altered|denied to set role"):
         wamp_database.query("select wamp.watch('item', '{\"when\": \"id > 0\"}')")
     migrations.upgrade(superuser)
@@ -138,10 +140,15 @@ def test_settings_of_a_member_do_not_change_what_a_condition_means(
     ["revoke execute on function wamp.evaluate(text, json) from schema_owner", f"{ALTER} strict"],
 )
 def test_an_upgrade_by_a_superuser_mends_what_a_member_has_changed(
-    wamp_database: Database, superuser: str, member: Connection, change: str
+    wamp_database: Database,
+    superuser: str,
+    member: Connection,
+    administrator: Connection,
+    change: str,
 ) -> None:
     shipped = wamp_database.query(MADE)
     query(member, change)
+    query(administrator, LEAVE)
     told: list[str] = []
     migrations.upgrade(wamp_database.url, report=told.append)
     assert wamp_database.query(MADE) != shipped
@@ -152,7 +159,7 @@ def test_an_upgrade_by_a_superuser_mends_what_a_member_has_changed(
 
 
 def test_another_text_is_refused_and_made_again(
-    wamp_database: Database, superuser: str, member: Connection
+    wamp_database: Database, superuser: str, member: Connection, administrator: Connection
 ) -> None:
     shipped = wamp_database.query(MADE)
     wamp_database.query("grant create on schema wamp to pgwamp_evaluator")
@@ -163,6 +170,7 @@ def test_another_text_is_refused_and_made_again(
         f"wamp.evaluate(statement text, records json) returns json {other}",
     )
     wamp_database.query("revoke create on schema wamp from pgwamp_evaluator")
+    query(administrator, LEAVE)
     for call in (migrations.current, migrations.upgrade):
         with pytest.raises(StartError, match="run 'pgwamp db upgrade' as a superuser"):
             call(wamp_database.url)
@@ -195,10 +203,76 @@ def test_what_a_condition_does_while_a_table_is_watched_does_not_stay(
     assert wamp_database.value("show timezone") == before
 
 
-def test_members_may_use_the_schema(
-    wamp_database: Database, superuser: str, member: Connection
+#: In the place of the grant to the guest itself: how a member may use the schema.
+USES = {
+    "itself": f"grant usage on schema wamp to {GUEST}",
+    "as everybody": "grant usage on schema wamp to public",
+    "as the role": "grant usage on schema wamp to pgwamp_evaluator",
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.usefixtures("member")
+def test_a_member_who_may_use_the_schema_is_refused(
+    wamp_database: Database, superuser: str, administrator: Connection, use: str
 ) -> None:
-    """As they may where publish_roles names PUBLIC: they get nothing by it."""
-    wamp_database.query("grant usage on schema wamp to public")
+    """It could move the function while it is called."""
+    wamp_database.query(f"revoke usage on schema wamp from {GUEST}")
     for url in (wamp_database.url, superuser):
         migrations.upgrade(url)
+    wamp_database.query(use)
+    for url in (wamp_database.url, superuser):
+        with pytest.raises(StartError, match="can become the role pgwamp_evaluator") as refused:
+            migrations.upgrade(url)
+    _, cure = str(refused.value).split(": REVOKE")
+    query(administrator, f"REVOKE{cure}")
+    for url in (wamp_database.url, superuser):
+        migrations.upgrade(url)
+
+
+def test_whoever_can_become_a_member_is_refused(
+    wamp_database: Database, member: Connection, administrator: Connection
+) -> None:
+    group = f"group_{wamp_database.name}"
+    query(administrator, f"create role {group} role {GUEST}")
+    query(administrator, LEAVE)
+    query(administrator, f"grant pgwamp_evaluator to {group}")
+    try:
+        with pytest.raises(StartError, match=f'pgwamp_evaluator FROM "{group}"'):
+            migrations.upgrade(wamp_database.url)
+        # Another one in the place of a member whom the owner of the schema trusts.
+        query(administrator, f"grant schema_owner to {GUEST}")
+        migrations.upgrade(wamp_database.url)
+    finally:
+        query(administrator, f"revoke schema_owner from {GUEST}")
+        query(administrator, f"drop role {group}")
+
+
+def test_roles_that_others_give_to_the_role_of_conditions_refuse_nothing(
+    wamp_database: Database, superuser: str, administrator: Connection
+) -> None:
+    """Whoever may give a role can give it to any other one."""
+    migrations.upgrade(superuser)
+    team = f"team_{wamp_database.name}"
+    query(administrator, f"create role {team} admin {GUEST}")
+    try:
+        query(wamp_database.connect(GUEST), f"grant {team} to pgwamp_evaluator")
+        for url in (wamp_database.url, superuser):
+            migrations.upgrade(url)
+    finally:
+        query(administrator, f"drop role {team}")
+
+
+def test_a_role_of_conditions_that_reads_everything_is_refused(
+    wamp_database: Database, superuser: str, administrator: Connection
+) -> None:
+    migrations.upgrade(superuser)
+    inherits = " with inherit true" if administrator.server_version >= 160000 else ""
+    query(administrator, "alter role pgwamp_evaluator inherit")
+    query(administrator, f"grant pg_read_all_data to pgwamp_evaluator{inherits}")
+    try:
+        with pytest.raises(StartError, match="more rights than it should"):
+            migrations.upgrade(wamp_database.url)
+    finally:
+        query(administrator, "revoke pg_read_all_data from pgwamp_evaluator")
+        query(administrator, "alter role pgwamp_evaluator noinherit")

@@ -22,16 +22,13 @@ from pgwamp.eventlog.composites import Told
 from pgwamp.eventlog.layout import unreadable, with_composites
 from pgwamp.eventlog.snapshot import Snapshot
 
-_UNSEEN, _PRESENT = (
-    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
-    for name in ("altered_unseen.sql", "present_layout.sql")
-)
+_PRESENT = "select wamp.layout(oid)::text from pg_class where oid = $1::bigint::oid"
+_TOLD_LATER = (files("pgwamp.eventlog") / "sql" / "told_later.sql").read_text(encoding="utf-8")
 #: How the text of jsonb has these. Within texts, quotes come with a backslash.
 _SNAPSHOT = re.compile(r', "snapshot": "([\d:,]*)"')
 _ALTERED = re.compile(r'"altered": true, ')
-#: What of two layouts that have not seen each other has to be the same.
-_READ_BY = ("name", "schema", "key", "deferrable", "columns", "partitions", "stamps", "types",
-            "reads", "virtual")  # fmt: skip
+#: What a table itself tells, besides its types.
+_ITS_OWN = ("name", "schema", "key", "deferrable", "columns", "partitions", "reads", "virtual")
 #: The transactions that have altered a table, and composites among its values, last: by oid.
 AlteredBy = Mapping[int, int]
 
@@ -43,16 +40,14 @@ class Latest:
     :ivar text: None if nothing is known of it.
     :ivar is_altered: whether it was told because of DDL.
     :ivar by: who has altered it, and what it is made of.
-    :ivar snapshot: under which it was read; None if it hides nothing.
-    :ivar relations: those whose columns it has.
+    :ivar is_new: whether it has columns of the table, or of composites, that were not known before.
     :ivar is_certain: False if others have altered the table, and nobody knows both.
     """
 
     text: str | None
     is_altered: bool
     by: AlteredBy = field(default_factory=dict)
-    snapshot: str | None = None
-    relations: tuple[int, ...] = ()
+    is_new: bool = False
     is_certain: bool = True
 
     def unknown(self) -> Latest:
@@ -79,43 +74,49 @@ def latest(
     if layout == known:
         return Latest(known, is_altered, by)
     told, before = json.loads(layout), json.loads(known or "{}")
-    composites = {
-        row["relid"] for row in told["types"] or before.get("types") or () if "relid" in row
-    }
+    composites = _composites(told if told["types"] else before).keys()
     by = {other: last for other, last in by.items() if other in composites or other == relation}
-    snapshot = found[1] if found else None
-    unseen = _unseen(known_by, xid, snapshot) & (composites | {relation}) if snapshot else set()
+    unseen = _unseen(known_by, xid, found[1]) & {*composites, relation} if found else set()
     if known is not None and relation in unseen:
-        if not is_altered or all(told[part] == before[part] for part in _READ_BY):
+        if not is_altered or all(told[part] == before[part] for part in (*_ITS_OWN, "types")):
             return Latest(known, is_altered, by)
         for part in ("partitions", "stamps"):
             told[part] = (before[part] or {}) | (told[part] or {})
         return Latest(json.dumps(told), is_altered, by).unknown()
     if unseen:
         layout = with_composites(layout, {other: _composite(other, before) for other in unseen})
-    if told["types"] is None:
-        return Latest(layout, is_altered, by)
-    relations = {relation, *map(int, told["columns"]), *composites}
-    return Latest(layout, is_altered, by, snapshot, tuple(relations))
+    is_new = not before.get("types") or not composites <= _composites(before).keys()
+    return Latest(layout, is_altered, by, is_new and told["types"] is not None)
 
 
 async def is_outdated(
     connection: asyncpg.Connection[Any], row: RawRow, told: Latest, seen: str
 ) -> bool:
-    """Whether others have altered what a layout has not seen, and do not tell of it later.
+    """Whether others have altered what is new in a layout, and do not tell of it later.
+
+    They may have told of it before, when nobody had to know.
 
     :param row: that tells it.
-    :param seen: control rows that this snapshot shows were taken over.
+    :param seen: rows that this snapshot shows were taken over.
     """
-    if told.text is None or told.snapshot is None:
+    if told.text is None or not told.is_new:
         return False
-    if not await connection.fetchval(_UNSEEN, told.relations, told.snapshot, row.xid):
-        return False
-    text = await connection.fetchval(_PRESENT, row.relation, told.relations, row.place, seen)
+    text = await connection.fetchval(_PRESENT, row.relation)
     if text is None:
         return False
     now, then = json.loads(text), json.loads(told.text)
-    return any(now[part] != then[part] for part in ("columns", "types"))
+    changed = {row.relation} if any(now[part] != then[part] for part in _ITS_OWN) else set()
+    if now["types"] != then["types"]:
+        fields = _composites(then)
+        changed.update(
+            relation
+            for relation, of in _composites(now).items()
+            if relation in fields and of != fields[relation]
+        )
+    if not changed:
+        return False
+    later = await connection.fetchval(_TOLD_LATER, [*changed], str(row.xid), row.place, seen)
+    return not changed <= {*later}
 
 
 def _unseen(by: AlteredBy, xid: int, snapshot: str) -> set[int]:
@@ -123,9 +124,15 @@ def _unseen(by: AlteredBy, xid: int, snapshot: str) -> set[int]:
     return {relation for relation, other in by.items() if other != xid and not seen.sees(other)}
 
 
+def _composites(layout: Mapping[str, Any]) -> dict[int, Any]:
+    """The attributes of each composite in a layout."""
+    types = layout.get("types") or ()
+    return {row["relid"]: row.get("fields") or [] for row in types if "relid" in row}
+
+
 def _composite(relation: int, layout: Mapping[str, Any]) -> Told:
     """A composite as the layout of a table has it; unknown if it is not among its types."""
-    types = layout.get("types") or ()
-    fields = [row.get("fields") or [] for row in types if row.get("relid") == relation]
-    known = {"types": types, "columns": {str(relation): fields[0]}} if fields else {"types": None}
-    return {"columns": {}, "composites": (), **known}
+    fields = _composites(layout).get(relation)
+    if fields is None:
+        return {"types": None, "columns": {}, "composites": ()}
+    return {"types": layout["types"], "columns": {str(relation): fields}, "composites": ()}

@@ -26,10 +26,11 @@ begin
         if not is_done then
             raise exception '%: %', case when condition is null then 'virtual columns' else 'when' end, sqlerrm
                 using errcode = sqlstate,
-                    hint = (
+                    hint = coalesce((
                         select format('It is evaluated as the role %s, which needs USAGE on the schemas of its '
                             'types, collations and functions, and EXECUTE on the functions.', p.proowner::regrole)
-                        from pg_proc as p where p.oid = to_regprocedure('wamp.evaluate(text, json)'));
+                        from pg_proc as p where p.oid = to_regprocedure('wamp.evaluate(text, json)')),
+                        'Try again.');
         end if;
     end;
 end

@@ -22,6 +22,11 @@ declare
     part regclass;
     its_id uuid;
 begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        raise exception 'a watch needs a transaction that sees what others have committed'
+            using errcode = 'invalid_transaction_state',
+                hint = 'What was altered since this one has begun would be missing: BEGIN ISOLATION LEVEL READ COMMITTED.';
+    end if;
     if its.relkind not in ('r', 'p') then
         raise exception '% is not a table', relation
             using errcode = 'wrong_object_type',
