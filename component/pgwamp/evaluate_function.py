@@ -27,7 +27,8 @@ def _literal(text: str) -> str:
 HAS_OUR_TEXT = f"""(p.prosrc = {_literal(_BODY)} and p.prokind = 'f'
     and exists (select from pg_language as l where l.oid = p.prolang and l.lanname = 'plpgsql'))"""
 #: As above; and whether the owner of the schema may call it.
-IS_AS_MADE = f"""({HAS_OUR_TEXT} and p.prosecdef and p.provolatile = 'v' and not p.proisstrict
+IS_AS_MADE = f"""({HAS_OUR_TEXT} and p.prosecdef and p.provolatile = 'v' and p.proparallel = 'u'
+    and not p.proisstrict
     and array(select lower(s) collate "C" from unnest(p.proconfig) as s order by 1)
         = array[{", ".join(map(_literal, _SETTINGS))}]
     and has_function_privilege(

@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 
 from pgwamp.eventlog.body import read_body
-from tests.eventlog.conftest import Log
+from tests.eventlog.conftest import Log, require_virtual_columns
+from tests.eventlog.test_layouts import WITHOUT_EVENT_TRIGGERS
 
 #: Says what the table is, without changing it.
 TELLS = {
@@ -395,3 +396,89 @@ async def until_waiting(log: Log, session: Any) -> None:
     async with asyncio.timeout(10):
         while not await log.connection.fetchval(waits, session.get_server_pid()):
             pass
+
+
+async def test_a_table_without_columns_is_followed(log: Log) -> None:
+    """Of anybody: its rows are values of another table, which nobody watches either."""
+    await log.execute(
+        "create table item (id int primary key)",
+        "select wamp.watch('item')",
+        "create table bare (a int)",
+        "create table pair (v bare)",
+        "alter table bare drop column a",
+        "alter table item add column v bare",
+    )
+    await log.take()
+    assert (await last(log, "insert into item values (1)"))["new"] == {"id": 1, "v": None}
+
+
+@pytest.mark.parametrize("change", ["partition", "key"])
+async def test_an_older_refresh_hides_no_newer_one(
+    log: Log, sessions: tuple[Any, Any], change: str
+) -> None:
+    first, second = sessions
+    await log.execute(
+        *WITHOUT_EVENT_TRIGGERS,
+        "create table item (id int, n int, primary key (id)) partition by range (id)",
+        "create table item_1 partition of item for values from (0) to (10)",
+        "create table pair (id int primary key, n int not null)",
+        "select wamp.watch('item'), wamp.watch('pair')",
+    )
+    await log.take()
+    table, statement = {
+        "partition": ("item", "create table item_2 partition of item for values from (10) to (20)"),
+        "key": ("pair", "alter table pair drop constraint pair_pkey, add primary key (n)"),
+    }[change]
+    refresh = f"select wamp.refresh('{table}')"
+    await overlap(log, first, second, refresh, f"begin; {statement}; {refresh}; commit")
+    assert [event.op for event in await log.events()] == []
+    row = (
+        "insert into item_2 values (11, 1)" if table == "item" else "insert into pair values (1, 2)"
+    )
+    assert (await last(log, row))["key"] == ({"id": 11} if table == "item" else {"n": 2})
+
+
+async def test_who_has_altered_a_type_is_known_after_a_restart(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await log.execute(*MADE, "select wamp.watch('item')")
+    await first.execute("begin; select wamp.refresh('item')")
+    await second.execute(ALTER)
+    # Each take is one of another sequencer.
+    await log.take()
+    await first.execute("insert into item values (1, ('b', 'c')); commit")
+    await log.take()
+    told = await last(log, "insert into item values (2, ('b', 'c'))")
+    assert [read_body(event.body or "")["new"]["v"] for event in await log.events()] == [
+        {"b": "b", "c": "c"}
+    ] * 2
+    assert told["new"]["v"] == {"b": "b", "c": "c"}
+
+
+async def test_a_column_that_nobody_can_write_out_stops_no_events_of_others(log: Log) -> None:
+    await require_virtual_columns(log)
+    await log.execute(
+        "create table item (id int primary key)",
+        "create table other (id int primary key)",
+        "select wamp.watch('item'), wamp.watch('other')",
+    )
+    low, high = 1_000, 10_000
+    while high - low > 50:
+        depth = (low + high) // 2
+        try:
+            await log.connection.execute(_deep(depth))
+            await log.connection.execute("alter table item drop column deep")
+            low = depth
+        except (asyncpg.StatementTooComplexError, asyncpg.PostgresSyntaxError):
+            high = depth
+    await log.execute(_deep(low))
+    if await log.connection.fetchval("select wamp.layout('item') ->> 'types'") is not None:
+        pytest.skip("here it can be written out")
+    await log.take()
+    assert (await last(log, "insert into other values (1)"))["new"] == {"id": 1}
+
+
+def _deep(depth: int) -> str:
+    deep = "abs(" * depth + "id" + ")" * depth
+    return f"alter table item add column deep int generated always as ({deep}) virtual"

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-Ekqb14xfFk8b
--- cursor: 5-sYYH6Pa8oSUm
--- cursor: 6-eOV184GkF77n
--- cursor: 7-Pg5D6DNEoNKy
--- cursor: 8-BA0FDPFbQQ0q
--- lost: 9-zrcBEVl2Za2S
--- lost: 10-43aAAkDqjjVC
--- lost: 11-4qi4ZQAhB73h
--- lost: 12-4T-NMo3putp4
+-- cursor: 4-69ue6qylPZwp
+-- cursor: 5-6vS2gGFho56z
+-- cursor: 6-df8lyNCqIPf-
+-- cursor: 7-LWCNK-_XJhcJ
+-- cursor: 8-yU6JAwqPxK9c
+-- lost: 9-r-gCAxxqQKX_
+-- lost: 10-KrPGjryfOWjP
+-- lost: 11-ZjyT4Y_wf6BV
+-- lost: 12-bz4qG5Vl9hih
 --
 -- PostgreSQL database dump
 --
@@ -699,7 +699,7 @@ CREATE FUNCTION wamp.expression(definition pg_node_tree, relation oid) RETURNS t
     AS $$
 begin
     return pg_get_expr(definition, relation);
-exception when lock_not_available then
+exception when others then
     return null;
 end
 $$;
@@ -2472,37 +2472,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '79f86696-d2ec-48c2-8f1e-dbee62b487fd', 7713635276567048232, 0, 16461, '2026-11-29 16:44:26.813554+00');
-INSERT INTO wamp.era VALUES (1, '120160be-a567-42ca-b62f-ebe8d7f6e369', 7713635276567048232, 1, 16461, '2026-11-29 16:44:27.044179+00');
+INSERT INTO wamp.era VALUES (0, '7b90bd04-901d-4369-823f-a54fcc84b2fd', 7713638605046858566, 0, 16461, '2026-11-29 16:57:21.889291+00');
+INSERT INTO wamp.era VALUES (1, 'd8dbe9fd-c3fc-490f-84a3-4b5990b7d2b1', 7713638605046858566, 1, 16461, '2026-11-29 16:57:22.156549+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "03c3eb02-18df-4b73-bb97-8daf86ddcbde", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '03c3eb02-18df-4b73-bb97-8daf86ddcbde', 2, 'public', 'item', NULL);
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "82e819bd-91b5-47ee-b118-c05d53b0ce91", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '82e819bd-91b5-47ee-b118-c05d53b0ce91', 3, 'public', 'task', NULL);
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "ec79fc13-856c-4928-902c-78baf8e2b8aa", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'ec79fc13-856c-4928-902c-78baf8e2b8aa', 2, 'public', 'item', '{}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "e2ec0d24-f574-4986-a048-09a4f03084a3", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'e2ec0d24-f574-4986-a048-09a4f03084a3', 3, 'public', 'task', '{}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 758020126, false, '2026-11-29 16:44:27.029634+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 777761005, false, '2026-11-29 16:57:22.141428+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:44:27.045557+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x59c41f424ef7dbea7e', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:44:26.995489+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xfb4117cc5be9331595', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:44:27.012855+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\xcc121ecef681f2868f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:44:27.016085+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x124a9bd78c5f164f1b', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:44:27.016104+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xb18607e8f6bca12526', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:44:27.016987+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x78e575f381a417bee7', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:44:27.017739+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x3e0e43e83344a0d2b2', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:44:27.019322+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x040d050cf15b410d2a', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:57:22.157827+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x2d825b0a6cd7ee16b9', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:57:22.09892+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x0bde63e16a9df71b45', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:57:22.119332+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x5a499360e923eadbef', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:57:22.123123+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xebdb9eeaaca53d9c29', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:57:22.123142+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xeaf4b6806161a39eb3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:57:22.124081+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x75ff25c8d0aa20f7fe', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:57:22.124874+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x2d608d2befd7261709', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:57:22.126631+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xc94e89030a8fc4af5c', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2539,24 +2539,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:44:27.019322+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x040d050cf15b410d2a', '2026-11-29 16:44:27.099538+00', '2026-11-29 16:44:27.099538+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xc94e89030a8fc4af5c', '2026-11-29 16:57:22.215412+00', '2026-11-29 16:57:22.215412+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:44:26.995489+00', '2026-11-29 16:44:26.979156+00', '0/1BA8628', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "03c3eb02-18df-4b73-bb97-8daf86ddcbde", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:44:27.012855+00', '2026-11-29 16:44:26.996089+00', '0/1BAED70', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "82e819bd-91b5-47ee-b118-c05d53b0ce91", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:44:27.016085+00', '2026-11-29 16:44:27.015061+00', '0/1BB0128', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:44:27.016104+00', '2026-11-29 16:44:27.015061+00', '0/1BB0128', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:44:27.016987+00', '2026-11-29 16:44:27.016302+00', '0/1BB0338', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:44:27.017739+00', '2026-11-29 16:44:27.017164+00', '0/1BB0598', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:44:27.017751+00', '2026-11-29 16:44:27.017164+00', '0/1BB0598', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:44:27.019322+00', '2026-11-29 16:44:27.017935+00', '0/1BB0768', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:44:27.10653+00', '2026-11-29 16:44:27.104131+00', '0/1BB2358', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:44:27.109192+00', '2026-11-29 16:44:27.106916+00', '0/1BB2448', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:44:27.11024+00', '2026-11-29 16:44:27.109345+00', '0/1BB25C0', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:57:22.09892+00', '2026-11-29 16:57:22.080674+00', '0/1BA8618', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "ec79fc13-856c-4928-902c-78baf8e2b8aa", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:57:22.119332+00', '2026-11-29 16:57:22.09969+00', '0/1BAED60', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "e2ec0d24-f574-4986-a048-09a4f03084a3", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:57:22.123123+00', '2026-11-29 16:57:22.121997+00', '0/1BB0118', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:57:22.123142+00', '2026-11-29 16:57:22.121997+00', '0/1BB0118', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:57:22.124081+00', '2026-11-29 16:57:22.123383+00', '0/1BB0328', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:57:22.124874+00', '2026-11-29 16:57:22.124272+00', '0/1BB0588', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:57:22.124885+00', '2026-11-29 16:57:22.124272+00', '0/1BB0588', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:57:22.126631+00', '2026-11-29 16:57:22.125075+00', '0/1BB0758', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:57:22.223537+00', '2026-11-29 16:57:22.220834+00', '0/1BB2350', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:57:22.226759+00', '2026-11-29 16:57:22.22414+00', '0/1BB2440', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:57:22.227887+00', '2026-11-29 16:57:22.226993+00', '0/1BB25B8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2575,22 +2575,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:44:27.11024+00', '2026-1
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x257f58bc170d418c81d94332d3bab0177a0b122ab9fe41fd95ac4d2fa8ba0fe5');
+INSERT INTO wamp.secret VALUES (true, '\xfc1a3ab82bb043c89d73a00abf4b74e2c43f32ce6dd3450c8633bc8178385bb1');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:44:26.813554+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:57:21.889291+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '03c3eb02-18df-4b73-bb97-8daf86ddcbde', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '82e819bd-91b5-47ee-b118-c05d53b0ce91', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'ec79fc13-856c-4928-902c-78baf8e2b8aa', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', 'e2ec0d24-f574-4986-a048-09a4f03084a3', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
 import asyncpg
 
+from pgwamp import logs
 from pgwamp.capture import RawRow
 from pgwamp.eventlog.composites import Told
 from pgwamp.eventlog.layout import unreadable, with_composites
 from pgwamp.eventlog.snapshot import Snapshot
 
+log = logs.get(__name__)
 _PRESENT = "select wamp.layout(oid)::text from pg_class where oid = $1::bigint::oid"
 _TOLD_LATER = (files("pgwamp.eventlog") / "sql" / "told_later.sql").read_text(encoding="utf-8")
 #: How the text of jsonb has these. Within texts, quotes come with a backslash.
@@ -31,6 +33,18 @@ _ALTERED = re.compile(r'"altered": true, ')
 _ITS_OWN = ("name", "schema", "key", "deferrable", "columns", "partitions", "reads", "virtual")
 #: The transactions that have altered a table, and composites among its values, last: by oid.
 AlteredBy = Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known of a table, or of a composite.
+
+    :ivar by: who has altered it, and what it is made of.
+    :ivar composites: those that it is made of; None if its columns are not known.
+    """
+
+    by: AlteredBy
+    composites: Collection[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +70,54 @@ class Latest:
         return replace(self, text=text, is_certain=False)
 
 
-def latest(
-    relation: int, xid: int, text: str | None, known: str | None, known_by: AlteredBy
-) -> Latest:
-    """Put together what was told of a table, and what was known of it.
+def latest(row: RawRow, known: str | None, of: Known) -> Latest:
+    """Put together what a row tells of a table or composite, and what was known of it.
 
-    :param xid: the transaction that has told it.
-    :param text: what was told, with the ``snapshot`` that it was read under, and ``altered`` if it
-        was told because of DDL; None if DDL has left what could not be told.
-    :param known: the layout before; and who has altered that.
+    :param row: ``new`` has the ``snapshot`` that it was read under, and ``altered`` if it was told
+        because of DDL; it is None if DDL has left what could not be told.
+    :param known: the layout before.
     """
+    relation, text = row.relation, row.new
     if text is None:
-        return Latest(known and unreadable(known), True, {**known_by, relation: xid})
+        return Latest(known and unreadable(known), True, {**of.by, relation: row.xid})
     layout = _ALTERED.sub("", _SNAPSHOT.sub("", text))
     found, is_altered = _SNAPSHOT.search(text), _ALTERED.search(text) is not None
-    by = {**known_by, relation: xid} if is_altered else dict(known_by)
+    by = {**of.by, relation: row.xid}
     if layout == known:
-        return Latest(known, is_altered, by)
+        return Latest(known, is_altered, by if is_altered else of.by)
     told, before = json.loads(layout), json.loads(known or "{}")
+    is_same = all(told[part] == before.get(part) for part in (*_ITS_OWN, "types"))
+    if not is_altered and (is_same or known is None):
+        # What has changed was told by nobody, as there are no event triggers.
+        by = dict(of.by)
     composites = _composites(told if told["types"] else before).keys()
     by = {other: last for other, last in by.items() if other in composites or other == relation}
-    unseen = _unseen(known_by, xid, found[1]) & {*composites, relation} if found else set()
-    if known is not None and relation in unseen:
-        if not is_altered or all(told[part] == before[part] for part in (*_ITS_OWN, "types")):
-            return Latest(known, is_altered, by)
+    unseen = _unseen(of.by, row.xid, found[1]) & {*composites, relation} if found else set()
+    if relation in unseen:
+        if known is not None and (is_same or not is_altered):
+            return Latest(known, is_altered, by if is_altered else of.by)
         for part in ("partitions", "stamps"):
-            told[part] = (before[part] or {}) | (told[part] or {})
+            told[part] = (before.get(part) or {}) | (told[part] or {})
         return Latest(json.dumps(told), is_altered, by).unknown()
-    if unseen:
-        layout = with_composites(layout, {other: _composite(other, before) for other in unseen})
-    is_new = not before.get("types") or not composites <= _composites(before).keys()
+    # Tables that a composite is part of keep what they know of others within it.
+    if unseen and known is not None:
+        fields = _composites(before)
+        if not fields.keys() >= unseen:
+            return Latest(layout, is_altered, by).unknown()
+        others = {other: _composite(other, before["types"], fields[other]) for other in unseen}
+        layout = with_composites(layout, others)
+    is_new = of.composites is None or not composites <= {*of.composites, relation}
     return Latest(layout, is_altered, by, is_new and told["types"] is not None)
+
+
+async def present_layout(connection: asyncpg.Connection[Any], relation: int) -> str | None:
+    """The layout of a relation as it is now; None if it is gone, or if it cannot be read."""
+    try:
+        layout: str | None = await connection.fetchval(_PRESENT, relation)
+    except asyncpg.PostgresError:
+        log.exception("the layout of a relation cannot be read", relation=relation)
+        return None
+    return layout
 
 
 async def is_outdated(
@@ -101,7 +132,7 @@ async def is_outdated(
     """
     if told.text is None or not told.is_new:
         return False
-    text = await connection.fetchval(_PRESENT, row.relation)
+    text = await present_layout(connection, row.relation)
     if text is None:
         return False
     now, then = json.loads(text), json.loads(told.text)
@@ -130,9 +161,6 @@ def _composites(layout: Mapping[str, Any]) -> dict[int, Any]:
     return {row["relid"]: row.get("fields") or [] for row in types if "relid" in row}
 
 
-def _composite(relation: int, layout: Mapping[str, Any]) -> Told:
-    """A composite as the layout of a table has it; unknown if it is not among its types."""
-    fields = _composites(layout).get(relation)
-    if fields is None:
-        return {"types": None, "columns": {}, "composites": ()}
-    return {"types": layout["types"], "columns": {str(relation): fields}, "composites": ()}
+def _composite(relation: int, types: Any, fields: Any) -> Told:
+    """A composite as the layout of a table has it."""
+    return {"types": types, "columns": {str(relation): fields}, "composites": ()}

@@ -40,6 +40,10 @@ class Composites:
         if not self._waiting:
             self.size = 0
 
+    def of(self, table: int) -> frozenset[int]:
+        """The composites that a table is made of."""
+        return frozenset(self._of.get(table, ()))
+
     def tables(self, composite: int) -> list[int]:
         """The tables with rows of a composite among their values."""
         return [table for table, composites in self._of.items() if composite in composites]

@@ -32,6 +32,8 @@ MOST_CHARACTERS = 500_000
 MOST_BYTES, MOST_COMPUTED_BYTES = 1_000_000, 40_000_000
 #: Seconds that the session has to begin a transaction before another one is opened.
 BEGIN_SECONDS = 2.0
+#: Also what outlives a transaction: of a session lock of a condition, the login would be blamed.
+_UNDO = "rollback; deallocate all; select pg_catalog.pg_advisory_unlock_all()"
 _EVALUATE = """
 select wamp.evaluate(
     wamp.evaluation($1::pg_catalog.text::pg_catalog.jsonb, $2::pg_catalog.text),
@@ -149,10 +151,10 @@ class Evaluator:
             raise
         except Exception:
             if not own.is_closed():
-                await own.execute("rollback")
+                await own.execute(_UNDO)
             raise
         # What is left behind, as deferred triggers, never runs.
-        await own.execute("rollback")
+        await own.execute(_UNDO)
         return answer or "[]"
 
     async def _begun(self) -> _Metered:

@@ -334,3 +334,4 @@ class Sequencing:
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
             await self._subjects.drop_gone(self.state.taken.seen)
+            await self._subjects.tell_unreadable()

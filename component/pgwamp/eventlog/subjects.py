@@ -8,13 +8,21 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from random import sample
 from typing import Any, TypeVar
 
 import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import AlteredBy, Latest, is_outdated, latest
+from pgwamp.eventlog.alterations import (
+    AlteredBy,
+    Known,
+    Latest,
+    is_outdated,
+    latest,
+    present_layout,
+)
 from pgwamp.eventlog.budget import Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -25,6 +33,7 @@ from pgwamp.eventlog.layout import (
     with_composites,
 )
 from pgwamp.eventlog.making import UNREADABLE, Making
+from pgwamp.eventlog.telling import tell, tell_untold
 
 log = logs.get(__name__)
 _Result = TypeVar("_Result")
@@ -35,12 +44,12 @@ from wamp.layout
 """
 _KEEP = """
 insert into wamp.layout as k
-    (relation, layout, options, began, relation_schema, relation_name, watch)
-values ($1::bigint::oid, $2, $3, $4, $5, $6, $7::text::uuid)
+    (relation, layout, options, began, relation_schema, relation_name, watch, altered_by)
+values ($1::bigint::oid, $2, $3, $4, $5, $6, $7::text::uuid, $8)
 on conflict on constraint layout_pkey do update
-set (layout, options, began, relation_schema, relation_name, watch) = (
+set (layout, options, began, relation_schema, relation_name, watch, altered_by) = (
     excluded.layout, excluded.options, excluded.began, excluded.relation_schema,
-    excluded.relation_name, excluded.watch)
+    excluded.relation_name, excluded.watch, excluded.altered_by)
 """
 _KEEP_ALTERED_BY = "update wamp.layout set altered_by = $2 where relation = $1::bigint::oid"
 # It waits for nobody who keeps a row locked.
@@ -50,11 +59,9 @@ delete from wamp.watch where relation in (
     where not exists (select from pg_class as c where c.oid = w.relation)
     for update skip locked)
 """
-_DROP_GONE_LAYOUTS, _TELL_AGAIN, _TELL_UNREADABLE = (
-    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
-    for name in ("drop_gone_layouts.sql", "tell_again.sql", "tell_unreadable.sql")
+_DROP_GONE_LAYOUTS = (files("pgwamp.eventlog") / "sql" / "drop_gone_layouts.sql").read_text(
+    encoding="utf-8"
 )
-_LAYOUT = "select wamp.layout($1::bigint::oid::regclass)::text"
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 _FORGET = """
 update wamp.log set op = 'forgotten', topic = null, options = null, body = null, silent = true
@@ -67,6 +74,8 @@ Beginning = tuple[int, str, str, str | None]
 MOST_ON_LOOP = 20_000
 #: Characters of layouts of composites that wait to be taken over.
 MOST_WAITING = 4_000_000
+#: Tables that are told anew at once, if they can be read.
+MOST_TOLD = 10
 #: Seconds that the layouts of a table may take of a period, of which a common one takes a
 #: thousandth: all other tables wait meanwhile.
 BUDGET_SECONDS = 2.0
@@ -103,7 +112,7 @@ class Subjects:
 
     async def load(self) -> None:
         """Read them; those that nobody has told of yet come with what is new."""
-        await self._connection.execute(_TELL_AGAIN)
+        await tell_untold(self._connection)
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
         self._composites, self._unstored, self._lost = Composites(), {}, set()
         rows = await self._connection.fetch(_LOAD)
@@ -125,10 +134,17 @@ class Subjects:
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
-        lost = [row["relation"] for row in rows if not self._is_readable(row["relation"])]
-        if lost:
-            unknown = [relation for relation in lost if relation not in self._makings]
-            await self._connection.execute(_TELL_UNREADABLE, lost, unknown)
+        unknown = [row["relation"] for row in rows if row["relation"] not in self._makings]
+        await tell(self._connection, unknown, is_known=False)
+        await tell(self._connection, self._unreadable())
+
+    async def tell_unreadable(self) -> None:
+        """Tell anew of some tables whose rows could not be read when they were told of last."""
+        lost = self._unreadable()
+        await tell(self._connection, sample(lost, min(len(lost), MOST_TOLD)))
+
+    def _unreadable(self) -> list[int]:
+        return [table for table in self._makings if not self._is_readable(table)]
 
     async def drop_gone(self, seen: str) -> None:
         """Drop what is kept of tables that are gone.
@@ -147,9 +163,8 @@ class Subjects:
         for (statement, relation), arguments in self._unstored.items():
             await self._connection.execute(statement, relation, *arguments)
         self._unstored = {}
-        if self._lost:
-            await self._connection.execute(_TELL_UNREADABLE, [*self._lost], [])
-            self._lost.clear()
+        await tell(self._connection, self._lost)
+        self._lost.clear()
 
     async def note(self, row: RawRow, seen: str) -> tuple[list[str], list[str]]:
         """Take over what a control row says.
@@ -173,7 +188,7 @@ class Subjects:
             assert told.text is not None
             await self._keep(relation, told.text, options)
             self._keep_altered_by(relation, told.by)
-        elif row.op == "l":
+        elif row.op == "l" and self.concerns(row):
             told = await self._latest(row, seen)
             if known is not None:
                 await self._change(relation, told.text)
@@ -199,16 +214,23 @@ class Subjects:
         await self.settle([row.relation])
         known, _ = self._texts.get(row.relation, (None, ""))
         size = len(row.new or known or "")
-        by = self._altered_by.get(row.relation, {})
-        told = await self._spend(
-            row.relation, size, latest, row.relation, row.xid, row.new, known, by
-        )
+        told = await self._spend(row.relation, size, latest, row, known, self._known_of(row))
         if await is_outdated(self._connection, row, told, seen):
             told = told.unknown()
         if not told.is_certain:
             # So it is as a composite, too.
             self._lost.update({row.relation, *self._composites.tables(row.relation)})
         return told
+
+    def _known_of(self, row: RawRow) -> Known:
+        """What is known of a table, or of a composite by all tables that have it."""
+        relation = row.relation
+        if row.op == "w" or relation in self._texts:
+            have = self._composites.of(relation) if self._is_readable(relation) else None
+            return Known(self._altered_by.get(relation, {}), have)
+        tables = self._composites.tables(relation)
+        by = dict(one for table in tables for one in self._altered_by.get(table, {}).items())
+        return Known(by, frozenset.intersection(*map(self._composites.of, tables)))
 
     def begins(self, relation: int, position: int) -> bool:
         """Whether a table is watched anew from here on, or under another name than before.
@@ -265,7 +287,7 @@ class Subjects:
                     wanted[table] = row
         found = []
         for table, row in wanted.items():
-            layout = json.loads(await self._connection.fetchval(_LAYOUT, table) or "{}")
+            layout = json.loads(await present_layout(self._connection, table) or "{}")
             if (
                 layout
                 and layout["types"] is not None
@@ -365,7 +387,8 @@ class Subjects:
             self._keep_later(relation)
 
     def _keep_later(self, relation: int) -> None:
-        self._store_later(_KEEP, relation, *self._texts[relation], *self._beginnings[relation])
+        by = json.dumps(self._altered_by.get(relation, {}))
+        self._store_later(_KEEP, relation, *self._texts[relation], *self._beginnings[relation], by)
 
     def _keep_altered_by(self, relation: int, by: AlteredBy) -> None:
         if by != self._altered_by.get(relation, {}):

@@ -1,5 +1,5 @@
--- The expression of a generated column; null while another session keeps its table locked: who asks for it waits
--- for no owner of a table.
+-- The expression of a generated column; null while another session keeps its table locked, and where it is too deep to
+-- be written out: no owner of a table keeps anybody who asks for it waiting, or stops them.
 create or replace function wamp.expression(definition pg_node_tree, relation oid) returns text
 language plpgsql
 stable
@@ -16,7 +16,7 @@ set quote_all_identifiers = off
 as $$
 begin
     return pg_get_expr(definition, relation);
-exception when lock_not_available then
+exception when others then
     return null;
 end
 $$;

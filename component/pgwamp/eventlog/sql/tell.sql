@@ -1,0 +1,8 @@
+-- Tell of the watched table $1 by operation $2, if it can be read: rows are read by this from its place on.
+select wamp.note(
+    w.relation, $2::text::"char",
+    k.layout || jsonb_build_object('options', w.options, 'watch', w.id, 'snapshot', pg_current_snapshot()::text))
+from wamp.watch as w
+join pg_class as c on c.oid = w.relation
+cross join lateral (select wamp.layout(w.relation) as layout offset 0) as k
+where w.relation::oid = $1::bigint::oid and ($2::text = 'w' or k.layout -> 'types' <> 'null')
