@@ -9,7 +9,6 @@ import pytest
 from psycopg2.extensions import connection as Connection
 
 from pgwamp import migrations
-from pgwamp.errors import StartError
 
 from .conftest import GUEST, OWNER, Database, Server, query
 
@@ -256,15 +255,3 @@ def test_a_condition_cannot_become_another_role(evaluated: Database, change: str
             "select wamp.evaluate(%s, '[]')",
             f"select to_json(set_config('{change}', '{OWNER}', true))",
         )
-
-
-def test_the_role_of_conditions_is_refused_once_it_could_do_something(
-    evaluated: Database, administrator: Connection
-) -> None:
-    query(administrator, f"grant {GUEST} to pgwamp_evaluator")
-    try:
-        with pytest.raises(StartError, match="role pgwamp_evaluator, which runs conditions"):
-            migrations.upgrade(evaluated.url)
-    finally:
-        query(administrator, f"revoke {GUEST} from pgwamp_evaluator")
-    migrations.upgrade(evaluated.url)
