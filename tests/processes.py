@@ -49,6 +49,8 @@ class Pgwamp:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
+                # A shell has its commands in the background ignore it, and whatever they start.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self._reader = asyncio.create_task(self._read(self._process))
         await self.until(until, seconds, seen)
