@@ -120,6 +120,8 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
         if os.fork() == 0:
             requests.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # A shell has its commands in the background ignore it, and whatever they start.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             _fork_command(files)
             request: dict[str, Any] = json.loads(message)
             return request
