@@ -1,4 +1,4 @@
-"""Repairs of asyncpg."""
+"""Repairs of asyncpg, and its limits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from asyncpg import connect_utils
 
 from pgwamp.database import connect_directly
 from tests.conftest import Database
+from tests.database.conftest import Expose
 
 
 async def test_a_connection_that_is_given_up_as_it_opens_leaves_no_error_in_the_log(
@@ -38,3 +39,14 @@ async def test_a_connection_that_is_given_up_as_it_opens_leaves_no_error_in_the_
     connecting.clear()
     gc.collect()
     assert logged == []
+
+
+async def test_more_values_than_a_statement_takes_are_named(expose: Expose) -> None:
+    # A statement takes 32,767. A router would ask the loop for a ping meanwhile.
+    limits = {"max_values": 200_000, "max_conditions": 50_000}
+    call = await expose("create table t (id int primary key)", limits=limits)
+    error = await call.fails(
+        "wamp.error.invalid_argument", "t.count", {"or": [{"id": n} for n in range(33_000)]}
+    )
+    assert "33000 values" in error.message
+    assert await call("t.count", {"id": list(range(33_000))}) == 0
