@@ -153,7 +153,9 @@ def _position(of: Type, name: str, path: str) -> int:
 def _array_text(of: Type, value: Any, path: str, budget: Budget) -> str:
     if type(value) is str:
         return literal(of, value, path)
-    return _array(of, value, path, budget, _MOST_DIMENSIONS)[0]
+    text, lengths = _array(of, value, path, budget, _MOST_DIMENSIONS)
+    # Lists of nothing: before PostgreSQL 17 only these braces are an array.
+    return "{}" if 0 in lengths else text
 
 
 def _array(
