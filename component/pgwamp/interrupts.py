@@ -28,7 +28,7 @@ def interruptible(connection: extensions.connection) -> Iterator[None]:
         return
     read, write = socket.socketpair()
     with read, write:
-        # What Python writes for a signal must never wait.
+        # Python writes a byte for each signal, and must never wait for that.
         write.setblocking(False)
         before = signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
         thread = threading.Thread(

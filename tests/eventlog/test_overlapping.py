@@ -84,6 +84,22 @@ async def test_columns_that_change_beside_a_watch(
 
 
 @pytest.mark.usefixtures("item")
+@pytest.mark.parametrize("tell", TELLS.values(), ids=TELLS)
+async def test_columns_that_change_beside_a_watch_that_is_taken_at_once_with_it(
+    log: Log, sessions: tuple[Any, Any], tell: str
+) -> None:
+    """The watch is told behind the change, and has not seen it."""
+    first, second = sessions
+    await first.execute("begin; alter table item drop column n, add column secret text")
+    await second.execute(tell)
+    await first.execute("commit")
+    await log.take()
+    told = await last(log, "insert into item (id, m, v, secret) values (1, 'm', ('a', 'b'), 's')")
+    assert told["key"] == {"id": 1}
+    assert told["new"] == {"id": 1, "m": "m", "v": {"a": "a", "b": "b"}}
+
+
+@pytest.mark.usefixtures("item")
 @pytest.mark.parametrize("is_type_first", [True, False])
 @pytest.mark.parametrize(
     "tell", [*TELLS.values(), "alter table item add column x int"], ids=[*TELLS, "alter"]

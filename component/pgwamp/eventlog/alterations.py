@@ -1,4 +1,4 @@
-"""What a layout that was told has not seen.
+"""Alterations that a layout has not seen.
 
 A layout is read under a snapshot, and told at a place behind it. Another session may have altered
 the table, or a composite among its values, in between. If it has told so before, that stays: of
@@ -37,7 +37,7 @@ AlteredBy = Mapping[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was known of a table, or of a composite.
+    """The knowledge of a table, or of a composite, before something was told of it.
 
     :ivar by: who has altered it, and what it is made of.
     :ivar composites: those that it is made of; None if its columns are not known.
@@ -88,7 +88,7 @@ def latest(row: RawRow, known: str | None, of: Known) -> Latest:
     told, before = json.loads(layout), json.loads(known or "{}")
     is_same = all(told[part] == before.get(part) for part in (*_ITS_OWN, "types"))
     if not is_altered and (is_same or known is None):
-        # What has changed was told by nobody, as there are no event triggers.
+        # It has changed nothing, unless there are no event triggers and nobody else tells of DDL.
         by = dict(of.by)
     composites = _composites(told if told["types"] else before).keys()
     by = {other: last for other, last in by.items() if other in composites or other == relation}

@@ -22,7 +22,7 @@ Placed = tuple[RawRow, Base, int]
 
 
 class Resumed:
-    """What is left of a transaction.
+    """The changes of a transaction that are left.
 
     :param base: place and number of the row up to which all was taken.
     :param taken: how many changes were taken since.

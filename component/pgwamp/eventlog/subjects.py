@@ -223,7 +223,7 @@ class Subjects:
         return told
 
     def _known_of(self, row: RawRow) -> Known:
-        """What is known of a table, or of a composite by all tables that have it."""
+        """The knowledge of a table, or of a composite by all tables that have it."""
         relation = row.relation
         if row.op == "w" or relation in self._texts:
             have = self._composites.of(relation) if self._is_readable(relation) else None
