@@ -84,18 +84,22 @@ class Blocked(StartError):
         self.relation = relation
 
 
+#: The end of the message of an error after which what the call has done may be committed.
+MAY_BE_COMMITTED = " (the call may have committed before this error)"
+
+
 class CallError(Exception):
     """An error answered to a WAMP caller.
 
     :param message: one line for a person; becomes ``args[0]`` of the WAMP ERROR.
     :param uri: of the error; that of the class when missing.
     :param details: further facts; become the kwargs of the WAMP ERROR.
-    :ivar is_before_call: PostgreSQL has raised it before a statement of the call was run: it does
-        not let the caller in, and tells nothing of what the call names.
+    :ivar names_nothing: it tells nothing of what the call names, as an error that came before a
+        statement of the call was run. So it comes to any caller as it is.
     """
 
     uri = "pgwamp.error.internal"
-    is_before_call = False
+    names_nothing = False
 
     def __init__(self, message: str, *, uri: str | None = None, **details: Any):
         message = excerpt(message, _MOST_MESSAGE)
@@ -108,9 +112,7 @@ class CallError(Exception):
         """Say that what the call has done may be committed."""
         if self.may_be_committed:
             return self
-        self.message = excerpt(
-            f"{self.message} (the call may have committed before this error)", _MOST_MESSAGE
-        )
+        self.message = excerpt(f"{self.message}{MAY_BE_COMMITTED}", _MOST_MESSAGE)
         self.args = (self.message,)
         self.details["may_be_committed"] = True
         return self
@@ -221,6 +223,7 @@ class Unavailable(CallError):
     """No database connection within ``database.acquire_timeout``, or the database is away."""
 
     uri = "pgwamp.error.unavailable"
+    names_nothing = True
 
 
 class SchemaChanged(Unavailable):
@@ -241,6 +244,7 @@ class OutcomeUnknown(CallError):
     """The connection ended while a write was committed: it may be there or not."""
 
     uri = "pgwamp.error.transaction_resolution_unknown"
+    names_nothing = True
 
     def __init__(self) -> None:
         super().__init__(

@@ -300,6 +300,15 @@ def test_a_list_is_one_element_of_an_array_of_json_or_multiranges(bench: Bench) 
     assert bench.fetch(read, spans)[0]["read"] == '{"{[1,3)}","{}"}'
 
 
+@pytest.mark.parametrize("value", [[["a"], ["b"]], [["a"], ["b", "c"]], [[], []], [[], None]])
+def test_a_list_is_one_element_of_an_array_of_a_domain_over_arrays(
+    bench: Bench, value: Any
+) -> None:
+    query = "select json_agg(part::text[]) as read from unnest($1::text::text[]) as part"
+    read = bench.fetch(query, bound(array(TAGS), value))
+    assert json.loads(read[0]["read"]) == value
+
+
 def test_a_long_text_is_refused_as_a_number_without_a_copy_of_it() -> None:
     text = "İ" * 1_000_000
     tracemalloc.start()

@@ -16,8 +16,14 @@ from pgwamp.errors import (
     from_sqlstate,
 )
 
-#: The attribute of an error that says so: it came before a statement of the call was run.
-BEFORE_CALL = "before_call"
+#: The attribute of an error of PostgreSQL that says so: :meth:`before_call` has set it.
+_BEFORE_CALL = "before_call"
+
+
+def before_call(error: BaseException) -> None:
+    """Mark an error that came before a statement of the call was run."""
+    if isinstance(error, asyncpg.PostgresError):
+        setattr(error, _BEFORE_CALL, True)
 
 
 def condition_name(sqlstate: str) -> str:
@@ -54,6 +60,6 @@ def call_error(error: BaseException) -> CallError | None:
         }
         sqlstate = error.sqlstate or "XX000"
         known = from_sqlstate(sqlstate, condition_name(sqlstate), fields)
-        known.is_before_call = getattr(error, BEFORE_CALL, False)
+        known.names_nothing = getattr(error, _BEFORE_CALL, known.names_nothing)
         return known
     return None

@@ -12,7 +12,7 @@ import asyncpg
 from pgwamp import logs
 from pgwamp.database.committing import roll_back
 from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
-from pgwamp.database.failures import BEFORE_CALL
+from pgwamp.database.failures import before_call
 from pgwamp.database.meter import AnswerBound
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.errors import CallError, Unavailable
@@ -133,8 +133,7 @@ class Lender:
             connection.terminate()
             return False
         except BaseException as error:
-            if isinstance(error, asyncpg.PostgresError):
-                setattr(error, BEFORE_CALL, True)
+            before_call(error)
             try:
                 await roll_back(connection, error, pooled=pooled)
             finally:

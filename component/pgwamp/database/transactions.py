@@ -34,7 +34,7 @@ from pgwamp.database.connect import (
     is_disturbing,
     undisturbed,
 )
-from pgwamp.database.failures import call_error
+from pgwamp.database.failures import before_call, call_error
 from pgwamp.database.pooled import PooledConnection
 from pgwamp.database.pools import Connection, Key, Kind, Pools
 from pgwamp.database.roles import Role, Roles
@@ -451,8 +451,12 @@ class Database:
                 yield connection
             return
         settings = session_sql.settings_of(caller, self.roles.of(caller), read_only=False)
-        with self._pools.measured(shared):
-            await shared.execute(session_sql.for_transaction(settings, before=self._before))
+        try:
+            with self._pools.measured(shared):
+                await shared.execute(session_sql.for_transaction(settings, before=self._before))
+        except asyncpg.PostgresError as error:
+            before_call(error)
+            raise
         yield shared
 
     def _begun(

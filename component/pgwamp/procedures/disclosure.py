@@ -109,7 +109,7 @@ class Disclosure:
             sqlstate = str(error.details.get("sqlstate", ""))
             if isinstance(error, InvalidArgument) and not sqlstate:
                 raise await self._disclosed(error, caller) from None
-            if not self._database.roles or error.may_be_committed or error.is_before_call:
+            if not self._database.roles or error.may_be_committed or error.names_nothing:
                 raise
             if sqlstate == _DENIED and error.message.startswith(_REFUSED):
                 raise await self._cured(error, caller, asked()) from None
@@ -122,7 +122,7 @@ class Disclosure:
                 async with asyncio.timeout(_PATIENCE):
                     seen = await self._seen(mentions, caller, admitted=True)
             except (CallError, TimeoutError):
-                raise _without_words(sqlstate) from None
+                raise _without_words(error, sqlstate) from None
             raise self._refusal(mentions, seen) or error from None
 
     async def _cured(
@@ -253,12 +253,16 @@ class _Seen:
         return known.routine is None or known.routine in self.routines
 
 
-def _without_words(sqlstate: str) -> CallError:
+def _without_words(error: CallError, sqlstate: str) -> CallError:
     """Return an error that tells nothing but what has gone wrong: no names."""
-    code = _RAISED if sqlstate == NAMED else sqlstate
+    is_named = sqlstate == NAMED
+    code = _RAISED if is_named else sqlstate
     condition = condition_name(code)
     message = f"{condition}; your privileges could not be asked for, and so no more is told"
-    return from_sqlstate(code, condition, {"message": message})
+    told = from_sqlstate(code, condition, {"message": message})
+    if not is_named:
+        told.uri = error.uri
+    return told
 
 
 def _denied(kind: str, name: str) -> NotAuthorized:

@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from pgwamp.errors import CallError, InvalidArgument, PayloadTooLarge, at, below, excerpt
+from pgwamp.errors import (
+    MAY_BE_COMMITTED,
+    CallError,
+    InvalidArgument,
+    PayloadTooLarge,
+    at,
+    below,
+    excerpt,
+)
 
 _LARGEST = 2**63 - 1
 #: A guess at what was meant takes long names and many candidates quadratic time.
@@ -117,9 +125,11 @@ def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
         yield
     except CallError as error:
         sqlstate, problem = error.details.get("sqlstate"), error.message
+        problem = problem.removesuffix(MAY_BE_COMMITTED)
         place = _place_of(problem, sqlstate, request)
         if place is not None:
-            raise InvalidArgument(place, problem, sqlstate=sqlstate) from None
+            named = InvalidArgument(place, problem, sqlstate=sqlstate)
+            raise (named.after_commit() if error.may_be_committed else named) from None
         if sqlstate == _LIMIT_EXCEEDED and request.get("include"):
             raise PayloadTooLarge(
                 "include: the related rows are larger than limits.max_bytes; give limits, "

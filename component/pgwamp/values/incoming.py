@@ -14,6 +14,9 @@ from pgwamp.values.types import TEXT_TYPE, Binder, Form, Type
 
 #: Dimensions of an array in PostgreSQL.
 _MOST_DIMENSIONS = 6
+#: Forms of elements whose own values are lists: there a list is no dimension of the array. An array
+#: is an element as a domain only.
+_LISTS = ("array", "json", "multirange")
 _RANGE_KEYS = frozenset({"lower", "upper", "bounds"})
 
 
@@ -185,7 +188,7 @@ def _array(
 
 def _element(of: Type, value: Any, budget: Budget, dimensions: int) -> tuple[str, tuple[int, ...]]:
     element = _element_of(of)
-    if type(value) is list and element.form not in ("json", "multirange"):
+    if type(value) is list and element.form not in _LISTS:
         return _array(of, value, "", budget, dimensions - 1)
     if value is None:
         return "NULL", ()
