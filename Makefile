@@ -8,6 +8,9 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 
 	--generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
 	--no-annotate --no-header --upgrade
 
+# Hundreds of processes start in a run of the tests: none compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test soak soak-hostile lint matrix release bench lock clean \
 	environments resolver component-environment crossbar-environment bench-environment python
