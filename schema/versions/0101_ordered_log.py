@@ -22,7 +22,7 @@ FUNCTIONS = {
     "capture()": "Write what a statement has changed",
     "capture_end()": "Write where a transaction ends whose keys are checked then",
     'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",
-    "expression(pg_node_tree, oid)": "The expression of a generated column, without waiting",
+    "expressions(oid)": "The expressions of virtual columns, without waiting",
     "layout(regclass)": "How the records of a table read",
     "note_layouts(regclass[], regclass[], regclass[])": "Tell the sequencer how records read now",
     "create_triggers(regclass)": "Make the triggers of a watched table",

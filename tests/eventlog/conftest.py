@@ -20,6 +20,7 @@ from pgwamp.eventlog.log import LoggedEvent, read_page
 from pgwamp.eventlog.position import START, Position
 from pgwamp.eventlog.sequencer import BY_INDEX, NAME
 from pgwamp.eventlog.sequencing import Sequencing
+from pgwamp.eventlog.telling import Telling
 from tests.conftest import Database
 from tests.eventlog.site import Site
 from tests.servers import server_folder
@@ -53,11 +54,14 @@ class Log:
                 connections.append(connection)
             evaluator = Evaluator(self.database.url)
             stack.callback(evaluator.close)
+            telling = Telling(self.database.url)
+            stack.push_async_callback(telling.close)
             sequencing = Sequencing(
                 *connections,
                 lease,
                 RETAIN,
                 evaluator=evaluator,
+                telling=telling,
                 bigint_as_string=False,
                 logged=lambda: None,
             )
@@ -65,9 +69,9 @@ class Log:
             yield sequencing
 
     async def take(self) -> None:
-        """Make events of all that is committed."""
+        """Make events of all that is committed, and of what is told anew because of it."""
         async with self.sequencing() as sequencing:
-            while await sequencing.look():
+            while await sequencing.look() or await sequencing.telling.ended():
                 pass
 
     async def events(self, after: Position = START) -> list[LoggedEvent]:

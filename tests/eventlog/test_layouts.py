@@ -137,10 +137,12 @@ async def test_a_layout_that_cannot_be_read_is_mended_at_the_start(log: Log, spo
     "cure", ["select wamp.refresh('item')", "alter table item add column more int", None]
 )
 async def test_rows_come_without_values_until_their_layout_is_known_again(
-    log: Log, cure: str | None
+    log: Log, cure: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await log.execute(*ITEM, "insert into item values (1, 'a')")
     async with log.sequencing() as sequencing:
+        # It would be told anew at once.
+        monkeypatch.setattr(sequencing.telling, "ask", lambda _: None)
         await sequencing.look()
         await log.execute(
             "alter function wamp.layout rename to hidden",

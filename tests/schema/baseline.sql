@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-69ue6qylPZwp
--- cursor: 5-6vS2gGFho56z
--- cursor: 6-df8lyNCqIPf-
--- cursor: 7-LWCNK-_XJhcJ
--- cursor: 8-yU6JAwqPxK9c
--- lost: 9-r-gCAxxqQKX_
--- lost: 10-KrPGjryfOWjP
--- lost: 11-ZjyT4Y_wf6BV
--- lost: 12-bz4qG5Vl9hih
+-- cursor: 4-coOg3i_E2pWl
+-- cursor: 5-IbDcAhg9mMSF
+-- cursor: 6-OePP0eVGVyfD
+-- cursor: 7-Z6aopvlXSaRo
+-- cursor: 8-K0xPj2Vc7Dcm
+-- lost: 9-pKkD9EpFuiiA
+-- lost: 10-G9X2uPsFaYk2
+-- lost: 11-519CzPAkdhXM
+-- lost: 12-Te3YEvgGPYN2
 --
 -- PostgreSQL database dump
 --
@@ -682,10 +682,10 @@ COMMENT ON FUNCTION wamp.evaluation(layout jsonb, condition text) IS 'SQL of con
 
 
 --
--- Name: expression(pg_node_tree, oid); Type: FUNCTION; Schema: wamp; Owner: -
+-- Name: expressions(oid); Type: FUNCTION; Schema: wamp; Owner: -
 --
 
-CREATE FUNCTION wamp.expression(definition pg_node_tree, relation oid) RETURNS text
+CREATE FUNCTION wamp.expressions(relation oid) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET lock_timeout TO '1ms'
@@ -698,7 +698,11 @@ CREATE FUNCTION wamp.expression(definition pg_node_tree, relation oid) RETURNS t
     SET quote_all_identifiers TO 'off'
     AS $$
 begin
-    return pg_get_expr(definition, relation);
+    return (
+        select coalesce(jsonb_object_agg(d.adnum::text, pg_get_expr(d.adbin, d.adrelid)), '{}')
+        from pg_attribute as a
+        join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = relation and a.attgenerated = 'v' and not a.attisdropped);
 exception when others then
     return null;
 end
@@ -706,10 +710,10 @@ $$;
 
 
 --
--- Name: FUNCTION expression(definition pg_node_tree, relation oid); Type: COMMENT; Schema: wamp; Owner: -
+-- Name: FUNCTION expressions(relation oid); Type: COMMENT; Schema: wamp; Owner: -
 --
 
-COMMENT ON FUNCTION wamp.expression(definition pg_node_tree, relation oid) IS 'The expression of a generated column, without waiting';
+COMMENT ON FUNCTION wamp.expressions(relation oid) IS 'The expressions of virtual columns, without waiting';
 
 
 --
@@ -790,7 +794,8 @@ with recursive member as (
 ),
 attribute as (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated, d.oid as def,
-        case when a.attgenerated = 'v' and a.attrelid = relation then wamp.expression(d.adbin, d.adrelid) end as virtual
+        -- Its length is known without reading it.
+        case when a.attgenerated = 'v' and a.attrelid = relation then octet_length(d.adbin::text) end as length
     from member as m
     join pg_attribute as a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -834,8 +839,8 @@ needed (oid) as (
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) as part (oid)
 ),
--- More would hold up whoever reads them.
-is_readable as (
+-- More would hold up whoever reads them. What takes time comes after this.
+is_small as (
     select (select coalesce(sum(jsonb_array_length(k.list)), 0) from told_columns as k) <= 50000
         and (
             select coalesce(sum(c.relnatts), 0) + count(*)
@@ -843,9 +848,22 @@ is_readable as (
             join pg_type as t on t.oid = w.oid
             left join pg_class as c on c.oid = t.typrelid
         ) <= 20000
-        and not exists (
-            select from attribute as a
-            where a.attgenerated = 'v' and a.attrelid = relation and a.virtual is null) as yes
+        and (select coalesce(sum(a.length), 0) from attribute as a) <= 4000000 as yes
+),
+expression as materialized (
+    select case
+        when not exists (select from attribute as a where a.length is not null) then '{}'
+        when (select yes from is_small) then wamp.expressions(relation)
+    end as list
+),
+virtual as (
+    select a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnum, e.list ->> a.attnum::text as expression
+    from attribute as a
+    cross join expression as e
+    where a.attgenerated = 'v' and a.attrelid = relation
+),
+is_readable as materialized (
+    select (select yes from is_small) and not exists (select from virtual as v where v.expression is null) as yes
 ),
 type as (
     select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
@@ -905,9 +923,9 @@ select jsonb_build_object(
     'virtual', (
         select jsonb_agg(
             jsonb_build_array(
-                attname, atttypid::bigint, atttypmod, nullif(attcollation, 0)::bigint, virtual)
-            order by attnum)
-        from attribute where attrelid = relation and attgenerated = 'v'))
+                v.attname, v.atttypid::bigint, v.atttypmod, nullif(v.attcollation, 0)::bigint, v.expression)
+            order by v.attnum)
+        from virtual as v))
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where c.oid = relation
@@ -2472,37 +2490,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '7b90bd04-901d-4369-823f-a54fcc84b2fd', 7713638605046858566, 0, 16461, '2026-11-29 16:57:21.889291+00');
-INSERT INTO wamp.era VALUES (1, 'd8dbe9fd-c3fc-490f-84a3-4b5990b7d2b1', 7713638605046858566, 1, 16461, '2026-11-29 16:57:22.156549+00');
+INSERT INTO wamp.era VALUES (0, 'fa78f8b6-019f-412b-9199-7d0fd03286bd', 7713675711041266023, 0, 16461, '2026-11-29 19:21:21.359497+00');
+INSERT INTO wamp.era VALUES (1, '55873fec-61f0-4510-a704-30d46693ee12', 7713675711041266023, 1, 16461, '2026-11-29 19:21:21.748349+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "ec79fc13-856c-4928-902c-78baf8e2b8aa", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'ec79fc13-856c-4928-902c-78baf8e2b8aa', 2, 'public', 'item', '{}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "e2ec0d24-f574-4986-a048-09a4f03084a3", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'e2ec0d24-f574-4986-a048-09a4f03084a3', 3, 'public', 'task', '{}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "4592bcb1-1c17-4b2d-8e86-b63372312e1a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '4592bcb1-1c17-4b2d-8e86-b63372312e1a', 2, 'public', 'item', '{}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "68400cc4-5e50-42b1-9f14-63220c709ddd", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '68400cc4-5e50-42b1-9f14-63220c709ddd', 3, 'public', 'task', '{}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 777761005, false, '2026-11-29 16:57:22.141428+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 280244344, false, '2026-11-29 19:21:21.724487+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 16:57:22.157827+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x2d825b0a6cd7ee16b9', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 16:57:22.09892+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x0bde63e16a9df71b45', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 16:57:22.119332+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x5a499360e923eadbef', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 16:57:22.123123+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xebdb9eeaaca53d9c29', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 16:57:22.123142+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xeaf4b6806161a39eb3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 16:57:22.124081+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x75ff25c8d0aa20f7fe', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 16:57:22.124874+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x2d608d2befd7261709', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:57:22.126631+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xc94e89030a8fc4af5c', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 19:21:21.749774+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xac33f66d99717ff087', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 19:21:21.659329+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x262972fb6f4248cd63', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 19:21:21.685715+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x5eeef7cc19d31ce7df', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 19:21:21.689425+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x7283a0de2fc4da95a5', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 19:21:21.689445+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x21b0dc02183d98c485', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 19:21:21.690277+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x39e3cfd1e5465727c3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 19:21:21.691709+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x67a6a8a6f95749a468', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:21:21.693883+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x2b4c4f8f655cec3726', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2539,24 +2557,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 16:57:22.126631+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xc94e89030a8fc4af5c', '2026-11-29 16:57:22.215412+00', '2026-11-29 16:57:22.215412+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x2b4c4f8f655cec3726', '2026-11-29 19:21:21.811811+00', '2026-11-29 19:21:21.811811+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 16:57:22.09892+00', '2026-11-29 16:57:22.080674+00', '0/1BA8618', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "ec79fc13-856c-4928-902c-78baf8e2b8aa", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 16:57:22.119332+00', '2026-11-29 16:57:22.09969+00', '0/1BAED60', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "e2ec0d24-f574-4986-a048-09a4f03084a3", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:57:22.123123+00', '2026-11-29 16:57:22.121997+00', '0/1BB0118', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 16:57:22.123142+00', '2026-11-29 16:57:22.121997+00', '0/1BB0118', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 16:57:22.124081+00', '2026-11-29 16:57:22.123383+00', '0/1BB0328', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:57:22.124874+00', '2026-11-29 16:57:22.124272+00', '0/1BB0588', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 16:57:22.124885+00', '2026-11-29 16:57:22.124272+00', '0/1BB0588', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 16:57:22.126631+00', '2026-11-29 16:57:22.125075+00', '0/1BB0758', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 16:57:22.223537+00', '2026-11-29 16:57:22.220834+00', '0/1BB2350', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 16:57:22.226759+00', '2026-11-29 16:57:22.22414+00', '0/1BB2440', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:57:22.227887+00', '2026-11-29 16:57:22.226993+00', '0/1BB25B8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 19:21:21.659329+00', '2026-11-29 19:21:21.63212+00', '0/1BA89C0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "4592bcb1-1c17-4b2d-8e86-b63372312e1a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 19:21:21.685715+00', '2026-11-29 19:21:21.659919+00', '0/1BAF108', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "68400cc4-5e50-42b1-9f14-63220c709ddd", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:21:21.689425+00', '2026-11-29 19:21:21.688658+00', '0/1BB04C0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:21:21.689445+00', '2026-11-29 19:21:21.688658+00', '0/1BB04C0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 19:21:21.690277+00', '2026-11-29 19:21:21.689592+00', '0/1BB06D0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:21:21.691709+00', '2026-11-29 19:21:21.690405+00', '0/1BB0930', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:21:21.691722+00', '2026-11-29 19:21:21.690405+00', '0/1BB0930', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 19:21:21.693883+00', '2026-11-29 19:21:21.691859+00', '0/1BB0B00', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 19:21:21.820336+00', '2026-11-29 19:21:21.817603+00', '0/1BB26F0', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 19:21:21.824514+00', '2026-11-29 19:21:21.820746+00', '0/1BB27E0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:21:21.825592+00', '2026-11-29 19:21:21.824678+00', '0/1BB2958', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2575,22 +2593,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 16:57:22.227887+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\xfc1a3ab82bb043c89d73a00abf4b74e2c43f32ce6dd3450c8633bc8178385bb1');
+INSERT INTO wamp.secret VALUES (true, '\x9a18bbb0600142eaba1daed116c701d45e7c233824c4479d9468fa54531e4d45');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 16:57:21.889291+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 19:21:21.359497+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', 'ec79fc13-856c-4928-902c-78baf8e2b8aa', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', 'e2ec0d24-f574-4986-a048-09a4f03084a3', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '4592bcb1-1c17-4b2d-8e86-b63372312e1a', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '68400cc4-5e50-42b1-9f14-63220c709ddd', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --
@@ -3091,10 +3109,10 @@ REVOKE ALL ON FUNCTION wamp.evaluation(layout jsonb, condition text) FROM PUBLIC
 
 
 --
--- Name: FUNCTION expression(definition pg_node_tree, relation oid); Type: ACL; Schema: wamp; Owner: -
+-- Name: FUNCTION expressions(relation oid); Type: ACL; Schema: wamp; Owner: -
 --
 
-REVOKE ALL ON FUNCTION wamp.expression(definition pg_node_tree, relation oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION wamp.expressions(relation oid) FROM PUBLIC;
 
 
 --

@@ -10,6 +10,7 @@ from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import Leases
 from pgwamp.eventlog.sequencer import BY_INDEX, NAME
 from pgwamp.eventlog.sequencing import Sequencing
+from pgwamp.eventlog.telling import Telling
 
 
 def sequence(url: str) -> None:
@@ -20,20 +21,22 @@ def sequence(url: str) -> None:
 async def _sequence(url: str) -> None:
     async with Leases(url, NAME).held() as lease:
         connections = [await connect_directly(url, **BY_INDEX) for _ in range(2)]
-        evaluator = Evaluator(url)
+        evaluator, telling = Evaluator(url), Telling(url)
         sequencing = Sequencing(
             *connections,
             lease,
             timedelta(hours=1),
             evaluator=evaluator,
+            telling=telling,
             bigint_as_string=False,
             logged=lambda: None,
         )
         try:
             await sequencing.start()
-            while await sequencing.look():
+            while await sequencing.look() or await telling.ended():
                 pass
         finally:
+            await telling.close()
             evaluator.close()
             for connection in connections:
                 connection.terminate()

@@ -72,8 +72,11 @@ watched table, it tells only of itself, and the sequencer finds the tables: so D
 never waits for another. Of many such changes (:mod:`pgwamp.eventlog.composites`) the last one
 counts, when rows of the table or the progress need it; how long this may take is bounded
 (:mod:`pgwamp.eventlog.budget`). Sessions that have not seen each other can tell in any order: each
-layout comes with its snapshot, and hides nothing that others have altered beside it; what nobody
-has told is asked for (:mod:`pgwamp.eventlog.alterations`). While it is not known how rows read, as
+layout comes with its snapshot. If others have altered the table unseen, and it is not the same, it
+is not known how rows read (:mod:`pgwamp.eventlog.alterations`); then the table is told anew, beside
+the sequencer (:mod:`pgwamp.eventlog.telling`). What has to be asked while rows wait, as whether a
+new composite was altered before anybody had to know, is bounded (:mod:`pgwamp.eventlog.present`).
+While it is not known how rows read, as
 when that could not be told, events come without values. Where nobody may create event triggers, raw
 rows carry a hash of their columns instead: if it is that of the present columns they are used from
 there on; rows with a hash that nobody knows come without values.

@@ -17,6 +17,7 @@ from pgwamp.eventlog.evaluator import Evaluator
 from pgwamp.eventlog.lease import LEASE_SECONDS, LeaseLost, Leases
 from pgwamp.eventlog.outage import Outage
 from pgwamp.eventlog.sequencing import Sequencing
+from pgwamp.eventlog.telling import Telling
 from pgwamp.tasks import Deadline, race
 
 log = logs.get(__name__)
@@ -99,6 +100,8 @@ class Sequencer:
         async with self._leases.held() as lease, AsyncExitStack() as stack:
             evaluator = Evaluator(self._dsn)
             stack.callback(evaluator.close)
+            telling = Telling(self._dsn)
+            stack.push_async_callback(telling.close)
             sequencing = Sequencing(
                 # A transaction that stands still would keep another process from taking over.
                 await self._connect(stack, seconds=LEASE_SECONDS - 1),
@@ -106,6 +109,7 @@ class Sequencer:
                 lease,
                 self._retain,
                 evaluator=evaluator,
+                telling=telling,
                 bigint_as_string=self._big,
                 logged=self._logged,
             )

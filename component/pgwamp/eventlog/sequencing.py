@@ -28,6 +28,7 @@ from pgwamp.eventlog.long_texts import LongTexts
 from pgwamp.eventlog.retention import Retention
 from pgwamp.eventlog.state import Entry, State, Taken
 from pgwamp.eventlog.subjects import Subjects
+from pgwamp.eventlog.telling import Telling
 from pgwamp.eventlog.transactions import LargeTransaction, ordered, segments
 
 #: Raw rows of a look at most, and bytes of their texts; beyond, they are streamed.
@@ -62,15 +63,17 @@ class Sequencing:
         retain: timedelta,
         *,
         evaluator: Evaluator,
+        telling: Telling,
         bigint_as_string: bool,
         logged: Callable[[], None],
     ):
         self._connection = connection
         self._logged = logged
         self._capture = TriggerCapture(connection, streaming)
-        self._subjects = Subjects(connection, bigint_as_string=bigint_as_string)
+        self._subjects = Subjects(connection, telling, bigint_as_string=bigint_as_string)
         self._long = LongTexts(self._capture, self._subjects)
         self._evaluator = evaluator
+        self.telling = telling
         self.entries = Entries(self._long, Conditions(evaluator), self._subjects)
         self.signal = Signal(connection)
         self.state = State(connection, lease)
@@ -98,7 +101,7 @@ class Sequencing:
 
     async def look(self) -> int:
         """Make events of all that is committed and new; the number of raw rows."""
-        self._subjects.ask_again()
+        self._subjects.look()
         if self.state.taken.taking is not None:
             return await self._stream()
         seen = self.state.taken.seen
@@ -274,6 +277,7 @@ class Sequencing:
             await self.state.fence()
             await self._subjects.store()
             await self.state.store(taken, entries)
+        self._subjects.tell_unknown()
         self._logged()
 
     async def _store(self, taken: Taken, entries: Sequence[Entry]) -> None:
@@ -334,4 +338,4 @@ class Sequencing:
             await self._turns.look_after(self.state.taken.seen)
             await self._retention.look_after()
             await self._subjects.drop_gone(self.state.taken.seen)
-            await self._subjects.tell_unreadable()
+            self._subjects.tell_again()

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from random import sample
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import (
-    AlteredBy,
-    Known,
-    Latest,
-    is_outdated,
-    latest,
-    present_layout,
-)
-from pgwamp.eventlog.budget import Budgets
+from pgwamp.eventlog.alterations import AlteredBy, Known, Latest, latest
+from pgwamp.eventlog.budget import MOST_ON_LOOP, Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
     Columns,
@@ -33,10 +24,10 @@ from pgwamp.eventlog.layout import (
     with_composites,
 )
 from pgwamp.eventlog.making import UNREADABLE, Making
-from pgwamp.eventlog.telling import tell, tell_untold
+from pgwamp.eventlog.present import Present
+from pgwamp.eventlog.telling import Telling
 
 log = logs.get(__name__)
-_Result = TypeVar("_Result")
 _LOAD = """
 select relation::oid::bigint as relation, layout, options, watch::text as watch, began,
     relation_schema, relation_name, altered_by
@@ -59,8 +50,9 @@ delete from wamp.watch where relation in (
     where not exists (select from pg_class as c where c.oid = w.relation)
     for update skip locked)
 """
-_DROP_GONE_LAYOUTS = (files("pgwamp.eventlog") / "sql" / "drop_gone_layouts.sql").read_text(
-    encoding="utf-8"
+_DROP_GONE_LAYOUTS, _UNTOLD = (
+    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
+    for name in ("drop_gone_layouts.sql", "untold.sql")
 )
 _DROP = "delete from wamp.layout where relation = $1::bigint::oid"
 _FORGET = """
@@ -70,14 +62,10 @@ where relation = $1::bigint::oid and op <> 'forgotten'
 
 #: Where in the log a table began to be watched under a name; its schema and name, and its watch.
 Beginning = tuple[int, str, str, str | None]
-#: Characters of a layout that is read on the event loop; a longer one is read in a thread.
-MOST_ON_LOOP = 20_000
 #: Characters of layouts of composites that wait to be taken over.
 MOST_WAITING = 4_000_000
-#: Tables that are told anew at once, if they can be read.
-MOST_TOLD = 10
 #: Seconds that the layouts of a table may take of a period, of which a common one takes a
-#: thousandth: all other tables wait meanwhile.
+#: thousandth: all other tables wait meanwhile. So long a start waits for what nobody has told.
 BUDGET_SECONDS = 2.0
 
 
@@ -88,8 +76,11 @@ class Subjects:
     of all tables that use it: they are made anew only when they are needed (:meth:`settle`).
     """
 
-    def __init__(self, connection: asyncpg.Connection[Any], *, bigint_as_string: bool):
+    def __init__(
+        self, connection: asyncpg.Connection[Any], telling: Telling, *, bigint_as_string: bool
+    ):
         self._connection = connection
+        self._telling = telling
         self._big = bigint_as_string
         self._texts: dict[int, tuple[str, str]] = {}
         self._makings: dict[int, Making] = {}
@@ -103,18 +94,17 @@ class Subjects:
         self._unstored: dict[tuple[str, int], Sequence[object]] = {}
         self._composites = Composites()
         self._budgets = Budgets(BUDGET_SECONDS)
-        #: Tables that are to be told anew.
-        self._lost: set[int] = set()
-        #: Tables whose layout was asked for, with the stamps of the rows that wanted it.
-        self._asked: set[tuple[int, int]] = set()
+        self._present = Present(connection, self._budgets)
+        #: Tables of which it is not known how their rows read: they are to be told anew.
+        self._unknown: set[int] = set()
         #: Of partitions with columns in another order: where those of the table are.
         self._places: dict[int, Sequence[int]] = {}
 
     async def load(self) -> None:
-        """Read them; those that nobody has told of yet come with what is new."""
-        await tell_untold(self._connection)
+        """Read them, and have those told of that nobody has told of, or that cannot be read."""
+        untold = await self._connection.fetch(_UNTOLD)
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
-        self._composites, self._unstored, self._lost = Composites(), {}, set()
+        self._composites, self._unstored, self._unknown = Composites(), {}, set()
         rows = await self._connection.fetch(_LOAD)
         self._beginnings = {
             row["relation"]: (
@@ -134,17 +124,27 @@ class Subjects:
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
-        unknown = [row["relation"] for row in rows if row["relation"] not in self._makings]
-        await tell(self._connection, unknown, is_known=False)
-        await tell(self._connection, self._unreadable())
+        self._present = Present(self._connection, self._budgets)
+        # Rows that are written from now on are of a watched table.
+        self._telling.ask({row["relation"]: "w" for row in untold})
+        await self._telling.ended(BUDGET_SECONDS)
+        self.tell_unknown()
 
-    async def tell_unreadable(self) -> None:
-        """Tell anew of some tables whose rows could not be read when they were told of last."""
-        lost = self._unreadable()
-        await tell(self._connection, sample(lost, min(len(lost), MOST_TOLD)))
+    def tell_unknown(self) -> None:
+        """Have tables told anew whose rows cannot be read."""
+        now = asyncio.get_running_loop().time()
+        self._telling.ask(
+            {
+                table: "l" if table in self._makings else "w"
+                for table in self._unknown
+                if not self._budgets.is_spent(table, now)
+            }
+        )
 
-    def _unreadable(self) -> list[int]:
-        return [table for table in self._makings if not self._is_readable(table)]
+    def tell_again(self) -> None:
+        """The same, from time to time: what has been known for long does not wait the next time."""
+        self._telling.forget(self._unknown)
+        self.tell_unknown()
 
     async def drop_gone(self, seen: str) -> None:
         """Drop what is kept of tables that are gone.
@@ -163,8 +163,6 @@ class Subjects:
         for (statement, relation), arguments in self._unstored.items():
             await self._connection.execute(statement, relation, *arguments)
         self._unstored = {}
-        await tell(self._connection, self._lost)
-        self._lost.clear()
 
     async def note(self, row: RawRow, seen: str) -> tuple[list[str], list[str]]:
         """Take over what a control row says.
@@ -214,12 +212,11 @@ class Subjects:
         await self.settle([row.relation])
         known, _ = self._texts.get(row.relation, (None, ""))
         size = len(row.new or known or "")
-        told = await self._spend(row.relation, size, latest, row, known, self._known_of(row))
-        if await is_outdated(self._connection, row, told, seen):
+        told = await self._budgets.spend(
+            row.relation, size, latest, row, known, self._known_of(row)
+        )
+        if told.new and not await self._present.agrees(row, told.new, seen):
             told = told.unknown()
-        if not told.is_certain:
-            # So it is as a composite, too.
-            self._lost.update({row.relation, *self._composites.tables(row.relation)})
         return told
 
     def _known_of(self, row: RawRow) -> Known:
@@ -267,9 +264,9 @@ class Subjects:
         relation = row.relation
         return row.op == "w" or relation in self._texts or bool(self._composites.tables(relation))
 
-    def ask_again(self) -> None:
-        """Ask for layouts that did not fit: they may have changed."""
-        self._asked.clear()
+    def look(self) -> None:
+        """A look begins: layouts that did not fit may have changed."""
+        self._present.look()
 
     async def outdated(self, rows: Iterable[RawRow]) -> list[RawRow]:
         """The control rows that would stand before these rows if there were event triggers.
@@ -277,27 +274,15 @@ class Subjects:
         The layout of a table that has other columns now is taken over if rows were written with
         these. Of rows between two changes of the columns nobody can say how they read.
         """
-        wanted: dict[int, RawRow] = {}
+        found = dict[int, RawRow]()
         for row in rows:
             table = self._tables.get(row.relation)
-            if table is not None and row.stamp is not None and not self.fits(row):
-                asked = row.relation, row.stamp
-                if asked not in self._asked:
-                    self._asked.add(asked)
-                    wanted[table] = row
-        found = []
-        for table, row in wanted.items():
-            layout = json.loads(await present_layout(self._connection, table) or "{}")
-            if (
-                layout
-                and layout["types"] is not None
-                and layout["stamps"].get(str(row.relation)) == row.stamp
-            ):
-                # Nobody has said whether new partitions came with rows.
-                layout["filled"] = [int(oid) for oid in layout["partitions"] or {}]
-                told = json.dumps(layout)
-                found.append(replace(row, relation=table, op="l", old=None, new=told, stamp=None))
-        return found
+            if table is None or table in found or row.stamp is None or self.fits(row):
+                continue
+            told = await self._present.stamped(table, row)
+            if told is not None:
+                found[table] = replace(row, relation=table, op="l", old=None, new=told, stamp=None)
+        return [*found.values()]
 
     def fits(self, row: RawRow) -> bool:
         """Whether a row was written with the columns that are known of its table."""
@@ -370,10 +355,12 @@ class Subjects:
         if is_spent and self._is_readable(relation):
             log.warning("the layouts of a watched table took too long", relation=relation)
         if text is None or is_spent:
-            text = await self._spend(relation, len(text or known), unreadable, text or known)
+            text = await self._budgets.spend(
+                relation, len(text or known), unreadable, text or known
+            )
         elif told:
             size = len(text) + self._composites.size
-            text = await self._spend(relation, size, with_composites, text, told)
+            text = await self._budgets.spend(relation, size, with_composites, text, told)
         await self._keep(relation, text, options)
 
     async def _keep(self, relation: int, layout: str, options: str) -> None:
@@ -402,8 +389,10 @@ class Subjects:
 
     async def _use(self, relation: int, layout: str, options: str) -> None:
         size = len(layout)
-        read = await self._spend(relation, size, self._read, relation, layout, options)
+        read = await self._budgets.spend(relation, size, self._read, relation, layout, options)
         self._forget(relation)
+        if read is None or not read[1].layout.is_readable:
+            self._unknown.add(relation)
         if read is not None:
             text, making = read
             self._texts[relation] = text, options
@@ -414,17 +403,6 @@ class Subjects:
                 self._tables[member] = relation
                 if list(columns.names) != names and sorted(columns.names) == sorted(names):
                     self._places[member] = [columns.names.index(name) for name in names]
-
-    async def _spend(
-        self, relation: int, size: int, work: Callable[..., _Result], *arguments: object
-    ) -> _Result:
-        """Do some work on a layout, off the event loop if it is long; its table pays for it."""
-        if size > MOST_ON_LOOP:
-            result, seconds = await asyncio.to_thread(_timed, work, *arguments)
-        else:
-            result, seconds = _timed(work, *arguments)
-        self._budgets.take(relation, seconds, asyncio.get_running_loop().time())
-        return result
 
     def _read(self, relation: int, layout: str, options: str) -> tuple[str, Making] | None:
         """The maker of a table's events: without values, if its columns cannot be read."""
@@ -446,16 +424,10 @@ class Subjects:
         return Making(read, json.loads(options))
 
     def _forget(self, relation: int) -> None:
+        self._unknown.discard(relation)
         self._texts.pop(relation, None)
         self._makings.pop(relation, None)
         self._composites.forget(relation)
         for member in [m for m, table in self._tables.items() if table == relation]:
             del self._tables[member]
             self._places.pop(member, None)
-
-
-def _timed(work: Callable[..., _Result], *arguments: object) -> tuple[_Result, float]:
-    """The result of some work, and the seconds of this thread that it took."""
-    started = time.thread_time()
-    result = work(*arguments)
-    return result, time.thread_time() - started

@@ -1,38 +1,116 @@
-"""Telling of watched tables as they are now: rows are read by this from its place on."""
+"""Telling of watched tables as they are now: rows are read by this from its place on.
+
+How a table reads takes as long as its owner wants, and nobody waits for it: this has a session of
+its own beside the sequencer, which is open only while there is something to tell. A table that
+cannot be told of, or is not known again although it was, waits longer each time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from typing import Any
 
 import asyncpg
 
 from pgwamp import logs
+from pgwamp.database.connect import CONNECTION_ERRORS, connect_directly
+from pgwamp.tasks import end
 
 log = logs.get(__name__)
-_UNTOLD, _TELL = (
-    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
-    for name in ("untold.sql", "tell.sql")
-)
+_TELL = (files("pgwamp.eventlog") / "sql" / "tell.sql").read_text(encoding="utf-8")
+#: Seconds that it may take to say how one table reads.
+SECONDS = 5.0
+#: Seconds until a table is told of once more, which double each time, and the most of them.
+FIRST_DELAY, LONGEST_DELAY = 10.0, 600.0
 
 
-async def tell_untold(connection: asyncpg.Connection[Any]) -> None:
-    """Tell of watched tables of which nobody has told."""
-    rows = await connection.fetch(_UNTOLD)
-    await tell(connection, [row["relation"] for row in rows], is_known=False)
+class Telling:
+    """Tells of tables of which the sequencer does not know how they read.
 
-
-async def tell(
-    connection: asyncpg.Connection[Any], relations: Iterable[int], *, is_known: bool = True
-) -> None:
-    """Tell of watched tables. No owner of one stops this.
-
-    :param is_known: their partitions and options are; then only what can be read is told.
+    :param dsn: a direct connection, of a login that may do what the owner of ``wamp`` may.
     """
-    for relation in relations:
+
+    def __init__(self, dsn: str):
+        self._dsn = dsn
+        self._task: asyncio.Task[None] | None = None
+        #: Tables that are to be told of, and the operation of what is told.
+        self._waiting: dict[int, str] = {}
+        #: When a table may be told of again, and the seconds to wait after that.
+        self._again: dict[int, tuple[float, float]] = {}
+
+    def ask(self, tables: Mapping[int, str]) -> None:
+        """Tell of tables, if it was not tried of late.
+
+        :param tables: ``w`` for those of which partitions and options are not known either; of
+            others, ``l``, nothing is told as long as they cannot be read.
+        """
+        now = _now()
+        for table, operation in tables.items():
+            if now >= self._again.get(table, (now, 0.0))[0]:
+                self._waiting[table] = operation
+        if self._waiting and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._run(), name="pgwamp telling")
+
+    def forget(self, unknown: Collection[int]) -> None:
+        """Forget how often tables were told of that have been known for as long as they waited."""
+        now = _now()
+        for table in [t for t, (at, _) in self._again.items() if now >= at and t not in unknown]:
+            del self._again[table]
+
+    async def ended(self, seconds: float | None = None) -> bool:
+        """Wait until it has told of all, so many seconds at most; whether there was anything."""
+        if self._task is None:
+            return False
+        await asyncio.wait({self._task}, timeout=seconds)
+        if self._task.done():
+            self._task = None
+        return True
+
+    async def close(self) -> None:
+        """Tell nothing more."""
+        if self._task is not None:
+            await end(self._task)
+
+    async def _run(self) -> None:
+        connection: asyncpg.Connection[Any] | None = None
         try:
-            async with connection.transaction():
-                await connection.execute(_TELL, relation, "l" if is_known else "w")
-        except asyncpg.PostgresError:
-            log.exception("a watched table cannot be told of", relation=relation)
+            connection = await connect_directly(
+                self._dsn,
+                application_name="pgwamp sequencer",
+                statement_timeout=f"{SECONDS:g}s",
+                lock_timeout="2s",
+                tcp_keepalives_idle="5",
+                tcp_keepalives_interval="2",
+                tcp_keepalives_count="3",
+            )
+            while self._waiting:
+                table, operation = next(iter(self._waiting.items()))
+                await self._tell(connection, table, operation)
+                self._is_told(table)
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("tables cannot be told of now", reason=str(error) or type(error).__name__)
+            for table in [*self._waiting]:
+                self._is_told(table)
+        finally:
+            if connection is not None:
+                connection.terminate()
+
+    async def _tell(self, connection: asyncpg.Connection[Any], table: int, operation: str) -> None:
+        try:
+            await connection.execute(_TELL, table, operation)
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            log.warning("a watched table cannot be told of", relation=table, reason=str(error))
+
+    def _is_told(self, table: int) -> None:
+        del self._waiting[table]
+        now = _now()
+        delay = self._again.get(table, (now, FIRST_DELAY))[1]
+        self._again[table] = now + delay, min(delay * 2, LONGEST_DELAY)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -31,7 +31,8 @@ with recursive member as (
 ),
 attribute as (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attgenerated, d.oid as def,
-        case when a.attgenerated = 'v' and a.attrelid = relation then wamp.expression(d.adbin, d.adrelid) end as virtual
+        -- Its length is known without reading it.
+        case when a.attgenerated = 'v' and a.attrelid = relation then octet_length(d.adbin::text) end as length
     from member as m
     join pg_attribute as a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -75,8 +76,8 @@ needed (oid) as (
         where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
     ) as part (oid)
 ),
--- More would hold up whoever reads them.
-is_readable as (
+-- More would hold up whoever reads them. What takes time comes after this.
+is_small as (
     select (select coalesce(sum(jsonb_array_length(k.list)), 0) from told_columns as k) <= 50000
         and (
             select coalesce(sum(c.relnatts), 0) + count(*)
@@ -84,9 +85,22 @@ is_readable as (
             join pg_type as t on t.oid = w.oid
             left join pg_class as c on c.oid = t.typrelid
         ) <= 20000
-        and not exists (
-            select from attribute as a
-            where a.attgenerated = 'v' and a.attrelid = relation and a.virtual is null) as yes
+        and (select coalesce(sum(a.length), 0) from attribute as a) <= 4000000 as yes
+),
+expression as materialized (
+    select case
+        when not exists (select from attribute as a where a.length is not null) then '{}'
+        when (select yes from is_small) then wamp.expressions(relation)
+    end as list
+),
+virtual as (
+    select a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnum, e.list ->> a.attnum::text as expression
+    from attribute as a
+    cross join expression as e
+    where a.attgenerated = 'v' and a.attrelid = relation
+),
+is_readable as materialized (
+    select (select yes from is_small) and not exists (select from virtual as v where v.expression is null) as yes
 ),
 type as (
     select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
@@ -146,9 +160,9 @@ select jsonb_build_object(
     'virtual', (
         select jsonb_agg(
             jsonb_build_array(
-                attname, atttypid::bigint, atttypmod, nullif(attcollation, 0)::bigint, virtual)
-            order by attnum)
-        from attribute where attrelid = relation and attgenerated = 'v'))
+                v.attname, v.atttypid::bigint, v.atttypmod, nullif(v.attcollation, 0)::bigint, v.expression)
+            order by v.attnum)
+        from virtual as v))
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 where c.oid = relation
