@@ -40,6 +40,25 @@ IN_ORDER = {
         ],
         [1, "first", 2, "second"],
     ),
+    "before the first statement of a function": (
+        [
+            "do $$ begin perform wamp.publish('com.example.first'); insert into item values (1); "
+            "perform wamp.publish('com.example.second'); end $$"
+        ],
+        ["first", 1, "second"],
+    ),
+    "before the first statement of a message": (
+        ["select wamp.publish('com.example.first'); insert into item values (1)"],
+        ["first", 1],
+    ),
+    "for each row that it is about": (
+        [
+            "insert into item values (1), (2) returning wamp.publish('com.example.first')",
+            "with one as (delete from item where id = 1 returning id) "
+            "select wamp.publish('com.example.second') from one",
+        ],
+        [1, 2, "first", "first", 1, "second"],
+    ),
     "in a trigger of a row": (
         ["insert into noisy values (1)", "insert into noisy values (2)"],
         [1, "noise", 2, "noise"],

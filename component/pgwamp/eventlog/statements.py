@@ -74,8 +74,10 @@ def together(before: RawRow, row: RawRow) -> bool:
         return False
     if before.relation == row.relation and before.changed and row.changed:
         return True
+    # What is published has a command of its own: the first one of a transaction is 0.
+    known = before.command + (before.op == "p" and row.command > 0)
     # Rows of another server, which were moved, have the command that has moved them.
-    is_lost = min(before.command, row.command) <= 0 or before.command == row.command
+    is_lost = min(known, row.command) <= 0 or before.command == row.command
     return is_lost or row.command == before.command + 1
 
 
