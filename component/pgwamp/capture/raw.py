@@ -23,7 +23,7 @@ class RawRow:
     :ivar number: within the statement.
     :ivar command: of the transaction that has written it; one more for each command that writes, of
         which a statement is one before its trigger is. So it is 0 only of what was published first,
-        and in a row that was read from the WAL; -1 if somebody has changed the row, or has tried to.
+        and of what was read from the WAL; -1 if somebody has changed the row, or has tried to.
     :ivar depth: of triggers: 1 for a statement that the client has sent.
     :ivar relation: oid of the table that the statement has named; 0 of ``wamp.publish``.
     :ivar op: ``i u d t``; ``I U D`` where the rows could not be written; ``p`` of ``wamp.publish``;
