@@ -111,6 +111,21 @@ async def test_without_event_triggers_a_table_takes_no_more_than_its_time(log: L
         assert (await values(log))[-2:] == [{"truncated": True}, {"id": 19}]
 
 
+async def test_without_event_triggers_what_takes_longer_is_told_beside(log: Log) -> None:
+    await log.execute(*WITHOUT_EVENT_TRIGGERS, *TABLES)
+    await log.take()
+    # The session that tells of it has a name of its own.
+    slow = SLOW[1].replace("like 'pgwamp%'", "= 'pgwamp'")
+    await log.execute(SLOW[0], slow, "alter table item add column m text")
+    async with asyncio.timeout(SOON), log.sequencing() as sequencing:
+        await log.execute("insert into item values (1)")
+        await sequencing.look()
+        assert await sequencing.telling.ended()
+        await log.execute("insert into item values (2)")
+        await sequencing.look()
+        assert await values(log) == [{"truncated": True}, {"id": 2, "n": None, "m": None}]
+
+
 async def test_a_locked_table_is_tried_once_however_many_columns_it_has(log: Log) -> None:
     await require_virtual_columns(log)
     columns = ", ".join(f"v{i} int generated always as (id) virtual" for i in range(500))

@@ -42,8 +42,7 @@ class Present:
         self._connection = connection
         self._budgets = budgets
         self._left = LOOK_SECONDS
-        #: Layouts that this look has asked for, with their stamps; None if one cannot be had, or
-        #: was taken over.
+        #: Layouts that this look has asked for, with their stamps; None if one cannot be had.
         self._stamped: dict[int, tuple[Mapping[str, int], str] | None] = {}
 
     def look(self) -> None:
@@ -61,8 +60,12 @@ class Present:
         stamps, told = self._stamped[table] or ({}, None)
         if told is None or stamps.get(str(row.relation)) != row.stamp:
             return None
-        self._stamped[table] = None
+        self._stamped[table] = {}, told
         return told
+
+    def lacks(self, table: int) -> bool:
+        """Whether this look has asked for a layout in vain."""
+        return self._stamped.get(table, ({}, "")) is None
 
     async def agrees(self, row: RawRow, composites: Mapping[int, str], seen: str) -> bool:
         """Whether composites are what a row tells, or others tell later what they are now.

@@ -128,6 +128,7 @@ class Subjects:
         # Rows that are written from now on are of a watched table.
         self._telling.ask({row["relation"]: "w" for row in untold})
         await self._telling.ended(BUDGET_SECONDS)
+        self._unknown.update(row["relation"] for row in untold)
         self.tell_unknown()
 
     def tell_unknown(self) -> None:
@@ -282,6 +283,8 @@ class Subjects:
             told = await self._present.stamped(table, row)
             if told is not None:
                 found[table] = replace(row, relation=table, op="l", old=None, new=told, stamp=None)
+            elif self._present.lacks(table):
+                self._unknown.add(table)
         return [*found.values()]
 
     def fits(self, row: RawRow) -> bool:
@@ -366,6 +369,8 @@ class Subjects:
     async def _keep(self, relation: int, layout: str, options: str) -> None:
         """Take over a layout, as far as it can be read, and store it."""
         if (layout, options) == self._texts.get(relation):
+            if self._is_readable(relation):
+                self._unknown.discard(relation)
             self._composites.know(relation, self._makings[relation].layout.composites)
             return
         await self._use(relation, layout, options)

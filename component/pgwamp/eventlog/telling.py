@@ -91,9 +91,12 @@ class Telling:
                 self._is_told(table)
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             log.warning("tables cannot be told of now", reason=str(error) or type(error).__name__)
+        except Exception:
+            # Nobody awaits this task.
+            log.exception("tables cannot be told of now")
+        finally:
             for table in [*self._waiting]:
                 self._is_told(table)
-        finally:
             if connection is not None:
                 connection.terminate()
 
