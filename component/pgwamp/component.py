@@ -256,16 +256,16 @@ class Component:
         :raises StartError: as at the start; what was served before still is.
         """
         await self.link.up()
-        catalog, exposure = await self._read()
+        catalog, exposure = await self._read(is_serving=True)
         await self.link.serve(exposure.procedures)
         self.catalog, self.exposure = catalog, exposure
         self._look_again()
         self.live.renew(exposure.queries, exposure.locked)
         log.info("reloaded", procedures=len(exposure.procedures))
 
-    async def _read(self) -> tuple[Catalog, Exposure]:
+    async def _read(self, *, is_serving: bool = False) -> tuple[Catalog, Exposure]:
         async with self._reader.snapshot() as connection:
-            await require_schema(connection)
+            await require_schema(connection, is_serving=is_serving)
             for problem in await missing_schemas(self._settings, connection):
                 raise StartError(problem)
             return await self._reader.read(connection, self.catalog)

@@ -26,12 +26,21 @@ def _literal(text: str) -> str:
 #: Of a row ``p`` of pg_proc, for a search path of ``pg_catalog, pg_temp``.
 HAS_OUR_TEXT = f"""(p.prosrc = {_literal(_BODY)} and p.prokind = 'f'
     and exists (select from pg_language as l where l.oid = p.prolang and l.lanname = 'plpgsql'))"""
-#: As above; and whether the owner of the schema may call it.
+#: As above: whether it is the one, and the role of conditions owns it.
+IS_EVALUATE = """(p.proname = 'evaluate' and p.proargtypes = '25 114'
+    and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator')"""
+#: As above. Whoever calls it acts as its owner, for which the owner of the schema has no use.
+OTHERS_MAY_CALL = """exists (
+    select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+    where a.grantee not in (
+        p.proowner, (select n.nspowner from pg_namespace as n where n.oid = p.pronamespace))
+        and not exists (select from pg_roles as r where r.oid = a.grantee and r.rolsuper))"""
+#: As above; and whether the owner of the schema may call it, and nobody else.
 IS_AS_MADE = f"""({HAS_OUR_TEXT} and p.prosecdef and p.provolatile = 'v' and p.proparallel = 'u'
     and not p.proisstrict
     and array(select lower(s) collate "C" from unnest(p.proconfig) as s order by 1)
         = array[{", ".join(map(_literal, _SETTINGS))}]
-    and has_function_privilege(
+    and not {OTHERS_MAY_CALL} and has_function_privilege(
         (select n.nspowner from pg_namespace as n where n.oid = p.pronamespace), p.oid, 'execute'))
 """
 #: One line with the cure where it evaluates nothing, which can be so in the schema of an ordinary

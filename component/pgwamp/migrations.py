@@ -107,8 +107,12 @@ def upgrade(
                 )
             require_shipped(connection, owner)
             complete(connection, report)
-            return None
-        return _apply(connection, config, revision, replaced, report)
+            reached = None
+        else:
+            reached = _apply(connection, config, revision, replaced, report)
+        # Once more: conditions may run as another role now.
+        require_trusted_schema(connection)
+        return reached
 
     return _migrate(act, dsn, report)
 

@@ -17,6 +17,10 @@ where not exists (
     -- That of the event triggers stays with the superuser who made them.
     select from pg_event_trigger where evtfoid = p.oid and evtowner = p.proowner)
 union all
+-- That of the role of conditions stays with it; whoever may call it acts as that role.
+select format('REVOKE EXECUTE ON FUNCTION wamp.evaluate(text, json) FROM %I', pg_get_userbyid(owner))
+from home where to_regprocedure('wamp.evaluate(text, json)') is not null
+union all
 select format('GRANT EXECUTE ON FUNCTION wamp.evaluate(text, json) TO %I', :role)
 where to_regprocedure('wamp.evaluate(text, json)') is not null
 union all

@@ -2,7 +2,8 @@
 
 Everybody who may create schemas in a database can make one called ``wamp`` before pgwamp does, and
 change its functions later. So it is refused unless its owner is trusted, and everything in it
-belongs to that owner.
+belongs to that owner. The one function that does not belong to that owner is the role's that
+conditions run as: nobody who may use the schema may act as that role.
 """
 
 from __future__ import annotations
@@ -14,15 +15,26 @@ import asyncpg
 from sqlalchemy import Connection, func, select, text
 
 from pgwamp.errors import StartError
-from pgwamp.evaluate_function import HAS_OUR_TEXT
+from pgwamp.evaluate_function import HAS_OUR_TEXT, IS_EVALUATE, OTHERS_MAY_CALL
 
 NO_SCHEMA = "the database has no wamp schema: run 'pgwamp db upgrade'"
-#: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null.
-_UNTRUSTED = (
-    (files("pgwamp") / "ownership.sql")
-    .read_text(encoding="utf-8")
-    .replace("{has_our_text}", HAS_OUR_TEXT)
-)
+
+
+def _read(name: str, **parts: str) -> str:
+    statement = (files("pgwamp") / name).read_text(encoding="utf-8")
+    for part, condition in parts.items():
+        statement = statement.replace(f"{{{part}}}", condition)
+    return statement
+
+
+#: For a search path of ``pg_catalog, pg_temp``; one line with the cure, or null. What others have
+#: in the schema.
+_CHANGED_BY_OTHERS = _read("ownership.sql", is_evaluate=IS_EVALUATE, has_our_text=HAS_OUR_TEXT)
+#: As above: that, or who can act as the role of conditions.
+_UNTRUSTED = f"""
+select coalesce(({_CHANGED_BY_OTHERS}),
+    ({_read("evaluator_role.sql", others_may_call=OTHERS_MAY_CALL)}))
+"""
 #: Its owner, if a session that is or may become a superuser runs over an owner who may not.
 _ORDINARY_OWNER = """
 select o.rolname
@@ -42,13 +54,15 @@ select format('the schema wamp belongs to "%1$s", an ordinary role, whose code c
     'superuser that "%2$s" is or may become: connect as "%1$s"', rolname, session_user)
 from ({_ORDINARY_OWNER}) as o
 """
+_STATE = f"""
+select exists (select from pg_namespace where nspname = 'wamp'),
+    coalesce(({{problem}}), ({_OVER_OTHERS}))
+"""
 #: One row. Whether the schema is there; and, as above, why it is not to be used, or nothing of it
 #: to be run or read, by this session. In one statement: a schema that others make afterwards is
 #: not the one that was asked about.
-OWN_SCHEMA = f"""
-select exists (select from pg_namespace where nspname = 'wamp'),
-    coalesce(({_UNTRUSTED}), ({_OVER_OTHERS}))
-"""
+OWN_SCHEMA = _STATE.replace("{problem}", _UNTRUSTED)
+_OWN_SCHEMA_ALONE = _STATE.replace("{problem}", _CHANGED_BY_OTHERS)
 
 
 def require_own_schema(connection: Connection) -> bool:
@@ -98,9 +112,15 @@ def become_owner(connection: Connection) -> None:
         connection.execute(select(func.set_config("role", owner, True)))
 
 
-async def schema_problem(connection: asyncpg.Connection[Any]) -> str | None:
-    """Why the schema ``wamp`` is not to be used, as one line with the cure; None if it may be."""
-    row = await connection.fetchrow(OWN_SCHEMA)
+async def schema_problem(
+    connection: asyncpg.Connection[Any], *, is_serving: bool = False
+) -> str | None:
+    """Why the schema ``wamp`` is not to be used, as one line with the cure; None if it may be.
+
+    :param is_serving: do not ask who can act as the role of conditions. That role is of the whole
+        server, where others may give it away; to stop at that would end nothing that runs.
+    """
+    row = await connection.fetchrow(_OWN_SCHEMA_ALONE if is_serving else OWN_SCHEMA)
     assert row is not None
     is_there, problem = row
     return problem if is_there else NO_SCHEMA

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 
 from pgwamp.errors import StartError
-from pgwamp.evaluate_function import EVALUATES_NOTHING, IS_AS_MADE, SOURCE
+from pgwamp.evaluate_function import EVALUATES_NOTHING, IS_AS_MADE, IS_EVALUATE, SOURCE
 from pgwamp.ownership import become_owner
 from pgwamp.schema_sql import source
 
@@ -39,8 +39,7 @@ where p.oid = 'wamp.evaluate(text, json)'::regprocedure
 _MAY_RENEW = text(
     f"""
 select true from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname = 'wamp' and p.proname = 'evaluate' and p.proargtypes = '25 114'
-    and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator' and not {IS_AS_MADE}
+where n.nspname = 'wamp' and {IS_EVALUATE} and not {IS_AS_MADE}
     and pg_has_role(p.proowner, 'usage') and has_schema_privilege(n.oid, 'create')
 """.replace(":", "\\:")
 )
@@ -48,13 +47,24 @@ _IS_RENEWED = text(
     f"""
 select exists (
     select from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname = 'wamp' and p.proname = 'evaluate' and p.proargtypes = '25 114'
-        and pg_get_userbyid(p.proowner) = 'pgwamp_evaluator' and {IS_AS_MADE})
+    where n.nspname = 'wamp' and {IS_EVALUATE} and {IS_AS_MADE})
 """.replace(":", "\\:")
 )
 _EVALUATES_NOTHING = text(EVALUATES_NOTHING.replace(":", "\\:"))
+#: To the owner of the schema alone. What others have been granted goes with what they have granted.
 _GRANT_EVALUATE = """
-do $$ begin
+do $$
+declare
+    grantee text;
+begin
+    for grantee in
+        select distinct
+            case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
+        from pg_proc as p, aclexplode(p.proacl) as a
+        where p.oid = 'wamp.evaluate(text, json)'::regprocedure and a.grantee <> p.proowner
+    loop
+        execute format('revoke all on function wamp.evaluate(text, json) from %s cascade', grantee);
+    end loop;
     execute format('grant execute on function wamp.evaluate(text, json) to %I',
         (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'wamp'));
 end $$

@@ -60,6 +60,62 @@ async def test_a_role_publishes_while_the_configuration_names_it(
     await connection.close()
 
 
+@pytest.fixture
+def member(database: Database, web: str) -> Iterator[str]:
+    """A role that can act as the role of conditions, in this database alone."""
+    name = f"member_{database.name}"
+    database.execute(
+        f"create role {name}",
+        f"create schema strange authorization {name}",
+        f"grant pgwamp_evaluator to {name}",
+        f"grant {web} to {name}",
+    )
+    yield name
+    database.execute(f"drop owned by {name} cascade", f"drop role {name}")
+
+
+async def test_a_start_that_is_refused_has_let_nobody_use_the_schema(
+    serve: Serve, database: Database, member: str, web: str
+) -> None:
+    connection = await database.connect()
+    for refused in (True, False):
+        if refused:
+            with pytest.raises(StartError) as caught:
+                await serve(events={"publish_roles": [web]})
+            assert f'"{member}" may use the schema wamp, and can become' in str(caught.value)
+            cure = str(caught.value).rpartition(": ")[2]
+            assert await connection.fetchval(RIGHT, web) is False
+            database.execute(cure)
+        else:
+            await serve(events={"publish_roles": [web]})
+            assert await connection.fetchval(RIGHT, web) is True
+    await connection.close()
+
+
+async def test_a_role_of_the_server_that_others_give_away_stops_no_reload(
+    serve: Serve, database: Database, member: str, web: str, prefix: str, connect: Connect
+) -> None:
+    """They need no right in this database for it."""
+    database.execute(
+        f"revoke pgwamp_evaluator from {member}", "grant usage on schema public to pgwamp_calls"
+    )
+    component = await serve(events={"publish_roles": [web]})
+    database.execute(f"grant pgwamp_evaluator to {member}")
+    database.execute("create table made (id int primary key)")
+    database.execute("grant select on made to pgwamp_calls")
+    await component.reload()
+    client = await connect()
+    assert await client.call(f"{prefix}.made.select") == []
+    # What is in this database is asked about all the same.
+    database.execute(f"grant create on schema wamp to {member}")
+    with pytest.raises(StartError, match="may create objects in the schema wamp"):
+        await component.reload()
+    database.execute(f"revoke create on schema wamp from {member}")
+    await component.stop()
+    with pytest.raises(StartError, match="can become the role pgwamp_evaluator"):
+        await serve(events={"publish_roles": [web]})
+
+
 async def test_a_role_that_is_not_there_ends_the_start(serve: Serve) -> None:
     with pytest.raises(StartError, match='publish_roles: the database has no role "nobody"'):
         await serve(events={"publish_roles": ["nobody"]})

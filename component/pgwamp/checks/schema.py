@@ -18,12 +18,13 @@ from pgwamp.settings import Settings
 OLDEST_VERSION = 140000
 
 
-async def require_schema(connection: asyncpg.Connection[Any]) -> None:
+async def require_schema(connection: asyncpg.Connection[Any], *, is_serving: bool = False) -> None:
     """Raise :class:`StartError` unless the ``wamp`` schema is there, ours, and we may use it.
 
     :param connection: with a search path that others cannot write to.
+    :param is_serving: as of :func:`~pgwamp.ownership.schema_problem`.
     """
-    if problem := await _obstacle(connection):
+    if problem := await _obstacle(connection, is_serving=is_serving):
         raise StartError(problem)
 
 
@@ -89,7 +90,7 @@ async def check_privileged_parts(_: Settings, connection: asyncpg.Connection[Any
     return findings
 
 
-async def _obstacle(connection: asyncpg.Connection[Any]) -> str | None:
+async def _obstacle(connection: asyncpg.Connection[Any], *, is_serving: bool = False) -> str | None:
     if problem := encoding_problem(await connection.fetchval(SERVER_ENCODING)):
         return problem
     found = await connection.fetchval(_FOUND)
@@ -100,7 +101,7 @@ async def _obstacle(connection: asyncpg.Connection[Any]) -> str | None:
             "the wamp schema is one of before its revisions began anew: run 'pgwamp db upgrade', "
             "which says what to do"
         )
-    if problem := await schema_problem(connection):
+    if problem := await schema_problem(connection, is_serving=is_serving):
         return problem
     lacking: str | None = await connection.fetchval(_MAY_NOT_PUBLISH)
     return lacking

@@ -11,6 +11,7 @@ import asyncpg
 
 from pgwamp.database.blockers import bounded_waits
 from pgwamp.errors import StartError
+from pgwamp.ownership import schema_problem
 from pgwamp.settings import Settings
 
 _ALLOW = "select wamp.allow_publish($1, $2, $3)"
@@ -44,8 +45,9 @@ async def publish_obstacle(connection: asyncpg.Connection[Any], settings: Settin
 async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings) -> None:
     """Make the rules of ``settings`` those of the database; rules of other prefixes stay.
 
-    :raises StartError: the user lacks a right, a role does not exist, or somebody else locks what
-        is to be written for too long.
+    :param connection: with a search path that others cannot write to.
+    :raises StartError: the user lacks a right, a role does not exist, or the schema is not to be
+        trusted where these roles may use it. Nothing has changed then.
     """
     waiting = bounded_waits(
         connection, settings.database.events_dsn(), "saying what wamp.publish may do"
@@ -60,5 +62,8 @@ async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings)
                 list(settings.events.publish_topics),
                 list(settings.events.publish_roles),
             )
+            # Once more: what may be used by these roles may not be used by all.
+            if problem := await schema_problem(connection):
+                raise StartError(problem)
     except asyncpg.UndefinedFunctionError:
         raise StartError("the wamp schema is too old: run 'pgwamp db upgrade'") from None
