@@ -41,7 +41,7 @@ from pgwamp.ownership import (
     require_trusted_schema,
 )
 from pgwamp.privileged import complete, renew_evaluate, require_shipped
-from pgwamp.refusals import place_of, refused, transaction, unreachable
+from pgwamp.refusals import is_lost, lost, place_of, refused, transaction, unreachable
 from pgwamp.schema_sql import source
 from pgwamp.watch_statements import find_watches, tell_script
 
@@ -368,6 +368,8 @@ def connect(dsn: str, setting: str = SETTING, **options: Any) -> Iterator[Connec
     """A connection of its own, closed at the end. It waits for no lock without a bound.
 
     :param setting: that the address comes from, as errors name it.
+    :raises StartError: it cannot be made, or was lost in a statement whose error nobody else has
+        caught.
     """
     url = parse(dsn)
     arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT}
@@ -379,13 +381,18 @@ def connect(dsn: str, setting: str = SETTING, **options: Any) -> Iterator[Connec
         connection = engine.connect()
     except DBAPIError as error:
         raise unreachable(error, url, setting) from None
-    with connection, interruptible(driver(connection)):
-        version = major_version(connection)
-        if version < OLDEST_SERVER:
-            raise StartError(
-                f"PostgreSQL {OLDEST_SERVER} or later is needed; {place_of(url)} is {version}"
-            )
-        yield connection
+    try:
+        with connection, interruptible(driver(connection)):
+            version = major_version(connection)
+            if version < OLDEST_SERVER:
+                raise StartError(
+                    f"PostgreSQL {OLDEST_SERVER} or later is needed; {place_of(url)} is {version}"
+                )
+            yield connection
+    except DBAPIError as error:
+        if is_lost(error):
+            raise lost(error, url) from None
+        raise
 
 
 def _pin_settings(driver: extensions.connection, _record: object) -> None:

@@ -250,21 +250,19 @@ def _with_role(admin: Connection, url: URL, attributes: str, made: Told | None) 
     if _role_exists(admin, url.username or ""):
         return url, True
     url = url.set(password=url.password or secrets.token_urlsafe(24))
+    role, verifier = sql.Identifier(url.username or ""), _verifier(admin, url)
+    rights = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {attributes}"
+    may_be_made = True
     try:
-        _run(
-            admin,
-            "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE "
-            f"{attributes} PASSWORD {{}}",
-            sql.Identifier(url.username or ""),
-            _verifier(admin, url),
-        )
+        _run(admin, f"CREATE ROLE {{}} {rights} PASSWORD {{}}", role, verifier)
     except DBAPIError as error:
-        # With this URL running it again makes the role, if it is not there.
-        if made is not None and is_lost(error):
-            made(_shown(url))
+        may_be_made = is_lost(error)
         raise
-    if made is not None:
-        made(_shown(url))
+    finally:
+        # Also where Ctrl-C has come: who cancels a COMMIT that waits for a standby has made it. If
+        # the role is not there, running it again with this URL makes it.
+        if made is not None and may_be_made:
+            made(_shown(url))
     return url, False
 
 

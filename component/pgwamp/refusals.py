@@ -96,6 +96,13 @@ def unreachable(error: DBAPIError, url: URL, setting: str) -> StartError:
     )
 
 
+def lost(error: DBAPIError, url: URL) -> StartError:
+    """Say that the connection has ended while something was asked that changes nothing."""
+    return StartError(
+        f"the connection to PostgreSQL at {place_of(url)} was lost: try again ({words_of(error)})"
+    )
+
+
 def refused(error: DBAPIError, url: URL) -> StartError:
     """Why a statement of a migration failed."""
     code = getattr(error.orig, "pgcode", None)

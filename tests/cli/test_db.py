@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from typing import Any
 import psycopg2
 import pytest
 
+from pgwamp.dev.postgres import Postgres
 from tests.cli.conftest import Run, one_line
 from tests.conftest import Connect, Database, Events
 from tests.processes import Pgwamp
+from tests.schema.test_lost_answers import losing
 from tests.servers import Addresses, execute
 
 pytestmark = pytest.mark.one_login
@@ -341,6 +344,66 @@ async def test_an_interrupt_ends_a_wait_at_once(
     assert time.monotonic() - began < 3
     assert "Traceback" not in "".join(waiting.lines)
     assert "was undone" not in "".join(waiting.lines)
+
+
+def test_an_interrupt_loses_no_password_of_a_role_that_was_made(
+    own_postgres: Postgres, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its commit waits for a standby: who cancels that has committed it."""
+    admin = own_postgres.url()
+    with closing(psycopg2.connect(admin)) as observer:
+        observer.autocommit = True
+        cursor = observer.cursor()
+        cursor.execute("alter system set synchronous_standby_names = 'nobody'")
+        cursor.execute("alter system set synchronous_commit = on")
+        cursor.execute("select pg_reload_conf()")
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "pgwamp", "db", "create", "--admin-url", admin],
+            env={**os.environ, **environment, "DATABASE_URL": own_postgres.url("shop", "shop")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            # A shell has its commands in the background ignore it, and whatever they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        try:
+            cursor.execute("set statement_timeout = '20s'")
+            cursor.execute(
+                "do $$ begin while not exists (select from pg_stat_get_activity(null) "
+                "where wait_event = 'SyncRep') loop perform pg_stat_clear_snapshot(); "
+                "perform pg_sleep(0.01); end loop; end $$"
+            )
+            waiting.send_signal(signal.SIGINT)
+            out, err = waiting.communicate(timeout=20)
+        finally:
+            waiting.kill()
+        assert waiting.returncode == 130
+        assert "Traceback" not in err
+        told = re.fullmatch(r"export DATABASE_URL=postgresql://shop:([^@]+)@.*/shop\n", out)
+        assert told is not None, out
+        cursor.execute("select rolcanlogin from pg_roles where rolname = 'shop'")
+        assert cursor.fetchall() == [(True,)]
+
+
+async def test_an_upgrade_that_is_cut_short_after_its_migration_is_no_defect(
+    run: Run, database: Database
+) -> None:
+    with losing(database.url, b"wamp.allow_publish($1") as url:
+        code, out, err = await run("db", "upgrade", DATABASE_URL=url)
+    assert (code, out) == (3, "")
+    assert one_line(err).startswith("pgwamp: no PostgreSQL answers at 127.0.0.1:")
+
+
+async def test_an_upgrade_says_whom_it_waits_for_after_its_migration(
+    run: Run, database: Database
+) -> None:
+    with closing(psycopg2.connect(database.url)) as holder:
+        holder.cursor().execute("lock table wamp.component in exclusive mode")
+        code, out, err = await run("db", "upgrade")
+    assert code == 3
+    assert "waiting: process" in out
+    assert one_line(err).startswith("pgwamp: saying what wamp.publish may do waited too long for")
 
 
 async def test_db_create_takes_several_hosts(run: Run, addresses: Addresses, made: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -150,3 +151,9 @@ def test_a_password_of_a_role_that_may_have_been_made_is_told(
     finally:
         query(administrator, f"drop database if exists {role}")
         query(administrator, f"drop role if exists {role}")
+
+
+def test_a_question_that_is_not_answered_is_no_defect(wamp_database: Database) -> None:
+    with losing(wamp_database.url, b"version_num") as url:
+        line = said(migrations.current, url)
+    assert re.match(r"the connection to PostgreSQL at 127\.0\.0\.1:\d+ was lost: try again", line)

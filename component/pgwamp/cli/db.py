@@ -45,9 +45,9 @@ async def _allow_publish(settings: Settings) -> None:
 
     connection = await connect(settings)
     try:
-        await allow_publish(connection, settings)
+        await allow_publish(connection, settings, say)
     finally:
-        await connection.close()
+        connection.terminate()
 
 
 @app.command()

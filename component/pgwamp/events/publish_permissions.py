@@ -5,11 +5,13 @@ The rules stand in ``pgwamp.toml``, and hold in SQL, where a refusal still meets
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 
 from pgwamp.database.blockers import bounded_waits
+from pgwamp.database.connect import CONNECTION_ERRORS, connection_problem
 from pgwamp.errors import StartError
 from pgwamp.ownership import schema_problem
 from pgwamp.settings import Settings
@@ -42,16 +44,22 @@ async def publish_obstacle(connection: asyncpg.Connection[Any], settings: Settin
     return obstacle
 
 
-async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings) -> None:
+async def allow_publish(
+    connection: asyncpg.Connection[Any],
+    settings: Settings,
+    report: Callable[[str], object] | None = None,
+) -> None:
     """Make the rules of ``settings`` those of the database; rules of other prefixes stay.
 
     :param connection: with a search path that others cannot write to.
+    :param report: told who keeps it waiting.
     :raises StartError: the user lacks a right, a role does not exist, or the schema is not to be
-        trusted where these roles may use it. Nothing has changed then.
+        trusted where these roles may use it: nothing has changed then. Or the connection was lost.
+    :raises Blocked: somebody else locks what is to be written for too long.
     """
-    waiting = bounded_waits(
-        connection, settings.database.events_dsn(), "saying what wamp.publish may do"
-    )
+    dsn, setting = settings.database.events_dsn(), settings.database.events_setting
+    subject = "saying what wamp.publish may do"
+    waiting = bounded_waits(connection, dsn, subject, report=report)
     try:
         async with connection.transaction(), waiting:
             if obstacle := await publish_obstacle(connection, settings):
@@ -67,3 +75,5 @@ async def allow_publish(connection: asyncpg.Connection[Any], settings: Settings)
                 raise StartError(problem)
     except asyncpg.UndefinedFunctionError:
         raise StartError("the wamp schema is too old: run 'pgwamp db upgrade'") from None
+    except CONNECTION_ERRORS as error:
+        raise connection_problem(error, dsn, setting)[0] from None
