@@ -10,6 +10,7 @@ import pytest
 from pgwamp import migrations
 from pgwamp.errors import SettingsError, StartError
 from tests.conftest import Connect, Database, Events, MakeSettings, Serve
+from tests.schema.test_lost_answers import losing
 from tests.servers import EVENTS, Addresses
 
 RIGHT = "select has_function_privilege($1, 'wamp.publish(text, jsonb, jsonb, jsonb)', 'execute')"
@@ -114,6 +115,17 @@ async def test_a_role_of_the_server_that_others_give_away_stops_no_reload(
     await component.stop()
     with pytest.raises(StartError, match="can become the role pgwamp_evaluator"):
         await serve(events={"publish_roles": [web]})
+
+
+async def test_a_start_that_loses_its_connection_is_told_so(
+    serve: Serve, database: Database, addresses: Addresses
+) -> None:
+    own = addresses.database(database.name, EVENTS)
+    with (
+        losing(own, b"wamp.allow_publish($1") as url,
+        pytest.raises(StartError, match="no PostgreSQL answers at 127"),
+    ):
+        await serve(database={"events_url": url})
 
 
 async def test_a_role_that_is_not_there_ends_the_start(serve: Serve) -> None:
