@@ -51,29 +51,11 @@ select exists (
 """.replace(":", "\\:")
 )
 _EVALUATES_NOTHING = text(EVALUATES_NOTHING.replace(":", "\\:"))
-#: To the owner of the schema alone. What others have been granted goes with what they have granted.
-_GRANT_EVALUATE = """
-do $$
-declare
-    grantee text;
-begin
-    for grantee in
-        select distinct
-            case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
-        from pg_proc as p, aclexplode(p.proacl) as a
-        where p.oid = 'wamp.evaluate(text, json)'::regprocedure and a.grantee <> p.proowner
-    loop
-        execute format('revoke all on function wamp.evaluate(text, json) from %s cascade', grantee);
-    end loop;
-    execute format('grant execute on function wamp.evaluate(text, json) to %I',
-        (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'wamp'));
-end $$
-"""
 _EVALUATE = (
     SOURCE,
     "comment on function wamp.evaluate(text, json) is "
     "'Conditions and computed columns of rows as they were'",
-    "revoke execute on function wamp.evaluate(text, json) from public",
+    source("0101/evaluate_rights"),
 )
 
 
@@ -101,7 +83,7 @@ def renew_evaluate(connection: Connection) -> None:
     """
     if not connection.scalar(_MAY_RENEW):
         return
-    for statement in (*_EVALUATE, _GRANT_EVALUATE):
+    for statement in _EVALUATE:
         _run(connection, statement)
     # One that was dropped in between would run with our rights.
     if not connection.scalar(_IS_RENEWED):

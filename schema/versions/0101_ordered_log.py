@@ -61,6 +61,7 @@ def upgrade() -> None:
     op.execute(statement("0101/start"))
     op.execute(statement("0101/close_types"))
     op.execute(statement("0101/ddl_changed"))
+    op.execute(statement("0101/evaluate_rights"))
     op.execute(statement("0101/evaluator"))
     op.execute(statement("0101/stamps"))
 

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-coOg3i_E2pWl
--- cursor: 5-IbDcAhg9mMSF
--- cursor: 6-OePP0eVGVyfD
--- cursor: 7-Z6aopvlXSaRo
--- cursor: 8-K0xPj2Vc7Dcm
--- lost: 9-pKkD9EpFuiiA
--- lost: 10-G9X2uPsFaYk2
--- lost: 11-519CzPAkdhXM
--- lost: 12-Te3YEvgGPYN2
+-- cursor: 4-gAMvhceTRjoz
+-- cursor: 5-lNOxeED3E8Tu
+-- cursor: 6-Sg75bMskjfZJ
+-- cursor: 7-SZ54CoJwG93j
+-- cursor: 8-4L_5WW2ED6PA
+-- lost: 9-Jo2CdJe7FNhv
+-- lost: 10-g8GEQzJyBNxU
+-- lost: 11-zGlkniVHr_xO
+-- lost: 12-8SdgfEJ4m2kr
 --
 -- PostgreSQL database dump
 --
@@ -2490,37 +2490,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'fa78f8b6-019f-412b-9199-7d0fd03286bd', 7713675711041266023, 0, 16461, '2026-11-29 19:21:21.359497+00');
-INSERT INTO wamp.era VALUES (1, '55873fec-61f0-4510-a704-30d46693ee12', 7713675711041266023, 1, 16461, '2026-11-29 19:21:21.748349+00');
+INSERT INTO wamp.era VALUES (0, 'e7162ed4-d62d-4312-8f22-0b65b571bf6c', 7713684298558260916, 0, 16461, '2026-11-29 19:54:41.700024+00');
+INSERT INTO wamp.era VALUES (1, 'b22b6975-ed86-4feb-adc3-3603b0beab6e', 7713684298558260916, 1, 16461, '2026-11-29 19:54:43.170024+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "4592bcb1-1c17-4b2d-8e86-b63372312e1a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '4592bcb1-1c17-4b2d-8e86-b63372312e1a', 2, 'public', 'item', '{}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "68400cc4-5e50-42b1-9f14-63220c709ddd", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '68400cc4-5e50-42b1-9f14-63220c709ddd', 3, 'public', 'task', '{}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "cce36451-354b-410b-a75f-51bdaac8313a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'cce36451-354b-410b-a75f-51bdaac8313a', 2, 'public', 'item', '{}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8', 3, 'public', 'task', '{}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 280244344, false, '2026-11-29 19:21:21.724487+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 361109848, false, '2026-11-29 19:54:42.978467+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 19:21:21.749774+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xac33f66d99717ff087', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 19:21:21.659329+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x262972fb6f4248cd63', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 19:21:21.685715+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x5eeef7cc19d31ce7df', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 19:21:21.689425+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x7283a0de2fc4da95a5', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 19:21:21.689445+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x21b0dc02183d98c485', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 19:21:21.690277+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x39e3cfd1e5465727c3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 19:21:21.691709+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x67a6a8a6f95749a468', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:21:21.693883+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x2b4c4f8f655cec3726', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 19:54:43.175583+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xc2548a10f83e70abf4', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 19:54:42.710555+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xa362d1e375b0618a0f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 19:54:42.740882+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x0cad9260a157de3fc7', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 19:54:42.764194+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x80032f85c793463a33', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 19:54:42.764219+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x94d3b17840f713c4ee', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 19:54:42.764962+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x4a0ef96ccb248df649', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 19:54:42.765831+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x499e780a82701bdde3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:54:42.775885+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe0bff9596d840fa3c0', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2557,24 +2557,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:21:21.693883+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x2b4c4f8f655cec3726', '2026-11-29 19:21:21.811811+00', '2026-11-29 19:21:21.811811+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe0bff9596d840fa3c0', '2026-11-29 19:54:43.369214+00', '2026-11-29 19:54:43.369214+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 19:21:21.659329+00', '2026-11-29 19:21:21.63212+00', '0/1BA89C0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "4592bcb1-1c17-4b2d-8e86-b63372312e1a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 19:21:21.685715+00', '2026-11-29 19:21:21.659919+00', '0/1BAF108', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "68400cc4-5e50-42b1-9f14-63220c709ddd", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:21:21.689425+00', '2026-11-29 19:21:21.688658+00', '0/1BB04C0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:21:21.689445+00', '2026-11-29 19:21:21.688658+00', '0/1BB04C0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 19:21:21.690277+00', '2026-11-29 19:21:21.689592+00', '0/1BB06D0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:21:21.691709+00', '2026-11-29 19:21:21.690405+00', '0/1BB0930', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:21:21.691722+00', '2026-11-29 19:21:21.690405+00', '0/1BB0930', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 19:21:21.693883+00', '2026-11-29 19:21:21.691859+00', '0/1BB0B00', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 19:21:21.820336+00', '2026-11-29 19:21:21.817603+00', '0/1BB26F0', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 19:21:21.824514+00', '2026-11-29 19:21:21.820746+00', '0/1BB27E0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:21:21.825592+00', '2026-11-29 19:21:21.824678+00', '0/1BB2958', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 19:54:42.710555+00', '2026-11-29 19:54:42.683061+00', '0/1BA90B0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "cce36451-354b-410b-a75f-51bdaac8313a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 19:54:42.740882+00', '2026-11-29 19:54:42.711123+00', '0/1BAF7F8', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:54:42.764194+00', '2026-11-29 19:54:42.762154+00', '0/1BB0BB0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:54:42.764219+00', '2026-11-29 19:54:42.762154+00', '0/1BB0BB0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 19:54:42.764962+00', '2026-11-29 19:54:42.764475+00', '0/1BB0DC0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:54:42.765831+00', '2026-11-29 19:54:42.765073+00', '0/1BB1020', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:54:42.765842+00', '2026-11-29 19:54:42.765073+00', '0/1BB1020', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 19:54:42.775885+00', '2026-11-29 19:54:42.77021+00', '0/1BB11F0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 19:54:43.400952+00', '2026-11-29 19:54:43.398034+00', '0/1BB2DE8', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 19:54:43.417482+00', '2026-11-29 19:54:43.403725+00', '0/1BB2ED8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:54:43.421296+00', '2026-11-29 19:54:43.419786+00', '0/1BB3050', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2593,22 +2593,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:21:21.825592+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x9a18bbb0600142eaba1daed116c701d45e7c233824c4479d9468fa54531e4d45');
+INSERT INTO wamp.secret VALUES (true, '\x05077fe50d054f08bbc8c47006982417753b68fe3f10408baadb41e8418087df');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 19:21:21.359497+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 19:54:41.700024+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '4592bcb1-1c17-4b2d-8e86-b63372312e1a', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '68400cc4-5e50-42b1-9f14-63220c709ddd', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'cce36451-354b-410b-a75f-51bdaac8313a', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

@@ -150,6 +150,17 @@ def test_whoever_else_may_call_the_function_is_refused_until_it_is_made_again(
     migrations.upgrade(wamp_database.url)
 
 
+def test_default_privileges_give_nobody_the_function(
+    wamp_database: Database, server: Server
+) -> None:
+    url = server.url(wamp_database.name)
+    with closing(connect(url)) as connection:
+        query(connection, "drop schema wamp cascade")
+        query(connection, f"alter default privileges grant execute on functions to {GUEST}")
+        migrations.upgrade(url)
+        assert GUEST not in str(query(connection, RIGHTS))
+
+
 def test_a_member_that_is_never_in_this_database_is_no_danger(
     wamp_database: Database, superuser: Connection, refused: Refused
 ) -> None:
