@@ -498,3 +498,106 @@ async def test_a_column_that_nobody_can_write_out_stops_no_events_of_others(log:
 def _deep(depth: int) -> str:
     deep = "abs(" * depth + "id" + ")" * depth
     return f"alter table item add column deep int generated always as ({deep}) virtual"
+
+
+SWAP = (
+    "alter table thing rename a to x; alter table thing rename b to a; "
+    "alter table thing rename x to b"
+)
+TELLS_OF_THING = ("select wamp.refresh('thing')", "select wamp.watch('thing')")
+PARTITIONED = (
+    "create table thing (id int primary key, a text) partition by range (id)",
+    "create table part1 partition of thing for values from (0) to (10)",
+    "create table part2 (id int primary key, a text)",
+    "insert into part2 values (10, 'old')",
+    "select wamp.watch('thing')",
+)
+ATTACH = "alter table thing attach partition part2 for values from (10) to (20)"
+
+
+@pytest.fixture
+async def thing(log: Log) -> None:
+    """A watched table with two columns whose names can be swapped."""
+    await log.execute("create table thing (id int primary key, a text, b text)", TELLS_OF_THING[1])
+    await log.take()
+
+
+async def is_read_rightly(log: Log) -> None:
+    await log.take()
+    body = await last(log, "insert into thing (id, a, b) values (1, 'is a', 'is b')")
+    assert body["new"] == {"id": 1, "a": "is a", "b": "is b"}
+
+
+@pytest.mark.usefixtures("thing")
+@pytest.mark.parametrize("tell", TELLS_OF_THING, ids=["refresh", "watch"])
+async def test_who_tells_twice_has_not_seen_what_is_altered_all_the_while(
+    log: Log, sessions: tuple[Any, Any], tell: str
+) -> None:
+    first, second = sessions
+    await first.execute(f"begin; {SWAP}")
+    await second.execute(tell)
+    await second.execute(tell)
+    await first.execute("commit")
+    await is_read_rightly(log)
+
+
+@pytest.mark.usefixtures("thing")
+async def test_a_transaction_that_tells_twice_has_not_seen_what_was_altered_before(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await second.execute("begin isolation level repeatable read; select 1")
+    await first.execute(SWAP)
+    await log.take()
+    await second.execute("select wamp.refresh('thing')")
+    await second.execute("select wamp.refresh('thing'); commit")
+    await is_read_rightly(log)
+
+
+@pytest.mark.usefixtures("thing")
+async def test_a_refresh_that_has_not_seen_a_table_watched_anew(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await second.execute("begin isolation level repeatable read; select 1")
+    await first.execute(f"select wamp.unwatch('thing'); {SWAP}; select wamp.watch('thing')")
+    await log.take()
+    await second.execute("select wamp.refresh('thing'); commit")
+    await is_read_rightly(log)
+
+
+async def test_a_partition_that_is_attached_while_others_tell_twice_is_one_of_the_table(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    first, second = sessions
+    await log.execute(*PARTITIONED)
+    await log.take()
+    await first.execute(f"begin; {ATTACH}")
+    for _ in range(2):
+        await second.execute("select wamp.refresh('thing')")
+    await first.execute("commit")
+    await log.take()
+    body = await last(log, "insert into thing values (11, 'a')")
+    assert body["new"] == {"id": 11, "a": "a"}
+
+
+async def test_a_partition_with_rows_is_told_where_the_table_is_told_anew(
+    log: Log, sessions: tuple[Any, Any]
+) -> None:
+    """Without event triggers nobody tells of it before wamp.refresh."""
+    first, second = sessions
+    await log.execute(*WITHOUT_EVENT_TRIGGERS, *PARTITIONED)
+    await log.take()
+    await second.execute("begin isolation level repeatable read; select 1")
+    await first.execute("alter table thing add column b text; select wamp.refresh('thing')")
+    await log.take()
+    await second.execute("select wamp.refresh('thing'); commit")
+    await first.execute("alter table part2 add column b text")
+    await first.execute(ATTACH)
+    await log.take()
+    await log.execute("select wamp.refresh('thing')")
+    await log.take()
+    bodies = [read_body(event.body or "{}") for event in await log.events()]
+    assert {"partition": "public.part2", "truncated": True} in [
+        {name: body.get(name) for name in ("partition", "truncated")} for body in bodies
+    ]

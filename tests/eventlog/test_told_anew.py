@@ -309,3 +309,34 @@ async def test_without_event_triggers_rows_before_a_change_keep_their_values(log
     )
     await log.take()
     assert await values(log) == [{"id": 1, "n": "old"}, {"id": 2, "n": "new", "m": "m"}]
+
+
+async def test_who_watches_meanwhile_is_not_told_over(
+    log: Log,
+    sessions: tuple[Any, Any],  # noqa: F811
+) -> None:
+    """In a database of which only some tables were restored, the start tells of those watched."""
+    first, second = sessions
+    await log.execute(*TABLES)
+    await log.take()
+    slow = (statement.replace("pg_sleep(60)", "pg_advisory_lock_shared(7)") for statement in SLOW)
+    await log.execute("delete from wamp.layout", "delete from wamp.raw", *slow)
+    await second.execute("select pg_advisory_lock(7)")
+    waits = (
+        "select count(*) from pg_stat_activity where datname = current_database() "
+        "and wait_event_type = 'Lock' and wait_event <> 'advisory'"
+    )
+    async with asyncio.timeout(SOON), log.sequencing() as sequencing:
+        watching = asyncio.ensure_future(
+            first.execute("select wamp.watch('item', '{\"when\": \"n = ''a''\"}')")
+        )
+        # What is told of the table waits; who watches it does, too, or is done before that.
+        while not watching.done() and not await second.fetchval(waits):
+            await asyncio.sleep(0)
+        await second.execute("select pg_advisory_unlock(7)")
+        await watching
+        await sequencing.telling.ended()
+    await log.take()
+    await log.execute("insert into item values (1, 'a'), (2, 'b')", "insert into other values (3)")
+    await log.take()
+    assert await values(log) == [{"id": 1, "n": "a"}, {"id": 3}]

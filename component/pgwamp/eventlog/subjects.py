@@ -13,7 +13,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import AlteredBy, Known, Latest, latest
+from pgwamp.eventlog.alterations import AlteredBy, Known, Latest, latest, together
 from pgwamp.eventlog.budget import MOST_ON_LOOP, Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -117,7 +117,7 @@ class Subjects:
         }
         self._watches = {row["relation"]: row["watch"] for row in rows}
         self._altered_by = {
-            row["relation"]: {int(of): xid for of, xid in json.loads(row["altered_by"]).items()}
+            row["relation"]: {int(of): xids for of, xids in json.loads(row["altered_by"]).items()}
             for row in rows
             if row["altered_by"]
         }
@@ -192,9 +192,12 @@ class Subjects:
             if known is not None:
                 await self._change(relation, told.text)
                 self._keep_altered_by(relation, told.by)
+            elif told.is_altered:
+                # Somebody tells of it now, and may have looked at it before.
+                self._altered_by[relation] = told.by
             if told.is_altered:
                 for table in self._composites.tables(relation):
-                    by = {**self._altered_by.get(table, {}), relation: row.xid}
+                    by = {**self._altered_by.get(table, {}), relation: told.by[relation]}
                     self._keep_altered_by(table, by)
             await self._wait(relation, told.text)
         elif row.op == "f":
@@ -223,11 +226,14 @@ class Subjects:
     def _known_of(self, row: RawRow) -> Known:
         """The knowledge of a table, or of a composite by all tables that have it."""
         relation = row.relation
-        if row.op == "w" or relation in self._texts:
+        if row.op == "w" or relation in self._texts or relation in self._unknown:
             have = self._composites.of(relation) if self._is_readable(relation) else None
             return Known(self._altered_by.get(relation, {}), have)
         tables = self._composites.tables(relation)
-        by = dict(one for table in tables for one in self._altered_by.get(table, {}).items())
+        by: dict[int, Sequence[int]] = {}
+        for table in tables:
+            for other, xids in self._altered_by.get(table, {}).items():
+                by[other] = together(by.get(other, ()), xids)
         return Known(by, frozenset.intersection(*map(self._composites.of, tables)))
 
     def begins(self, relation: int, position: int) -> bool:
@@ -263,7 +269,9 @@ class Subjects:
     def concerns(self, row: RawRow) -> bool:
         """Whether a control row says something of a table that is watched, or will be."""
         relation = row.relation
-        return row.op == "w" or relation in self._texts or bool(self._composites.tables(relation))
+        if row.op == "w" or relation in self._texts or relation in self._unknown:
+            return True
+        return bool(self._composites.tables(relation))
 
     def look(self) -> None:
         """A look begins: layouts that did not fit may have changed."""

@@ -20,6 +20,8 @@ from pgwamp.tasks import end
 
 log = logs.get(__name__)
 _TELL = (files("pgwamp.eventlog") / "sql" / "tell.sql").read_text(encoding="utf-8")
+# Who watches the table, or watches it no longer, tells of it behind this, or has told already.
+_LOCK = "select true from wamp.watch where relation = $1::bigint::oid for share skip locked"
 #: Seconds that it may take to say how one table reads.
 SECONDS = 5.0
 #: Seconds until a table is told of once more, which double each time, and the most of them.
@@ -86,8 +88,9 @@ class Telling:
                 tcp_keepalives_count="3",
             )
             while self._waiting:
-                table, operation = next(iter(self._waiting.items()))
-                await self._tell(connection, table, operation)
+                # What may take long again comes last.
+                table = min(self._waiting, key=lambda t: self._again.get(t, (0.0, 0.0))[1])
+                await self._tell(connection, table, self._waiting[table])
                 self._is_told(table)
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             log.warning("tables cannot be told of now", reason=str(error) or type(error).__name__)
@@ -102,7 +105,9 @@ class Telling:
 
     async def _tell(self, connection: asyncpg.Connection[Any], table: int, operation: str) -> None:
         try:
-            await connection.execute(_TELL, table, operation)
+            async with connection.transaction():
+                if await connection.fetchval(_LOCK, table):
+                    await connection.execute(_TELL, table, operation)
         except asyncpg.PostgresError as error:
             if connection.is_closed():
                 raise
