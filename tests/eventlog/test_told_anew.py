@@ -316,25 +316,19 @@ async def test_who_watches_meanwhile_is_not_told_over(
     sessions: tuple[Any, Any],  # noqa: F811
 ) -> None:
     """In a database of which only some tables were restored, the start tells of those watched."""
-    first, second = sessions
+    first, _ = sessions
     await log.execute(*TABLES)
     await log.take()
-    slow = (statement.replace("pg_sleep(60)", "pg_advisory_lock_shared(7)") for statement in SLOW)
-    await log.execute("delete from wamp.layout", "delete from wamp.raw", *slow)
-    await second.execute("select pg_advisory_lock(7)")
-    waits = (
-        "select count(*) from pg_stat_activity where datname = current_database() "
-        "and wait_event_type = 'Lock' and wait_event <> 'advisory'"
+    # What is told of the table waits until somebody watches it, or waits for it.
+    watched = (
+        "while not exists (select from wamp.watch where options ? 'when') and not exists (select "
+        "from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock') "
+        "loop perform pg_sleep(0.01), pg_stat_clear_snapshot(); end loop"
     )
+    slow = (statement.replace("perform pg_sleep(60)", watched) for statement in SLOW)
+    await log.execute("delete from wamp.layout", "delete from wamp.raw", *slow)
     async with asyncio.timeout(SOON), log.sequencing() as sequencing:
-        watching = asyncio.ensure_future(
-            first.execute("select wamp.watch('item', '{\"when\": \"n = ''a''\"}')")
-        )
-        # What is told of the table waits; who watches it does, too, or is done before that.
-        while not watching.done() and not await second.fetchval(waits):
-            await asyncio.sleep(0)
-        await second.execute("select pg_advisory_unlock(7)")
-        await watching
+        await first.execute("select wamp.watch('item', '{\"when\": \"n = ''a''\"}')")
         await sequencing.telling.ended()
     await log.take()
     await log.execute("insert into item values (1, 'a'), (2, 'b')", "insert into other values (3)")

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-gAMvhceTRjoz
--- cursor: 5-lNOxeED3E8Tu
--- cursor: 6-Sg75bMskjfZJ
--- cursor: 7-SZ54CoJwG93j
--- cursor: 8-4L_5WW2ED6PA
--- lost: 9-Jo2CdJe7FNhv
--- lost: 10-g8GEQzJyBNxU
--- lost: 11-zGlkniVHr_xO
--- lost: 12-8SdgfEJ4m2kr
+-- cursor: 4-3SnWzChwh1-z
+-- cursor: 5-a-8uPcQG8YXG
+-- cursor: 6-hrnCVWq-ImUD
+-- cursor: 7-ev7l-cPOZVw5
+-- cursor: 8-rDMRop_k43CR
+-- lost: 9-ud3CK6is1Uuv
+-- lost: 10-CHs7Is6Os0Af
+-- lost: 11-CLV16nGwyNfF
+-- lost: 12-C85nPaQm4tzO
 --
 -- PostgreSQL database dump
 --
@@ -2490,37 +2490,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'e7162ed4-d62d-4312-8f22-0b65b571bf6c', 7713684298558260916, 0, 16461, '2026-11-29 19:54:41.700024+00');
-INSERT INTO wamp.era VALUES (1, 'b22b6975-ed86-4feb-adc3-3603b0beab6e', 7713684298558260916, 1, 16461, '2026-11-29 19:54:43.170024+00');
+INSERT INTO wamp.era VALUES (0, 'b08d73ef-3e7f-46f0-8f66-eaffc0ca4cac', 7713692400411619257, 0, 16461, '2026-11-29 20:26:07.018473+00');
+INSERT INTO wamp.era VALUES (1, '5f183acd-19a7-4a21-9194-d8129de4aeec', 7713692400411619257, 1, 16461, '2026-11-29 20:26:07.288351+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "cce36451-354b-410b-a75f-51bdaac8313a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'cce36451-354b-410b-a75f-51bdaac8313a', 2, 'public', 'item', '{}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8', 3, 'public', 'task', '{}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "8bc6b77f-a1bf-48d9-ade7-a7f39266a90a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '8bc6b77f-a1bf-48d9-ade7-a7f39266a90a', 2, 'public', 'item', '{"16754": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "f6def19d-276d-4f51-badf-c2c13202dceb", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'f6def19d-276d-4f51-badf-c2c13202dceb', 3, 'public', 'task', '{"16762": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 361109848, false, '2026-11-29 19:54:42.978467+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 522561612, false, '2026-11-29 20:26:07.273086+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 19:54:43.175583+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xc2548a10f83e70abf4', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 19:54:42.710555+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xa362d1e375b0618a0f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 19:54:42.740882+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x0cad9260a157de3fc7', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 19:54:42.764194+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x80032f85c793463a33', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 19:54:42.764219+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x94d3b17840f713c4ee', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 19:54:42.764962+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x4a0ef96ccb248df649', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 19:54:42.765831+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x499e780a82701bdde3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:54:42.775885+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe0bff9596d840fa3c0', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 20:26:07.290226+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xfef401c60d3c7d8b79', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 20:26:07.238173+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x23166a8e89add31265', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 20:26:07.254195+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x79492e8e8a1ab315e5', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 20:26:07.257049+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xdd29d6cc2870875fb3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 20:26:07.257065+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x6bef2e3dc406f185c6', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 20:26:07.257832+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x86b9c2556abe226503', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 20:26:07.25876+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x7afee5f9c3ce655c39', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 20:26:07.260339+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xac3311a29fe4e37091', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2557,24 +2557,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 19:54:42.775885+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe0bff9596d840fa3c0', '2026-11-29 19:54:43.369214+00', '2026-11-29 19:54:43.369214+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xac3311a29fe4e37091', '2026-11-29 20:26:07.331622+00', '2026-11-29 20:26:07.331622+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 19:54:42.710555+00', '2026-11-29 19:54:42.683061+00', '0/1BA90B0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "cce36451-354b-410b-a75f-51bdaac8313a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 19:54:42.740882+00', '2026-11-29 19:54:42.711123+00', '0/1BAF7F8', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:54:42.764194+00', '2026-11-29 19:54:42.762154+00', '0/1BB0BB0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 19:54:42.764219+00', '2026-11-29 19:54:42.762154+00', '0/1BB0BB0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 19:54:42.764962+00', '2026-11-29 19:54:42.764475+00', '0/1BB0DC0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:54:42.765831+00', '2026-11-29 19:54:42.765073+00', '0/1BB1020', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 19:54:42.765842+00', '2026-11-29 19:54:42.765073+00', '0/1BB1020', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 19:54:42.775885+00', '2026-11-29 19:54:42.77021+00', '0/1BB11F0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 19:54:43.400952+00', '2026-11-29 19:54:43.398034+00', '0/1BB2DE8', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 19:54:43.417482+00', '2026-11-29 19:54:43.403725+00', '0/1BB2ED8', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:54:43.421296+00', '2026-11-29 19:54:43.419786+00', '0/1BB3050', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 20:26:07.238173+00', '2026-11-29 20:26:07.223097+00', '0/1BA90B0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "8bc6b77f-a1bf-48d9-ade7-a7f39266a90a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 20:26:07.254195+00', '2026-11-29 20:26:07.238595+00', '0/1BAF7F8', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "f6def19d-276d-4f51-badf-c2c13202dceb", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 20:26:07.257049+00', '2026-11-29 20:26:07.256321+00', '0/1BB0BB0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 20:26:07.257065+00', '2026-11-29 20:26:07.256321+00', '0/1BB0BB0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 20:26:07.257832+00', '2026-11-29 20:26:07.257302+00', '0/1BB0DC0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 20:26:07.25876+00', '2026-11-29 20:26:07.258085+00', '0/1BB1020', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 20:26:07.258772+00', '2026-11-29 20:26:07.258085+00', '0/1BB1020', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 20:26:07.260339+00', '2026-11-29 20:26:07.258998+00', '0/1BB11F0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 20:26:07.338414+00', '2026-11-29 20:26:07.336261+00', '0/1BB2E00', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 20:26:07.341545+00', '2026-11-29 20:26:07.338906+00', '0/1BB2EF0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 20:26:07.342664+00', '2026-11-29 20:26:07.341781+00', '0/1BB3068', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2593,22 +2593,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 19:54:43.421296+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x05077fe50d054f08bbc8c47006982417753b68fe3f10408baadb41e8418087df');
+INSERT INTO wamp.secret VALUES (true, '\xeed3e7d4a579420f9abbb3c45655be255e1111c41aad42fc813fb8bda7dd5e06');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 19:54:41.700024+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 20:26:07.018473+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', 'cce36451-354b-410b-a75f-51bdaac8313a', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '85d6cbe4-ce3a-4b5d-8384-26c8c0a132a8', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '8bc6b77f-a1bf-48d9-ade7-a7f39266a90a', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', 'f6def19d-276d-4f51-badf-c2c13202dceb', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --
