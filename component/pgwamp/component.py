@@ -149,6 +149,9 @@ class Component:
             findings = migration_tables(self.naming, self.catalog)
             findings += await ask_database(self._settings, stopping=False)
             _require(findings)
+        except StartError as error:
+            # The database went away meanwhile.
+            log.warning("the requirements could not be asked", reason=str(error))
         except Exception:
             log.exception("the requirements could not be asked")
 

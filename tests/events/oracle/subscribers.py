@@ -187,6 +187,8 @@ class Newcomer(Follower):
     """Forgets everything now and then, and begins with the rows as they are at that moment."""
 
     whole = False
+    # Where the database crashes before the log has what the rows have, it begins once more.
+    retried = (*AWAY, "pgwamp.error.cursor_expired")
 
     @classmethod
     def can_have(cls, table: Table) -> bool:
@@ -225,7 +227,7 @@ class Newcomer(Follower):
 class Starter(Newcomer):
     """Begins anew whenever it is told that it cannot go on, because the table is another one."""
 
-    retried = (*AWAY, "pgwamp.error.not_watched", "pgwamp.error.cursor_expired")
+    retried = (*Newcomer.retried, "pgwamp.error.not_watched")
 
     @classmethod
     def can_have(cls, table: Table) -> bool:
