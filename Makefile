@@ -23,7 +23,7 @@ run: environments ## Start PostgreSQL, Crossbar, the example application and the
 	@cd examples/shop && PGWAMP_CROSSBAR=$(CROSSBAR) exec ../../.venv/bin/pgwamp dev $(ARGS)
 
 test: environments ## Run the whole test suite; ARGS="-k name" picks tests
-	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m pytest -n 5 --dist worksteal $(ARGS)
+	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 soak: environments ## Kill everything again and again while it works; ARGS="--minutes 60 --seed 1"
 	@PGWAMP_CROSSBAR=$(CROSSBAR) .venv/bin/python -m tests.events.oracle $(ARGS)
