@@ -1,8 +1,8 @@
 -- Why the role of conditions, pgwamp_evaluator, is not to be trusted in this database, as one line with the cure; null if
 -- it is, or if nothing runs as it. For a search path of pg_catalog, pg_temp.
 --
--- Whoever can act as this role and may use the schema wamp can move wamp.evaluate elsewhere while it is called, and give
--- it another text there, which would have the rights of its caller.
+-- A role that can act as this one and may use the schema wamp can move wamp.evaluate elsewhere while it is called, and
+-- give it another text there, which would have the rights of its caller.
 with recursive home as (
     select n.oid, n.nspowner as owner, r.rolsuper
     from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
@@ -24,7 +24,7 @@ evaluator as (
 powerful as (
     select from evaluator as r
     where r.rolsuper or r.rolcanlogin or r.rolbypassrls or exists (
-        -- Whoever may give others a role can give it this one, too: that takes nothing from anybody.
+        -- A role that may give others a role can give it this one, too: that takes nothing from anybody.
         select from pg_roles as o
         where o.oid <> r.oid and pg_has_role(r.oid, o.oid, 'usage')
             and (o.oid = (select owner from home) or o.rolsuper or o.rolname like 'pg\_%'))
@@ -36,7 +36,7 @@ step (member, role, grantor, has_admin) as (
     where m.admin_option or coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
         or (to_jsonb(m) ->> 'inherit_option')::boolean
 ),
--- Whoever can become the role of conditions, and by which membership of it.
+-- The roles that can become the role of conditions, and by which membership of it.
 acting (role, member, grantor, has_admin) as (
     select s.member, s.member, s.grantor, s.has_admin
     from step as s join evaluator as e on e.oid = s.role
@@ -44,7 +44,7 @@ acting (role, member, grantor, has_admin) as (
     select s.member, a.member, a.grantor, a.has_admin
     from acting as a join step as s on s.role = a.role
 ),
--- What else these can become, and the role itself.
+-- All that these can become, and the role itself.
 reach (role, other) as (
     select role, role from acting
     union
@@ -52,11 +52,12 @@ reach (role, other) as (
     union
     select r.role, s.role from reach as r join step as s on s.member = r.other
 ),
--- Who may use the schema, by itself or as another role.
+-- The roles of these that may use the schema, by themselves or as another one.
 using_it (role) as (
     select distinct r.role from reach as r, home where has_schema_privilege(r.other, home.oid, 'usage')
 ),
--- Who can have all that the schema's owner has anyway: whoever creates roles could give itself any before PostgreSQL 16.
+-- Roles that can have all that the schema's owner has anyway: one with CREATEROLE could give itself any before
+-- PostgreSQL 16.
 trusted (role) as (
     select distinct r.role
     from home, here, reach as r join pg_roles as o on o.oid = r.other
@@ -78,7 +79,8 @@ mover as (
     order by 1, 2
     limit 1
 ),
--- What else it owns here runs as it for whoever has made that: as a function with SECURITY DEFINER, or a table's index.
+-- Other objects that it owns here run as it for the role that has made them: as a function with SECURITY DEFINER, or a
+-- table's index.
 owned as (
     select replace(replace(o.type, 'composite ', ''), ' object', '') as type, o.identity
     from here, evaluator as e

@@ -104,36 +104,35 @@ CHECKED = (
 )
 
 
-@pytest.mark.parametrize("name", ["item.insert", "vault.insert"])
-async def test_what_access_before_raises_in_a_batch_comes_as_it_is(
-    expose: Expose, roles: list[str], monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+@pytest.fixture
+async def checked(expose: Expose, roles: list[str]) -> Calls:
+    """One role, with a function in access.before that refuses inserts."""
     anna, _ = roles
-    call = await expose(
+    return await expose(
         *CHECKED,
         f"grant all on item to {anna}",
         access={"before": "checked", "roles": {"anonymous": anna}},
     )
+
+
+@pytest.mark.parametrize("name", ["item.insert", "vault.insert"])
+async def test_what_access_before_raises_in_a_batch_comes_as_it_is(
+    checked: Calls, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     steps = [{"procedure": "item.select"}, {"procedure": name, "args": [{"id": 2}]}]
-    error = await call.fails("com.example.error.not_you", "batch", steps)
+    error = await checked.fails("com.example.error.not_you", "batch", steps)
     assert error.message == "batch[1]: not you"
-    async with nobody_to_ask(call, monkeypatch):
-        await call.fails("com.example.error.not_you", "batch", steps)
+    async with nobody_to_ask(checked, monkeypatch):
+        await checked.fails("com.example.error.not_you", "batch", steps)
 
 
 async def test_a_change_of_the_schema_is_told_as_it_is_where_nobody_can_be_asked(
-    expose: Expose, roles: list[str], monkeypatch: pytest.MonkeyPatch, database: Database
+    checked: Calls, monkeypatch: pytest.MonkeyPatch, database: Database
 ) -> None:
-    anna, _ = roles
-    call = await expose(
-        *CHECKED,
-        f"grant all on item to {anna}",
-        access={"before": "checked", "roles": {"anonymous": anna}},
-    )
-    await call("item.select", {"id": 1})
+    await checked("item.select", {"id": 1})
     database.execute("alter table item alter n type bigint")
-    async with nobody_to_ask(call, monkeypatch):
-        error = await call.fails(SchemaChanged.uri, "item.select", {"id": 1})
+    async with nobody_to_ask(checked, monkeypatch):
+        error = await checked.fails(SchemaChanged.uri, "item.select", {"id": 1})
     assert isinstance(error, SchemaChanged)
 
 

@@ -334,3 +334,22 @@ async def test_who_watches_meanwhile_is_not_told_over(
     await log.execute("insert into item values (1, 'a'), (2, 'b')", "insert into other values (3)")
     await log.take()
     assert await values(log) == [{"id": 1, "n": "a"}, {"id": 3}]
+
+
+async def test_tables_that_were_asked_for_before_come_last(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    async def tell(_: Telling, connection: object, table: int, operation: str) -> None:
+        told.append(table)
+
+    monkeypatch.setattr(Telling, "_tell", tell)
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
+    telling = Telling(log.database.url)
+    telling.ask({2: "l"})
+    await telling.ended()
+    telling._again[2] = 0.0, module.LONGEST_DELAY
+    telling.ask({2: "l", 1: "l", 3: "l"})
+    await telling.ended()
+    assert told == [2, 1, 3, 2]

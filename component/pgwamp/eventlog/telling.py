@@ -20,7 +20,8 @@ from pgwamp.tasks import end
 
 log = logs.get(__name__)
 _TELL = (files("pgwamp.eventlog") / "sql" / "tell.sql").read_text(encoding="utf-8")
-# Who watches the table, or watches it no longer, tells of it behind this, or has told already.
+# A session that watches the table, or watches it no longer, tells of it behind this, or has told
+# already.
 _LOCK = "select true from wamp.watch where relation = $1::bigint::oid for share skip locked"
 #: Seconds that it may take to say how one table reads.
 SECONDS = 5.0
@@ -88,7 +89,7 @@ class Telling:
                 tcp_keepalives_count="3",
             )
             while self._waiting:
-                # What may take long again comes last.
+                # Tables that were asked for before may take long again.
                 table = min(self._waiting, key=lambda t: self._again.get(t, (0.0, 0.0))[1])
                 await self._tell(connection, table, self._waiting[table])
                 self._is_told(table)
