@@ -13,8 +13,8 @@ from pgwamp.ownership import become_owner
 from pgwamp.schema_sql import source
 
 _CAPTURE = text("select prosrc from pg_proc where oid = to_regprocedure('wamp.capture()')")
-#: The one line in which that function differs between databases.
-_STAMP = re.compile(r"its_stamp constant integer := .*;")
+#: The one declaration in which that function differs between databases.
+_STAMP = re.compile(r"its_stamp constant integer := [^;]*;")
 #: Whether this session is a superuser's, and how many event triggers run what pgwamp brings.
 _RUNNING = text("""
 select (select rolsuper from pg_roles where rolname = session_user), count(*)

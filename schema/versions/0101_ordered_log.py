@@ -19,6 +19,7 @@ depends_on: str | None = None
 FUNCTIONS = {
     "key_columns(regclass)": "The columns that identify a row of a table",
     "stamp(oid)": "A hash of the columns of a table",
+    "is_outdated(oid)": "Whether this transaction sees a table as it was",
     "capture()": "Write what a statement has changed",
     "capture_end()": "Write where a transaction ends whose keys are checked then",
     'note(regclass, "char", jsonb)': "Tell the sequencer something of a table",

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-3SnWzChwh1-z
--- cursor: 5-a-8uPcQG8YXG
--- cursor: 6-hrnCVWq-ImUD
--- cursor: 7-ev7l-cPOZVw5
--- cursor: 8-rDMRop_k43CR
--- lost: 9-ud3CK6is1Uuv
--- lost: 10-CHs7Is6Os0Af
--- lost: 11-CLV16nGwyNfF
--- lost: 12-C85nPaQm4tzO
+-- cursor: 4-yWNnlZQ1LhHp
+-- cursor: 5-nGEA7wj6luIx
+-- cursor: 6-cAtrN1Kp5L5W
+-- cursor: 7-xmPuPCE5upgU
+-- cursor: 8-KB9bXlXl8e0L
+-- lost: 9-HXw747zbnSdI
+-- lost: 10-9LudsYaIuxYO
+-- lost: 11-8-gkAQrxq65E
+-- lost: 12-U5yQJINr9FGE
 --
 -- PostgreSQL database dump
 --
@@ -205,7 +205,7 @@ CREATE FUNCTION wamp.capture() RETURNS trigger
 declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
     its_place constant pg_lsn := pg_current_wal_insert_lsn();
-    -- Without event triggers: wamp.stamp(tg_relid), see stamps.sql.
+    -- Without event triggers a hash of the columns, see stamps.sql.
     its_stamp constant integer := null;
     -- See raw.sql.
     its_changed constant integer := (pg_stat_get_xact_tuples_inserted(tg_relid)
@@ -743,6 +743,34 @@ $$;
 --
 
 COMMENT ON FUNCTION wamp.forget(relation regclass) IS 'Erase what is kept of the changes of a table';
+
+
+--
+-- Name: is_outdated(oid); Type: FUNCTION; Schema: wamp; Owner: -
+--
+
+CREATE FUNCTION wamp.is_outdated(relation oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select not exists (select from pg_class as c where c.oid = relation)
+        or exists (
+            select from pg_attribute as a
+            where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+                and (pg_identify_object_as_address('pg_class'::regclass, relation, a.attnum)).object_names[3]
+                    is distinct from a.attname)
+        or exists (
+            select from pg_class as c
+            where c.oid in (select relation union select p.relid from pg_partition_tree(relation) as p)
+                and nullif(c.relfilenode, 0) is distinct from pg_relation_filenode(c.oid))
+$$;
+
+
+--
+-- Name: FUNCTION is_outdated(relation oid); Type: COMMENT; Schema: wamp; Owner: -
+--
+
+COMMENT ON FUNCTION wamp.is_outdated(relation oid) IS 'Whether this transaction sees a table as it was';
 
 
 --
@@ -1483,10 +1511,13 @@ CREATE FUNCTION wamp.stamp(relation oid) RETURNS integer
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+select (
     select hashtext(string_agg(
         a.attnum || ' ' || a.atttypid || ' ' || a.attcollation || ' ' || a.attname, ',' order by a.attnum))
     from pg_attribute as a
     where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+)
+
 $$;
 
 
@@ -2490,37 +2521,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'b08d73ef-3e7f-46f0-8f66-eaffc0ca4cac', 7713692400411619257, 0, 16461, '2026-11-29 20:26:07.018473+00');
-INSERT INTO wamp.era VALUES (1, '5f183acd-19a7-4a21-9194-d8129de4aeec', 7713692400411619257, 1, 16461, '2026-11-29 20:26:07.288351+00');
+INSERT INTO wamp.era VALUES (0, '1ad7eb19-c669-4e99-ad83-00ad56a77b1e', 7713709904182967510, 0, 16461, '2026-11-29 21:34:02.56681+00');
+INSERT INTO wamp.era VALUES (1, 'dfedbea1-fcc3-4b10-a13d-17861d9387fe', 7713709904182967510, 1, 16461, '2026-11-29 21:34:02.907972+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "8bc6b77f-a1bf-48d9-ade7-a7f39266a90a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '8bc6b77f-a1bf-48d9-ade7-a7f39266a90a', 2, 'public', 'item', '{"16754": [766]}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "f6def19d-276d-4f51-badf-c2c13202dceb", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16769": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'f6def19d-276d-4f51-badf-c2c13202dceb', 3, 'public', 'task', '{"16762": [767]}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "140553c0-1615-485b-94dd-1ddc37dd919f", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '140553c0-1615-485b-94dd-1ddc37dd919f', 2, 'public', 'item', '{"16759": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "200065b9-7ad6-47d0-828a-e121ba78c8c6", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '200065b9-7ad6-47d0-828a-e121ba78c8c6', 3, 'public', 'task', '{"16767": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 522561612, false, '2026-11-29 20:26:07.273086+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 355910048, false, '2026-11-29 21:34:02.885564+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 20:26:07.290226+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xfef401c60d3c7d8b79', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 20:26:07.238173+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x23166a8e89add31265', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 20:26:07.254195+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x79492e8e8a1ab315e5', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 20:26:07.257049+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xdd29d6cc2870875fb3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 20:26:07.257065+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x6bef2e3dc406f185c6', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 20:26:07.257832+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x86b9c2556abe226503', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 20:26:07.25876+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x7afee5f9c3ce655c39', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 20:26:07.260339+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xac3311a29fe4e37091', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 21:34:02.9093+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x02439db51c5ba1ab4a', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 21:34:02.831899+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x131216f67e5fd81192', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 21:34:02.852813+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x97e8374494a720eba4', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 21:34:02.856804+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xc963679594352e11e9', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 21:34:02.856821+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x9c6100ef08fa96e231', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 21:34:02.857592+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x700b6b3752a9e4be56', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 21:34:02.858423+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xc663ee3c2139ba9814', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:34:02.860283+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x281f5b5e55e5f1ed0b', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2557,24 +2588,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 20:26:07.260339+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xac3311a29fe4e37091', '2026-11-29 20:26:07.331622+00', '2026-11-29 20:26:07.331622+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x281f5b5e55e5f1ed0b', '2026-11-29 21:34:02.957254+00', '2026-11-29 21:34:02.957254+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 20:26:07.238173+00', '2026-11-29 20:26:07.223097+00', '0/1BA90B0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "8bc6b77f-a1bf-48d9-ade7-a7f39266a90a", "filled": null, "schema": "public", "stamps": {"16754": 216102910}, "columns": {"16754": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 20:26:07.254195+00', '2026-11-29 20:26:07.238595+00', '0/1BAF7F8', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "f6def19d-276d-4f51-badf-c2c13202dceb", "filled": null, "schema": "public", "stamps": {"16762": -853128261, "16769": -853128261}, "columns": {"16762": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16769": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 20:26:07.257049+00', '2026-11-29 20:26:07.256321+00', '0/1BB0BB0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 20:26:07.257065+00', '2026-11-29 20:26:07.256321+00', '0/1BB0BB0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 20:26:07.257832+00', '2026-11-29 20:26:07.257302+00', '0/1BB0DC0', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 20:26:07.25876+00', '2026-11-29 20:26:07.258085+00', '0/1BB1020', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 20:26:07.258772+00', '2026-11-29 20:26:07.258085+00', '0/1BB1020', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 20:26:07.260339+00', '2026-11-29 20:26:07.258998+00', '0/1BB11F0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 20:26:07.338414+00', '2026-11-29 20:26:07.336261+00', '0/1BB2E00', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 20:26:07.341545+00', '2026-11-29 20:26:07.338906+00', '0/1BB2EF0', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 20:26:07.342664+00', '2026-11-29 20:26:07.341781+00', '0/1BB3068', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 21:34:02.831899+00', '2026-11-29 21:34:02.813527+00', '0/1BAB200', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "140553c0-1615-485b-94dd-1ddc37dd919f", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 21:34:02.852813+00', '2026-11-29 21:34:02.832931+00', '0/1BB1948', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "200065b9-7ad6-47d0-828a-e121ba78c8c6", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:34:02.856804+00', '2026-11-29 21:34:02.85553+00', '0/1BB2D00', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:34:02.856821+00', '2026-11-29 21:34:02.85553+00', '0/1BB2D00', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 21:34:02.857592+00', '2026-11-29 21:34:02.857021+00', '0/1BB2F10', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:34:02.858423+00', '2026-11-29 21:34:02.857778+00', '0/1BB3170', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:34:02.85844+00', '2026-11-29 21:34:02.857778+00', '0/1BB3170', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 21:34:02.860283+00', '2026-11-29 21:34:02.85863+00', '0/1BB3340', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 21:34:02.965354+00', '2026-11-29 21:34:02.962588+00', '0/1BB4F50', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 21:34:02.968696+00', '2026-11-29 21:34:02.965779+00', '0/1BB5040', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:34:02.970219+00', '2026-11-29 21:34:02.968906+00', '0/1BB51B8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2593,22 +2624,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 20:26:07.342664+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\xeed3e7d4a579420f9abbb3c45655be255e1111c41aad42fc813fb8bda7dd5e06');
+INSERT INTO wamp.secret VALUES (true, '\x6a280c658888421dbc21d3add0e9e572f844a721e2a049e3913e479a936938f9');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 20:26:07.018473+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 21:34:02.56681+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '8bc6b77f-a1bf-48d9-ade7-a7f39266a90a', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', 'f6def19d-276d-4f51-badf-c2c13202dceb', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '140553c0-1615-485b-94dd-1ddc37dd919f', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '200065b9-7ad6-47d0-828a-e121ba78c8c6', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --
@@ -3120,6 +3151,13 @@ REVOKE ALL ON FUNCTION wamp.expressions(relation oid) FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION wamp.forget(relation regclass) FROM PUBLIC;
+
+
+--
+-- Name: FUNCTION is_outdated(relation oid); Type: ACL; Schema: wamp; Owner: -
+--
+
+REVOKE ALL ON FUNCTION wamp.is_outdated(relation oid) FROM PUBLIC;
 
 
 --

@@ -82,7 +82,7 @@ def test_a_schema_that_begins_anew_gets_the_triggers_of_one_that_was_renamed(
     migrations.upgrade(followed.url)
     # Nothing tells of DDL yet.
     body = "select prosrc from pg_proc where oid = 'wamp.capture()'::regprocedure"
-    assert "its_stamp constant integer := wamp.stamp(tg_relid)" in followed.value(body)
+    assert "its_stamp constant integer := case" in followed.value(body)
     migrations.upgrade(server.url(followed.name))
 
     run = "select distinct evtfoid = 'wamp.ddl_changed()'::regprocedure from pg_event_trigger"
@@ -233,7 +233,7 @@ def test_without_them_raw_rows_say_with_which_columns_they_were_written(
     wamp_database.query("insert into item values (2), (3)")
     assert wamp_database.value(STAMPED) == 3
 
-    # It costs a tenth of the write.
+    # It costs time.
     migrations.upgrade(server.url(wamp_database.name))
     wamp_database.query("insert into item values (4)")
     assert (

@@ -227,7 +227,7 @@ def test_every_file_of_sql_is_part_of_the_schema(wamp_database: Database, server
 
     assert {name for (name,) in made} == files - {
         *("raw", "log", "tables", "start", "close_types"),
-        *("evaluate_rights", "evaluator", "stamps", "drop"),
+        *("evaluate_rights", "evaluator", "stamps", "columns_hash", "drop"),
     }
 
 

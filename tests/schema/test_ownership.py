@@ -198,7 +198,7 @@ TRAPS = {
         create domain public.checked as text check (public.trap() is not null);
         create type public.composite as (a public.checked);
         create function wamp.capture() returns public.composite language sql as $$
-            select '("its_stamp constant integer := wamp.stamp(tg_relid);")'::public.composite
+            select '("its_stamp constant integer := 1;")'::public.composite
         $$""",
     "settings": "alter function wamp.capture() set search_path = public; "
     "create or replace function wamp.stamp(relation oid) returns integer language sql as "

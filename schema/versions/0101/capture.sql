@@ -35,7 +35,7 @@ as $$
 declare
     signal constant bigint := pg_sequence_last_value('wamp.signal'::regclass);
     its_place constant pg_lsn := pg_current_wal_insert_lsn();
-    -- Without event triggers: wamp.stamp(tg_relid), see stamps.sql.
+    -- Without event triggers a hash of the columns, see stamps.sql.
     its_stamp constant integer := null;
     -- See raw.sql.
     its_changed constant integer := (pg_stat_get_xact_tuples_inserted(tg_relid)
