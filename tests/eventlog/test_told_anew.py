@@ -13,7 +13,7 @@ from pgwamp.eventlog import telling as module
 from pgwamp.eventlog.body import read_body
 from pgwamp.eventlog.telling import Telling
 from tests.eventlog.conftest import Log, require_virtual_columns
-from tests.eventlog.test_layouts import WITHOUT_EVENT_TRIGGERS
+from tests.eventlog.test_layouts import MARKED, WITHOUT_EVENT_TRIGGERS
 from tests.eventlog.test_overlapping import sessions  # noqa: F401
 
 TABLES = (
@@ -33,6 +33,13 @@ SLOW = (
     "create or replace function wamp.layout(relation regclass) returns jsonb language plpgsql as "
     "$$ begin if current_setting('application_name') like 'pgwamp%' and relation::text ~ 'item' "
     "then perform pg_sleep(60); end if; return wamp.quick(relation); end $$",
+)
+#: It takes no time any more.
+QUICK = (
+    "drop function wamp.layout",
+    "alter function wamp.quick rename to layout",
+    "do $$ begin execute replace(replace(pg_get_functiondef('wamp.layout'::regproc), "
+    "'wamp.quick', 'wamp.layout'), 'quick.relation', 'layout.relation'); end $$",
 )
 #: Seconds in which nobody waits for that.
 SOON = 10
@@ -177,7 +184,7 @@ async def test_a_table_that_cannot_be_told_of_waits_longer_each_time(
         nonlocal now
         while now < end:
             telling.forget(unknown())
-            telling.ask(dict.fromkeys(unknown(), "l"))
+            telling.ask(unknown())
             await telling.ended()
             now += 1
 
@@ -336,20 +343,43 @@ async def test_who_watches_meanwhile_is_not_told_over(
     assert await values(log) == [{"id": 1, "n": "a"}, {"id": 3}]
 
 
+async def test_rows_before_the_first_telling_come_without_values(log: Log) -> None:
+    """In a database of which only some tables were restored."""
+    await log.execute(
+        "create table item (id int primary key, n text) partition by list (id)",
+        "create table part partition of item default",
+        "create table other (id int primary key)",
+        "select wamp.watch('item', '{\"topic\": \"com.example.{op}\"}'), wamp.watch('other')",
+    )
+    await log.take()
+    await log.execute("delete from wamp.layout", "delete from wamp.raw", *SLOW)
+    await log.execute("insert into item values (1, 'a')")
+    async with asyncio.timeout(SOON), log.sequencing() as sequencing:
+        await log.execute("insert into part values (2, 'b')", "insert into other values (3)")
+        await sequencing.look()
+    await log.execute(*QUICK)
+    await log.take()
+    await log.execute("insert into item values (4, 'd')")
+    await log.take()
+    # The other table waits behind the one that takes its time.
+    assert await values(log) == [MARKED, MARKED, MARKED, {"id": 4, "n": "d"}]
+    assert {event.topic for event in await log.events() if event.topic} == {"com.example.inserted"}
+
+
 async def test_tables_that_were_asked_for_before_come_last(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
 
-    async def tell(_: Telling, connection: object, table: int, operation: str) -> None:
+    async def tell(_: Telling, connection: object, table: int) -> None:
         told.append(table)
 
     monkeypatch.setattr(Telling, "_tell", tell)
     monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
     telling = Telling(log.database.url)
-    telling.ask({2: "l"})
+    telling.ask({2})
     await telling.ended()
     telling._again[2] = 0.0, module.LONGEST_DELAY
-    telling.ask({2: "l", 1: "l", 3: "l"})
+    telling.ask({2, 1, 3})
     await telling.ended()
     assert told == [2, 1, 3, 2]

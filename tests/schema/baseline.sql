@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-yWNnlZQ1LhHp
--- cursor: 5-nGEA7wj6luIx
--- cursor: 6-cAtrN1Kp5L5W
--- cursor: 7-xmPuPCE5upgU
--- cursor: 8-KB9bXlXl8e0L
--- lost: 9-HXw747zbnSdI
--- lost: 10-9LudsYaIuxYO
--- lost: 11-8-gkAQrxq65E
--- lost: 12-U5yQJINr9FGE
+-- cursor: 4-0gvGPXlt-A2O
+-- cursor: 5-IX9pFzeLCVTG
+-- cursor: 6-eqly_grDZGug
+-- cursor: 7-UZTq8k2nJmo8
+-- cursor: 8-qyBbRBzc1CiQ
+-- lost: 9-ZMmdcLqHBkZy
+-- lost: 10-fY3jTIQVO0Ev
+-- lost: 11-RwIyWJh1kR3W
+-- lost: 12-aokwmsC08S0D
 --
 -- PostgreSQL database dump
 --
@@ -753,6 +753,11 @@ CREATE FUNCTION wamp.is_outdated(relation oid) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+    with recursive member as (
+        select relation as oid
+        union all
+        select i.inhrelid from member as m join pg_inherits as i on i.inhparent = m.oid
+    )
     select not exists (select from pg_class as c where c.oid = relation)
         or exists (
             select from pg_attribute as a
@@ -760,9 +765,9 @@ CREATE FUNCTION wamp.is_outdated(relation oid) RETURNS boolean
                 and (pg_identify_object_as_address('pg_class'::regclass, relation, a.attnum)).object_names[3]
                     is distinct from a.attname)
         or exists (
-            select from pg_class as c
-            where c.oid in (select relation union select p.relid from pg_partition_tree(relation) as p)
-                and nullif(c.relfilenode, 0) is distinct from pg_relation_filenode(c.oid))
+            select from member as m
+            join pg_class as c on c.oid = m.oid
+            where nullif(c.relfilenode, 0) is distinct from pg_relation_filenode(c.oid))
 $$;
 
 
@@ -2521,37 +2526,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '1ad7eb19-c669-4e99-ad83-00ad56a77b1e', 7713709904182967510, 0, 16461, '2026-11-29 21:34:02.56681+00');
-INSERT INTO wamp.era VALUES (1, 'dfedbea1-fcc3-4b10-a13d-17861d9387fe', 7713709904182967510, 1, 16461, '2026-11-29 21:34:02.907972+00');
+INSERT INTO wamp.era VALUES (0, '61a0b6e6-7a97-4df8-b411-eec509bcc8ec', 7713711168214880532, 0, 16461, '2026-11-29 21:38:57.176115+00');
+INSERT INTO wamp.era VALUES (1, 'ac82b8c7-58da-4140-a9e8-1f2e984ebd3d', 7713711168214880532, 1, 16461, '2026-11-29 21:38:57.638374+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "140553c0-1615-485b-94dd-1ddc37dd919f", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '140553c0-1615-485b-94dd-1ddc37dd919f', 2, 'public', 'item', '{"16759": [766]}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "200065b9-7ad6-47d0-828a-e121ba78c8c6", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '200065b9-7ad6-47d0-828a-e121ba78c8c6', 3, 'public', 'task', '{"16767": [767]}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "5cdbf907-51c3-46af-a798-b6afdf90345d", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '5cdbf907-51c3-46af-a798-b6afdf90345d', 2, 'public', 'item', '{"16759": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "faf96645-6236-4163-ab18-7d99d591c956", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'faf96645-6236-4163-ab18-7d99d591c956', 3, 'public', 'task', '{"16767": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 355910048, false, '2026-11-29 21:34:02.885564+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 629775017, false, '2026-11-29 21:38:57.615885+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 21:34:02.9093+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x02439db51c5ba1ab4a', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 21:34:02.831899+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x131216f67e5fd81192', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 21:34:02.852813+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x97e8374494a720eba4', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 21:34:02.856804+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xc963679594352e11e9', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 21:34:02.856821+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x9c6100ef08fa96e231', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 21:34:02.857592+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x700b6b3752a9e4be56', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 21:34:02.858423+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\xc663ee3c2139ba9814', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:34:02.860283+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x281f5b5e55e5f1ed0b', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 21:38:57.640038+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x335096a378a52f35ea', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 21:38:57.542993+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xdbfc2089ae8549802d', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 21:38:57.567414+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x99961d90d46c97afff', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 21:38:57.572217+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xd20bc63d796df80d8e', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 21:38:57.572237+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x217f6917378b0954c6', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 21:38:57.57325+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x7aa972fe0ac3646ba0', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 21:38:57.574477+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x5194eaf24da7266a3c', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:38:57.576495+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xab205b441cdcd42890', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2588,24 +2593,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:34:02.860283+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x281f5b5e55e5f1ed0b', '2026-11-29 21:34:02.957254+00', '2026-11-29 21:34:02.957254+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xab205b441cdcd42890', '2026-11-29 21:38:57.713301+00', '2026-11-29 21:38:57.713301+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 21:34:02.831899+00', '2026-11-29 21:34:02.813527+00', '0/1BAB200', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "140553c0-1615-485b-94dd-1ddc37dd919f", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 21:34:02.852813+00', '2026-11-29 21:34:02.832931+00', '0/1BB1948', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "200065b9-7ad6-47d0-828a-e121ba78c8c6", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:34:02.856804+00', '2026-11-29 21:34:02.85553+00', '0/1BB2D00', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:34:02.856821+00', '2026-11-29 21:34:02.85553+00', '0/1BB2D00', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 21:34:02.857592+00', '2026-11-29 21:34:02.857021+00', '0/1BB2F10', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:34:02.858423+00', '2026-11-29 21:34:02.857778+00', '0/1BB3170', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:34:02.85844+00', '2026-11-29 21:34:02.857778+00', '0/1BB3170', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 21:34:02.860283+00', '2026-11-29 21:34:02.85863+00', '0/1BB3340', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 21:34:02.965354+00', '2026-11-29 21:34:02.962588+00', '0/1BB4F50', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 21:34:02.968696+00', '2026-11-29 21:34:02.965779+00', '0/1BB5040', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:34:02.970219+00', '2026-11-29 21:34:02.968906+00', '0/1BB51B8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 21:38:57.542993+00', '2026-11-29 21:38:57.520385+00', '0/1BAB2F0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "5cdbf907-51c3-46af-a798-b6afdf90345d", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 21:38:57.567414+00', '2026-11-29 21:38:57.543585+00', '0/1BB1A38', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "faf96645-6236-4163-ab18-7d99d591c956", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:38:57.572217+00', '2026-11-29 21:38:57.570595+00', '0/1BB2DF0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:38:57.572237+00', '2026-11-29 21:38:57.570595+00', '0/1BB2DF0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 21:38:57.57325+00', '2026-11-29 21:38:57.57244+00', '0/1BB3000', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:38:57.574477+00', '2026-11-29 21:38:57.573591+00', '0/1BB3260', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:38:57.574492+00', '2026-11-29 21:38:57.573591+00', '0/1BB3260', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 21:38:57.576495+00', '2026-11-29 21:38:57.574673+00', '0/1BB3430', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 21:38:57.723525+00', '2026-11-29 21:38:57.720885+00', '0/1BB5040', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 21:38:57.72707+00', '2026-11-29 21:38:57.723982+00', '0/1BB5130', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:38:57.728187+00', '2026-11-29 21:38:57.727286+00', '0/1BB52A8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2624,22 +2629,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:34:02.970219+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x6a280c658888421dbc21d3add0e9e572f844a721e2a049e3913e479a936938f9');
+INSERT INTO wamp.secret VALUES (true, '\xd421207f53074d7eaac185a03b565e914294436634114b1d80512d5a86abae3a');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 21:34:02.56681+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 21:38:57.176115+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '140553c0-1615-485b-94dd-1ddc37dd919f', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '200065b9-7ad6-47d0-828a-e121ba78c8c6', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '5cdbf907-51c3-46af-a798-b6afdf90345d', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', 'faf96645-6236-4163-ab18-7d99d591c956', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

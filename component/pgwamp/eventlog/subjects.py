@@ -101,8 +101,10 @@ class Subjects:
         self._places: dict[int, Sequence[int]] = {}
 
     async def load(self) -> None:
-        """Read them, and have those told of that nobody has told of, or that cannot be read."""
-        untold = await self._connection.fetch(_UNTOLD)
+        """Read them, and have those told of that cannot be read, or that nobody has told of.
+
+        Of these only the names are known: rows come without values meanwhile.
+        """
         self._texts, self._makings, self._tables, self._places = {}, {}, {}, {}
         self._composites, self._unstored, self._unknown = Composites(), {}, set()
         rows = await self._connection.fetch(_LOAD)
@@ -123,23 +125,22 @@ class Subjects:
         }
         for row in rows:
             await self._use(row["relation"], row["layout"], row["options"])
+        untold = await self._connection.fetch(_UNTOLD, [*self._makings])
+        for row in untold:
+            self._watches[row["relation"]] = row["watch"]
+            await self._use(row["relation"], row["layout"], row["options"])
         self._budgets = Budgets(BUDGET_SECONDS)
         self._present = Present(self._connection, self._budgets)
-        # Rows that are written from now on are of a watched table.
-        self._telling.ask({row["relation"]: "w" for row in untold})
-        await self._telling.ended(BUDGET_SECONDS)
-        self._unknown.update(row["relation"] for row in untold)
         self.tell_unknown()
+        if untold:
+            # Mostly it is known at once, and rows that are written from now on have values.
+            await self._telling.ended(BUDGET_SECONDS)
 
     def tell_unknown(self) -> None:
         """Have tables told anew whose rows cannot be read."""
         now = asyncio.get_running_loop().time()
         self._telling.ask(
-            {
-                table: "l" if table in self._makings else "w"
-                for table in self._unknown
-                if not self._budgets.is_spent(table, now)
-            }
+            table for table in self._unknown if not self._budgets.is_spent(table, now)
         )
 
     def tell_again(self) -> None:

@@ -8,7 +8,7 @@ cannot be told of, or is not known again although it was, waits longer each time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -38,21 +38,15 @@ class Telling:
     def __init__(self, dsn: str):
         self._dsn = dsn
         self._task: asyncio.Task[None] | None = None
-        #: Tables that are to be told of, and the operation of what is told.
-        self._waiting: dict[int, str] = {}
+        #: Tables that are to be told of.
+        self._waiting: set[int] = set()
         #: When a table may be told of again, and the seconds to wait after that.
         self._again: dict[int, tuple[float, float]] = {}
 
-    def ask(self, tables: Mapping[int, str]) -> None:
-        """Tell of tables, if it was not tried of late.
-
-        :param tables: ``w`` for those of which partitions and options are not known either; of
-            others, ``l``, nothing is told as long as they cannot be read.
-        """
+    def ask(self, tables: Iterable[int]) -> None:
+        """Tell of tables, if it was not tried of late; of none that cannot be read."""
         now = _now()
-        for table, operation in tables.items():
-            if now >= self._again.get(table, (now, 0.0))[0]:
-                self._waiting[table] = operation
+        self._waiting.update(t for t in tables if now >= self._again.get(t, (now, 0.0))[0])
         if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run(), name="pgwamp telling")
 
@@ -91,7 +85,7 @@ class Telling:
             while self._waiting:
                 # Tables that were asked for before may take long again.
                 table = min(self._waiting, key=lambda t: self._again.get(t, (0.0, 0.0))[1])
-                await self._tell(connection, table, self._waiting[table])
+                await self._tell(connection, table)
                 self._is_told(table)
         except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
             log.warning("tables cannot be told of now", reason=str(error) or type(error).__name__)
@@ -104,18 +98,18 @@ class Telling:
             if connection is not None:
                 connection.terminate()
 
-    async def _tell(self, connection: asyncpg.Connection[Any], table: int, operation: str) -> None:
+    async def _tell(self, connection: asyncpg.Connection[Any], table: int) -> None:
         try:
             async with connection.transaction():
                 if await connection.fetchval(_LOCK, table):
-                    await connection.execute(_TELL, table, operation)
+                    await connection.execute(_TELL, table)
         except asyncpg.PostgresError as error:
             if connection.is_closed():
                 raise
             log.warning("a watched table cannot be told of", relation=table, reason=str(error))
 
     def _is_told(self, table: int) -> None:
-        del self._waiting[table]
+        self._waiting.discard(table)
         now = _now()
         delay = self._again.get(table, (now, FIRST_DELAY))[1]
         self._again[table] = now + delay, min(delay * 2, LONGEST_DELAY)
