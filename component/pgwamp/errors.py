@@ -112,7 +112,8 @@ class CallError(Exception):
         """Say that what the call has done may be committed."""
         if self.may_be_committed:
             return self
-        self.message = excerpt(f"{self.message}{MAY_BE_COMMITTED}", _MOST_MESSAGE)
+        said = excerpt(self.message, _MOST_MESSAGE - len(MAY_BE_COMMITTED))
+        self.message = f"{said}{MAY_BE_COMMITTED}"
         self.args = (self.message,)
         self.details["may_be_committed"] = True
         return self

@@ -105,6 +105,48 @@ async def test_a_step_that_names_no_procedure_is_told_the_verbs_of_its_relation_
         assert error.message == f'steps[0].procedure: there is no "{name}"{end}'
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DateStyle", "SQL, DMY"),
+        ("TimeZone", "Asia/Tokyo"),
+        ("IntervalStyle", "sql_standard"),
+        ("array_nulls", "off"),
+        ("extra_float_digits", "-10"),
+        ("bytea_output", "escape"),
+        ("search_path", "pg_catalog"),
+    ],
+)
+async def test_how_a_step_sets_values_to_be_written_ends_with_it(
+    expose: Expose, name: str, value: str
+) -> None:
+    call = await expose(
+        "create table item (id int primary key, day date, at timestamptz, span interval, "
+        "bits bytea, number float8, texts text[])",
+        "create function sets(name text, value text, is_local bool) returns text language sql as "
+        "'select set_config(name, value, is_local)'",
+        "create function told() returns text language sql stable as "
+        "$$ select current_setting('app.tenant') $$",
+    )
+    row = {
+        "id": 1, "day": "2024-02-03", "at": "2024-02-03T04:05:06+00:00", "span": "P1DT2H",
+        "bits": b"\x00\xff", "number": 0.1, "texts": ["a", None, "NULL"],
+    }  # fmt: skip
+    for is_local in (True, False):
+        steps = [
+            step("sets", "app.tenant", "seven", is_local),
+            step("sets", name, value, is_local),
+            step("item.insert", row),
+            step("item.select"),
+            step("told"),
+            step("item.delete", where={"id": 1}, returning=False),
+        ]
+        _, _, inserted, found, told, _ = await call("batch", steps)
+        assert inserted == found == [row]
+        # Settings of applications are for the steps that follow.
+        assert told == "seven"
+
+
 async def test_one_step_that_fails_undoes_all_and_is_named(shop: Calls) -> None:
     error = await shop.fails(
         "pgwamp.error.check_violation",

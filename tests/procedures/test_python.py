@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -127,6 +128,25 @@ async def broken() -> None:
     raise RuntimeError("password is hunter2")
 
 
+@wamp.register("misuses")
+async def misuses(connection: asyncpg.Connection, how: str) -> int:
+    await connection.execute("insert into item values ('misused')")
+    if how == "file":
+        open("/nonexistent/config")
+    elif how == "refused":
+        raise ConnectionRefusedError("another server")
+    elif how == "parameters":
+        await connection.fetch("select $1::int", 1, 2)
+    elif how == "lost":
+        await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+    return 1
+
+
+@wamp.register("misuses_in_parts")
+async def misuses_in_parts(connection: asyncpg.Connection, how: str):
+    yield await misuses(connection, how)
+
+
 @wamp.register("foreign")
 async def foreign() -> Decimal:
     return Decimal(1)
@@ -212,6 +232,21 @@ async def test_a_defect_in_a_procedure_is_an_internal_error(api: Start, module: 
     for name in ("broken", "foreign"):
         error = await call.fails("pgwamp.error.internal", name)
         assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["misuses", "misuses_in_parts", "batch"])
+async def test_an_error_that_is_like_that_of_a_lost_connection_is_the_procedures_own(
+    api: Start, module: str, name: str
+) -> None:
+    call = await api("create table item (name text)", expose={"procedures": [module]})
+
+    def arguments(how: str) -> list[Any]:
+        return [[{"procedure": "misuses", "args": [how]}]] if name == "batch" else [how]
+
+    for how in ("file", "refused", "parameters"):
+        await call.fails("pgwamp.error.internal", name, *arguments(how))
+    await call.fails("pgwamp.error.unavailable", name, *arguments("lost"))
+    assert await call("item.count") == 0
 
 
 async def test_a_module_that_is_not_there_stops_the_start(api: Start) -> None:

@@ -118,7 +118,11 @@ def test_the_least_and_the_greatest_value_are_read_as_values_of_the_column(
 ) -> None:
     bench.execute(f"create table two as select {literals[0]} as v union all select {literals[1]}")
     try:
-        reads = Reads(bench.scopes()["two"], max_rows=10)
+        scope = bench.scopes()["two"]
+        is_missing = scope.aggregate("min", scope.columns["v"].type) is None
+        if is_missing and bench.connection.get_server_version().major < 18:
+            pytest.skip("this server has no min of the type")
+        reads = Reads(scope, max_rows=10)
         assert bench.rows(reads.select({"columns": ["v.min()", "v.max()"]})) == [
             {"min": least, "max": greatest}
         ]

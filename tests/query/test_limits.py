@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import pytest
 
 from pgwamp.catalog import Catalog, Graph, load_catalog
 from pgwamp.catalog.model import Argument, Routine
-from pgwamp.errors import CallError, InvalidArgument
+from pgwamp.errors import MAY_BE_COMMITTED, CallError, InvalidArgument
 from pgwamp.query import scope
 from pgwamp.query.cache import Cache
 from pgwamp.query.keyset import encode_key
@@ -516,7 +517,7 @@ def test_a_range_that_ends_before_it_begins_is_found_without_comparing_its_ends(
     error.details = {"sqlstate": "22000"}
 
     def place(**request: Any) -> Any:
-        with pytest.raises(CallError) as caught, naming_arguments(request):
+        with pytest.raises(CallError) as caught, naming_arguments(request, of_verb=True):
             raise error
         return caught.value.details.get("argument")
 
@@ -530,3 +531,83 @@ def test_a_range_that_ends_before_it_begins_is_found_without_comparing_its_ends(
     assert place(a=others) is None
     assert place(after="packed") == "after"
     assert calls_of(lambda: place(a="[" * 1_000_000, b="[" + "," * 1_000_000)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 14_000_000, " " * 9 + "{" + " " * 14_000_000, "[" + "a" * 14_000_000],
+    ids=["blanks", "braces", "bounds"],
+)
+def test_no_more_of_a_text_is_sought_through_for_a_range_than_one_has(text: str) -> None:
+    error = CallError("range lower bound must be less than or equal to range upper bound", uri="x")
+    error.details = {"sqlstate": "22000"}
+    took = []
+    for _ in range(3):
+        begun = time.thread_time()
+        with pytest.raises(CallError), naming_arguments({"a": text}):
+            raise error
+        took.append(time.thread_time() - begun)
+    # To look at all of it takes 0.2 s and more.
+    assert min(took) < 0.05
+
+
+def test_many_texts_are_sought_through_once() -> None:
+    texts = [" " * 700 + str(number) for number in range(20_000)]
+    ranges = CallError("range lower bound must be less than or equal to range upper bound", uri="x")
+    ranges.details = {"sqlstate": "22000"}
+    dates = CallError('invalid input syntax for type date: "soon"', uri="x")
+    dates.details = {"sqlstate": "22007"}
+    for error, wrong in ((ranges, ["[2,1)", "[2,1)"]), (dates, ["soon", "soon"])):
+        took = []
+        for _ in range(3):
+            begun = time.thread_time()
+            with (
+                pytest.raises(InvalidArgument, match="rows: "),
+                naming_arguments({"rows": [*texts, *wrong]}),
+            ):
+                raise error
+            took.append(time.thread_time() - begun)
+        assert min(took) < 0.05
+
+
+def test_arguments_of_a_routine_that_are_called_as_those_of_verbs_are_no_such() -> None:
+    boom, wrong = CallError("string buffer exceeds it", uri="x"), CallError("bad input", uri="x")
+    boom.details, wrong.details = {"sqlstate": "54000"}, {"sqlstate": "22007"}
+    request = {"include": "x", "after": "y"}
+    for error in (boom, wrong):
+        with pytest.raises(CallError) as caught, naming_arguments(request):
+            raise error
+        assert caught.value is error
+    for error, name in ((boom, "include"), (wrong, "after")):
+        with pytest.raises(CallError, match=f"^{name}: "), naming_arguments(request, of_verb=True):
+            raise error
+    of_index = CallError("index row requires 20016 bytes, maximum size is 8191", uri="x")
+    of_index.details = {"sqlstate": "54000"}
+    with pytest.raises(CallError) as caught, naming_arguments(request, of_verb=True):
+        raise of_index
+    assert caught.value is of_index
+
+
+def test_two_equal_texts_are_named_by_what_holds_them() -> None:
+    error = CallError('invalid input syntax for type date: "soon"', uri="x")
+    error.details = {"sqlstate": "22007"}
+
+    def place(**request: Any) -> Any:
+        with pytest.raises(CallError) as caught, naming_arguments(request):
+            raise error
+        return caught.value.details.get("argument")
+
+    assert place(rows=[{"day": "soon"}, {"day": "now"}]) == "rows[0].day"
+    assert place(rows=[{"day": "soon"}, {"day": "soon"}]) == "rows"
+    assert place(rows=[{"day": "soon"}], where={"day": "soon"}) == "arguments"
+
+
+@pytest.mark.parametrize("length", [10, 3_900, 3_950, 3_970, 4_100])
+def test_a_wrong_text_of_any_length_is_found_after_a_commit(length: int) -> None:
+    text = "x" * length
+    error = CallError(f'invalid input syntax for type date: "{text}"', uri="x")
+    error.details = {"sqlstate": "22007"}
+    with pytest.raises(InvalidArgument) as caught, naming_arguments({"day": text}):
+        raise error.after_commit()
+    assert caught.value.details["argument"] == "day"
+    assert caught.value.message.endswith(MAY_BE_COMMITTED)

@@ -84,9 +84,10 @@ class Database:
         #: Of calls, as the setting has it.
         self.search_path = self._pools.session_settings["search_path"]
         self._before = access.before
-        #: What a pooled connection must be told in every transaction.
-        self._brought = dict(self._pools.session_settings) if settings.pooled else {}
-        self._brought.pop("application_name", None)
+        #: What every session of calls has, and a pooled one must be told in every transaction.
+        self._common = dict(self._pools.session_settings)
+        self._common.pop("application_name", None)
+        self._brought = self._common if settings.pooled else {}
         self._explicit = settings.pooled or bool(access.before)
         users = {role: settings.user_of(role) for role in settings.logins}
         self.roles = Roles(access.roles, users)
@@ -450,7 +451,9 @@ class Database:
             async with self._begun(caller, read_only, leaves=leaves) as connection:
                 yield connection
             return
-        settings = session_sql.settings_of(caller, self.roles.of(caller), read_only=False)
+        own = session_sql.settings_of(caller, self.roles.of(caller), read_only=False)
+        # Another step may have set how values are written and read.
+        settings = {**self._common, **own}
         try:
             with self._pools.measured(shared):
                 await shared.execute(session_sql.for_transaction(settings, before=self._before))

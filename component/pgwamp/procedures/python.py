@@ -8,7 +8,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -80,6 +80,7 @@ def _procedure(
                 connection = await stack.enter_async_context(
                     database.transaction(call.caller, read_only=False)
                 )
+                stack.enter_context(_errors_over(connection))
                 if arguments.connection:
                     values[arguments.connection] = connection
                 if arguments.session:
@@ -116,6 +117,22 @@ def _procedure(
         description=arguments.describe(),
     )
     return procedure
+
+
+@contextmanager
+def _errors_over(connection: asyncpg.Connection[Any]) -> Iterator[None]:
+    """Let errors of a procedure that are like those of a lost connection be its own.
+
+    So are those of files and of other servers, and what asyncpg says of a wrong use.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except (OSError, asyncpg.InterfaceError) as error:
+        if connection.is_closed():
+            raise
+        raise RuntimeError("an error that is none of the database's connection") from error
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

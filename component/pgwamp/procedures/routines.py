@@ -70,9 +70,11 @@ class RoutineProcedure:
             return self._stream(call, csv)
         return self._csv(call) if csv else self._answer(call)
 
-    async def _bind(self, call: Call, **how: bool) -> RoutineCall:
+    async def _bind(self, call: Call, *, endless: bool = False, csv: bool = False) -> RoutineCall:
         async with self._errors.to(call.caller):
-            return await self._calls.bind(call.args, call.kwargs, **how)
+            if csv and not any(routine.returns_set for routine in self._overloads):
+                raise InvalidArgument("format", "only functions that return a set answer CSV")
+            return await self._calls.bind(call.args, call.kwargs, endless=endless, plain=csv)
 
     @asynccontextmanager
     async def _told(self, call: Call, bound: RoutineCall) -> AsyncIterator[None]:
@@ -87,13 +89,10 @@ class RoutineProcedure:
             for routine in self._overloads
         ):
             return False
-        form = call.kwargs.get("format")
-        if form == "csv" and not any(routine.returns_set for routine in self._overloads):
-            raise InvalidArgument("format", "only functions that return a set answer CSV")
-        return form == "csv"
+        return call.kwargs.get("format") == "csv"
 
     async def _csv(self, call: Call) -> str:
-        bound = await self._bind(call, endless=True, plain=True)
+        bound = await self._bind(call, endless=True, csv=True)
         async with self._told(call, bound):
             return await copy_out(
                 self._database,
@@ -104,7 +103,7 @@ class RoutineProcedure:
             )
 
     async def _stream(self, call: Call, csv: bool) -> AsyncIterator[Any]:
-        bound = await self._bind(call, endless=True, plain=csv)
+        bound = await self._bind(call, endless=True, csv=csv)
         if not bound.routine.returns_set or bound.counted:
             answer = await self._answer(call)
             yield answer if isinstance(answer, Result) else Result(answer)

@@ -52,7 +52,7 @@ _BOUND = r'((?:[^"\\,)\]]|\\.|"(?:[^"\\]|\\.)*")*)'
 _ONE = rf"\s*(?:empty|([\[(]){_BOUND},{_BOUND}([\])]))\s*"
 _RANGE, _RANGES = (
     re.compile(pattern, re.ASCII | re.DOTALL | re.IGNORECASE)
-    for pattern in (_ONE, rf"\s*{{\s*(?:{_ONE}(?:,{_ONE})*)?}}\s*")
+    for pattern in (_ONE, rf"\s*{{(?:{_ONE}(?:,{_ONE})*|\s*)}}\s*")
 )
 
 

@@ -26,8 +26,15 @@ _LONGEST_GUESSED, _MOST_GUESSED = 63, 100
 _MOST_LISTED = 50
 #: invalid_text_representation, numeric_value_out_of_range, and those of dates, zones and intervals.
 _BAD_TEXT = ("22P02", "22003", "22007", "22008", "22009", "22015")
-#: program_limit_exceeded, as a list of related rows that is too large raises it.
+#: program_limit_exceeded, and what it says of JSON that is larger than PostgreSQL can make it.
 _LIMIT_EXCEEDED = "54000"
+_TOO_LARGE = (
+    "out of memory",
+    "string buffer exceeds",
+    "array size exceeds",
+    "total size of jsonb",
+    "number of jsonb",
+)
 _BAD_SEARCH = (
     "syntax error in tsquery",
     "no operand in tsquery",
@@ -38,7 +45,8 @@ _BAD_SEARCH = (
 )
 #: Of data_exception; it quotes nothing.
 _BAD_RANGE = "range lower bound must be less than or equal to range upper bound"
-#: Two ends of a range, or of the first of a multirange, in a text.
+#: Two ends of a range, or of the first of a multirange, in a text; sought in so many characters.
+_LONGEST_RANGE = 200
 _RANGE = re.compile(r"\s*(?:\{\s*)?[\[(][^,]+,[^,]+[\])]")
 #: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
 _BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
@@ -114,51 +122,61 @@ def string_list(value: Any, path: str, most: int) -> list[str]:
 
 
 @contextmanager
-def naming_arguments(request: Mapping[str, Any]) -> Iterator[None]:
+def naming_arguments(request: Mapping[str, Any], *, of_verb: bool = False) -> Iterator[None]:
     """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
 
     The server's message quotes the text it could not read, or says of what kind it was. If there
-    is exactly one such value, it is the one; several patterns or ranges are named by the argument
-    that holds all of them, or as the arguments.
+    is exactly one such value, it is the one; several are named by the argument that holds all of
+    them, or as the arguments.
+
+    :param of_verb: the arguments are those of a verb of relations, such as ``after``.
     """
     try:
         yield
     except CallError as error:
-        sqlstate, problem = error.details.get("sqlstate"), error.message
-        problem = problem.removesuffix(MAY_BE_COMMITTED)
-        place = _place_of(problem, sqlstate, request)
-        if place is not None:
-            named = InvalidArgument(place, problem, sqlstate=sqlstate)
-            raise (named.after_commit() if error.may_be_committed else named) from None
-        if sqlstate == _LIMIT_EXCEEDED and request.get("include"):
-            raise PayloadTooLarge(
-                "include: the related rows are larger than limits.max_bytes; give limits, "
-                "or fewer columns"
-            ) from None
-        raise
+        named = _named(error, request, of_verb)
+        if named is None:
+            raise
+        raise (named.after_commit() if error.may_be_committed else named) from None
+
+
+def _named(error: CallError, request: Mapping[str, Any], of_verb: bool) -> CallError | None:
+    """Return the error that names an argument, if it can be told which."""
+    sqlstate = error.details.get("sqlstate")
+    problem = error.message.removesuffix(MAY_BE_COMMITTED)
+    place = _place_of(problem, sqlstate, request)
+    if place is None and of_verb and request.get("after"):
+        # The texts of a keyset are packed in its cursor.
+        place = "after" if sqlstate in _BAD_TEXT or problem == _BAD_RANGE else None
+    if place is not None:
+        return InvalidArgument(place, problem, sqlstate=sqlstate)
+    is_too_large = sqlstate == _LIMIT_EXCEEDED and problem.startswith(_TOO_LARGE)
+    if of_verb and request.get("include") and is_too_large:
+        return PayloadTooLarge(
+            "include: the related rows are larger than limits.max_bytes; give limits, "
+            "or fewer columns"
+        )
+    return None
 
 
 def _place_of(problem: str, sqlstate: Any, request: Mapping[str, Any]) -> str | None:
-    """Return the place of the value that the server means, if it can be told."""
-    matching = (
-        place for place, value in _values(request) if _is_about(problem, sqlstate, place, value)
-    )
-    # A second one says that it cannot be told.
-    places = list(islice(matching, 2))
-    if len(places) == 1:
-        return places[0]
-    if not places:
-        # The texts of a keyset are packed in its cursor.
-        packed = sqlstate in _BAD_TEXT or problem == _BAD_RANGE
-        return "after" if packed and request.get("after") else None
-    if sqlstate not in _BAD_PATTERN and problem != _BAD_RANGE:
-        return None
-    holding = [
-        name
-        for name, argument in request.items()
-        if any(_is_about(problem, sqlstate, *found) for found in _values({name: argument}))
-    ]
-    return excerpt(holding[0]) if len(holding) == 1 else "arguments"
+    """Return the place of the value that the server means, or of what holds all that it may mean.
+
+    It looks no further than it has to: a call may hold many texts.
+    """
+    found: str | None = None
+    for name, argument in request.items():
+        matching = (
+            place
+            for place, value in _values({name: argument})
+            if _is_about(problem, sqlstate, place, value)
+        )
+        places = list(islice(matching, 2))
+        if places and found is not None:
+            return "arguments"
+        if places:
+            found = places[0] if len(places) == 1 else excerpt(name)
+    return found
 
 
 def _is_about(problem: str, sqlstate: Any, place: str, value: Any) -> bool:
@@ -184,7 +202,7 @@ def _is_about(problem: str, sqlstate: Any, place: str, value: Any) -> bool:
 def _is_range(value: Any) -> bool:
     """Whether a value may be a range with two ends."""
     if isinstance(value, str):
-        return _RANGE.match(value) is not None
+        return _RANGE.match(value, 0, _LONGEST_RANGE) is not None
     return isinstance(value, Mapping) and None not in (value.get("lower"), value.get("upper"))
 
 

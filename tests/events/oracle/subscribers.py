@@ -72,7 +72,9 @@ class Subscriber(ABC):
 
     def take(self, event: dict[str, Any]) -> None:
         """Fold an event and go on from it."""
-        if event["op"] == "truncate" or self.table.mine(event.get("new") or event.get("old", {})):
+        row = event.get("new") or event.get("old", {})
+        # Nobody can say whose a row is that is told without its values.
+        if event["op"] == "truncate" or "truncated" in event or self.table.mine(row):
             self.fold.take(event)
         # Before the end of a snapshot there is none.
         self.cursor = event.get("cursor", self.cursor)
