@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from pgwamp.capture import RawRow
 from pgwamp.eventlog import transactions
 from pgwamp.eventlog.resumed import FIRST, Base, Placed
+from pgwamp.eventlog.statements import together
 from pgwamp.eventlog.transactions import LargeTransaction
 from tests.eventlog.simulation import AT, Records, Transaction, applied, change, recovered
 
@@ -28,10 +31,19 @@ def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
 
 
 def streamed(
-    rows: Sequence[RawRow], base: Base = FIRST, taken: int = 0, *, deferrable: bool = False
+    rows: Sequence[RawRow],
+    base: Base = FIRST,
+    taken: int = 0,
+    *,
+    deferrable: bool = False,
+    told: Sequence[RawRow] = (),
 ) -> list[Placed]:
-    """The changes that are left of a transaction whose rows come one by one, from a place on."""
-    transaction = LargeTransaction(Records(deferrable=deferrable), base, taken)
+    """The changes that are left of a transaction whose rows come one by one, from a place on.
+
+    :param told: changes that the log has.
+    """
+    published = Counter(row.at for row in told if row.op == "p")
+    transaction = LargeTransaction(Records(deferrable=deferrable), base, taken, published)
     found: list[Placed] = []
     for row in rows:
         if (row.place, row.number) > base:
@@ -41,6 +53,24 @@ def streamed(
 
 def changes(found: Sequence[Placed]) -> list[RawRow]:
     return [item for item, *_ in found]
+
+
+def with_published(rows: Sequence[RawRow], random: Random) -> list[RawRow]:
+    """The rows with some of wamp.publish, called between queries, or in their triggers."""
+    found: list[RawRow] = []
+    for before, row in pairwise([*rows[:1], *rows]):
+        place, command = row.place * 10, row.command * 10
+        # Triggers of one query are not parted, see pgwamp.eventlog.statements.
+        many = 0 if together(before, row) else random.randrange(3)
+        for number in range(many):
+            published = replace(change(None, None), op="p", relation=0, new=f"{place} {number}")
+            where = {"place": place - 5 + number, "command": command - 5 + number}
+            at = AT + timedelta(milliseconds=place + number)
+            # Within the statement whose triggers have run what is around.
+            depth = max(before.depth, row.depth) + random.randrange(2)
+            found.append(replace(published, depth=depth, at=at, **where))
+        found.append(replace(row, place=place, command=command))
+    return found
 
 
 @pytest.mark.usefixtures("most")
@@ -67,12 +97,17 @@ def test_without_commands_triggers_leave_what_is_there_at_the_end(
 
 @pytest.mark.usefixtures("most")
 @FAST
-@given(st.integers(0, 2**32), st.booleans())
-def test_from_every_position_the_same_changes_follow(seed: int, is_plain: bool) -> None:
-    made = Transaction(Random(seed), queries=5, is_plain=is_plain)
-    found = streamed(made.written)
+@given(st.integers(0, 2**32), st.booleans(), st.booleans())
+def test_from_every_position_the_same_changes_follow(
+    seed: int, is_plain: bool, has_published: bool
+) -> None:
+    random = Random(seed)
+    written = Transaction(random, queries=5, is_plain=is_plain).written
+    if has_published:
+        written = with_published(written, random)
+    found = streamed(written)
     for position, (_, base, number) in enumerate(found, 1):
-        assert streamed(made.written, base, number) == found[position:]
+        assert streamed(written, base, number) == found[position:]
 
 
 @pytest.mark.usefixtures("most")
@@ -82,16 +117,34 @@ def test_what_is_taken_again_after_crashes_leaves_what_is_there_at_the_end(
     seed: int, is_plain: bool, data: st.DataObject
 ) -> None:
     made = Transaction(Random(seed), queries=5, is_plain=is_plain)
-    found = streamed(made.written)
+    told = told_over_crashes(made.written, data)
+    assert applied(told, made.before, made.after) == made.after
+
+
+@pytest.mark.usefixtures("most")
+@FAST
+@given(st.integers(0, 2**32), st.booleans(), st.data())
+def test_what_is_published_is_told_once_over_crashes(
+    seed: int, is_plain: bool, data: st.DataObject
+) -> None:
+    random = Random(seed)
+    written = with_published(Transaction(random, queries=5, is_plain=is_plain).written, random)
+    told = told_over_crashes(written, data)
+    published = Counter(row.new for row in told if row.op == "p")
+    assert published == Counter(row.new for row in written if row.op == "p")
+
+
+def told_over_crashes(written: Sequence[RawRow], data: st.DataObject) -> list[RawRow]:
+    """The changes that are told of a transaction, of which each crash loses the commands."""
+    found = streamed(written)
     told: list[RawRow] = []
     for _ in range(data.draw(st.integers(1, 3), label="crashes")):
         if found:
             number = data.draw(st.integers(1, len(found)), label="changes before the crash")
             told += changes(found[:number])
             _, base, taken = found[number - 1]
-            found = streamed(recovered(made.written), base, taken)
-    told += changes(found)
-    assert applied(told, made.before, made.after) == made.after
+            found = streamed(recovered(written), base, taken, told=told)
+    return told + changes(found)
 
 
 @pytest.mark.usefixtures("most")

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-0gvGPXlt-A2O
--- cursor: 5-IX9pFzeLCVTG
--- cursor: 6-eqly_grDZGug
--- cursor: 7-UZTq8k2nJmo8
--- cursor: 8-qyBbRBzc1CiQ
--- lost: 9-ZMmdcLqHBkZy
--- lost: 10-fY3jTIQVO0Ev
--- lost: 11-RwIyWJh1kR3W
--- lost: 12-aokwmsC08S0D
+-- cursor: 4-yLPgACPzYXUw
+-- cursor: 5-ZTg9LxuGFr7i
+-- cursor: 6-lw-tqfg8E1gs
+-- cursor: 7-h_9K-dl8bfvh
+-- cursor: 8-5tbtNANkw2hL
+-- lost: 9-o3FRiMLo2sJx
+-- lost: 10-y9j_p94NqhfB
+-- lost: 11-mbfrihY9vN-e
+-- lost: 12-NoO8MfFl6SSW
 --
 -- PostgreSQL database dump
 --
@@ -758,7 +758,7 @@ CREATE FUNCTION wamp.is_outdated(relation oid) RETURNS boolean
         union all
         select i.inhrelid from member as m join pg_inherits as i on i.inhparent = m.oid
     )
-    select not exists (select from pg_class as c where c.oid = relation)
+    select not exists (select from member as m join pg_class as c on c.oid = m.oid and c.relkind = 'r')
         or exists (
             select from pg_attribute as a
             where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
@@ -2526,37 +2526,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '61a0b6e6-7a97-4df8-b411-eec509bcc8ec', 7713711168214880532, 0, 16461, '2026-11-29 21:38:57.176115+00');
-INSERT INTO wamp.era VALUES (1, 'ac82b8c7-58da-4140-a9e8-1f2e984ebd3d', 7713711168214880532, 1, 16461, '2026-11-29 21:38:57.638374+00');
+INSERT INTO wamp.era VALUES (0, '32bffd63-715a-4461-94d5-240d384f9cd3', 7713721153753741371, 0, 16461, '2026-11-29 22:17:41.7987+00');
+INSERT INTO wamp.era VALUES (1, 'faa342ab-1904-4779-acec-8476349a4960', 7713721153753741371, 1, 16461, '2026-11-29 22:17:42.090394+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "5cdbf907-51c3-46af-a798-b6afdf90345d", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '5cdbf907-51c3-46af-a798-b6afdf90345d', 2, 'public', 'item', '{"16759": [766]}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "faf96645-6236-4163-ab18-7d99d591c956", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'faf96645-6236-4163-ab18-7d99d591c956', 3, 'public', 'task', '{"16767": [767]}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "6ce6bce7-8ea1-492e-b711-89eb903e1bea", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '6ce6bce7-8ea1-492e-b711-89eb903e1bea', 2, 'public', 'item', '{"16759": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "da8b36db-c45a-4212-9f98-8d34ca00e7d7", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'da8b36db-c45a-4212-9f98-8d34ca00e7d7', 3, 'public', 'task', '{"16767": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 629775017, false, '2026-11-29 21:38:57.615885+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 422260121, false, '2026-11-29 22:17:42.075616+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 21:38:57.640038+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x335096a378a52f35ea', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 21:38:57.542993+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xdbfc2089ae8549802d', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 21:38:57.567414+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x99961d90d46c97afff', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 21:38:57.572217+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xd20bc63d796df80d8e', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 21:38:57.572237+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x217f6917378b0954c6', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 21:38:57.57325+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x7aa972fe0ac3646ba0', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 21:38:57.574477+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x5194eaf24da7266a3c', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:38:57.576495+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xab205b441cdcd42890', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 22:17:42.091893+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x26f17f586f55115374', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 22:17:42.034436+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xbe788c04d49575295f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 22:17:42.054536+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x719524a5241b0bbd16', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 22:17:42.05755+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xc8b3e00023f3617530', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 22:17:42.057567+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x65383d2f1b8616bee2', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 22:17:42.058491+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x970fada9f83c13582c', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 22:17:42.059329+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x87ff4af9d97c6dfbe1', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:17:42.061093+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe6d6ed340364c3684b', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2593,24 +2593,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 21:38:57.576495+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xab205b441cdcd42890', '2026-11-29 21:38:57.713301+00', '2026-11-29 21:38:57.713301+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe6d6ed340364c3684b', '2026-11-29 22:17:42.133785+00', '2026-11-29 22:17:42.133785+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 21:38:57.542993+00', '2026-11-29 21:38:57.520385+00', '0/1BAB2F0', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "5cdbf907-51c3-46af-a798-b6afdf90345d", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 21:38:57.567414+00', '2026-11-29 21:38:57.543585+00', '0/1BB1A38', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "faf96645-6236-4163-ab18-7d99d591c956", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:38:57.572217+00', '2026-11-29 21:38:57.570595+00', '0/1BB2DF0', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 21:38:57.572237+00', '2026-11-29 21:38:57.570595+00', '0/1BB2DF0', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 21:38:57.57325+00', '2026-11-29 21:38:57.57244+00', '0/1BB3000', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:38:57.574477+00', '2026-11-29 21:38:57.573591+00', '0/1BB3260', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 21:38:57.574492+00', '2026-11-29 21:38:57.573591+00', '0/1BB3260', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 21:38:57.576495+00', '2026-11-29 21:38:57.574673+00', '0/1BB3430', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 21:38:57.723525+00', '2026-11-29 21:38:57.720885+00', '0/1BB5040', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 21:38:57.72707+00', '2026-11-29 21:38:57.723982+00', '0/1BB5130', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:38:57.728187+00', '2026-11-29 21:38:57.727286+00', '0/1BB52A8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 22:17:42.034436+00', '2026-11-29 22:17:42.012374+00', '0/1BAB320', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "6ce6bce7-8ea1-492e-b711-89eb903e1bea", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 22:17:42.054536+00', '2026-11-29 22:17:42.035137+00', '0/1BB1A68', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "da8b36db-c45a-4212-9f98-8d34ca00e7d7", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:17:42.05755+00', '2026-11-29 22:17:42.056784+00', '0/1BB2E20', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:17:42.057567+00', '2026-11-29 22:17:42.056784+00', '0/1BB2E20', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 22:17:42.058491+00', '2026-11-29 22:17:42.057766+00', '0/1BB3030', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:17:42.059329+00', '2026-11-29 22:17:42.058683+00', '0/1BB3290', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:17:42.059346+00', '2026-11-29 22:17:42.058683+00', '0/1BB3290', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 22:17:42.061093+00', '2026-11-29 22:17:42.059531+00', '0/1BB3460', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 22:17:42.140424+00', '2026-11-29 22:17:42.138356+00', '0/1BB5070', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 22:17:42.143922+00', '2026-11-29 22:17:42.140852+00', '0/1BB5160', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:17:42.145005+00', '2026-11-29 22:17:42.144134+00', '0/1BB52D8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2629,22 +2629,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 21:38:57.728187+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\xd421207f53074d7eaac185a03b565e914294436634114b1d80512d5a86abae3a');
+INSERT INTO wamp.secret VALUES (true, '\xfadb4cb076a247baab3f526aaf958aba7b7436cf3545473ebaf1c9e64dae487c');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 21:38:57.176115+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 22:17:41.7987+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '5cdbf907-51c3-46af-a798-b6afdf90345d', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', 'faf96645-6236-4163-ab18-7d99d591c956', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', '6ce6bce7-8ea1-492e-b711-89eb903e1bea', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', 'da8b36db-c45a-4212-9f98-8d34ca00e7d7', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

@@ -96,7 +96,8 @@ then all events before it are those that its holder has read, too.
 - *The database crashes*: all tables are logged, so that committed raw rows and stored events are
   there, and nothing else. The sequencer goes on from the progress that is stored. Of a large
   transaction that was taken in part, the commands are lost by which its statements were ordered:
-  what may have been taken is told by its keys (:mod:`pgwamp.eventlog.resumed`).
+  what may have been taken is told by its keys, and what was published is told unless the log has it
+  (:mod:`pgwamp.eventlog.resumed`).
 - *A standby is promoted, or a database is recovered to a point in time*, with or without lost
   transactions: the log goes back together with the tables. The new timeline begins an era
   (:mod:`pgwamp.eventlog.era`), whose name is part of all hashes from then on, so that numbers

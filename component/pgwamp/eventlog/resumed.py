@@ -4,13 +4,17 @@ They were counted from a base on, in an order in which the transaction is put ag
 order if a crash or a promotion has lost the commands of its rows, by which some statements were
 ordered (:mod:`pgwamp.eventlog.statements`). Units do not change places then, but can become one. So
 all that was taken is in the units up to the first border behind as many raw rows. Of each row of
-these only the key is told, some of it again: whoever folds the events reads the row.
+these only the key is told, some of it again: whoever folds the events reads the row. An event of
+``wamp.publish`` cannot be read again. It is told unless the log has it, which has the time at which
+each was called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from pgwamp.capture import RawRow
 
@@ -26,12 +30,16 @@ class Resumed:
 
     :param base: place and number of the row up to which all was taken.
     :param taken: how many changes were taken since.
+    :param published: when ``wamp.publish`` was called, of those of its events that were taken.
     """
 
-    def __init__(self, base: Base, taken: int):
+    def __init__(self, base: Base, taken: int, published: Mapping[datetime, int]):
         self._begin = self._base = base
         self._taken = taken
+        self._published = Counter(published)
         self._is_lost = False
+        #: Whether the one row was there that has no command before it: of the first call of all.
+        self._is_begun = False
         #: The relation of all rows, if they are counted: then no command is needed to order them.
         self._relation: int | None = None
         self._is_counted = True
@@ -45,8 +53,10 @@ class Resumed:
         self._row_count += 1
         if self._row_count == self._taken:
             self._last = row.place, row.number
+        is_first = row.op == "p" and row.command == 0 and not self._is_begun
+        self._is_begun |= is_first
         # That of a row which somebody has touched is not known either.
-        self._is_lost |= row.command <= 0
+        self._is_lost |= row.command <= 0 and not is_first
         self._relation = self._relation or row.relation
         self._is_counted &= bool(row.changed) and row.relation == self._relation
 
@@ -68,8 +78,13 @@ class Resumed:
         """The keys of rows whose changes may have been taken in another order."""
         for row in rows:
             self._change_count += 1
-            # All other rows are borders, and had the same place.
-            if row.op in "iud" or self._change_count > self._taken:
+            if row.op == "p":
+                is_left = not self._published[row.at]
+                self._published[row.at] -= not is_left
+            else:
+                # Rows that are no changes are borders, and had the same place.
+                is_left = row.op in "iud" or self._change_count > self._taken
+            if is_left:
                 told = replace(row, op="?") if row.op in "iud" else row
                 # From this position on, all of them would be told again.
                 yield told, self._begin, max(self._taken, self._change_count)

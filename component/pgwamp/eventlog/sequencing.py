@@ -179,6 +179,7 @@ class Sequencing:
         assert begin.taking is not None
         transaction: LargeTransaction | None = None
         here = begin
+        published = await self.state.told_published() if begin.rows else None
         rows = self._capture.stream(begin.seen, begin.taking, begin.ending, begin.xid)
         async with aclosing(rows) as streamed:
             async for part in streamed:
@@ -190,7 +191,7 @@ class Sequencing:
                     here = begin
                     if (part.ending, part.xid) != (begin.ending, begin.xid):
                         here = Taken(begin.seen, begin.taking, part.ending, part.xid)
-                    transaction = LargeTransaction(self._long, here.base, here.rows)
+                    transaction = LargeTransaction(self._long, here.base, here.rows, published)
                 left = [row for row in part.rows if (row.place, row.number) > here.base]
                 while left:
                     fitting, control = await self._until_control(left)

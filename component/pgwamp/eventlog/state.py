@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,10 @@ from pgwamp.eventlog.making import Draft
 from pgwamp.eventlog.position import MARK_BYTES, Position
 from pgwamp.eventlog.resumed import FIRST, Base
 
-_STORE = (files("pgwamp.eventlog") / "sql" / "store.sql").read_text(encoding="utf-8")
+_STORE, _TOLD_PUBLISHED = (
+    (files("pgwamp.eventlog") / "sql" / name).read_text(encoding="utf-8")
+    for name in ("store.sql", "told_published.sql")
+)
 _STATE = """
 select seen::text, taking::text, (taken_place - '0/0'::pg_lsn)::bigint as ending,
     taken_xid::text::bigint as xid, taken_rows as rows,
@@ -176,6 +180,11 @@ class State:
         if stored is None:
             raise LeaseLost(f"another process has taken the lease {self._lease.name}")
         self.taken, self.position = taken, last
+
+    async def told_published(self) -> Counter[datetime]:
+        """The times of the calls of ``wamp.publish`` of the transaction that was taken in part."""
+        rows = await self._connection.fetch(_TOLD_PUBLISHED, str(self.taken.xid))
+        return Counter(row["at"] for row in rows)
 
     def _positions(self, entries: Sequence[Entry]) -> list[Position]:
         position, positions = self.position, list[Position]()

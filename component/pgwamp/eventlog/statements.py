@@ -136,7 +136,9 @@ def outer_first(ended: Sequence[Statement]) -> Iterator[Statement]:
             open_[-1][0].append(statement)
             continue
         within: list[list[Statement]] = []
-        while open_ and open_[-1][0][0].depth > statement.depth:
+        # A call of wamp.publish has no triggers.
+        is_outer = statement.kind[1] != "p"
+        while is_outer and open_ and open_[-1][0][0].depth > statement.depth:
             outer, inner = open_.pop()
             within.append([*_removals_first(outer), *inner])
         open_.append(([statement], [inner for run in reversed(within) for inner in run]))

@@ -8,8 +8,9 @@ told: whoever folds the events reads the row again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 
 from pgwamp.capture import CONTROL, RawRow
@@ -104,13 +105,20 @@ class LargeTransaction:
 
     :param base: place and number of the row up to which all of it was taken.
     :param taken: how many changes of what follows were taken.
+    :param published: as :class:`pgwamp.eventlog.resumed.Resumed` has it.
     :ivar last: place and number of the last row that was added.
     """
 
-    def __init__(self, records: Records, base: Base, taken: int = 0):
+    def __init__(
+        self,
+        records: Records,
+        base: Base,
+        taken: int = 0,
+        published: Mapping[datetime, int] | None = None,
+    ):
         self._records = records
         self._base = self.last = base
-        self._resumed = Resumed(base, taken)
+        self._resumed = Resumed(base, taken, published or {})
         self._unit: list[RawRow] = []
         self._byte_count = 0
         self._before: RawRow | None = None
@@ -188,8 +196,11 @@ class LargeTransaction:
             found = [*self._resumed.keys(unit)]
         else:
             found = [*self._resumed.placed(changes, self._base)]
+        # Of a unit that was told as it came, nothing is left for the next one.
+        last = self._before if self._is_told else self._outer
         if self._outer is not None and not (self._earlier and self._earlier.is_lasting):
-            self._earlier, self._base = None, (self._outer.place, self._outer.number)
+            assert last is not None
+            self._earlier, self._base = None, (last.place, last.number)
         if self._earlier is not None:
             self._earlier.begin_unit()
         self._byte_count = sum(map(_byte_count, self._unit))

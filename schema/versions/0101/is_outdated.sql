@@ -1,7 +1,7 @@
 -- Whether this transaction sees the columns of a table as they were: in REPEATABLE READ, queries see the catalog as it
 -- was when the transaction began, and statements write rows with the columns of now. So do these functions: they show
--- the names of columns, and the file, which is another one where values were rewritten for another type. It waits for no
--- lock.
+-- the names of columns, and the files of rows, which are others where values were rewritten for another type (also after
+-- TRUNCATE and VACUUM FULL). It waits for no lock.
 create or replace function wamp.is_outdated(relation oid) returns boolean
 language sql
 stable
@@ -12,7 +12,7 @@ as $$
         union all
         select i.inhrelid from member as m join pg_inherits as i on i.inhparent = m.oid
     )
-    select not exists (select from pg_class as c where c.oid = relation)
+    select not exists (select from member as m join pg_class as c on c.oid = m.oid and c.relkind = 'r')
         or exists (
             select from pg_attribute as a
             where a.attrelid = relation and a.attnum > 0 and not a.attisdropped

@@ -12,6 +12,7 @@ select w.relation::oid::bigint as relation, w.id::text as watch,
                 select i.inhrelid
                 from member as m
                 join pg_inherits as i on i.inhparent = m.oid and not i.inhdetachpending
+                join pg_class as r on r.oid = i.inhrelid and r.relispartition
             )
             select jsonb_object_agg(m.oid::text, format('%s.%s', s.nspname, k.relname))
             from member as m

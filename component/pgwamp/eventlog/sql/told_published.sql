@@ -1,0 +1,5 @@
+-- When wamp.publish was called whose events of transaction $1 are at the end of the log: it tells that of a call.
+select e.at
+from wamp.log as e
+where e.op = 'publish' and e.xid = $1::text::xid8 and e.position > coalesce((
+    select b.position from wamp.log as b where b.xid <> $1::text::xid8 order by b.position desc limit 1), 0)
