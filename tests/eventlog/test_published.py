@@ -152,7 +152,8 @@ async def test_what_triggers_publish_is_told_once_although_it_was_told_in_part(
     await log.execute(
         "create table noisy (id int primary key)",
         "create function noise() returns trigger language plpgsql as "
-        "$$ begin perform wamp.publish('com.example.noise', jsonb_build_array(new.id)); return null; end $$",
+        "$$ begin perform wamp.publish('com.example.noise', jsonb_build_array(new.id)); "
+        "return null; end $$",
         "create trigger noise after insert on noisy for each row execute function noise()",
         "select wamp.watch('noisy')",
     )
