@@ -1,4 +1,4 @@
-"""The component: wires the parts together, and starts and stops them in order."""
+"""The component: wires the parts together, and starts them, and stops them gracefully."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class Component:
         await asyncio.shield(self.link.failed)
 
     async def stop(self) -> None:
-        """Stop in order: hand over publishing, finish calls, leave the realm, disconnect.
+        """Stop gracefully: hand over publishing, finish calls, leave the realm, disconnect.
 
         It takes as long as ``limits.drain_timeout`` says, and a moment more: nobody who does not
         answer makes it last longer. Idempotent, and harmless before the start.

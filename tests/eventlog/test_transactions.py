@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pgwamp.capture import RawRow
 from pgwamp.eventlog import transactions
 from pgwamp.eventlog.resumed import FIRST, Base, Placed
-from pgwamp.eventlog.statements import together
+from pgwamp.eventlog.statements import may_end_together
 from pgwamp.eventlog.transactions import LargeTransaction
 from tests.eventlog.simulation import AT, Records, Transaction, applied, change, recovered
 
@@ -61,7 +61,7 @@ def with_published(rows: Sequence[RawRow], random: Random) -> list[RawRow]:
     for before, row in pairwise([*rows[:1], *rows]):
         place, command = row.place * 10, row.command * 10
         # Triggers of one query are not parted, see pgwamp.eventlog.statements.
-        many = 0 if together(before, row) else random.randrange(3)
+        many = 0 if may_end_together(before, row) else random.randrange(3)
         for number in range(many):
             published = replace(change(None, None), op="p", relation=0, new=f"{place} {number}")
             where = {"place": place - 5 + number, "command": command - 5 + number}

@@ -257,7 +257,7 @@ async def test_a_cancel_that_comes_while_an_error_is_rolled_back_is_raised_after
     caller = Caller("realm1", f"{prefix}.batch")
 
     async def fail() -> None:
-        async with component.database.together(caller, "read committed"):
+        async with component.database.batch(caller, "read committed"):
             raise CallError("failed", sqlstate="40001")
 
     failing = asyncio.ensure_future(fail())
@@ -392,7 +392,7 @@ async def test_a_call_that_is_cancelled_is_not_done_again_for_a_change_of_the_sc
         except asyncio.CancelledError:
             raise SchemaChanged() from None
 
-    procedure = Procedure("com.example.lose", lose_the_cancel, description={}, neutral=True)
+    procedure = Procedure("com.example.lose", lose_the_cancel, description={}, portable=True)
     serving = Serving(LimitSettings(), "realm1", {procedure.uri: procedure})
     calling = asyncio.ensure_future(serving.endpoint(procedure.uri, room, 1_000_000)([], {}, ANNA))
     await begun.wait()

@@ -104,13 +104,13 @@ COLUMNS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
 NO_EQUALITY = ("js", "spot")
 
 
-def neutral(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """Floats as a caller gets them: what is not finite is a string."""
     if isinstance(value, float):
         if value != value:
             return "NaN"
         return value if abs(value) != float("inf") else ("Infinity" if value > 0 else "-Infinity")
-    return [neutral(item) for item in value] if isinstance(value, list) else value
+    return [portable(item) for item in value] if isinstance(value, list) else value
 
 
 def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
@@ -125,7 +125,7 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
 # A null in a json column is SQL's null on the way in, and both are None on the way out.
 rows_strategy = st.lists(
     st.fixed_dictionaries(
-        {name: (values | st.none()).map(neutral) for name, (_, values) in COLUMNS.items()}
+        {name: (values | st.none()).map(portable) for name, (_, values) in COLUMNS.items()}
     ),
     min_size=1,
     max_size=3,
@@ -204,7 +204,7 @@ def test_a_value_that_was_read_finds_its_row(
     bench: Bench, everything: Scope, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from([n for n in COLUMNS if n not in NO_EQUALITY]))
-    value = neutral(data.draw(COLUMNS[name][1]))
+    value = portable(data.draw(COLUMNS[name][1]))
     if value is None:
         return
     reads, writes = Reads(everything, max_rows=100), Writes(everything)

@@ -27,7 +27,7 @@ ITEM = (
     "select wamp.watch('item')",
 )
 
-neutral = st.recursive(
+portable = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
@@ -39,7 +39,7 @@ neutral = st.recursive(
 )
 
 
-@given(neutral)
+@given(portable)
 def test_no_serializer_takes_more(value: Any) -> None:
     most = most_bytes(value)
     assert len(cbor2.dumps(value)) <= most

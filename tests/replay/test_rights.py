@@ -57,7 +57,7 @@ class Asked:
     async def by(self, rights: Rights, key: Key = KEY, schema: int = 1, of: Caller = WEB) -> None:
         """Ask as a caller."""
         async with asyncio.timeout(10):
-            await rights.wanted(key, schema, of, self.connect, self.ask)
+            await rights.event_filter(key, schema, of, self.connect, self.ask)
 
 
 async def test_followers_of_one_role_share_an_answer() -> None:

@@ -157,7 +157,7 @@ async def test_followers_without_wanted_events_take_no_place(
     for number in (4, 5):  # the first may be read before all are live
         database.execute(inserted(number, body=large(number)), LOGGED)
         await router.until_sent({"one": list(range(4, number + 1))})
-    # Those without wanted events have taken all batches, too.
+    # Those without events of theirs have taken all batches, too.
     await router.until_read()
     assert set(taken) == {"one"}
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pgwamp.session.codec import AT_ONCE_BYTES, CODECS, MessageSerializer, Unreadable
 from pgwamp.session.scanning import CBOR, MSGPACK, TooManyValues, count_json_values, count_values
-from pgwamp.values.portable import NotPortable, find_foreign
+from pgwamp.values.portable import NotPortable, find_unportable
 
 MAX_VALUES = 1000
 _values = st.recursive(
@@ -40,7 +40,7 @@ def _read(serializer: str, payload: bytes) -> Any:
 @pytest.mark.parametrize("serializer", CODECS)
 @given(value=_values)
 def test_a_message_arrives_as_it_was_written(serializer: str, value: Any) -> None:
-    if find_foreign(value) is not None:
+    if find_unportable(value) is not None:
         return
     sent = message.Invocation(2**53, 2**53 - 1, args=[value], kwargs={"a": value})
     payload, binary = MessageSerializer(serializer, None).serialize(sent)
@@ -205,9 +205,9 @@ def test_json_is_read_exactly(text: str, value: Any) -> None:
 def test_json_numbers_that_are_not_portable_stay_so(text: str) -> None:
     """Serving refuses them and names their place; none becomes a float on the way."""
     (found,) = _read("json", _invocation("json", f"[{text}]".encode())).args
-    assert find_foreign(found) is not None
+    assert find_unportable(found) is not None
 
 
 def test_half_a_character_in_json_is_left_to_serving() -> None:
     (found,) = _read("json", _invocation("json", json.dumps(["\ud800"]).encode())).args
-    assert find_foreign(found) is not None
+    assert find_unportable(found) is not None

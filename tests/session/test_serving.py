@@ -394,7 +394,7 @@ async def test_a_stream_may_end_with_the_result_of_the_call(
         yield 2
         yield Result("done", {"count": 2})
 
-    await callee(Procedure(f"{prefix}.rows", rows, neutral=False))
+    await callee(Procedure(f"{prefix}.rows", rows, portable=False))
     client = await connect()
     seen: list[Any] = []
     uri = f"{prefix}.rows"
@@ -587,7 +587,7 @@ async def test_a_session_knows_when_its_transport_is_full(addresses: Addresses, 
     [datetime.datetime(2024, 1, 1), {1}, float("nan"), {1: 2}, "\0x", {"\0x": 1}, 2**70, "\ud800"],
     ids=["datetime", "set", "nan", "int-key", "nul", "nul-key", "big-int", "surrogate"],
 )
-async def test_a_result_that_is_not_neutral_is_an_error_and_no_hang(
+async def test_a_result_that_is_not_portable_is_an_error_and_no_hang(
     callee: Callee, connect: Connect, prefix: str, serializer: str, value: Any
 ) -> None:
     async def give(_: Call) -> Any:
@@ -600,9 +600,9 @@ async def test_a_result_that_is_not_neutral_is_an_error_and_no_hang(
         yield value
 
     link = await callee(
-        Procedure(f"{prefix}.give", give, neutral=False),
-        Procedure(f"{prefix}.beside", give_beside, neutral=False),
-        Procedure(f"{prefix}.stream", stream, neutral=False),
+        Procedure(f"{prefix}.give", give, portable=False),
+        Procedure(f"{prefix}.beside", give_beside, portable=False),
+        Procedure(f"{prefix}.stream", stream, portable=False),
         Procedure(f"{prefix}.echo", _echo),
         serializer="cbor",
     )

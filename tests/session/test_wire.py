@@ -141,7 +141,7 @@ async def test_arguments_at_the_ends_of_what_is_portable_arrive(
 async def test_a_procedure_can_answer_the_deepest_arguments_within_its_result(
     callee: Callee, addresses: Addresses, prefix: str, ours: str, theirs: str
 ) -> None:
-    await callee(Procedure(f"{prefix}.echo", _echo, neutral=False), serializer=ours)
+    await callee(Procedure(f"{prefix}.echo", _echo, portable=False), serializer=ours)
     async with RawClient(addresses.component, theirs) as caller:
         found = await caller.call(f"{prefix}.echo", nested(theirs, 100))
     assert isinstance(found, list)

@@ -102,7 +102,7 @@ class Desk:
         ran["calls"] += 1
 
         async def run() -> Any:
-            async with self._database.together(Caller("realm1", "batch"), "read committed"):
+            async with self._database.batch(Caller("realm1", "batch"), "read committed"):
                 raise _Enough(await self._call(name, args, kwargs))
 
         try:

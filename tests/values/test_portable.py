@@ -1,4 +1,4 @@
-"""What counts as neutral is carried by every serializer, and comes back as it was."""
+"""What counts as portable is carried by every serializer, and comes back as it was."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgwamp.values.portable import (
     MAX_DEPTH,
     Size,
     check_arguments,
-    find_foreign,
+    find_unportable,
     is_carried,
     most_bytes,
     portable_text,
@@ -52,7 +52,7 @@ _anything = st.recursive(
     ),
     max_leaves=8,
 )
-_mostly_neutral = st.recursive(
+_mostly_portable = st.recursive(
     _scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=12,
@@ -82,9 +82,9 @@ def _typed(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("serializer", SERIALIZERS)
-@given(value=_anything | _mostly_neutral)
+@given(value=_anything | _mostly_portable)
 def test_what_is_accepted_is_carried_unchanged(serializer: str, value: Any) -> None:
-    if find_foreign(value) is None:
+    if find_unportable(value) is None:
         assert _typed(_carry(serializer, value)) == _typed(_as_lists(value))
 
 
@@ -105,7 +105,7 @@ _SCALARS = (None, True, 0, -(2**63), 2**64 - 1, 1.5, "", "\U0001f600", b"", b"\x
 
 @pytest.mark.parametrize("value", [*_SCALARS, [], {}, [[None]], (1, 2), {"a": {"": [b"x"]}}])
 def test_accepts_what_all_serializers_carry(value: Any) -> None:
-    assert find_foreign(value) is None
+    assert find_unportable(value) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_accepts_what_all_serializers_carry(value: Any) -> None:
 )
 def test_says_what_is_foreign_and_where(value: Any, told: str) -> None:
     for nested, path in ((value, "result"), ([0, {"a": value}], "result[1].a")):
-        problem = find_foreign(nested)
+        problem = find_unportable(nested)
         assert problem is not None
         assert told in problem
         assert problem.startswith(path)
@@ -142,14 +142,14 @@ def test_says_what_is_foreign_and_where(value: Any, told: str) -> None:
 @pytest.mark.parametrize("value", [_Level.LOW, _Name("text"), {_Name("key"): _Level.LOW}])
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 def test_subclasses_of_scalars_are_carried_or_refused(serializer: str, value: Any) -> None:
-    if find_foreign(value) is None:
+    if find_unportable(value) is None:
         assert _carry(serializer, value) == value
 
 
 def test_a_value_nested_without_end_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
-    assert find_foreign(value) is not None
+    assert find_unportable(value) is not None
 
 
 @pytest.mark.parametrize("serializer", SERIALIZERS)
@@ -157,8 +157,8 @@ def test_the_deepest_value_accepted_is_carried(serializer: str) -> None:
     value: list[Any] | dict[str, Any] = []
     for level in range(MAX_DEPTH - 1):
         value = [value] if level % 2 else {"a": value}
-    assert find_foreign(value) is None
-    assert find_foreign([[value]]) is not None
+    assert find_unportable(value) is None
+    assert find_unportable([[value]]) is not None
     assert _carry(serializer, value) == value
 
 
@@ -175,10 +175,10 @@ _json = st.recursive(
 
 @given(_json, st.integers(MAX_DEPTH - 3, MAX_DEPTH + 1))
 def test_json_is_carried_exactly_if_nothing_in_it_is_foreign(value: Any, levels: int) -> None:
-    assert is_carried(value) == (find_foreign(value) is None)
+    assert is_carried(value) == (find_unportable(value) is None)
     for _ in range(levels):
         value = [value]
-    assert is_carried(value) == (find_foreign(value) is None)
+    assert is_carried(value) == (find_unportable(value) is None)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_arguments_are_refused_with_their_place_and_the_cure(value: Any, told: s
             check_arguments(args, kwargs, 100)
         assert error.value.details == {"argument": place}
         assert told in error.value.message
-        assert find_foreign(error.value.message) is None
+        assert find_unportable(error.value.message) is None
 
 
 def test_a_hostile_name_is_shown_so_that_it_can_be_sent() -> None:
@@ -217,7 +217,7 @@ def test_a_hostile_name_is_shown_so_that_it_can_be_sent() -> None:
         for kwargs in ({name: 1}, {name: 2**70}):
             with pytest.raises(InvalidArgument) as error:
                 check_arguments([], kwargs, 100)  # type: ignore[arg-type]
-            assert find_foreign([error.value.message, error.value.details]) is None
+            assert find_unportable([error.value.message, error.value.details]) is None
             assert len(error.value.message) < 2000
 
 
@@ -242,19 +242,19 @@ def test_arguments_are_nested_at_most_100_levels() -> None:
         check_arguments([], {"a": [value]}, 1000)
 
 
-@given(value=_anything | _mostly_neutral)
+@given(value=_anything | _mostly_portable)
 def test_arguments_are_portable_where_results_are(value: Any) -> None:
     refused = False
     try:
         check_arguments([value], {}, 10_000)
     except InvalidArgument:
         refused = True
-    assert refused == (find_foreign(value) is not None)
+    assert refused == (find_unportable(value) is not None)
 
 
-@given(value=_mostly_neutral)
+@given(value=_mostly_portable)
 def test_a_message_is_never_larger_than_its_value_takes_at_most(value: Any) -> None:
-    if find_foreign(value) is None:
+    if find_unportable(value) is None:
         most = most_bytes(value)
         for name in ("json", "msgpack", "cbor"):
             assert len(CODECS[name]().serialize(value)) <= most
@@ -279,8 +279,8 @@ def test_measuring_ends_where_a_value_is_too_large() -> None:
 
 @given(text=st.text(st.characters()))
 def test_any_text_can_be_made_portable(text: str) -> None:
-    assert find_foreign(portable_text(text)) is None
-    if find_foreign(text) is None:
+    assert find_unportable(portable_text(text)) is None
+    if find_unportable(text) is None:
         assert portable_text(text) == text
 
 

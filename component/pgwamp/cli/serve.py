@@ -56,7 +56,7 @@ def run() -> None:
 
 
 async def _serve(settings: Settings, announce: Callable[[Component], None]) -> None:
-    """Serve until a signal, then stop in order; a second one ends calls under way."""
+    """Serve until a signal, then stop gracefully; a second one ends calls under way."""
     from pgwamp.component import Component
 
     stop = asyncio.Event()

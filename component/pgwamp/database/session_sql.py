@@ -26,7 +26,7 @@ _DEALLOCATE = (
     "execute pg_catalog.format('deallocate %I', one); end loop; end $$"
 )
 #: A transaction with these has no parallel workers. The latter is for plans that a connection has
-#: already, and for functions that set the former.
+#: already, and for functions that set the first one.
 ALONE = {"max_parallel_workers_per_gather": "0", "max_parallel_workers": "0"}
 #: The status of :func:`look_for_prepared` where nothing was found.
 CLEAN = "SELECT 0"

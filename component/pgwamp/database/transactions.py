@@ -429,7 +429,7 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def together(self, caller: Caller, isolation: str) -> AsyncIterator[None]:
+    async def batch(self, caller: Caller, isolation: str) -> AsyncIterator[None]:
         """One transaction for every statement and transaction in this context, on the primary.
 
         :param isolation: one of :data:`pgwamp.database.session_sql.ISOLATION_LEVELS`.

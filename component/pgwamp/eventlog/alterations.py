@@ -75,13 +75,13 @@ def latest(row: RawRow, known: str | None, of: Known) -> Latest:
     """
     relation, text = row.relation, row.new
     if text is None:
-        by = {**of.by, relation: together(of.by.get(relation, ()), [row.xid])}
+        by = {**of.by, relation: merged(of.by.get(relation, ()), [row.xid])}
         return Latest(known and unreadable(known), True, by)
     layout = _ALTERED.sub("", _SNAPSHOT.sub("", text))
     found, is_altered = _SNAPSHOT.search(text), _ALTERED.search(text) is not None
     hidden = _unseen(of.by, row.xid, found[1]) if found else set()
     last = of.by.get(relation, ()) if relation in hidden else ()
-    by = {**of.by, relation: together(last, [row.xid])}
+    by = {**of.by, relation: merged(last, [row.xid])}
     if layout == known:
         return Latest(known, is_altered, by if is_altered else of.by)
     told, before = json.loads(layout), json.loads(known or "{}")
@@ -111,7 +111,7 @@ def latest(row: RawRow, known: str | None, of: Known) -> Latest:
     return Latest(layout, is_altered, by, new)
 
 
-def together(some: Iterable[int], others: Iterable[int]) -> Sequence[int]:
+def merged(some: Iterable[int], others: Iterable[int]) -> Sequence[int]:
     """Return the transactions of both, each once."""
     return [*dict.fromkeys((*some, *others))][-_MOST_KEPT:]
 

@@ -200,7 +200,7 @@ class Making:
         return Draft("update", self._topic_of(new, "u"), self._options_of(new), body)
 
     def _is_same(self, old: Row, new: Row) -> bool:
-        """Whether the row is the same for those who have it: an update tells its former key."""
+        """Whether the row is the same for those who have it: an update tells its previous key."""
         if self._old == "none" and any(
             old.text(name) != new.text(name) for name in self.layout.key
         ):

@@ -64,7 +64,7 @@ class Statement:
         return self.depth <= other.depth or self.index < other.after
 
 
-def together(before: RawRow, row: RawRow) -> bool:
+def may_end_together(before: RawRow, row: RawRow) -> bool:
     """Whether the statements of two rows may have ended together, if none ended in between."""
     if before.depth != row.depth:
         return False
@@ -114,7 +114,7 @@ def statements(changes: Iterable[RawRow]) -> list[Statement]:
     for _, group in groupby(written, key=lambda change: (change.place, change.op)):
         rows = list(group)
         if found and not (
-            together(found[-1].rows[0], rows[0])
+            may_end_together(found[-1].rows[0], rows[0])
             and not apart(ended.get(rows[0].relation, rows[0]), rows[0])
         ):
             end += 1

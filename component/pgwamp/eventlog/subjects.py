@@ -13,7 +13,7 @@ import asyncpg
 
 from pgwamp import logs
 from pgwamp.capture import RawRow
-from pgwamp.eventlog.alterations import AlteredBy, Known, Latest, latest, together
+from pgwamp.eventlog.alterations import AlteredBy, Known, Latest, latest, merged
 from pgwamp.eventlog.budget import MOST_ON_LOOP, Budgets
 from pgwamp.eventlog.composites import Composites, Told
 from pgwamp.eventlog.layout import (
@@ -234,7 +234,7 @@ class Subjects:
         by: dict[int, Sequence[int]] = {}
         for table in tables:
             for other, xids in self._altered_by.get(table, {}).items():
-                by[other] = together(by.get(other, ()), xids)
+                by[other] = merged(by.get(other, ()), xids)
         return Known(by, frozenset.intersection(*map(self._composites.of, tables)))
 
     def begins(self, relation: int, position: int) -> bool:

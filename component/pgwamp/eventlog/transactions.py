@@ -18,7 +18,7 @@ from pgwamp.capture.raw import SHORT_TEXTS
 from pgwamp.eventlog.earlier import Earlier
 from pgwamp.eventlog.order import Records, in_order, keys_of
 from pgwamp.eventlog.resumed import Base, Placed, Resumed
-from pgwamp.eventlog.statements import apart, counted, together
+from pgwamp.eventlog.statements import apart, counted, may_end_together
 
 #: Rows of a transaction that are ordered at once, and bytes of their texts.
 MOST_ROWS, MOST_BYTES = 5_000, 8_000_000
@@ -183,7 +183,7 @@ class LargeTransaction:
             return True
         return (
             self._outer is self._before
-            and together(self._outer, row)
+            and may_end_together(self._outer, row)
             and not apart(self._ended.get(row.relation, row), row)
         )
 
@@ -270,7 +270,7 @@ class LargeTransaction:
                 yield replace(row, op="I")
         elif row.op in "iud":
             self._changed[table] = max(row.depth, self._changed.get(table, 0))
-            if before is not None and not together(before, row):
+            if before is not None and not may_end_together(before, row):
                 self._earlier.begin_end()
             sides = self._earlier.sides(row)
             in_doubt = self._earlier.may_precede_told(row, sides)

@@ -40,7 +40,7 @@ class Poller:
         self._failure: BaseException | None = None
 
     async def next(self) -> Page | None:
-        """The next page; waits for one. None when reading has ended in order.
+        """The next page; waits for one. None when reading has ended gracefully.
 
         :raises CursorExpired: the position is not in the log any more.
         :raises OSError, asyncpg.PostgresError: reading failed.

@@ -15,24 +15,24 @@ _Run = tuple[int, int, "_Run | None"]
 
 
 def difference(
-    former: Sequence[Hashable], latter: Sequence[Hashable]
+    previous: Sequence[Hashable], present: Sequence[Hashable]
 ) -> tuple[list[int], list[int]]:
-    """Places in ``former`` that go, and places in ``latter`` that come, both ascending.
+    """Places in ``previous`` that go, and places in ``present`` that come, both ascending.
 
-    Take away the ones, then put in the others in order, each at its place: ``former`` has become
-    ``latter``. What stays is as much as possible where no item is there twice: then a longest
+    Take away the ones, then put in the others in order, each at its place: ``previous`` has become
+    ``present``. What stays is as much as possible where no item is there twice: then a longest
     common subsequence is a longest increasing one (Hunt and Szymanski, 1977). Of equal items the
     first stands for the first, the second for the second. It takes O(n log n) for any two lists.
     """
-    start = _common(former, latter)
-    end = _common(reversed(former[start:]), reversed(latter[start:]))
-    gone = dict.fromkeys(range(start, len(former) - end))
-    new = dict.fromkeys(range(start, len(latter) - end))
-    places = dict(zip(_numbered(former[place] for place in gone), gone, strict=True))
-    # For each length, the run of that length that ends earliest in former.
+    start = _common(previous, present)
+    end = _common(reversed(previous[start:]), reversed(present[start:]))
+    gone = dict.fromkeys(range(start, len(previous) - end))
+    new = dict.fromkeys(range(start, len(present) - end))
+    places = dict(zip(_numbered(previous[place] for place in gone), gone, strict=True))
+    # For each length, the run of that length that ends earliest in previous.
     ends: list[int] = []
     runs: list[_Run] = []
-    for here, item in zip(new, _numbered(latter[place] for place in new), strict=True):
+    for here, item in zip(new, _numbered(present[place] for place in new), strict=True):
         there = places.get(item)
         if there is None:
             continue
@@ -75,27 +75,27 @@ class Result:
         # Callers who were told the same before get the same difference.
         self._since: dict[bytes, dict[str, Any] | None] = {}
 
-    def since(self, former: bytes | None) -> dict[str, Any] | None:
-        """What makes this result of a former one; None if it is the same.
+    def since(self, previous: bytes | None) -> dict[str, Any] | None:
+        """What makes this result of a previous one; None if it is the same.
 
         ``{"removed": [place, ...], "inserted": [[place, row], ...]}``, or the whole result,
         ``{"rows": [...]}``, where that is no more.
 
-        :param former: the digests of the former one; None: there is none.
+        :param previous: the digests of the previous one; None: there is none.
         """
-        if former is None:
+        if previous is None:
             return self._whole()
-        if former not in self._since:
-            self._since[former] = self._difference(former)
-        return self._since[former]
+        if previous not in self._since:
+            self._since[previous] = self._difference(previous)
+        return self._since[previous]
 
     def _whole(self) -> dict[str, Any]:
         return {"rows": self._items}
 
-    def _difference(self, former: bytes) -> dict[str, Any] | None:
-        if former == self.digests:
+    def _difference(self, previous: bytes) -> dict[str, Any] | None:
+        if previous == self.digests:
             return None
-        removed, inserted = difference(split(former), split(self.digests))
+        removed, inserted = difference(split(previous), split(self.digests))
         if len(removed) + len(inserted) >= len(self._items):
             return self._whole()
         return {

@@ -99,7 +99,7 @@ class Listener:
             self._given.set()
 
     def begin(self, evaluation: Evaluation) -> None:
-        """Take the results of this evaluation from now on, and none of a former one."""
+        """Take the results of this evaluation from now on, and none of a previous one."""
         self.evaluation = evaluation
         self.digests, self._result = None, None
         self._given.clear()

@@ -183,7 +183,7 @@ class LiveQueries:
                 del self._evaluations[evaluation.request.key]
 
     def _shared(self, request: LiveRequest, listener: Listener) -> LiveRequest:
-        # A call of a former procedure may come late, and one of the next before it is renewed.
+        # A call of a previous procedure may come late, and one of the next before it is renewed.
         query = request.query
         sharing = query.sharing | self._sharing.get(query.definition, query.sharing)
         self._sharing[query.definition] = sharing

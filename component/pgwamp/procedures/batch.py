@@ -60,7 +60,7 @@ def batch_procedure(
         attempt = 1
         while True:
             try:
-                async with database.together(call.caller, isolation):
+                async with database.batch(call.caller, isolation):
                     return await _run(steps, call, limits)
             except CallError as error:
                 sqlstate = error.details.get("sqlstate")
@@ -89,7 +89,7 @@ async def _run(steps: Sequence[_Step], batch: Call, limits: LimitSettings) -> li
             # To make, to measure and to check the largest result takes up to 40 ms each.
             await asyncio.sleep(0)
             await gathered.add(result)
-            if not step.procedure.neutral:
+            if not step.procedure.portable:
                 await asyncio.sleep(0)
                 step.procedure.require_portable(result)
         except CallError as error:

@@ -113,7 +113,7 @@ def _procedure(
     procedure = Procedure(
         uri,
         stream if inspect.isasyncgenfunction(function) else handler,
-        neutral=False,
+        portable=False,
         description=arguments.describe(),
     )
     return procedure

@@ -48,7 +48,7 @@ where c.relkind operator(pg_catalog.=) any (array['r', 'p', 'm', 'f']::pg_catalo
 group by 1, 2
 """
 # Counts of the tables with our triggers, also partitions, and of their indexes. PostgreSQL may keep
-# counts of former transactions for some seconds, and takes back none within one.
+# counts of earlier transactions for some seconds, and takes back none within one.
 _SCANS = """
 with watched as (
     select distinct t.tgrelid as oid

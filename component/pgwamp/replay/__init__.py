@@ -13,7 +13,7 @@ the *feed* reads once for all followers of this instance; the *handover* passes 
   until the log has all that they have: it is behind the tables, and could go on without what a
   failover has lost.
 - **Events belong to a table and not to its name.** A table is its oid. A new table of an old name
-  has none of the former one's events. Columns that the table no longer has are left out, and so are
+  has no events of the previous one. Columns that the table no longer has are left out, and so are
   those that ``expose.exclude`` hides.
 - **A cursor is of a table under a name.** The sequencer writes a marker into the log where a table
   begins to be watched, or under another name, and its position into ``wamp.layout``. A cursor from

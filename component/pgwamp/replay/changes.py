@@ -40,22 +40,22 @@ def changes_procedure(
             raise InvalidArgument("limit", f"at most {max_rows} (limits.max_rows)")
         # On the primary also when there is a replica: whoever sees an event sees its row there.
         async with database.answering(call.caller) as connection:
-            wanted = await subject.event_filter(
+            event_filter = await subject.event_filter(
                 database, connection, call.caller, request.get("topic")
             )
         began = None
         if position is None:
             began = await subject.until_begun(lambda: database.answering(call.caller))
         else:
-            wanted.require(position)
+            event_filter.require(position)
         async with database.answering(call.caller) as connection:
             if position is None:
                 position = await oldest_position(connection, began)
-            page = await pages.read(connection, position, wanted, pages.batch(limit))
+            page = await pages.read(connection, position, event_filter, pages.batch(limit))
             now = await subject.event_filter(
                 database, connection, call.caller, request.get("topic")
             )
-            if not now.is_as(wanted):
+            if not now.is_as(event_filter):
                 raise CursorExpired(OTHER_TABLE)
         return Result(as_sent(page.changes), {"next": page.end.cursor, "more": page.more})
 

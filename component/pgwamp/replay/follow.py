@@ -144,12 +144,12 @@ class _Follow:
         common = self._common
         position = None if self._since is None else parse_cursor(self._since)
         async with self._connection() as connection:
-            wanted = self._is_now(await self._ask(connection))
+            event_filter = self._is_now(await self._ask(connection))
             watched = None
             if self._snapshot and isinstance(self._subject, TableSubject):
                 watched = await self._subject.watched(connection)
         if position is not None:
-            wanted.require(position)
+            event_filter.require(position)
         elif watched is None:
             await self._subject.until_begun(self._connection)
         if position is None:
@@ -257,17 +257,17 @@ class _Follow:
         """
         pages = self._common.pages
         async with self._connection() as connection:
-            wanted = self._is_now(await self._ask(connection))
+            event_filter = self._is_now(await self._ask(connection))
             batch = pages.batch(ITEM_EVENTS, ITEM_BYTES)
-            page = await pages.read(connection, self._position, wanted, batch, most)
+            page = await pages.read(connection, self._position, event_filter, batch, most)
             if self._beyond is not None:
                 await require_position(connection, self._beyond)
                 page = page.until(self._beyond)
             if not page.changes:
                 return page
             # A right may have gone between the question and what was read after it.
-            wanted = self._is_now(await self._ask(connection))
-        return replace(page, changes=[change for change in page.changes if change in wanted])
+            event_filter = self._is_now(await self._ask(connection))
+        return replace(page, changes=[change for change in page.changes if change in event_filter])
 
     async def _send_read(self, page: ReplayPage) -> bool:
         """Send a page; whether there may be further events already."""
@@ -294,28 +294,28 @@ class _Follow:
                 if handover.position != self._sent:
                     await self._send([], handover.position)
                 continue
-            wanted = await self._ask_again()
+            event_filter = await self._ask_again()
             unseen = handover.unseen(await subscription.peek())
-            if any(self._subject.begins(change.event, wanted.relation) for change in unseen):
+            if any(self._subject.begins(change.event, event_filter.relation) for change in unseen):
                 # The answer may be from before, and a cursor would be one of the other table.
                 async with self._connection() as connection:
-                    wanted = self._is_now(await self._ask(connection))
-            byte_count = sum(change.byte_count for change in unseen if change in wanted)
+                    event_filter = self._is_now(await self._ask(connection))
+            byte_count = sum(change.byte_count for change in unseen if change in event_filter)
             # What waits is shared by all; what was taken is each one's own until it was sent.
             del unseen
             if byte_count <= SMALL_BYTES:
-                await self._send_batch(subscription, handover, wanted)
+                await self._send_batch(subscription, handover, event_filter)
                 continue
             async with self._place():
                 await self._send_batch(subscription, handover, await self._ask_again())
 
     async def _send_batch(
-        self, subscription: Subscription, handover: Handover, wanted: EventFilter
+        self, subscription: Subscription, handover: Handover, event_filter: EventFilter
     ) -> None:
         """Send what is wanted of the batch that is next."""
         pages = self._common.pages
         unseen = handover.take(await subscription.batch())
-        changes = [change for change in unseen if change in wanted]
+        changes = [change for change in unseen if change in event_filter]
         # All others of the batch may go.
         del unseen
         batches = list(pages.batches(changes, ITEM_EVENTS, ITEM_BYTES))
@@ -337,7 +337,7 @@ class _Follow:
         # The notification of a REVOKE comes before those of what is written after it.
         schema = self._common.feed.schema
         return self._is_now(
-            await self._rights.wanted(key, schema, self._caller, self._connection, self._ask)
+            await self._rights.event_filter(key, schema, self._caller, self._connection, self._ask)
         )
 
     def _is_now(self, answer: EventFilter) -> EventFilter:

@@ -108,7 +108,7 @@ class PageReader:
         self,
         connection: asyncpg.Connection[Any],
         position: Position,
-        wanted: EventFilter,
+        event_filter: EventFilter,
         batch: MessageBatch,
         most: int | None = None,
     ) -> ReplayPage:
@@ -123,11 +123,11 @@ class PageReader:
             if not batch.changes:
                 start = position
             page = await read_page(
-                connection, position, PAGE_EVENTS, wanted.relation, largest=self._most
+                connection, position, PAGE_EVENTS, event_filter.relation, largest=self._most
             )
             tables = await read_tables(connection, page.events, self._naming)
             outlined = await outlines(page.events, self._naming, tables)
-            chosen = [change for change in outlined if change in wanted]
+            chosen = [change for change in outlined if change in event_filter]
             async for change in complete(chosen):
                 if not batch.add(change):
                     return ReplayPage(batch.changes, start, batch.changes[-1].event.position, True)

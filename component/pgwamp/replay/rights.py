@@ -35,7 +35,7 @@ Ask: TypeAlias = "Callable[[asyncpg.Connection[Any]], Awaitable[EventFilter]]"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    wanted: EventFilter
+    event_filter: EventFilter
     schema: int
     asked_at: float
 
@@ -80,7 +80,7 @@ class Rights:
         self._answers: dict[Key, _Answer] = {}
         self._questions: dict[Key, _Question] = {}
 
-    async def wanted(
+    async def event_filter(
         self, key: Key, schema: int, caller: Caller, connect: Connect, ask: Ask
     ) -> EventFilter:
         """The events that a role may have, by an answer that still holds.
@@ -95,7 +95,7 @@ class Rights:
             await question.answered(caller, schema)
             # One that was asked before may know nothing of what was granted or revoked since.
             if question.asked_at >= came_at:
-                return question.task.result().wanted
+                return question.task.result().event_filter
         return known
 
     def _question(self, key: Key, connect: Connect, ask: Ask) -> _Question:
@@ -118,4 +118,4 @@ class Rights:
         now = asyncio.get_running_loop().time()
         if answer is None or answer.schema < schema or now - answer.asked_at >= RIGHTS_SECONDS:
             return None
-        return answer.wanted
+        return answer.event_filter

@@ -278,7 +278,7 @@ class Link:
         return {uri: registration.id for uri, registration in self._registrations.items()}
 
     async def serve(self, procedures: Mapping[str, Procedure]) -> None:
-        """Serve exactly these from now on: register what is new, take back what is gone.
+        """Serve exactly these from now on: register what is new, unregister what is gone.
 
         What stays is not touched at the router; its next call meets the new definition.
 

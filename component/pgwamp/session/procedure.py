@@ -9,7 +9,7 @@ from typing import Any
 from pgwamp import logs
 from pgwamp.access import Caller
 from pgwamp.errors import Internal
-from pgwamp.values.portable import MAX_RESULT_DEPTH, find_foreign
+from pgwamp.values.portable import MAX_RESULT_DEPTH, find_unportable
 
 log = logs.get(__name__)
 
@@ -48,7 +48,7 @@ Handler = Callable[[Call], Awaitable[Any] | AsyncIterator[Any]]
 class Procedure:
     """Something to register.
 
-    :ivar neutral: the handler's values are neutral by construction and are not checked again.
+    :ivar portable: the handler's values are portable by construction and are not checked again.
     :ivar endless: its progressive results have no end of their own: quiet for as long as nothing
         happens, they count towards ``limits.followers`` instead of ``limits.concurrency``, and
         ``limits.call_timeout`` does not end them.
@@ -57,7 +57,7 @@ class Procedure:
 
     uri: str
     handler: Handler
-    neutral: bool = True
+    portable: bool = True
     endless: bool = False
     description: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,6 +73,6 @@ class Procedure:
         """
         if isinstance(value, Result):
             value = [value.value, dict(value.kwargs)]
-        if not self.neutral and (foreign := find_foreign(value, MAX_RESULT_DEPTH)):
-            log.error("result is not neutral", procedure=self.uri, problem=foreign)
+        if not self.portable and (problem := find_unportable(value, MAX_RESULT_DEPTH)):
+            log.error("result is not portable", procedure=self.uri, problem=problem)
             raise Internal()

@@ -12,7 +12,7 @@ from autobahn.wamp.exception import TransportLost
 from pgwamp import logs
 from pgwamp.errors import CallError, Internal, PayloadTooLarge
 from pgwamp.formats import URI
-from pgwamp.values.portable import find_foreign, portable_text
+from pgwamp.values.portable import find_unportable, portable_text
 
 log = logs.get(__name__)
 Send = Callable[[Any], None]
@@ -107,7 +107,7 @@ def error_message(request: int, error: CallError) -> message.Error:
 def _portable_error(msg: message.Error) -> message.Error:
     """The same error without what no session carries: it holds texts of callers and procedures."""
     args, kwargs = list(msg.args or ()), dict(msg.kwargs or {})
-    if URI.fullmatch(msg.error) and find_foreign([args, kwargs]) is None:
+    if URI.fullmatch(msg.error) and find_unportable([args, kwargs]) is None:
         return msg
     return message.Error(
         msg.request_type,
@@ -117,6 +117,6 @@ def _portable_error(msg: message.Error) -> message.Error:
         kwargs={
             key: portable_text(value) if isinstance(value, str) else value
             for key, value in kwargs.items()
-            if isinstance(value, str) or find_foreign({key: value}) is None
+            if isinstance(value, str) or find_unportable({key: value}) is None
         },
     )

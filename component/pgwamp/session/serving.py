@@ -313,7 +313,7 @@ async def _answered(procedure: Procedure, call: Call, answer: Awaitable[Any]) ->
             raise
         raise_if_cancelled()
         again = procedure.handler(call)
-        if not procedure.neutral or isinstance(again, AsyncIterator):
+        if not procedure.portable or isinstance(again, AsyncIterator):
             raise
         return await again
 

@@ -1,4 +1,4 @@
-"""PostgreSQL types, and how their values travel as neutral WAMP values.
+"""PostgreSQL types, and how their values travel as portable WAMP values.
 
 Only None, bool, int, float, str, bytes, list and dict leave or enter. What JSON cannot carry
 exactly (numeric, dates, uuid, ...) is a string: timestamps as RFC 3339 has them, all else in

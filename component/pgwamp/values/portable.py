@@ -62,7 +62,7 @@ class NotPortable:
         return self.kind
 
 
-def find_foreign(value: Any, depth: int = MAX_DEPTH) -> str | None:
+def find_unportable(value: Any, depth: int = MAX_DEPTH) -> str | None:
     """Say where ``value`` holds something that is not portable, or None if it is portable.
 
     Portable are None, bool, int within 64 bits, finite float, str (valid Unicode, not beginning
