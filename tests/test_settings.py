@@ -65,6 +65,7 @@ def test_a_list_is_written_with_commas_or_as_json(
         ("PGWAMP_ROUTER__URL", f"ws://h/ws#{SECRET}", "expected ws://host:port/path"),
         ("PGWAMP_ROUTER__URL", "ws://h:65536/ws", "with a port between 1 and 65535"),
         ("PGWAMP_EXPOSE__PREFIX", f"postgresql://u:{SECRET}@h/d", "dot-separated lower-case parts"),
+        ("PGWAMP_EVENTS__CHANNELS", f'{{"x": "com.{SECRET}.inserted"}}', "a topic of changes"),
         ("DATABASE_URL_FILE", f"postgresql://u:{SECRET}@h/d", "the file cannot be read"),
     ],
 )

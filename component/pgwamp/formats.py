@@ -96,6 +96,12 @@ def _topics(value: str) -> str:
     return value
 
 
+def _channel_topic(value: str) -> str:
+    if _topic(value).rpartition(".")[2] in ("inserted", "updated", "deleted", "truncated"):
+        raise ValueError("this is a topic of changes, which any role that may notify could forge")
+    return value
+
+
 def _channel(value: str) -> str:
     if not 0 < len(value.encode()) <= 63 or "\0" in value:
         raise ValueError(
@@ -114,7 +120,7 @@ Count = Annotated[int, Field(ge=1, le=_LARGEST)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 RoleName = Annotated[str, AfterValidator(_role_name)]
 RouterUrl = Annotated[str, AfterValidator(_router_url)]
-Topic = Annotated[str, AfterValidator(_topic)]
+ChannelTopic = Annotated[str, AfterValidator(_channel_topic)]
 #: A topic, or with a dot at the end all below it.
 Topics = Annotated[str, AfterValidator(_topics)]
 Channel = Annotated[str, AfterValidator(_channel)]

@@ -3,7 +3,10 @@
 with recursive held (role) as (
     select oid from pg_roles where rolname = current_user
     union
-    select m.roleid from held join pg_auth_members as m on m.member = held.role
+    -- From PostgreSQL 16 on, a membership may allow nothing: whoever makes a role has one of it.
+    select m.roleid
+    from held join pg_auth_members as m on m.member = held.role
+    where coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) or (to_jsonb(m) ->> 'inherit_option')::boolean
 ),
 home as (
     select n.oid, n.nspowner as owner, r.rolsuper, n.nspacl
@@ -16,9 +19,11 @@ content (class, id, owner) as (
     union all
     select 'pg_proc'::regclass, p.oid, p.proowner from pg_proc as p
     where p.pronamespace = (select oid from home) and not exists (
-        -- Whoever may create event triggers is trusted with this one function.
-        select from pg_event_trigger as e join pg_roles as r on r.oid = p.proowner
-        where e.evtfoid = p.oid and (e.evtowner = p.proowner or r.rolsuper))
+        -- Whoever may create event triggers is trusted with this one function; a superuser where they are not there, too.
+        select from pg_roles as r left join pg_event_trigger as e on e.evtfoid = p.oid
+        where r.oid = p.proowner and (
+            e.evtowner = p.proowner or r.rolsuper and p.proname = 'ddl_changed'
+                and p.prorettype = 'event_trigger'::regtype))
         -- As is the role of conditions with the one that it runs: see evaluator_role.sql. Its text takes CREATE to change.
         and not ({is_evaluate} and {has_our_text})
     union all
@@ -48,11 +53,15 @@ creator as (
     limit 1
 )
 select case
+    when pg_get_userbyid(home.owner) = 'pg_database_owner'
+        then format('the schema wamp belongs to "pg_database_owner", of which no role can be made a member: '
+            'ALTER SCHEMA wamp OWNER TO "%s"',
+            (select pg_get_userbyid(datdba) from pg_database where datname = current_database()))
     when not home.rolsuper and home.owner not in (select role from held)
         and home.owner <> (select datdba from pg_database where datname = current_database())
         then format('the schema wamp belongs to "%1$s", who owns neither the database nor is a role '
             'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s"; if not, '
-            'DROP SCHEMA wamp CASCADE', pg_get_userbyid(home.owner), current_user)
+            'DROP SCHEMA wamp CASCADE (either as a superuser)', pg_get_userbyid(home.owner), current_user)
     when creator.name is not null
         then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s%2$s',
             creator.name, creator.onward)

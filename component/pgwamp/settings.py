@@ -34,13 +34,13 @@ from pgwamp.errors import SettingsError
 from pgwamp.formats import (
     MOST_SECONDS,
     Channel,
+    ChannelTopic,
     Count,
     Duration,
     Prefix,
     RoleName,
     RouterUrl,
     Seconds,
-    Topic,
     Topics,
 )
 from pgwamp.secret_values import HEX_KEY, files_of_urls, holds_secret
@@ -266,7 +266,7 @@ class EventSettings(_Section):
     publish_topics: tuple[Topics, ...] = ()
     #: PostgreSQL roles that get EXECUTE.
     publish_roles: tuple[RoleName, ...] = ()
-    channels: Mapping[Channel, Topic] = Field(default_factory=dict)
+    channels: Mapping[Channel, ChannelTopic] = Field(default_factory=dict)
     retain: Duration = timedelta(hours=72)
     #: Seconds between two evaluations of one live query.
     live_interval: Seconds = 0.1

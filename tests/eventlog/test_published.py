@@ -122,7 +122,11 @@ CRASH = (
 )
 
 
-@pytest.mark.parametrize("happens", [(), CRASH], ids=["restart", "crash"])
+#: The log sees another timeline, too.
+PROMOTION = (*CRASH, "update wamp.era set timeline = timeline - 1")
+
+
+@pytest.mark.parametrize("happens", [(), CRASH, PROMOTION], ids=["restart", "crash", "promotion"])
 @pytest.mark.parametrize(
     ("statements", "stores"),
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
+import asyncpg
 import psycopg2
 import pytest
 
@@ -181,3 +183,27 @@ def test_a_wrong_topic_or_channel_is_refused_with_its_key(
         make_settings(events=events)
     assert problem in str(caught.value)
     assert str(caught.value).startswith(f"events.{next(iter(events))}.")
+
+
+async def test_a_stranger_with_locks_keeps_no_component_from_its_start(
+    serve: Serve, database: Database, addresses: Addresses, web: str
+) -> None:
+    """One that has no right but to connect, and to make temporary tables."""
+    name = f"stranger_{database.name}"
+    database.execute(f"create role {name} login")
+    stranger = await asyncpg.connect(addresses.database(database.name, name))
+    try:
+        await stranger.execute("create temp table a (x int, y int); create temp table b (c a)")
+        oid = await (await database.connect()).fetchval("select 'wamp.component'::regclass::oid")
+        await stranger.execute("begin; savepoint s")
+        # It locks a relation before it looks at what that is, and keeps the lock.
+        with pytest.raises(asyncpg.WrongObjectTypeError):
+            await stranger.execute(f"select nextval({oid}::oid::regclass)")
+        await stranger.execute("rollback to s; alter table a drop column y")
+        locks = "select mode from pg_locks where relation = $1 and pid = pg_backend_pid()"
+        assert [lock["mode"] for lock in await stranger.fetch(locks, oid)] == ["RowExclusiveLock"]
+        async with asyncio.timeout(10):
+            await serve(events={"publish_roles": [web]})
+    finally:
+        await stranger.close()
+        database.execute(f"drop owned by {name}", f"drop role {name}")

@@ -130,6 +130,28 @@ async def test_errors_keep_their_condition_and_facts(api: Start) -> None:
     assert "limits.max_rows" in (await call.fails("pgwamp.error.too_many_rows", "deep")).message
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "argument"),
+    [
+        (["soon", ["2024-01-01"]], {}, "day"),
+        ([], {"day": "soon", "days": []}, "day"),
+        ([{"day": "soon", "days": []}], {}, "day"),
+        ([{"day": "2024-01-01", "days": ["2024-01-01", "soon"]}], {}, "days[1]"),
+        (["2024-01-01", "2024-01-01", "soon"], {}, "days[1]"),
+        (["2024-01-01", ["2024-01-01", "soon"]], {}, "days[1]"),
+    ],
+)
+async def test_a_wrong_text_is_named_by_its_argument_however_it_was_given(
+    api: Start, args: list[Any], kwargs: dict[str, Any], argument: str
+) -> None:
+    call = await api(
+        "create function f(day date, variadic days date[]) returns int language plpgsql as "
+        "'begin return 1; end'"
+    )
+    error = await call.fails("wamp.error.invalid_argument", "f", *args, **kwargs)
+    assert error.details["argument"] == argument
+
+
 @pytest.mark.parametrize("word", ["select", "Mixed Case", 'quo"te'])
 async def test_an_argument_of_any_name_works(api: Start, word: str) -> None:
     quoted = '"' + word.replace('"', '""') + '"'

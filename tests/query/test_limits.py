@@ -517,7 +517,7 @@ def test_a_range_that_ends_before_it_begins_is_found_without_comparing_its_ends(
     error.details = {"sqlstate": "22000"}
 
     def place(**request: Any) -> Any:
-        with pytest.raises(CallError) as caught, naming_arguments(request, of_verb=True):
+        with pytest.raises(CallError) as caught, naming_arguments(request, request):
             raise error
         return caught.value.details.get("argument")
 
@@ -552,7 +552,8 @@ def test_no_more_of_a_text_is_sought_through_for_a_range_than_one_has(text: str)
 
 
 def test_many_texts_are_sought_through_once() -> None:
-    texts = [" " * 700 + str(number) for number in range(20_000)]
+    halves = [" " * 99 + "{" + " " * 99, " " * 200, "[" + "a" * 98 + "," + "b" * 98]
+    texts = [(halves[number % 3] + " " * 500) for number in range(20_000)]
     ranges = CallError("range lower bound must be less than or equal to range upper bound", uri="x")
     ranges.details = {"sqlstate": "22000"}
     dates = CallError('invalid input syntax for type date: "soon"', uri="x")
@@ -579,11 +580,11 @@ def test_arguments_of_a_routine_that_are_called_as_those_of_verbs_are_no_such() 
             raise error
         assert caught.value is error
     for error, name in ((boom, "include"), (wrong, "after")):
-        with pytest.raises(CallError, match=f"^{name}: "), naming_arguments(request, of_verb=True):
+        with pytest.raises(CallError, match=f"^{name}: "), naming_arguments(request, request):
             raise error
     of_index = CallError("index row requires 20016 bytes, maximum size is 8191", uri="x")
     of_index.details = {"sqlstate": "54000"}
-    with pytest.raises(CallError) as caught, naming_arguments(request, of_verb=True):
+    with pytest.raises(CallError) as caught, naming_arguments(request, request):
         raise of_index
     assert caught.value is of_index
 

@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-yLPgACPzYXUw
--- cursor: 5-ZTg9LxuGFr7i
--- cursor: 6-lw-tqfg8E1gs
--- cursor: 7-h_9K-dl8bfvh
--- cursor: 8-5tbtNANkw2hL
--- lost: 9-o3FRiMLo2sJx
--- lost: 10-y9j_p94NqhfB
--- lost: 11-mbfrihY9vN-e
--- lost: 12-NoO8MfFl6SSW
+-- cursor: 4-5jUz-ETcAmaW
+-- cursor: 5-BUclauOIg4IJ
+-- cursor: 6-BjbgfQ5HyIfT
+-- cursor: 7-EHn9n1Emjg9D
+-- cursor: 8-6QtPCUVlAm7T
+-- lost: 9-mcxgMAkFGXTP
+-- lost: 10-gyoaDqSpV55m
+-- lost: 11-b7s0QacOv5iw
+-- lost: 12-p6YY-HsqU8yx
 --
 -- PostgreSQL database dump
 --
@@ -59,8 +59,9 @@ begin
         raise exception 'there is no role %', quote_ident(name)
             using errcode = 'undefined_object';
     end if;
-    -- Components that start at once would both change the rights of one function.
-    lock table wamp.component in share row exclusive mode;
+    -- Components that start at once would both change the rights of one function. It does not wait for the locks of
+    -- those who write: by nextval, any role can have one on any relation.
+    lock table wamp.component in share update exclusive mode;
     select roles into former from wamp.component where prefix = own_prefix;
     insert into wamp.component as c (prefix, topics, roles)
     values (own_prefix, own_prefix || '.' || own_topics, own_roles)
@@ -422,7 +423,8 @@ CREATE FUNCTION wamp.ddl_changed() RETURNS event_trigger
         if tg_event = 'ddl_command_end' then
             select bool_or(schema_name is null or schema_name not in ('pg_temp', 'wamp')),
                 array_agg(objid) filter (where classid = 'pg_class'::regclass and schema_name <> 'pg_temp'),
-                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+                array_agg(objid) filter (
+                    where classid = 'pg_class'::regclass and objsubid <> 0 and schema_name <> 'pg_temp')
             into is_news, touched, lost
             from pg_event_trigger_ddl_commands();
             touched := touched || array(
@@ -431,7 +433,7 @@ CREATE FUNCTION wamp.ddl_changed() RETURNS event_trigger
                 join pg_class as c on s.classid = 'pg_namespace'::regclass and c.relnamespace = s.objid);
         else
             select bool_or(not is_temporary and schema_name is distinct from 'wamp'),
-                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0 and not is_temporary)
             into is_news, lost
             from pg_event_trigger_dropped_objects();
             -- Nothing says what a partition or an index belonged to, but that is locked.
@@ -2526,37 +2528,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, '32bffd63-715a-4461-94d5-240d384f9cd3', 7713721153753741371, 0, 16461, '2026-11-29 22:17:41.7987+00');
-INSERT INTO wamp.era VALUES (1, 'faa342ab-1904-4779-acec-8476349a4960', 7713721153753741371, 1, 16461, '2026-11-29 22:17:42.090394+00');
+INSERT INTO wamp.era VALUES (0, 'cf9dcf62-a546-41ec-8765-ebf030f0e886', 7713725307536071482, 0, 16461, '2026-11-29 22:33:48.935285+00');
+INSERT INTO wamp.era VALUES (1, 'e9770182-d8da-426f-b2cb-e9fcccce2076', 7713725307536071482, 1, 16461, '2026-11-29 22:33:49.323248+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "6ce6bce7-8ea1-492e-b711-89eb903e1bea", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', '6ce6bce7-8ea1-492e-b711-89eb903e1bea', 2, 'public', 'item', '{"16759": [766]}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "da8b36db-c45a-4212-9f98-8d34ca00e7d7", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', 'da8b36db-c45a-4212-9f98-8d34ca00e7d7', 3, 'public', 'task', '{"16767": [767]}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a1807d22-1e42-4f21-a356-226f6f984ac2", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'a1807d22-1e42-4f21-a356-226f6f984ac2', 2, 'public', 'item', '{"16759": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b', 3, 'public', 'task', '{"16767": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 422260121, false, '2026-11-29 22:17:42.075616+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 444316608, false, '2026-11-29 22:33:49.30138+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 22:17:42.091893+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x26f17f586f55115374', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 22:17:42.034436+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xbe788c04d49575295f', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 22:17:42.054536+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x719524a5241b0bbd16', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 22:17:42.05755+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xc8b3e00023f3617530', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 22:17:42.057567+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x65383d2f1b8616bee2', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 22:17:42.058491+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x970fada9f83c13582c', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 22:17:42.059329+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x87ff4af9d97c6dfbe1', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:17:42.061093+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe6d6ed340364c3684b', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 22:33:49.324618+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xe8cc28da8c56759996', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 22:33:49.24175+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xf1db220e56d814d6d1', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 22:33:49.268802+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x06d2fc1d109375c2ed', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 22:33:49.272709+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xe63533f844dc026696', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 22:33:49.272727+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x0547256ae388838209', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 22:33:49.273316+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x0636e07d0e47c887d3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 22:33:49.274212+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x1079fd9f51268e0f43', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:33:49.276224+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe90b4f094565026ed3', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2593,24 +2595,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:17:42.061093+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe6d6ed340364c3684b', '2026-11-29 22:17:42.133785+00', '2026-11-29 22:17:42.133785+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe90b4f094565026ed3', '2026-11-29 22:33:49.386683+00', '2026-11-29 22:33:49.386683+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 22:17:42.034436+00', '2026-11-29 22:17:42.012374+00', '0/1BAB320', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "6ce6bce7-8ea1-492e-b711-89eb903e1bea", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 22:17:42.054536+00', '2026-11-29 22:17:42.035137+00', '0/1BB1A68', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "da8b36db-c45a-4212-9f98-8d34ca00e7d7", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:17:42.05755+00', '2026-11-29 22:17:42.056784+00', '0/1BB2E20', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:17:42.057567+00', '2026-11-29 22:17:42.056784+00', '0/1BB2E20', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 22:17:42.058491+00', '2026-11-29 22:17:42.057766+00', '0/1BB3030', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:17:42.059329+00', '2026-11-29 22:17:42.058683+00', '0/1BB3290', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:17:42.059346+00', '2026-11-29 22:17:42.058683+00', '0/1BB3290', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 22:17:42.061093+00', '2026-11-29 22:17:42.059531+00', '0/1BB3460', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 22:17:42.140424+00', '2026-11-29 22:17:42.138356+00', '0/1BB5070', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 22:17:42.143922+00', '2026-11-29 22:17:42.140852+00', '0/1BB5160', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:17:42.145005+00', '2026-11-29 22:17:42.144134+00', '0/1BB52D8', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 22:33:49.24175+00', '2026-11-29 22:33:49.218377+00', '0/1BAB3C8', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a1807d22-1e42-4f21-a356-226f6f984ac2", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 22:33:49.268802+00', '2026-11-29 22:33:49.242843+00', '0/1BB1B10', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:33:49.272709+00', '2026-11-29 22:33:49.271775+00', '0/1BB2EC8', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:33:49.272727+00', '2026-11-29 22:33:49.271775+00', '0/1BB2EC8', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 22:33:49.273316+00', '2026-11-29 22:33:49.272867+00', '0/1BB30D8', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:33:49.274212+00', '2026-11-29 22:33:49.273555+00', '0/1BB3338', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:33:49.274224+00', '2026-11-29 22:33:49.273555+00', '0/1BB3338', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 22:33:49.276224+00', '2026-11-29 22:33:49.274362+00', '0/1BB3508', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 22:33:49.395974+00', '2026-11-29 22:33:49.393192+00', '0/1BB5118', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 22:33:49.399783+00', '2026-11-29 22:33:49.396565+00', '0/1BB5208', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:33:49.40147+00', '2026-11-29 22:33:49.400008+00', '0/1BB5380', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2629,22 +2631,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:17:42.145005+00', '2026-
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\xfadb4cb076a247baab3f526aaf958aba7b7436cf3545473ebaf1c9e64dae487c');
+INSERT INTO wamp.secret VALUES (true, '\x39f4b82bb8a54eddaf6dce96692008b98b77357691464750a5a3fdfe7f4dd4c0');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 22:17:41.7987+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 22:33:48.935285+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', '6ce6bce7-8ea1-492e-b711-89eb903e1bea', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', 'da8b36db-c45a-4212-9f98-8d34ca00e7d7', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'a1807d22-1e42-4f21-a356-226f6f984ac2', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

@@ -76,6 +76,41 @@ def test_the_owner_and_its_members_may_use_it_all_the_same(
         query(administrator, f"revoke {GUEST} from {OWNER}")
 
 
+def test_who_has_made_the_role_of_a_stranger_does_not_trust_it(
+    empty_database: Database, administrator: Connection
+) -> None:
+    """From PostgreSQL 16 on, whoever makes a role is a member of it, which allows nothing."""
+    if administrator.server_version < 160000:
+        pytest.skip("no such memberships before PostgreSQL 16")
+    made = f"made_by_{empty_database.name}"
+    query(administrator, f"alter role {OWNER} createrole")
+    try:
+        empty_database.query(f"create role {made} login")
+        empty_database.query(f"grant create, connect on database {empty_database.name} to {made}")
+        query(empty_database.connect(made), "create schema wamp")
+        for call in (migrations.upgrade, migrations.current):
+            line = refusal(call, empty_database.url)
+            assert f'GRANT "{made}" TO "{OWNER}"' in line
+        empty_database.query(f'grant "{made}" to "{OWNER}"')
+        # It is trusted now, and what is in there is looked at.
+        assert migrations.current(empty_database.url) is None
+    finally:
+        query(empty_database.connect(made), "drop schema wamp")
+        query(administrator, f"drop owned by {made}")
+        empty_database.query(f"drop owned by {made}")
+        query(administrator, f"drop role {made}")
+        query(administrator, f"alter role {OWNER} nocreaterole")
+
+
+def test_a_schema_of_the_role_that_stands_for_the_owner_of_the_database_has_a_cure(
+    empty_database: Database,
+) -> None:
+    empty_database.query("create schema wamp authorization pg_database_owner")
+    line = refusal(migrations.upgrade, empty_database.url)
+    empty_database.query(line.partition("member: ")[2])
+    migrations.upgrade(empty_database.url)
+
+
 @pytest.mark.parametrize("grantee", ["public", GUEST])
 def test_a_schema_in_which_others_may_create_is_refused(
     wamp_database: Database, grantee: str

@@ -320,3 +320,8 @@ def test_a_long_text_is_refused_as_a_number_without_a_copy_of_it() -> None:
     finally:
         tracemalloc.stop()
     assert highest < len(text)
+
+
+@pytest.mark.parametrize("number", ["1e-16380", "-1e-16380", 1e-300, "0." + "1" * 16_000])
+def test_an_amount_of_money_in_plain_digits_is_short(number: Any) -> None:
+    assert len(bindable(plain("money", "literal"), number, "amount", Budget())) < 70

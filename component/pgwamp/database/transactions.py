@@ -85,7 +85,11 @@ class Database:
         self.search_path = self._pools.session_settings["search_path"]
         self._before = access.before
         #: What every session of calls has, and a pooled one must be told in every transaction.
-        self._common = dict(self._pools.session_settings)
+        self._common = {
+            **self._pools.session_settings,
+            "client_encoding": "UTF8",
+            "quote_all_identifiers": "off",
+        }
         self._common.pop("application_name", None)
         self._brought = self._common if settings.pooled else {}
         self._explicit = settings.pooled or bool(access.before)

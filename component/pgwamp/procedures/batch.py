@@ -222,7 +222,8 @@ class Resolver:
             else:
                 found = type(part) is int and isinstance(value, list) and 0 <= part < len(value)
             if not found:
-                where = f"the result at {list(path[:depth])}" if depth else "the earlier steps"
+                before = [one if type(one) is int else excerpt(one) for one in path[:depth]]
+                where = f"the result at {before}" if depth else "the earlier steps"
                 raise InvalidArgument(place, f"$ref: {where} has no {excerpt(part)}")
             value = value[part]
         if not path:

@@ -75,7 +75,7 @@ class RelationProcedures:
     def _procedure(self, verb: str, names: tuple[str, ...], required: int, run: _Verb) -> Procedure:
         async def answer(call: Call, request: Request) -> Any:
             async with self._told(call, verb, request):
-                with naming_arguments(request, of_verb=True):
+                with naming_arguments(request, request):
                     return await run(call, request)
 
         def handler(call: Call) -> Awaitable[Any] | AsyncIterator[Any]:
@@ -127,7 +127,7 @@ class RelationProcedures:
         csv = _is_csv(request)
         async with self._told(call, "select", request):
             bound = self._reads.stream(request, plain=csv)
-            with naming_arguments(request, of_verb=True):
+            with naming_arguments(request, request):
                 stream = copy_chunks if csv else stream_rows
                 # Closed, and not just dropped: it holds a connection.
                 async with aclosing(stream(self._database, call, bound)) as chunks:

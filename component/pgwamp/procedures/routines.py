@@ -23,6 +23,7 @@ from pgwamp.procedures.streaming import stream_rows
 from pgwamp.query.request import naming_arguments
 from pgwamp.query.routines import RoutineCall, RoutineCalls, represented
 from pgwamp.query.scope import Scopes
+from pgwamp.query.shape import converted
 from pgwamp.query.statement import Bound
 from pgwamp.session import Call, Procedure, Result
 from pgwamp.settings import Settings
@@ -74,13 +75,15 @@ class RoutineProcedure:
         async with self._errors.to(call.caller):
             if csv and not any(routine.returns_set for routine in self._overloads):
                 raise InvalidArgument("format", "only functions that return a set answer CSV")
+            if csv and call.kwargs["format"] != "csv":
+                raise InvalidArgument("format", 'expected "rows" or "csv"')
             return await self._calls.bind(call.args, call.kwargs, endless=endless, plain=csv)
 
     @asynccontextmanager
     async def _told(self, call: Call, bound: RoutineCall) -> AsyncIterator[None]:
         """Let errors of PostgreSQL through as the caller may see them, with their arguments."""
         async with self._errors.to(call.caller, bound.named):
-            with naming_arguments(_named(bound, call)):
+            with naming_arguments(bound.arguments, bound.request):
                 yield
 
     def _is_csv(self, call: Call) -> bool:
@@ -89,7 +92,7 @@ class RoutineProcedure:
             for routine in self._overloads
         ):
             return False
-        return call.kwargs.get("format") == "csv"
+        return call.kwargs.get("format") not in (None, "rows")
 
     async def _csv(self, call: Call) -> str:
         bound = await self._bind(call, endless=True, csv=True)
@@ -183,7 +186,10 @@ class RoutineProcedure:
         for column in routine.columns:
             text = texts[column.name]
             convert = text_converter(column.type, bigint_as_string=self._big)
-            answer[column.name] = text if text is None or convert is None else convert(text)
+            if text is None or convert is None:
+                answer[column.name] = text
+            else:
+                answer[column.name] = await converted(convert, text)
         own = [c for c in routine.columns if c.type.representation is not None]
         if own:
             bound = self._represented(own, texts)
@@ -217,9 +223,3 @@ class RoutineProcedure:
             return {}
         (row,) = await bound.rows(records)
         return row
-
-
-def _named(bound: RoutineCall, call: Call) -> dict[str, Any]:
-    """The arguments of the call by the names that errors use."""
-    names = [a.name or f"argument {i}" for i, a in enumerate(bound.routine.inputs)]
-    return {**dict(zip(names, call.args, strict=False)), **call.kwargs}

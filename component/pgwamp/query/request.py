@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from pgwamp.errors import (
@@ -45,9 +45,8 @@ _BAD_SEARCH = (
 )
 #: Of data_exception; it quotes nothing.
 _BAD_RANGE = "range lower bound must be less than or equal to range upper bound"
-#: Two ends of a range, or of the first of a multirange, in a text; sought in so many characters.
+#: Characters of a text in which the two ends of a range are sought.
 _LONGEST_RANGE = 200
-_RANGE = re.compile(r"\s*(?:\{\s*)?[\[(][^,]+,[^,]+[\])]")
 #: invalid_regular_expression and invalid_escape_sequence, which quote nothing: by operator.
 _BAD_PATTERN = {"2201B": ("match", "imatch"), "22025": ("like", "ilike")}
 
@@ -122,36 +121,41 @@ def string_list(value: Any, path: str, most: int) -> list[str]:
 
 
 @contextmanager
-def naming_arguments(request: Mapping[str, Any], *, of_verb: bool = False) -> Iterator[None]:
+def naming_arguments(
+    arguments: Mapping[str, Any], asked: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[None]:
     """Turn PostgreSQL's refusal of a value's text into an error that names the argument.
 
     The server's message quotes the text it could not read, or says of what kind it was. If there
     is exactly one such value, it is the one; several are named by the argument that holds all of
     them, or as the arguments.
 
-    :param of_verb: the arguments are those of a verb of relations, such as ``after``.
+    :param asked: those of them that say what is asked of rows, such as ``after`` of a verb: an
+        argument of a routine of that name means something else.
     """
     try:
         yield
     except CallError as error:
-        named = _named(error, request, of_verb)
+        named = _named(error, arguments, asked)
         if named is None:
             raise
         raise (named.after_commit() if error.may_be_committed else named) from None
 
 
-def _named(error: CallError, request: Mapping[str, Any], of_verb: bool) -> CallError | None:
+def _named(
+    error: CallError, arguments: Mapping[str, Any], asked: Mapping[str, Any]
+) -> CallError | None:
     """Return the error that names an argument, if it can be told which."""
     sqlstate = error.details.get("sqlstate")
     problem = error.message.removesuffix(MAY_BE_COMMITTED)
-    place = _place_of(problem, sqlstate, request)
-    if place is None and of_verb and request.get("after"):
+    place = _place_of(problem, sqlstate, arguments)
+    if place is None and asked.get("after"):
         # The texts of a keyset are packed in its cursor.
         place = "after" if sqlstate in _BAD_TEXT or problem == _BAD_RANGE else None
     if place is not None:
         return InvalidArgument(place, problem, sqlstate=sqlstate)
     is_too_large = sqlstate == _LIMIT_EXCEEDED and problem.startswith(_TOO_LARGE)
-    if of_verb and request.get("include") and is_too_large:
+    if asked.get("include") and is_too_large:
         return PayloadTooLarge(
             "include: the related rows are larger than limits.max_bytes; give limits, "
             "or fewer columns"
@@ -159,13 +163,13 @@ def _named(error: CallError, request: Mapping[str, Any], of_verb: bool) -> CallE
     return None
 
 
-def _place_of(problem: str, sqlstate: Any, request: Mapping[str, Any]) -> str | None:
+def _place_of(problem: str, sqlstate: Any, arguments: Mapping[str, Any]) -> str | None:
     """Return the place of the value that the server means, or of what holds all that it may mean.
 
     It looks no further than it has to: a call may hold many texts.
     """
     found: str | None = None
-    for name, argument in request.items():
+    for name, argument in arguments.items():
         matching = (
             place
             for place, value in _values({name: argument})
@@ -194,7 +198,8 @@ def _is_about(problem: str, sqlstate: Any, place: str, value: Any) -> bool:
     if sqlstate not in _BAD_TEXT and not problem.startswith(_BAD_SEARCH):
         return False
     if problem.endswith("…"):
-        return value.startswith(problem.partition(': "')[2][:-1])
+        begin = problem.partition(': "')[2][:-1]
+        return bool(begin) and value.startswith(begin)
     quoted = (f': "{value}"', f'configuration "{value}" does not exist')
     return problem.endswith(quoted) or problem.startswith(f'value "{value}" is out of range')
 
@@ -202,7 +207,12 @@ def _is_about(problem: str, sqlstate: Any, place: str, value: Any) -> bool:
 def _is_range(value: Any) -> bool:
     """Whether a value may be a range with two ends."""
     if isinstance(value, str):
-        return _RANGE.match(value, 0, _LONGEST_RANGE) is not None
+        # Of a multirange its first one. An expression would look at each blank again and again.
+        text = value[:_LONGEST_RANGE].lstrip()
+        text = text[1:].lstrip() if text.startswith("{") else text
+        lower, _, rest = text.partition(",")
+        upper = rest.partition(",")[0]
+        return len(lower) > 1 and lower[0] in "[(" and max(map(upper.rfind, "])")) > 0
     return isinstance(value, Mapping) and None not in (value.get("lower"), value.get("upper"))
 
 

@@ -47,6 +47,8 @@ class RoutineCall:
     """A bound call of one overload.
 
     :ivar selection: what is asked of its rows, within ``scope``.
+    :ivar arguments: what was given, by the names that errors use.
+    :ivar request: of these what is asked of its rows.
     :ivar values: the answer is a list of plain values, not of rows.
     :ivar counted: each record holds the number of all matching rows, and whether it is one.
     """
@@ -55,6 +57,8 @@ class RoutineCall:
     bound: Bound
     scope: Scope
     selection: Selection
+    arguments: Mapping[str, Any]
+    request: Mapping[str, Any]
     values: bool = False
     counted: bool = False
 
@@ -126,20 +130,20 @@ class RoutineCalls:
                 if number:
                     await asyncio.sleep(0)
                 try:
-                    fitting.append((overload, *overload.values(positional, named)))
+                    fitting.append((overload, overload.given(positional, named)))
                 except InvalidArgument as problem:
                     problems.append(problem)
             if len(fitting) == 1:
-                overload, given, values, request = fitting[0]
+                overload, given = fitting[0]
                 try:
-                    return self._bound(overload, given, values, request, endless, plain)
+                    return self._bound(overload, given, endless, plain)
                 except InvalidArgument as error:
                     mention_rows(error.mentions, overload.routine, overload.scope.relation.key)
                     raise
             if fitting:
                 raise _unclear(
                     "more than one overload fits; name the arguments",
-                    [overload.routine for overload, *_ in fitting],
+                    [overload.routine for overload, _ in fitting],
                 )
         if len(self._overloads) == 1:
             raise problems[0]
@@ -148,12 +152,11 @@ class RoutineCalls:
     def _bound(
         self,
         overload: _Overload,
-        given: tuple[str | int, ...],
-        values: Values,
-        request: dict[str, Any],
+        given: _Given,
         endless: bool,
         plain: bool,
     ) -> RoutineCall:
+        values, request = given.values, given.request
         selection = SelectionParser(overload.scope, values).parse(request)
         if plain and request.get("count"):
             raise InvalidArgument("count", "CSV has no place for more than rows; leave it out")
@@ -161,15 +164,22 @@ class RoutineCalls:
         bounds, _ = parse_bounds(request, values, most=None if endless else self._max_rows + 1)
         statement = self._cache.get(
             values,
-            (self._overloads.index(overload), given, selection, bounds, counted, plain),
+            (self._overloads.index(overload), given.keys, selection, bounds, counted, plain),
             lambda: overload.build(
-                given, selection, bounds, Builder(bigint_as_string=self._big, plain=plain), counted
+                given.keys,
+                selection,
+                bounds,
+                Builder(bigint_as_string=self._big, plain=plain),
+                counted,
             ),
         )
         routine = overload.routine
         is_value = not overload.has_rows and request.get("columns") is None
         bound = statement.bind(values)
-        return RoutineCall(routine, bound, overload.scope, selection, is_value, counted)
+        arguments = {**given.arguments, **request}
+        return RoutineCall(
+            routine, bound, overload.scope, selection, arguments, request, is_value, counted
+        )
 
     def _counts(self, request: Mapping[str, Any], selection: Selection) -> bool:
         counted = request.get("count") in (True, "exact")
@@ -178,6 +188,22 @@ class RoutineCalls:
         if counted and selection.grouped:
             raise InvalidArgument("columns", "groups have no count")
         return counted
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The arguments of a call, as one overload takes them.
+
+    :ivar keys: which are given: positions, then names.
+    :ivar values: the checked values.
+    :ivar arguments: the values as they came, by the names that errors use.
+    :ivar request: what is asked of the rows.
+    """
+
+    keys: tuple[str | int, ...]
+    values: Values
+    arguments: Mapping[str, Any]
+    request: dict[str, Any]
 
 
 class _Overload:
@@ -191,10 +217,11 @@ class _Overload:
         relation = scopes.catalog.by_row_type.get(returned)
         self.scope = scopes.of(relation) if relation is not None else Scope(_rows(routine), scopes)
 
-    def values(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[tuple[str | int, ...], Values, dict[str, Any]]:
-        """Which arguments are given (positions, then names), their checked values, the request."""
+    def given(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Given:
+        """Check the arguments of a call.
+
+        :raises InvalidArgument: one is wrong, unknown or missing.
+        """
         inputs = self.routine.inputs
         names = {argument.name for argument in inputs}
         request = {
@@ -224,16 +251,14 @@ class _Overload:
                 raise InvalidArgument(
                     argument.name or "arguments", f"missing; it is {signature(self.routine)}"
                 )
+        called = [argument.name or f"argument {position}" for position, argument, _ in given]
         values = Values(self.scope.limits)
         values += (
-            None
-            if value is None
-            else bindable(
-                argument.type, value, argument.name or f"argument {position}", values.budget
-            )
-            for position, argument, value in given
+            None if value is None else bindable(argument.type, value, name, values.budget)
+            for name, (_, argument, value) in zip(called, given, strict=True)
         )
-        return tuple(key for key, _, _ in given), values, request
+        arguments = {name: value for name, (_, _, value) in zip(called, given, strict=True)}
+        return _Given(tuple(key for key, _, _ in given), values, arguments, request)
 
     def build(
         self,

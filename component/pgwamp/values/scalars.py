@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-from decimal import Decimal
 from typing import Any
 
 from pgwamp.errors import InvalidArgument, excerpt, kind_of
@@ -34,6 +33,8 @@ _LONGEST_NUMBER = 150_000
 _LONGEST_EXPONENT = 8
 #: Beyond every amount of money, in whichever currency: it is counted in 64 bits.
 _MONEY_END = 2**63
+#: Digits of an amount before the point at most, and those behind it that are written out.
+_MOST_MONEY_DIGITS, _MONEY_DIGITS = 19, 30
 #: Bits of an integer that Python writes out; writing the largest takes quadratic time.
 MOST_INTEGER_BITS = 14_000
 _UUID = re.compile(r"\{?[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}\}?")
@@ -198,19 +199,45 @@ def numeric(of: Type, value: Any, path: str, _: object = None) -> str:
 
 def money(of: Type, value: Any, path: str, _: object = None) -> str:
     """The text of a number in plain digits, or a text as PostgreSQL writes money."""
-    if type(value) in (int, float):
-        if not math.isfinite(value) or abs(value) >= _MONEY_END:
+    if type(value) is int:
+        if abs(value) >= _MONEY_END:
             raise _out_of_range(of, value, path)
-        # The text of a float, not the value that it has in binary.
-        return format(Decimal(str(value)), "f")
-    text = literal(of, value, path)
+        return str(value)
+    # The text of a float, not the value that it has in binary.
+    text = str(finite(value)) if type(value) is float else literal(of, value, path)
     found = _number(text)
     if found is None or found["whole"] is None:
+        if type(value) is float:
+            raise _out_of_range(of, value, path)
         return text
-    if not _fits_numeric(found) or (amount := Decimal(found["number"])).copy_abs() >= _MONEY_END:
+    amount = _plain(found) if _fits_numeric(found) else None
+    if amount is None:
         raise _out_of_range(of, value, path)
-    # Of any other form only digits and a point mean the same in every country.
-    return format(amount, "f")
+    return amount
+
+
+def _plain(number: re.Match[str]) -> str | None:
+    """An amount in plain digits; None beyond every amount.
+
+    Of any other form only digits and a point mean the same in every country. A short text can stand
+    for very many digits, and PostgreSQL looks at one behind those of the currency.
+    """
+    # Without zeros at the begin.
+    digits = number["whole"] + (number["fraction"] or ".")[1:]
+    skipped = 0 if number["whole"] else len(number["zeros"] or "")
+    digits = digits[skipped : skipped + _MOST_MONEY_DIGITS + _MONEY_DIGITS]
+    point = len(number["whole"]) + int(number["exponent"] or "0") - skipped if digits else 0
+    if point > _MOST_MONEY_DIGITS:
+        return None
+    if point > 0:
+        lead, rest = digits[:point].ljust(point, "0"), digits[point:]
+    else:
+        lead, rest = "0", "0" * min(-point, _MONEY_DIGITS) + digits
+    if int(lead) >= _MONEY_END:
+        return None
+    sign = "-" if number["number"].startswith("-") else ""
+    rest = rest[:_MONEY_DIGITS]
+    return f"{sign}{lead}.{rest}" if rest else f"{sign}{lead}"
 
 
 def _number(value: Any) -> re.Match[str] | None:

@@ -25,8 +25,9 @@ begin
         raise exception 'there is no role %', quote_ident(name)
             using errcode = 'undefined_object';
     end if;
-    -- Components that start at once would both change the rights of one function.
-    lock table wamp.component in share row exclusive mode;
+    -- Components that start at once would both change the rights of one function. It does not wait for the locks of
+    -- those who write: by nextval, any role can have one on any relation.
+    lock table wamp.component in share update exclusive mode;
     select roles into former from wamp.component where prefix = own_prefix;
     insert into wamp.component as c (prefix, topics, roles)
     values (own_prefix, own_prefix || '.' || own_topics, own_roles)

@@ -48,7 +48,8 @@ begin
         if tg_event = 'ddl_command_end' then
             select bool_or(schema_name is null or schema_name not in ('pg_temp', 'wamp')),
                 array_agg(objid) filter (where classid = 'pg_class'::regclass and schema_name <> 'pg_temp'),
-                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+                array_agg(objid) filter (
+                    where classid = 'pg_class'::regclass and objsubid <> 0 and schema_name <> 'pg_temp')
             into is_news, touched, lost
             from pg_event_trigger_ddl_commands();
             touched := touched || array(
@@ -57,7 +58,7 @@ begin
                 join pg_class as c on s.classid = 'pg_namespace'::regclass and c.relnamespace = s.objid);
         else
             select bool_or(not is_temporary and schema_name is distinct from 'wamp'),
-                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0)
+                array_agg(objid) filter (where classid = 'pg_class'::regclass and objsubid <> 0 and not is_temporary)
             into is_news, lost
             from pg_event_trigger_dropped_objects();
             -- Nothing says what a partition or an index belonged to, but that is locked.
