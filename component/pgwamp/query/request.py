@@ -29,6 +29,8 @@ _BAD_TEXT = ("22P02", "22003", "22007", "22008", "22009", "22015")
 #: program_limit_exceeded, and what it says of JSON that is larger than PostgreSQL can make it.
 _LIMIT_EXCEEDED = "54000"
 _TOO_LARGE = (
+    # As lists of related rows are ended by, see pgwamp.query.build.
+    "requested length too large",
     "out of memory",
     "string buffer exceeds",
     "array size exceeds",
