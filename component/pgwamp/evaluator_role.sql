@@ -52,6 +52,14 @@ reach (role, other) as (
     union
     select r.role, s.role from reach as r join step as s on s.member = r.other
 ),
+-- The same without what only ADMIN OPTION leads to: nobody but a superuser makes anybody a member of a superuser.
+allowed (role, other) as (
+    select role, role from acting
+    union
+    select a.role, m.roleid
+    from allowed as a join pg_auth_members as m on m.member = a.other
+    where coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) or (to_jsonb(m) ->> 'inherit_option')::boolean
+),
 -- The roles of these that may use the schema, by themselves or as another one.
 using_it (role) as (
     select distinct r.role from reach as r, home where has_schema_privilege(r.other, home.oid, 'usage')
@@ -61,8 +69,10 @@ using_it (role) as (
 trusted (role) as (
     select distinct r.role
     from home, here, reach as r join pg_roles as o on o.oid = r.other
-    where o.rolsuper or o.oid = home.owner or (o.oid = here.datdba and not home.rolsuper)
-        or (o.rolcreaterole and current_setting('server_version_num')::int < 160000)
+    where not o.rolsuper and (o.oid = home.owner or (o.oid = here.datdba and not home.rolsuper)
+        or (o.rolcreaterole and current_setting('server_version_num')::int < 160000))
+    union
+    select r.role from allowed as r join pg_roles as o on o.oid = r.other where o.rolsuper
 ),
 mover as (
     select r.rolname as name, pg_get_userbyid(a.member) as member,

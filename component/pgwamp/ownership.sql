@@ -3,10 +3,18 @@
 with recursive held (role) as (
     select oid from pg_roles where rolname = current_user
     union
-    -- From PostgreSQL 16 on, a membership may allow nothing: whoever makes a role has one of it.
     select m.roleid
-    from held join pg_auth_members as m on m.member = held.role
-    where coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) or (to_jsonb(m) ->> 'inherit_option')::boolean
+    from held join pg_auth_members as m on m.member = held.role join pg_roles as g on g.oid = m.grantor
+    -- From PostgreSQL 16 on, a membership may allow nothing: whoever makes a role has one of it.
+    where (coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) or (to_jsonb(m) ->> 'inherit_option')::boolean)
+        -- Nobody is asked who is made a member of a role: it counts if somebody has done it who can be this user anyway.
+        and (g.rolsuper or g.rolname = current_user
+            or g.oid = (select datdba from pg_database where datname = current_database())
+            or g.rolcreaterole and current_setting('server_version_num')::int < 160000
+            or exists (
+                select from pg_auth_members as o
+                where o.roleid = (select oid from pg_roles where rolname = current_user)
+                    and o.member = g.oid and o.admin_option))
 ),
 home as (
     select n.oid, n.nspowner as owner, r.rolsuper, n.nspacl
@@ -60,8 +68,8 @@ select case
     when not home.rolsuper and home.owner not in (select role from held)
         and home.owner <> (select datdba from pg_database where datname = current_database())
         then format('the schema wamp belongs to "%1$s", who owns neither the database nor is a role '
-            'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s"; if not, '
-            'DROP SCHEMA wamp CASCADE (either as a superuser)', pg_get_userbyid(home.owner), current_user)
+            'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s" as a superuser; if not, '
+            'DROP SCHEMA wamp CASCADE (as a superuser)', pg_get_userbyid(home.owner), current_user)
     when creator.name is not null
         then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s%2$s',
             creator.name, creator.onward)

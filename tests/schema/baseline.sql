@@ -2,15 +2,15 @@
 -- Made by: python -m tests.schema.baseline
 -- The roles pgwamp_events, who owns it, and pgwamp_calls have to be there.
 -- Cursors of its events, and those that were handed out after the dump:
--- cursor: 4-5jUz-ETcAmaW
--- cursor: 5-BUclauOIg4IJ
--- cursor: 6-BjbgfQ5HyIfT
--- cursor: 7-EHn9n1Emjg9D
--- cursor: 8-6QtPCUVlAm7T
--- lost: 9-mcxgMAkFGXTP
--- lost: 10-gyoaDqSpV55m
--- lost: 11-b7s0QacOv5iw
--- lost: 12-p6YY-HsqU8yx
+-- cursor: 4-W8IrQNYZwFEE
+-- cursor: 5-9mLWCDXYSwAK
+-- cursor: 6-sG1GPxPkiVhz
+-- cursor: 7-fXb5PNL5oHNr
+-- cursor: 8-J1AivGIh9SoI
+-- lost: 9-oIJ9JkhHeSSQ
+-- lost: 10-E5ec4-kHBkiO
+-- lost: 11-Ej1LyAc56FnN
+-- lost: 12-NcLEyrC5DhJG
 --
 -- PostgreSQL database dump
 --
@@ -2528,37 +2528,37 @@ INSERT INTO wamp.component VALUES ('com.example.baseline', '{com.example.baselin
 -- Data for Name: era; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.era VALUES (0, 'cf9dcf62-a546-41ec-8765-ebf030f0e886', 7713725307536071482, 0, 16461, '2026-11-29 22:33:48.935285+00');
-INSERT INTO wamp.era VALUES (1, 'e9770182-d8da-426f-b2cb-e9fcccce2076', 7713725307536071482, 1, 16461, '2026-11-29 22:33:49.323248+00');
+INSERT INTO wamp.era VALUES (0, 'f3097f8a-1f0d-4d46-ab37-d9a43c35e662', 7713739311497143593, 0, 16461, '2026-11-29 23:28:10.634858+00');
+INSERT INTO wamp.era VALUES (1, '9b578fba-a8d1-4396-8933-49927ded460b', 7713739311497143593, 1, 16461, '2026-11-29 23:28:12.009522+00');
 
 
 --
 -- Data for Name: layout; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a1807d22-1e42-4f21-a356-226f6f984ac2", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'a1807d22-1e42-4f21-a356-226f6f984ac2', 2, 'public', 'item', '{"16759": [766]}');
-INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b', 3, 'public', 'task', '{"16767": [767]}');
+INSERT INTO wamp.layout VALUES ('public.item', '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "e9e8bfda-0913-4265-9f2c-0ce8182cd527", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "deferrable": false, "partitions": null}', '{}', 'e9e8bfda-0913-4265-9f2c-0ce8182cd527', 2, 'public', 'item', '{"16759": [766]}');
+INSERT INTO wamp.layout VALUES ('public.task', '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "94277513-f146-418c-8bc4-7620ac1b0d07", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "deferrable": false, "partitions": {"16774": "public.task_2026"}}', '{"old": "full", "when": "state <> ''draft''"}', '94277513-f146-418c-8bc4-7620ac1b0d07', 3, 'public', 'task', '{"16767": [767]}');
 
 
 --
 -- Data for Name: lease; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.lease VALUES ('sequencer', 444316608, false, '2026-11-29 22:33:49.30138+00');
+INSERT INTO wamp.lease VALUES ('sequencer', 897815350, false, '2026-11-29 23:28:11.950501+00');
 
 
 --
 -- Data for Name: log_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 22:33:49.324618+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\xe8cc28da8c56759996', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
-INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 22:33:49.24175+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\xf1db220e56d814d6d1', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 22:33:49.268802+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x06d2fc1d109375c2ed', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 22:33:49.272709+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\xe63533f844dc026696', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 22:33:49.272727+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\x0547256ae388838209', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 22:33:49.273316+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\x0636e07d0e47c887d3', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 22:33:49.274212+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x1079fd9f51268e0f43', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:33:49.276224+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\xe90b4f094565026ed3', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 1, '2026-11-29 23:28:12.012084+00', '779', '-', NULL, NULL, 'era', NULL, NULL, NULL, '\x93ddc00deafd97a95c', true, false, '755:756:755', NULL, '0/0', '0', '0/0', -1, 0);
+INSERT INTO wamp.log_0 VALUES (0, 2, '2026-11-29 23:28:11.781116+00', '766', 'public.item', 'public', 'item', 'watched', NULL, NULL, '{}', '\x96c0b3b13fe6987417', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 3, '2026-11-29 23:28:11.822704+00', '767', 'public.task', 'public', 'task', 'watched', NULL, NULL, '{}', '\x3d98ec8b5e78d9a860', true, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 4, '2026-11-29 23:28:11.836354+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"a","doc":null}}', '\x5bc22b40d619c05104', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 5, '2026-11-29 23:28:11.836376+00', '770', 'public.item', 'public', 'item', 'insert', NULL, NULL, '{"key":{"id":2},"new":{"id":2,"name":"b","doc":{"n":[1,null]}}}', '\xf662d60835d84b000a', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 6, '2026-11-29 23:28:11.838922+00', '772', 'public.item', 'public', 'item', 'update', NULL, NULL, '{"key":{"id":1},"new":{"id":1,"name":"c","doc":null},"old":{"name":"a"},"changed":["name"]}', '\xb06d463f13e4895873', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 7, '2026-11-29 23:28:11.840288+00', '773', 'public.task', 'public', 'task', 'insert', NULL, NULL, '{"key":{"id":1,"day":"2026-01-02"},"new":{"id":1,"day":"2026-01-02","state":"open"}}', '\x7d76f93cd2f9a0736b', false, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 23:28:11.842987+00', '775', '-', NULL, NULL, 'publish', 'com.example.baseline.hello', NULL, '{"args":[1]}', '\x275022bc6221f52a08', false, false, '780:780:', NULL, '0/0', '0', '0/0', -1, 0);
 
 
 --
@@ -2595,24 +2595,24 @@ INSERT INTO wamp.log_0 VALUES (0, 8, '2026-11-29 22:33:49.276224+00', '775', '-'
 -- Data for Name: publication; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\xe90b4f094565026ed3', '2026-11-29 22:33:49.386683+00', '2026-11-29 22:33:49.386683+00');
+INSERT INTO wamp.publication VALUES ('realm1', 'com.example.baseline', 8, '\x275022bc6221f52a08', '2026-11-29 23:28:12.193641+00', '2026-11-29 23:28:12.193641+00');
 
 
 --
 -- Data for Name: raw_0; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 22:33:49.24175+00', '2026-11-29 22:33:49.218377+00', '0/1BAB3C8', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "a1807d22-1e42-4f21-a356-226f6f984ac2", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
-INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 22:33:49.268802+00', '2026-11-29 22:33:49.242843+00', '0/1BB1B10', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:33:49.272709+00', '2026-11-29 22:33:49.271775+00', '0/1BB2EC8', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
-INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 22:33:49.272727+00', '2026-11-29 22:33:49.271775+00', '0/1BB2EC8', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
-INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 22:33:49.273316+00', '2026-11-29 22:33:49.272867+00', '0/1BB30D8', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:33:49.274212+00', '2026-11-29 22:33:49.273555+00', '0/1BB3338', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
-INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 22:33:49.274224+00', '2026-11-29 22:33:49.273555+00', '0/1BB3338', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
-INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 22:33:49.276224+00', '2026-11-29 22:33:49.274362+00', '0/1BB3508', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
-INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 22:33:49.395974+00', '2026-11-29 22:33:49.393192+00', '0/1BB5118', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
-INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 22:33:49.399783+00', '2026-11-29 22:33:49.396565+00', '0/1BB5208', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
-INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:33:49.40147+00', '2026-11-29 22:33:49.400008+00', '0/1BB5380', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '766', '2026-11-29 23:28:11.781116+00', '2026-11-29 23:28:11.724828+00', '0/1BAB3C8', 0, 0, 'public.item', NULL, NULL, 'w', NULL, '{"key": ["id"], "name": "item", "reads": null, "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 3802, "kind": "b", "name": "jsonb", "schema": "pg_catalog", "typname": "jsonb", "category": "U", "delimiter": ","}], "watch": "e9e8bfda-0913-4265-9f2c-0ce8182cd527", "filled": null, "schema": "public", "stamps": {"16759": 216102910}, "columns": {"16759": [["id", 23], ["name", 25], ["doc", 3802]]}, "options": {}, "virtual": null, "snapshot": "766:766:", "deferrable": false, "partitions": null}');
+INSERT INTO wamp.raw_0 VALUES (0, '767', '2026-11-29 23:28:11.822704+00', '2026-11-29 23:28:11.784122+00', '0/1BB1B10', 0, 0, 'public.task', NULL, NULL, 'w', NULL, '{"key": ["id", "day"], "name": "task", "reads": [["state", 25, null]], "types": [{"oid": 23, "kind": "b", "name": "integer", "schema": "pg_catalog", "typname": "int4", "category": "N", "delimiter": ","}, {"oid": 25, "kind": "b", "name": "text", "schema": "pg_catalog", "typname": "text", "category": "S", "delimiter": ","}, {"oid": 1082, "kind": "b", "name": "date", "schema": "pg_catalog", "typname": "date", "category": "D", "delimiter": ","}], "watch": "94277513-f146-418c-8bc4-7620ac1b0d07", "filled": null, "schema": "public", "stamps": {"16767": -853128261, "16774": -853128261}, "columns": {"16767": [["id", 23], ["day", 1082], ["state", 25]]}, "options": {"old": "full", "when": "state <> ''draft''"}, "virtual": null, "snapshot": "767:767:", "deferrable": false, "partitions": {"16774": "public.task_2026"}}');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 23:28:11.836354+00', '2026-11-29 23:28:11.833882+00', '0/1BB2EC8', 1, 1, 'public.item', 2, NULL, 'i', NULL, '(1,a,)');
+INSERT INTO wamp.raw_0 VALUES (0, '770', '2026-11-29 23:28:11.836376+00', '2026-11-29 23:28:11.833882+00', '0/1BB2EC8', 2, 1, 'public.item', 2, NULL, 'i', NULL, '(2,b,"{""n"": [1, null]}")');
+INSERT INTO wamp.raw_0 VALUES (0, '772', '2026-11-29 23:28:11.838922+00', '2026-11-29 23:28:11.838078+00', '0/1BB30D8', 1, 1, 'public.item', 3, NULL, 'u', '(1,a,)', '(1,c,)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 23:28:11.840288+00', '2026-11-29 23:28:11.83913+00', '0/1BB3338', 1, 1, 'public.task', 0, NULL, 'i', NULL, '(1,2026-01-02,open)');
+INSERT INTO wamp.raw_0 VALUES (0, '773', '2026-11-29 23:28:11.840306+00', '2026-11-29 23:28:11.83913+00', '0/1BB3338', 2, 1, 'public.task', 0, NULL, 'i', NULL, '(2,2026-01-02,draft)');
+INSERT INTO wamp.raw_0 VALUES (0, '775', '2026-11-29 23:28:11.842987+00', '2026-11-29 23:28:11.840509+00', '0/1BB3508', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [1]}');
+INSERT INTO wamp.raw_0 VALUES (0, '783', '2026-11-29 23:28:12.215506+00', '2026-11-29 23:28:12.209382+00', '0/1BB5118', 1, 1, 'public.item', 1, NULL, 'i', NULL, '(3,d,[])');
+INSERT INTO wamp.raw_0 VALUES (0, '784', '2026-11-29 23:28:12.220788+00', '2026-11-29 23:28:12.216127+00', '0/1BB5208', 0, 1, '-', NULL, NULL, 'p', '{"topic": "com.example.baseline.hello", "options": null}', '{"args": [2]}');
+INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 23:28:12.222685+00', '2026-11-29 23:28:12.221054+00', '0/1BB5380', 1, 1, 'public.task_2026', 1, NULL, 'u', '(2,2026-01-02,draft)', '(2,2026-01-02,open)');
 
 
 --
@@ -2631,22 +2631,22 @@ INSERT INTO wamp.raw_0 VALUES (0, '785', '2026-11-29 22:33:49.40147+00', '2026-1
 -- Data for Name: secret; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.secret VALUES (true, '\x39f4b82bb8a54eddaf6dce96692008b98b77357691464750a5a3fdfe7f4dd4c0');
+INSERT INTO wamp.secret VALUES (true, '\x90817afa573a4cfe8bd1f1e00e8aee17b5e93fdbf0be48ff940a662ef3a145f0');
 
 
 --
 -- Data for Name: sequencer; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 22:33:48.935285+00', 0, '\x');
+INSERT INTO wamp.sequencer VALUES (true, '755:756:755', NULL, NULL, NULL, NULL, NULL, NULL, 0, '\x', 0, '2026-11-29 23:28:10.634858+00', 0, '\x');
 
 
 --
 -- Data for Name: watch; Type: TABLE DATA; Schema: wamp; Owner: -
 --
 
-INSERT INTO wamp.watch VALUES ('public.item', 'a1807d22-1e42-4f21-a356-226f6f984ac2', '{}', NULL, NULL);
-INSERT INTO wamp.watch VALUES ('public.task', '4bcab38c-a65f-4b7d-a0fd-ec97f6beb46b', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
+INSERT INTO wamp.watch VALUES ('public.item', 'e9e8bfda-0913-4265-9f2c-0ce8182cd527', '{}', NULL, NULL);
+INSERT INTO wamp.watch VALUES ('public.task', '94277513-f146-418c-8bc4-7620ac1b0d07', '{"old": "full", "when": "state <> ''draft''"}', 'state <> ''draft''', '{state}');
 
 
 --

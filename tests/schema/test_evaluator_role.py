@@ -249,3 +249,17 @@ def test_two_owners_who_create_roles_do_not_refuse_each_other(
             query(administrator, f"revoke pgwamp_evaluator from {owner} cascade")
             query(administrator, f"drop owned by {owner} cascade")
             query(administrator, f"drop role {owner}")
+
+
+def test_admin_option_for_a_superuser_makes_nobody_one(
+    superuser: Connection, refused: Refused
+) -> None:
+    if superuser.server_version < 160000:
+        pytest.skip("whoever has ADMIN OPTION is a member before PostgreSQL 16")
+    powerful = ROLES[0]
+    query(superuser, f"grant pgwamp_evaluator to {GUEST}; grant usage on schema wamp to {GUEST}")
+    query(superuser, f"alter role {powerful} superuser")
+    query(superuser, f"grant {powerful} to {GUEST} with admin true, set false, inherit false")
+    assert cure(refused()).startswith(f'REVOKE pgwamp_evaluator FROM "{GUEST}"')
+    query(superuser, f"grant {powerful} to {GUEST} with set true")
+    assert refused() is None

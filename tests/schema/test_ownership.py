@@ -76,6 +76,28 @@ def test_the_owner_and_its_members_may_use_it_all_the_same(
         query(administrator, f"revoke {GUEST} from {OWNER}")
 
 
+def test_who_is_made_a_member_by_a_stranger_does_not_trust_it(
+    empty_database: Database, administrator: Connection
+) -> None:
+    """Nobody is asked who is made a member of a role."""
+    team = f"team_{empty_database.name}"
+    query(administrator, f"create role {team}; grant {team} to {GUEST} with admin option")
+    try:
+        empty_database.query(f"grant create on database {empty_database.name} to {GUEST}")
+        stranger = empty_database.connect(GUEST)
+        query(stranger, f"create schema wamp; alter schema wamp owner to {team}")
+        query(stranger, f"grant {team} to {OWNER}")
+        for call in (migrations.upgrade, migrations.current):
+            assert f'the schema wamp belongs to "{team}"' in refusal(call, empty_database.url)
+        query(stranger, f"revoke {team} from {OWNER}")
+        query(administrator, f"grant {team} to {OWNER}")
+        assert migrations.current(empty_database.url) is None
+    finally:
+        query(administrator, f"revoke {team} from {OWNER}")
+        query(empty_database.connect(GUEST), f"drop owned by {team}")
+        query(administrator, f"drop role {team}")
+
+
 def test_who_has_made_the_role_of_a_stranger_does_not_trust_it(
     empty_database: Database, administrator: Connection
 ) -> None:

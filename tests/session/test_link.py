@@ -787,6 +787,34 @@ async def test_a_router_behind_a_rawsocket_that_falls_silent_is_noticed(
         await link.up()
 
 
+async def test_a_router_that_is_busy_with_what_was_sent_is_left_alone(
+    addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "LIFE_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(link_module, "LIFE_TIMEOUT_SECONDS", 0.5)
+    asked = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def ask_for_life(_: WampSession) -> None:
+        asked.set()
+        await answered.wait()
+
+    monkeypatch.setattr(WampSession, "ask_for_life", ask_for_life)
+    async with _link(addresses.component) as link, asyncio.timeout(10):
+        await link.start()
+        session = link.session
+        await asked.wait()
+        # It sends something, and takes something, while it owes the answer.
+        for count in (1, 0) * 10:
+            session.received += count
+            session.sent_bytes += 1 - count
+            await asyncio.sleep(0.05)
+        assert link.session is session
+        lost = await link.down()
+        assert lost.reason == "wamp.close.transport_lost"
+        answered.set()
+
+
 async def test_a_router_that_answers_is_left_alone(
     addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

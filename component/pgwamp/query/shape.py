@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +80,15 @@ async def rows_of(shape: Shape, records: Sequence[Any], hidden: Sequence[str] = 
     return await _Answer().made(shape, rows) if shape else rows
 
 
+#: Several threads at once would each keep the event loop waiting: reading holds Python's lock.
+_ONE_THREAD = ThreadPoolExecutor(1, thread_name_prefix="pgwamp long values")
+
+
 async def converted(convert: Converter, text: str) -> Any:
-    """Convert a value; a long one beside the event loop."""
-    return await asyncio.to_thread(convert, text) if len(text) > LONG_TEXT else convert(text)
+    """Convert a value; a long one beside the event loop, one at a time."""
+    if len(text) <= LONG_TEXT:
+        return convert(text)
+    return await asyncio.get_running_loop().run_in_executor(_ONE_THREAD, convert, text)
 
 
 def _parts(text: str) -> int:
@@ -116,7 +123,7 @@ class _Answer:
                     await self._pause()
                 self._left -= cost
                 if isinstance(value, str) and len(value) > LONG_TEXT:
-                    row[name] = await asyncio.to_thread(convert, value)
+                    row[name] = await converted(convert, value)
                 else:
                     row[name] = convert(value)
         for name, related in shape.related:

@@ -389,18 +389,33 @@ class Link:
 
 
 async def _abort_if_silent(session: WampSession, transport: asyncio.Transport) -> None:
-    """Abort the connection when the router answers no more, as a WebSocket's pings do."""
+    """Abort the connection when the router answers no more, as a WebSocket's pings do.
+
+    One that takes what was sent before, or sends anything, is busy: large answers to many calls may
+    keep it for longer than it is waited for.
+    """
     while True:
         await asyncio.sleep(LIFE_INTERVAL_SECONDS)
+        answer = asyncio.ensure_future(session.ask_for_life())
         try:
-            async with asyncio.timeout(LIFE_TIMEOUT_SECONDS):
-                await session.ask_for_life()
-        except TimeoutError:
-            log.warning("the router answers no more", seconds=LIFE_TIMEOUT_SECONDS)
-            transport.abort()
-            return
+            while not answer.done():
+                received, taken = session.received, _taken(session, transport)
+                await asyncio.wait({answer}, timeout=LIFE_TIMEOUT_SECONDS)
+                is_busy = session.received > received or _taken(session, transport) > taken
+                if not answer.done() and not is_busy:
+                    log.warning("the router answers no more", seconds=LIFE_TIMEOUT_SECONDS)
+                    transport.abort()
+                    return
+            await answer
         except TransportLost:
             return
+        finally:
+            answer.cancel()
+
+
+def _taken(session: WampSession, transport: asyncio.Transport) -> int:
+    """The bytes that were given to the transport, but for those that wait in it."""
+    return session.sent_bytes - transport.get_write_buffer_size()
 
 
 async def acknowledged(reply: asyncio.Future[Any]) -> None:

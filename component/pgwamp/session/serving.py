@@ -220,6 +220,10 @@ class Serving:
         seconds = None if procedure.endless else first
         try:
             async with asyncio.timeout(seconds) as deadline, self._slot(procedure, call.caller):
+                # Answers that the router has not taken yet are held in memory, beside those of
+                # all calls that have begun: none begins until there is room, in turn.
+                async with self._sending.place(call.caller):
+                    await room()
 
                 async def send(item: Any) -> None:
                     """Send a progressive result; each gives the call its time again."""

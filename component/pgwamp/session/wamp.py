@@ -83,6 +83,8 @@ class WampSession(Session):
         #: The largest message sent so far, and whether the router closed the connection over one.
         self.largest_sent = 0
         self.sent_too_much = False
+        #: Messages that have come, and bytes of the larger ones that were given to the transport.
+        self.received = self.sent_bytes = 0
         # An interrupt may cancel a handler before its first step, where nothing can answer it.
         self.define(asyncio.CancelledError, Canceled.uri)  # type: ignore[arg-type]
         # Errors received are all ApplicationErrors; some would be other classes, or CancelledError.
@@ -102,6 +104,7 @@ class WampSession(Session):
 
     def _sending(self, byte_count: int) -> None:
         self.largest_sent = max(self.largest_sent, byte_count)
+        self.sent_bytes += byte_count
 
     def on_join(self, details: SessionDetails) -> None:
         """Tell the link; Autobahn's own join hooks swallow errors."""
@@ -172,6 +175,7 @@ class WampSession(Session):
         bring about many. It passes arguments on as Python keywords, so that one of the name
         ``fun`` was such an exception: handlers get them as one list and one dict.
         """
+        self.received += 1
         if self._session_id is None and self.joined.done():
             # The session has ended; the answer to a call that was given up may come still.
             log.debug("message after the end of the session", kind=type(msg).__name__)

@@ -26,7 +26,9 @@ begin
         and not pg_has_role('pgwamp_evaluator',
             case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)
     then
-        execute format('grant pgwamp_evaluator to %I', current_user);
+        -- Who makes a role may have a membership without it, by createrole_self_grant.
+        execute format('grant pgwamp_evaluator to %I%s', current_user,
+            case when current_setting('server_version_num')::int >= 160000 then ' with set true' else '' end);
     end if;
     -- It has to be allowed for the moment in which the owner changes; for a superuser it need not, whose
     -- upgrade would meet who waits for the schema already.
