@@ -68,8 +68,11 @@ select case
     when not home.rolsuper and home.owner not in (select role from held)
         and home.owner <> (select datdba from pg_database where datname = current_database())
         then format('the schema wamp belongs to "%1$s", who owns neither the database nor is a role '
-            'of the user "%2$s": if you trust that role, GRANT "%1$s" TO "%2$s" as a superuser; if not, '
-            'DROP SCHEMA wamp CASCADE (as a superuser)', pg_get_userbyid(home.owner), current_user)
+            'of the user "%2$s": as a superuser, if you trust that role, %3$sGRANT "%1$s" TO "%2$s"; if not, '
+            'DROP SCHEMA wamp CASCADE', pg_get_userbyid(home.owner), current_user,
+            -- Before PostgreSQL 16, a membership that is there keeps the grantor that it has.
+            case when current_setting('server_version_num')::int < 160000
+                then format('REVOKE "%s" FROM "%s"; ', pg_get_userbyid(home.owner), current_user) else '' end)
     when creator.name is not null
         then format('%1$s may create objects in the schema wamp: REVOKE CREATE ON SCHEMA wamp FROM %1$s%2$s',
             creator.name, creator.onward)

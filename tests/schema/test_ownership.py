@@ -88,9 +88,10 @@ def test_who_is_made_a_member_by_a_stranger_does_not_trust_it(
         query(stranger, f"create schema wamp; alter schema wamp owner to {team}")
         query(stranger, f"grant {team} to {OWNER}")
         for call in (migrations.upgrade, migrations.current):
-            assert f'the schema wamp belongs to "{team}"' in refusal(call, empty_database.url)
-        query(stranger, f"revoke {team} from {OWNER}")
-        query(administrator, f"grant {team} to {OWNER}")
+            line = refusal(call, empty_database.url)
+            assert f'the schema wamp belongs to "{team}"' in line
+        # The cure that is printed, although there is a membership already.
+        query(administrator, line.partition("trust that role, ")[2].partition("; if not")[0])
         assert migrations.current(empty_database.url) is None
     finally:
         query(administrator, f"revoke {team} from {OWNER}")
